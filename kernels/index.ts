@@ -1,0 +1,58 @@
+/** The text of every kernel module by its WESL name. Bundlers load `.wesl` files as text. */
+import adam from './adam.wesl';
+import batchNorm from './batch_norm.wesl';
+import batchNormFold from './batch_norm_fold.wesl';
+import channels from './channels.wesl';
+import conv2dLane from './conv2d_lane.wesl';
+import conv2dTile from './conv2d_tile.wesl';
+import convolution from './convolution.wesl';
+import cosineDistance from './cosine_distance.wesl';
+import elementwise from './elementwise.wesl';
+import focalLoss from './focal_loss.wesl';
+import gate from './gate.wesl';
+import math from './math.wesl';
+import maxPool2d from './max_pool2d.wesl';
+import normalize from './normalize.wesl';
+import pairwiseHinge from './pairwise_hinge.wesl';
+import peak from './peak.wesl';
+import reduce from './reduce.wesl';
+import resample from './resample.wesl';
+import rows from './rows.wesl';
+import sampling from './sampling.wesl';
+import scoreMap from './score_map.wesl';
+import sumPartials from './sum_partials.wesl';
+import topkMean from './topk_mean.wesl';
+import weightGradient from './weight_gradient.wesl';
+import weightGradientLane from './weight_gradient_lane.wesl';
+import weightGradientTile from './weight_gradient_tile.wesl';
+
+export const kernelModules = {
+  adam,
+  batch_norm: batchNorm,
+  batch_norm_fold: batchNormFold,
+  channels,
+  conv2d_lane: conv2dLane,
+  conv2d_tile: conv2dTile,
+  convolution,
+  cosine_distance: cosineDistance,
+  elementwise,
+  focal_loss: focalLoss,
+  gate,
+  math,
+  max_pool2d: maxPool2d,
+  normalize,
+  pairwise_hinge: pairwiseHinge,
+  peak,
+  reduce,
+  resample,
+  rows,
+  sampling,
+  score_map: scoreMap,
+  sum_partials: sumPartials,
+  topk_mean: topkMean,
+  weight_gradient: weightGradient,
+  weight_gradient_lane: weightGradientLane,
+  weight_gradient_tile: weightGradientTile,
+} as const;
+
+export type KernelModule = keyof typeof kernelModules;

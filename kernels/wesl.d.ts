@@ -1,0 +1,4 @@
+declare module '*.wesl' {
+  const text: string;
+  export default text;
+}

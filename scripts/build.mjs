@@ -1,0 +1,37 @@
+// Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per platform; kernels are
+// inlined as text, native packages stay external.
+import { chmodSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const common = {
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  loader: { '.wesl': 'text' },
+  sourcemap: true,
+  logLevel: 'warning',
+};
+const external = ['webgpu', 'sharp', 'commander', 'cli-progress', 'benchmark'];
+
+rmSync('dist', { recursive: true, force: true });
+await build({
+  ...common,
+  platform: 'node',
+  target: 'node20',
+  external,
+  outdir: 'dist',
+  outbase: '.',
+  splitting: true,
+  entryNames: '[name]',
+  chunkNames: 'chunks/[name]-[hash]',
+  entryPoints: { cli: 'src/cli/main.ts', index: 'src/index.ts', bench: 'bench/main.ts' },
+});
+await build({
+  ...common,
+  platform: 'browser',
+  conditions: ['browser'],
+  minify: true,
+  outdir: 'dist',
+  entryPoints: { browser: 'src/browser.ts', browser_checks: 'test/support/browser_checks.ts' },
+});
+chmodSync('dist/cli.js', 0o755);

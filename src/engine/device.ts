@@ -1,0 +1,189 @@
+/** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
+import { adapterAdvice, openGpu } from '#platform';
+import type { KernelVariant, LinkedKernel } from './kernel.ts';
+import { linkKernel, variantKey } from './kernel.ts';
+import type { Target } from './select.ts';
+import { roundUp } from './tensor.ts';
+
+export interface EngineOptions {
+  /** Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere. */
+  readonly minimal?: boolean;
+  /** Told once when the adapter is a software driver. */
+  readonly onNotice?: (message: string) => void;
+}
+
+export interface AdapterDescription {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  readonly features: readonly string[];
+  readonly subgroupSize: number;
+  readonly software: boolean;
+}
+
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly kernel: LinkedKernel;
+  readonly label: string;
+}
+
+function describe(adapter: GPUAdapter): AdapterDescription {
+  const info = adapter.info;
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
+  const fallback = (info as GPUAdapterInfo & { isFallbackAdapter?: boolean }).isFallbackAdapter === true;
+  const fixed = info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
+  return {
+    vendor: info.vendor,
+    architecture: info.architecture,
+    description: info.description || info.device,
+    features: [...adapter.features].sort(),
+    subgroupSize: adapter.features.has('subgroups') ? (fixed ?? 0) : 0,
+    software: fallback || /swiftshader|llvmpipe|lavapipe|software|\bcpu\b/.test(text),
+  };
+}
+
+/** An open device with its pipelines. Close it, or the process stays alive. */
+export class Engine implements AsyncDisposable {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterDescription;
+  readonly target: Target;
+  /** Rejects when the device is lost or reports an error outside of a scope; never resolves. */
+  readonly failure: Promise<never>;
+  #fail: (error: Error) => void = () => {};
+  // Held while open and dropped on close: Dawn's Node binding keeps the process alive as long as it is reachable.
+  gpu: GPU | undefined;
+  #closed = false;
+  readonly #pipelines = new Map<string, Promise<Pipeline>>();
+
+  private constructor(gpu: GPU, device: GPUDevice, adapter: AdapterDescription) {
+    this.gpu = gpu;
+    this.device = device;
+    this.adapter = adapter;
+    this.target = {
+      name: `${adapter.vendor} ${adapter.architecture}`.trim() || 'unknown adapter',
+      subgroupSize: device.features.has('subgroups') ? adapter.subgroupSize : 0,
+      software: adapter.software,
+      parallelism: adapter.software ? 16 : 512,
+      maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
+    };
+    this.failure = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.failure.catch(() => {});
+    device.lost.then((info) => {
+      if (!this.#closed) this.#fail(new Error(`the GPU device was lost (${info.reason}): ${info.message}`));
+    });
+    device.addEventListener('uncapturederror', (event) => {
+      this.#fail(new Error(`WebGPU reported an error: ${(event as GPUUncapturedErrorEvent).error.message}`));
+    });
+  }
+
+  /** Opens the default adapter. Throws an Error that says what to install where there is none. */
+  static async open(options: EngineOptions = {}): Promise<Engine> {
+    const { gpu } = openGpu();
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (!adapter) throw new Error(adapterAdvice);
+    const description = describe(adapter);
+    const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query'];
+    const device = await adapter.requestDevice({
+      label: 'aand-webgpu',
+      requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
+      requiredLimits: options.minimal
+        ? {}
+        : {
+            maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
+            maxBufferSize: adapter.limits.maxBufferSize,
+          },
+    });
+    if (description.software)
+      options.onNotice?.(`running on a software driver (${description.description || description.architecture}), not on a GPU`);
+    return new Engine(gpu, device, description);
+  }
+
+  /** Runs work that fails with the device's failure instead of hanging. */
+  guard<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.failure]);
+  }
+
+  createBuffer(label: string, size: number, usage = 0): GPUBuffer {
+    return this.device.createBuffer({
+      label,
+      size: roundUp(Math.max(size, 16), 16),
+      usage: usage || GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  write(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array): void {
+    this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Reads a whole buffer or a range of it. For set-up and tests; programs have their own staging ring. */
+  async read(buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<Float32Array<ArrayBuffer>> {
+    const staging = this.createBuffer('read', size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
+      this.device.queue.submit([encoder.finish()]);
+      await this.guard(staging.mapAsync(GPUMapMode.READ));
+      return new Float32Array(staging.getMappedRange(0, size).slice(0));
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Number of different pipelines created so far. */
+  get pipelineCount(): number {
+    return this.#pipelines.size;
+  }
+
+  /** The pipeline of a kernel variant with exactly these storage bindings; created once. */
+  pipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
+    const key = variantKey(variant);
+    let result = this.#pipelines.get(key);
+    if (!result) {
+      result = this.#createPipeline(variant, bindings, key);
+      this.#pipelines.set(key, result);
+    }
+    return result;
+  }
+
+  async #createPipeline(variant: KernelVariant, bindings: readonly string[], label: string): Promise<Pipeline> {
+    const kernel = await linkKernel(variant);
+    const entries: GPUBindGroupLayoutEntry[] = bindings.map((name) => {
+      const binding = kernel.bindings.get(name);
+      if (binding === undefined) throw new Error(`kernel ${label} has no binding '${name}'`);
+      return { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } };
+    });
+    if (kernel.uniforms.length)
+      entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
+    const layout = this.device.createBindGroupLayout({ label, entries });
+    const module = this.device.createShaderModule({ label, code: kernel.code });
+    try {
+      const pipeline = await this.device.createComputePipelineAsync({
+        label,
+        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: variant.entry },
+      });
+      return { pipeline, layout, kernel, label };
+    } catch (error) {
+      const messages = (await module.getCompilationInfo()).messages
+        .filter((message) => message.type === 'error')
+        .map((message) => `line ${message.lineNum}: ${message.message}`);
+      throw new Error(`kernel ${label} does not compile: ${messages.join('; ') || (error as Error).message}`);
+    }
+  }
+
+  /** Destroys the device and lets the process exit. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.device.destroy();
+    await this.device.lost;
+    this.gpu = undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

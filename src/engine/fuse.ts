@@ -1,0 +1,174 @@
+/**
+ * Fusion: rewrites a tape into fewer operations, without changing its results beyond rounding.
+ * 1. Batch norm in evaluation folds into the convolution before it.
+ * 2. Residual add, gated residual and ReLU after a convolution become its epilogue.
+ * 3. What depends only on fixed values (folded weights, unit keys) moves to a prologue that runs once per program.
+ */
+import { adamGroup } from './ops/adam.ts';
+import { batchNormFoldDefinition, isBatchNorm } from './ops/batch_norm.ts';
+import { isConvolution } from './ops/conv2d.ts';
+import { need, type Node, type Tape, type Tensors } from './tape.ts';
+import type { Tensor } from './tensor.ts';
+
+export interface FusedTape {
+  readonly prologue: readonly Node[];
+  readonly nodes: readonly Node[];
+}
+
+/** Parameters that running the tape changes. */
+function overwrittenParameters(tape: Tape): { tensors: Set<Tensor>; groups: Set<string> } {
+  const tensors = new Set<Tensor>();
+  const groups = new Set<string>();
+  for (const node of tape.nodes) {
+    for (const tensor of node.definition.overwrites?.(node) ?? []) tensors.add(tensor);
+    const group = adamGroup(node);
+    if (group) groups.add(group);
+  }
+  return { tensors, groups };
+}
+
+/** Drops nodes whose results nobody reads. */
+function live(nodes: readonly Node[], outputs: readonly Tensor[], gradients: Iterable<Tensor>): Node[] {
+  const read = new Set<Tensor>([...outputs, ...gradients]);
+  const kept: Node[] = [];
+  for (const node of [...nodes].reverse()) {
+    const produced = Object.values(node.outputs);
+    const effect = produced.length === 0 || (node.definition.overwrites?.(node).length ?? 0) > 0;
+    if (!effect && !produced.some((tensor) => read.has(tensor))) continue;
+    for (const tensor of Object.values(node.inputs)) read.add(tensor);
+    kept.push(node);
+  }
+  return kept.reverse();
+}
+
+/**
+ * @param outputs tensors that the program reads; they are never fused away
+ */
+export function fuse(tape: Tape, outputs: readonly Tensor[]): FusedTape {
+  const overwritten = overwrittenParameters(tape);
+  const fixed = new Set<Tensor>();
+  const isFixed = (tensor: Tensor) =>
+    fixed.has(tensor) ||
+    tensor.role === 'constant' ||
+    (tensor.role === 'parameter' &&
+      !overwritten.tensors.has(tensor) &&
+      !overwritten.groups.has(tape.parameters.spec(tensor.name).group));
+
+  let nodes = live(tape.nodes, outputs, tape.parameterGradients.values());
+  nodes = foldBatchNorms(tape, nodes, outputs, isFixed);
+  nodes = fillEpilogues(nodes, outputs);
+
+  const prologue: Node[] = [];
+  const main: Node[] = [];
+  for (const node of nodes) {
+    const inputs = Object.values(node.inputs);
+    const constant = inputs.length > 0 && Object.keys(node.outputs).length > 0 && inputs.every(isFixed);
+    if (constant && !Object.values(node.outputs).some((tensor) => outputs.includes(tensor))) {
+      for (const tensor of Object.values(node.outputs)) fixed.add(tensor);
+      prologue.push(node);
+    } else main.push(node);
+  }
+  return { prologue, nodes: main };
+}
+
+function readers(nodes: readonly Node[], outputs: readonly Tensor[]): Map<Tensor, Node[]> {
+  const result = new Map<Tensor, Node[]>();
+  for (const node of nodes)
+    for (const tensor of new Set(Object.values(node.inputs))) result.set(tensor, [...(result.get(tensor) ?? []), node]);
+  for (const tensor of outputs) result.set(tensor, [...(result.get(tensor) ?? []), ...nodes.slice(0, 2)]);
+  return result;
+}
+
+/** The one node that reads a tensor, if there is exactly one. */
+function onlyReader(map: Map<Tensor, Node[]>, tensor: Tensor): Node | undefined {
+  const list = map.get(tensor) ?? [];
+  return list.length === 1 ? list[0] : undefined;
+}
+
+function foldBatchNorms(
+  tape: Tape,
+  nodes: readonly Node[],
+  outputs: readonly Tensor[],
+  isFixed: (tensor: Tensor) => boolean,
+): Node[] {
+  const read = readers(nodes, outputs);
+  const producer = new Map<Tensor, Node>();
+  for (const node of nodes) for (const tensor of Object.values(node.outputs)) producer.set(tensor, node);
+  const replaced = new Map<Node, Node[]>();
+  for (const norm of nodes) {
+    if (!isBatchNorm(norm) || norm.attributes.training) continue;
+    const { weight, bias, running_mean, running_var, residual } = norm.inputs;
+    const convolution = producer.get(need(norm.inputs, 'x'));
+    const parameters = [weight, bias, running_mean, running_var] as Tensor[];
+    if (!convolution || !isConvolution(convolution) || convolution.attributes.relu) continue;
+    const { x, w, b } = convolution.inputs as { x: Tensor; w: Tensor; b?: Tensor };
+    if (!parameters.every(isFixed) || !isFixed(w) || (b && !isFixed(b))) continue;
+    if (onlyReader(read, need(convolution.outputs, 'y')) !== norm || read.has(need(norm.outputs, 'saved'))) continue;
+    const transposed = convolution.definition.name === 'conv_transpose2d';
+    const before = tape.nodes.length;
+    const folded = tape.record(
+      batchNormFoldDefinition,
+      { w, b, weight, bias, running_mean, running_var },
+      { epsilon: norm.attributes.epsilon, transposed },
+    );
+    const [fold] = tape.nodes.splice(before) as [Node];
+    const inputs: Record<string, Tensor> = { x, w: folded.w as Tensor, b: folded.b as Tensor };
+    if (residual) inputs.residual = residual;
+    // The convolution moves to the place of the norm, where its residual exists.
+    replaced.set(convolution, []);
+    replaced.set(norm, [
+      fold,
+      {
+        definition: convolution.definition,
+        inputs,
+        outputs: { y: need(norm.outputs, 'y') },
+        attributes: { ...convolution.attributes, relu: norm.attributes.relu },
+      },
+    ]);
+  }
+  return nodes.flatMap((node) => replaced.get(node) ?? [node]);
+}
+
+function fillEpilogues(nodes: readonly Node[], outputs: readonly Tensor[]): Node[] {
+  let current = [...nodes];
+  for (let index = 0; index < current.length; ) {
+    const node = current[index] as Node;
+    const merged = isConvolution(node) && mergeReader(node, onlyReader(readers(current, outputs), need(node.outputs, 'y')));
+    if (!merged) {
+      index++;
+      continue;
+    }
+    // The merged node takes the reader's place, where its other operand exists.
+    current = current.flatMap((other) => (other === node ? [] : other === merged.reader ? [merged.node] : [other]));
+  }
+  return current;
+}
+
+function mergeReader(
+  node: Node & { attributes: { relu: boolean } },
+  reader: Node | undefined,
+): { node: Node; reader: Node } | undefined {
+  if (!reader || node.attributes.relu) return undefined;
+  const y = need(node.outputs, 'y');
+  const result = (inputs: Tensors, relu: boolean) => ({
+    reader,
+    node: {
+      definition: node.definition,
+      inputs,
+      outputs: { y: need(reader.outputs, 'y') },
+      attributes: { ...node.attributes, relu },
+    },
+  });
+  if (reader.definition.name === 'relu') return result(node.inputs, true);
+  if (node.inputs.residual) return undefined;
+  if (reader.definition.name === 'add') {
+    const { a, b } = reader.inputs as { a: Tensor; b: Tensor };
+    if (a === b || `${a.shape}` !== `${b.shape}`) return undefined;
+    return result({ ...node.inputs, residual: a === y ? b : a }, false);
+  }
+  if (reader.definition.name === 'gated_residual' && reader.inputs.r === y && reader.inputs.x !== y) {
+    const { x, gate } = reader.inputs as { x: Tensor; gate: Tensor };
+    return result({ ...node.inputs, residual: x, gate }, false);
+  }
+  return undefined;
+}

@@ -1,0 +1,87 @@
+/** From a kernel variant (module, entry point, conditions, constants) to WGSL text and what the host must know of it. */
+import { link } from 'wesl';
+import { type KernelModule, kernelModules } from '../../kernels/index.ts';
+import { expand } from './expand.ts';
+
+export interface KernelVariant {
+  readonly module: KernelModule;
+  readonly entry: string;
+  readonly conditions?: Readonly<Record<string, boolean>>;
+  readonly constants?: Readonly<Record<string, number>>;
+}
+
+export interface UniformField {
+  readonly name: string;
+  readonly type: 'u32' | 'i32' | 'f32';
+}
+
+export interface LinkedKernel {
+  readonly code: string;
+  readonly uniforms: readonly UniformField[];
+  /** Binding numbers of the storage buffers by name. */
+  readonly bindings: ReadonlyMap<string, number>;
+}
+
+/** Short, stable name of a variant, for labels and caches. */
+export function variantKey(variant: KernelVariant): string {
+  const conditions = Object.entries(variant.conditions ?? {})
+    .filter(([, on]) => on)
+    .map(([name]) => name)
+    .sort();
+  const constants = Object.entries(variant.constants ?? {}).map(([name, value]) => `${name}=${value}`);
+  return [`${variant.module}.${variant.entry}`, ...conditions, ...constants].join(',');
+}
+
+const allConditions = [
+  'add',
+  'bias',
+  'da',
+  'data_gradient',
+  'db',
+  'first',
+  'flat',
+  'four',
+  'gate',
+  'map',
+  'output_rows',
+  'relu',
+  'subgroups',
+  'taps',
+  'three',
+  'transposed',
+  'two',
+];
+
+const sources = Object.fromEntries(Object.entries(kernelModules).map(([name, text]) => [`${name}.wesl`, text]));
+const linked = new Map<string, Promise<LinkedKernel>>();
+
+async function build(variant: KernelVariant): Promise<LinkedKernel> {
+  const conditions = Object.fromEntries(allConditions.map((name) => [name, variant.conditions?.[name] ?? false]));
+  for (const name of Object.keys(variant.conditions ?? {}))
+    if (!allConditions.includes(name)) throw new Error(`kernel '${variant.module}': unknown condition '${name}'`);
+  const constants = Object.fromEntries(
+    Object.entries(variant.constants ?? {}).map(([name, value]) => [name, `${value}u`]),
+  );
+  const result = await link({ weslSrc: sources, rootModuleName: variant.module, conditions, constants });
+  const code = expand(result.dest);
+  const block = code.match(/var<uniform> \w+: (\w+);/);
+  const struct = block && code.match(new RegExp(`struct ${block[1]} \\{([^}]*)\\}`));
+  const uniforms = [...(struct?.[1] ?? '').matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(
+    ([, name, type]) => ({ name, type }) as UniformField,
+  );
+  const bindings = new Map<string, number>();
+  for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var<storage, read_write> (\w+)\s*:/g))
+    bindings.set(name as string, Number(number));
+  return { code, uniforms, bindings };
+}
+
+/** Links a variant; results are kept. */
+export function linkKernel(variant: KernelVariant): Promise<LinkedKernel> {
+  const key = `${variant.module}|${variantKey({ ...variant, entry: '' })}`;
+  let result = linked.get(key);
+  if (!result) {
+    result = build(variant);
+    linked.set(key, result);
+  }
+  return result;
+}

@@ -1,0 +1,75 @@
+/** Concatenation along channels, and its gradient (slices). */
+import { type Dispatch, threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, positions, type Tensor } from '../tensor.ts';
+
+function channels(tensor: Tensor): number {
+  return tensor.shape.at(-1) as number;
+}
+
+/** Copies `count` channels; the copy that reaches the destination's last channel also writes its padding. */
+function copy(source: Tensor, sourceOffset: number, output: Tensor, targetOffset: number, count: number): Dispatch {
+  const end = targetOffset + count;
+  const copied = end === channels(output) ? channelQuads(output) * 4 - targetOffset : count;
+  const pixels = positions(output);
+  return {
+    kernel: { module: 'channels', entry: 'main' },
+    bindings: { source, output },
+    uniforms: {
+      pixels,
+      copied,
+      channels: count,
+      source_stride: channelQuads(source) * 4,
+      source_offset: sourceOffset,
+      target_stride: channelQuads(output) * 4,
+      target_offset: targetOffset,
+    },
+    workgroups: threads(pixels * copied),
+    writes: ['output'],
+  };
+}
+
+const concatDefinition: OpDefinition<Record<string, never>> = {
+  name: 'concat',
+  infer(inputs) {
+    const list = Object.values(inputs);
+    const first = need(inputs, 'x0');
+    if (list.some((tensor) => `${tensor.shape.slice(0, -1)}` !== `${first.shape.slice(0, -1)}`))
+      throw new Error('the shapes differ outside of the channels');
+    const total = list.reduce((sum, tensor) => sum + channels(tensor), 0);
+    return { y: { shape: [...first.shape.slice(0, -1), total], layout: 'channels' } };
+  },
+  backward({ tape, node, gradient, needs }) {
+    const result: Record<string, Tensor | undefined> = {};
+    let offset = 0;
+    for (const [name, tensor] of Object.entries(node.inputs)) {
+      if (needs(name))
+        result[name] = tape.record(sliceDefinition, { x: gradient('y') }, { offset, count: channels(tensor) }).y;
+      offset += channels(tensor);
+    }
+    return result;
+  },
+  lower(node) {
+    let offset = 0;
+    return Object.values(node.inputs).map((tensor) => {
+      const dispatch = copy(tensor, 0, need(node.outputs, 'y'), offset, channels(tensor));
+      offset += channels(tensor);
+      return dispatch;
+    });
+  },
+};
+
+const sliceDefinition: OpDefinition<{ offset: number; count: number }> = {
+  name: 'slice_channels',
+  infer: (inputs, { count }) => ({
+    y: { shape: [...need(inputs, 'x').shape.slice(0, -1), count], layout: 'channels' },
+  }),
+  lower: (node) => [
+    copy(need(node.inputs, 'x'), node.attributes.offset, need(node.outputs, 'y'), 0, node.attributes.count),
+  ],
+};
+
+/** [N,H,W,C0], [N,H,W,C1], ... -> [N,H,W,C0+C1+...]. */
+export function concat(tape: Tape, tensors: readonly Tensor[]): Tensor {
+  return tape.record(concatDefinition, Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])), {}).y as Tensor;
+}

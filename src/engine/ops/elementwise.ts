@@ -1,0 +1,92 @@
+/** add (with a batch-less second operand), relu, scale by a scalar tensor. */
+import { type Dispatch, threads } from '../select.ts';
+import { need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
+import { byteLength, quads, type Tensor } from '../tensor.ts';
+
+type NoAttributes = Record<string, never>;
+
+function dispatch(entry: string, bindings: Record<string, Tensor>, uniforms: Record<string, number> = {}): Dispatch {
+  const count = quads(need(bindings, 'output'));
+  return {
+    kernel: { module: 'elementwise', entry },
+    bindings,
+    uniforms: { count, ...uniforms },
+    workgroups: threads(count),
+    writes: ['output'],
+    flops: 4 * count,
+  };
+}
+
+function same(inputs: Tensors): { y: Tensor } {
+  return { y: need(inputs, 'a') };
+}
+
+export const addDefinition: OpDefinition<NoAttributes> = {
+  name: 'add',
+  infer(inputs) {
+    const a = need(inputs, 'a');
+    const b = need(inputs, 'b');
+    const repeats = byteLength(a) / byteLength(b);
+    const compatible = `${a.shape.slice(1)}` === `${b.shape.slice(1)}` && a.layout === b.layout;
+    if (!compatible || !Number.isInteger(repeats) || (repeats !== 1 && b.shape[0] !== 1))
+      throw new Error('the shapes differ in more than a batch of 1');
+    return same(inputs);
+  },
+  backward({ node, gradient, needs }) {
+    const dy = gradient('y');
+    if (needs('b') && `${need(node.inputs, 'a').shape}` !== `${need(node.inputs, 'b').shape}`)
+      throw new Error('add: no gradient towards a broadcast operand');
+    return { a: dy, b: dy };
+  },
+  lower: (node) => {
+    const b = need(node.inputs, 'b');
+    return [dispatch('add', { a: need(node.inputs, 'a'), b, output: need(node.outputs, 'y') }, { period: quads(b) })];
+  },
+};
+
+export const reluDefinition: OpDefinition<NoAttributes> = {
+  name: 'relu',
+  infer: same,
+  backward({ tape, node, gradient }) {
+    return { a: tape.record(reluGradient, { a: gradient('y'), b: need(node.outputs, 'y') }, {}).y };
+  },
+  lower: (node) => [dispatch('relu', { a: need(node.inputs, 'a'), output: need(node.outputs, 'y') })],
+};
+
+const reluGradient: OpDefinition<NoAttributes> = {
+  name: 'relu_gradient',
+  infer: same,
+  lower: (node) => [
+    dispatch('relu_gradient', { a: need(node.inputs, 'a'), b: need(node.inputs, 'b'), output: need(node.outputs, 'y') }),
+  ],
+};
+
+const scaleDefinition: OpDefinition<{ factor: number }> = {
+  name: 'scale',
+  infer: same,
+  lower: (node) => [
+    dispatch(
+      'scale',
+      { a: need(node.inputs, 'a'), output: need(node.outputs, 'y'), scalar: need(node.inputs, 'scalar') },
+      { factor: node.attributes.factor },
+    ),
+  ],
+};
+
+/** a + b; b may have a batch of 1 where a has more. */
+export function add(tape: Tape, a: Tensor, b: Tensor): Tensor {
+  return tape.record(addDefinition, { a, b }, {}).y as Tensor;
+}
+
+/** max(a, 0). */
+export function relu(tape: Tape, a: Tensor): Tensor {
+  return tape.record(reluDefinition, { a }, {}).y as Tensor;
+}
+
+/** factor * scalar[0] * a; no gradient (used by backward rules). */
+export function scale(tape: Tape, a: Tensor, scalar: Tensor, factor = 1): Tensor {
+  return tape.record(scaleDefinition, { a, scalar }, { factor }).y as Tensor;
+}
+
+/** Sum of two gradient contributions. */
+export const accumulate = add;

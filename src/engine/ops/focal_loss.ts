@@ -1,0 +1,61 @@
+/** Focal loss of the gate against a 0/1 mask (method, 3.9): alpha on the positives, gamma 2, mean over positions. */
+import { threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { elements, type Tensor } from '../tensor.ts';
+
+type FocalAttributes = { readonly alpha: number };
+
+const focalLossDefinition: OpDefinition<FocalAttributes> = {
+  name: 'focal_loss',
+  infer(inputs) {
+    if (elements(need(inputs, 'gate').shape) !== elements(need(inputs, 'mask').shape))
+      throw new Error('gate and mask differ in size');
+    return { loss: { shape: [1], layout: 'dense' }, counts: { shape: [4], layout: 'dense' } };
+  },
+  backward({ tape, node, gradient }) {
+    return { gate: tape.record(focalGradient, { ...node.inputs, dy: gradient('loss') }, node.attributes).dg };
+  },
+  lower(node) {
+    const gate = need(node.inputs, 'gate');
+    return [
+      {
+        kernel: { module: 'focal_loss', entry: 'forward' },
+        bindings: {
+          gate,
+          mask: need(node.inputs, 'mask'),
+          loss: need(node.outputs, 'loss'),
+          counts: need(node.outputs, 'counts'),
+        },
+        uniforms: { count: elements(gate.shape), ...node.attributes },
+        workgroups: [1, 1, 1],
+        writes: ['loss', 'counts'],
+      },
+    ];
+  },
+};
+
+const focalGradient: OpDefinition<FocalAttributes> = {
+  name: 'focal_loss_gradient',
+  infer: (inputs) => ({ dg: need(inputs, 'gate') }),
+  lower(node) {
+    const gate = need(node.inputs, 'gate');
+    const count = elements(gate.shape);
+    return [
+      {
+        kernel: { module: 'focal_loss', entry: 'gradient' },
+        bindings: { gate, mask: need(node.inputs, 'mask'), dy: need(node.inputs, 'dy'), dg: need(node.outputs, 'dg') },
+        uniforms: { count, ...node.attributes },
+        workgroups: threads(count),
+        writes: ['dg'],
+      },
+    ];
+  },
+};
+
+/**
+ * @returns loss [1]; counts [4] = true positives, predicted positives, positives, positions of [gate > 0.5] against the mask
+ */
+export function focalLoss(tape: Tape, gate: Tensor, mask: Tensor, alpha = 0.8): { loss: Tensor; counts: Tensor } {
+  const { loss, counts } = tape.record(focalLossDefinition, { gate, mask }, { alpha });
+  return { loss: loss as Tensor, counts: counts as Tensor };
+}

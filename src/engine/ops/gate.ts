@@ -1,0 +1,140 @@
+/** The matching gate (method, 3.4: steps 2-3) and the gated residual fusion (steps 4-6). */
+import { threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, elements, positions, quads, type Tensor } from '../tensor.ts';
+import { convTranspose2d } from './conv2d.ts';
+import { l2Normalize } from './normalize.ts';
+
+type GateAttributes = { readonly temperature: number };
+
+function gateUniforms(cosines: Tensor, { temperature }: GateAttributes): Record<string, number> {
+  return {
+    positions: positions(cosines),
+    quads: channelQuads(cosines),
+    items: cosines.shape.at(-1) as number,
+    temperature,
+  };
+}
+
+const gateDefinition: OpDefinition<GateAttributes> = {
+  name: 'softmax_gate',
+  infer(inputs) {
+    const cosines = need(inputs, 'cosines');
+    if ((cosines.shape.at(-1) as number) % 2) throw new Error('the number of keys must be even: half of them are abnormal');
+    return { gate: { shape: cosines.shape.slice(0, -1), layout: 'dense' } };
+  },
+  backward({ tape, node, gradient }) {
+    const inputs = { cosines: need(node.inputs, 'cosines'), gate: need(node.outputs, 'gate'), d_gate: gradient('gate') };
+    return { cosines: tape.record(gateGradient, inputs, node.attributes).d_cosines };
+  },
+  lower(node) {
+    const cosines = need(node.inputs, 'cosines');
+    return [
+      {
+        kernel: { module: 'gate', entry: 'gate_forward' },
+        bindings: { cosines, gate: need(node.outputs, 'gate') },
+        uniforms: gateUniforms(cosines, node.attributes),
+        workgroups: threads(positions(cosines)),
+        writes: ['gate'],
+        flops: 24 * elements(cosines.shape),
+      },
+    ];
+  },
+};
+
+const gateGradient: OpDefinition<GateAttributes> = {
+  name: 'softmax_gate_gradient',
+  infer: (inputs) => ({ d_cosines: need(inputs, 'cosines') }),
+  lower(node) {
+    const cosines = need(node.inputs, 'cosines');
+    return [
+      {
+        kernel: { module: 'gate', entry: 'gate_gradient' },
+        bindings: {
+          cosines,
+          gate: need(node.inputs, 'gate'),
+          d_gate: need(node.inputs, 'd_gate'),
+          d_cosines: need(node.outputs, 'd_cosines'),
+        },
+        uniforms: gateUniforms(cosines, node.attributes),
+        workgroups: threads(positions(cosines)),
+        writes: ['d_cosines'],
+        flops: 48 * elements(cosines.shape),
+      },
+    ];
+  },
+};
+
+/**
+ * Matching gate: softmax over cosines with 2L keys at a temperature, summed over the abnormal half.
+ *
+ * @param query [N,H,W,C]
+ * @param keys [1,1,2L,C], the first L normal
+ * @returns gate [N,H,W] in (0, 1)
+ */
+export function matchingGate(tape: Tape, query: Tensor, keys: Tensor, temperature = 0.2): Tensor {
+  // The product with the keys is a 1x1 transposed convolution: [.., C] x [1,1,2L,C] -> [.., 2L].
+  const cosines = convTranspose2d(tape, l2Normalize(tape, query), l2Normalize(tape, keys));
+  return tape.record(gateDefinition, { cosines }, { temperature }).gate as Tensor;
+}
+
+type NoAttributes = Record<string, never>;
+
+export const gatedResidualDefinition: OpDefinition<NoAttributes> = {
+  name: 'gated_residual',
+  infer(inputs) {
+    const x = need(inputs, 'x');
+    if (`${x.shape}` !== `${need(inputs, 'r').shape}`) throw new Error('x and r differ in shape');
+    if (elements(need(inputs, 'gate').shape) !== positions(x)) throw new Error('gate must have a value per position');
+    return { y: x };
+  },
+  backward({ tape, node, gradient }) {
+    const { dx, dr, d_gate } = tape.record(gatedResidualGradient, { ...node.inputs, dy: gradient('y') }, {});
+    return { x: dx, r: dr, gate: d_gate };
+  },
+  lower(node) {
+    const x = need(node.inputs, 'x');
+    return [
+      {
+        kernel: { module: 'gate', entry: 'residual_forward' },
+        bindings: { x, r: need(node.inputs, 'r'), gate: need(node.inputs, 'gate'), y: need(node.outputs, 'y') },
+        uniforms: { positions: positions(x), quads: channelQuads(x) },
+        workgroups: threads(quads(x)),
+        writes: ['y'],
+        flops: 100 * quads(x),
+      },
+    ];
+  },
+};
+
+const gatedResidualGradient: OpDefinition<NoAttributes> = {
+  name: 'gated_residual_gradient',
+  infer: (inputs) => ({ dx: need(inputs, 'x'), dr: need(inputs, 'x'), d_gate: need(inputs, 'gate') }),
+  lower(node) {
+    const { inputs, outputs } = node;
+    const x = need(inputs, 'x');
+    return [
+      {
+        kernel: { module: 'gate', entry: 'residual_gradient' },
+        bindings: {
+          x,
+          r: need(inputs, 'r'),
+          gate: need(inputs, 'gate'),
+          dy: need(inputs, 'dy'),
+          dx: need(outputs, 'dx'),
+          dr: need(outputs, 'dr'),
+          d_gate: need(outputs, 'd_gate'),
+        },
+        uniforms: { positions: positions(x), quads: channelQuads(x) },
+        workgroups: threads(positions(x)),
+        writes: ['dx', 'dr', 'd_gate'],
+        flops: 140 * quads(x),
+      },
+    ];
+  },
+};
+
+/** x * (1 + gate * tanh(r)): x, r [N,H,W,C], gate [N,H,W]. */
+export function gatedResidual(tape: Tape, x: Tensor, r: Tensor, gate: Tensor): Tensor {
+  return tape.record(gatedResidualDefinition, { x, r, gate }, {}).y as Tensor;
+}

@@ -1,0 +1,68 @@
+/** max_pool2d, ties to the first tap as in PyTorch. */
+import { type Dispatch, threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, quads, type Tensor } from '../tensor.ts';
+
+type PoolAttributes = { readonly kernel: number; readonly stride: number; readonly padding: number };
+
+function dispatch(entry: string, x: Tensor, y: Tensor, over: Tensor, attributes: PoolAttributes): Omit<Dispatch, 'bindings' | 'writes'> {
+  return {
+    kernel: { module: 'max_pool2d', entry, conditions: { taps: true } },
+    uniforms: {
+      input_height: x.shape[1] as number,
+      input_width: x.shape[2] as number,
+      output_height: y.shape[1] as number,
+      output_width: y.shape[2] as number,
+      quads: channelQuads(x),
+      count: quads(over),
+      ...attributes,
+    },
+    workgroups: threads(quads(over)),
+    flops: 4 * quads(y) * attributes.kernel ** 2,
+  };
+}
+
+const maxPool2dDefinition: OpDefinition<PoolAttributes> = {
+  name: 'max_pool2d',
+  infer(inputs, { kernel, stride, padding }) {
+    const [n, h, w, c] = need(inputs, 'x').shape as [number, number, number, number];
+    if (2 * padding > kernel) throw new Error(`padding ${padding} is more than half of the kernel ${kernel}`);
+    const size = (extent: number) => Math.floor((extent + 2 * padding - kernel) / stride) + 1;
+    if (size(h) < 1 || size(w) < 1) throw new Error(`the kernel is larger than the padded image ${h}x${w}`);
+    const y = { shape: [n, size(h), size(w), c], layout: 'channels' } as const;
+    return { y, taps: y };
+  },
+  backward({ tape, node, gradient }) {
+    const x = need(node.inputs, 'x');
+    const inputs = { dy: gradient('y'), taps: need(node.outputs, 'taps') };
+    return { x: tape.record(maxPool2dGradient, inputs, { ...node.attributes, shape: x.shape }).dx };
+  },
+  lower(node) {
+    const x = need(node.inputs, 'x');
+    const y = need(node.outputs, 'y');
+    const taps = need(node.outputs, 'taps');
+    return [{ ...dispatch('forward', x, y, y, node.attributes), bindings: { x, y, taps }, writes: ['y', 'taps'] }];
+  },
+};
+
+const maxPool2dGradient: OpDefinition<PoolAttributes & { shape: readonly number[] }> = {
+  name: 'max_pool2d_gradient',
+  infer: (_, { shape }) => ({ dx: { shape, layout: 'channels' } }),
+  lower(node) {
+    const dy = need(node.inputs, 'dy');
+    const dx = need(node.outputs, 'dx');
+    const { kernel, stride, padding } = node.attributes;
+    return [
+      {
+        ...dispatch('gradient', dx, dy, dx, { kernel, stride, padding }),
+        bindings: { dy, taps: need(node.inputs, 'taps'), dx },
+        writes: ['dx'],
+      },
+    ];
+  },
+};
+
+/** [N,H,W,C] -> [N,OH,OW,C]. */
+export function maxPool2d(tape: Tape, x: Tensor, attributes: PoolAttributes): Tensor {
+  return tape.record(maxPool2dDefinition, { x }, attributes).y as Tensor;
+}

@@ -1,0 +1,60 @@
+/** Rows scaled to unit length. */
+import { threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, quads, type Tensor } from '../tensor.ts';
+
+type NormalizeAttributes = { readonly epsilon: number };
+
+// Rows in memory, padding rows of the filter layout included: they come out as zeros.
+function rowsOf(tensor: Tensor): number {
+  return quads(tensor) / channelQuads(tensor);
+}
+
+const normalizeDefinition: OpDefinition<NormalizeAttributes> = {
+  name: 'l2_normalize',
+  infer(inputs) {
+    const x = need(inputs, 'x');
+    if (x.layout === 'dense') throw new Error('l2_normalize takes rows of channels');
+    return { y: x, norm: { shape: [quads(x) / Math.ceil((x.shape.at(-1) as number) / 4)], layout: 'dense' } };
+  },
+  backward({ tape, node, gradient }) {
+    const inputs = { y: need(node.outputs, 'y'), norm: need(node.outputs, 'norm'), dy: gradient('y') };
+    return { x: tape.record(normalizeGradient, inputs, node.attributes).dx };
+  },
+  lower(node) {
+    const x = need(node.inputs, 'x');
+    return [
+      {
+        kernel: { module: 'normalize', entry: 'forward' },
+        bindings: { x, y: need(node.outputs, 'y'), norm: need(node.outputs, 'norm') },
+        uniforms: { rows: rowsOf(x), quads: channelQuads(x), epsilon: node.attributes.epsilon },
+        workgroups: threads(rowsOf(x)),
+        writes: ['y', 'norm'],
+        flops: 12 * quads(x),
+      },
+    ];
+  },
+};
+
+const normalizeGradient: OpDefinition<NormalizeAttributes> = {
+  name: 'l2_normalize_gradient',
+  infer: (inputs) => ({ dx: need(inputs, 'y') }),
+  lower(node) {
+    const y = need(node.inputs, 'y');
+    return [
+      {
+        kernel: { module: 'normalize', entry: 'gradient' },
+        bindings: { y, norm: need(node.inputs, 'norm'), dy: need(node.inputs, 'dy'), dx: need(node.outputs, 'dx') },
+        uniforms: { rows: rowsOf(y), quads: channelQuads(y), epsilon: node.attributes.epsilon },
+        workgroups: threads(rowsOf(y)),
+        writes: ['dx'],
+        flops: 20 * quads(y),
+      },
+    ];
+  },
+};
+
+/** x / max(|x|, epsilon) over the last dimension. */
+export function l2Normalize(tape: Tape, x: Tensor, epsilon = 1e-12): Tensor {
+  return tape.record(normalizeDefinition, { x }, { epsilon }).y as Tensor;
+}

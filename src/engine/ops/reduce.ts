@@ -1,0 +1,195 @@
+/** Scalars out of tensors: mean, mean squared error, weighted sum; and the per-channel sum of a bias gradient. */
+import { type Dispatch, threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
+import { scale } from './elementwise.ts';
+import { scratch } from './scratch.ts';
+
+const scalar: TensorSpec = { shape: [1], layout: 'dense' };
+
+const channelSumDefinition: OpDefinition<Record<string, never>> = {
+  name: 'channel_sum',
+  infer: (inputs) => ({ y: { shape: [need(inputs, 'x').shape.at(-1) as number], layout: 'channels' } }),
+  lower(node): Dispatch[] {
+    const x = need(node.inputs, 'x');
+    const output = need(node.outputs, 'y');
+    const { chunk, chunks } = chunking(positions(x), channelQuads(x));
+    const partial = scratch('channel_sum.partial', [chunks, quads(output) * 4]);
+    return [
+      {
+        kernel: { module: 'reduce', entry: 'channel_sum' },
+        bindings: { values4: x, partial },
+        uniforms: { count: positions(x), quads: channelQuads(x), chunk, chunks },
+        workgroups: threads(chunks * channelQuads(x)),
+        writes: ['partial'],
+      },
+      {
+        kernel: { module: 'sum_partials', entry: 'main' },
+        bindings: { partial, output },
+        uniforms: { count: quads(output), splits: chunks },
+        workgroups: threads(quads(output)),
+        writes: ['output'],
+      },
+    ];
+  },
+};
+
+/** How the pixels of a per-channel reduction are cut: about 4096 threads in all, at least 8 pixels each. */
+export function chunking(pixels: number, channelQuadCount: number): { chunk: number; chunks: number } {
+  const wanted = Math.max(1, Math.min(Math.floor(4096 / channelQuadCount), Math.ceil(pixels / 8)));
+  const chunk = Math.ceil(pixels / wanted);
+  return { chunk, chunks: Math.ceil(pixels / chunk) };
+}
+
+/** Sum over all positions: [N,H,W,C] -> [C]. */
+export function channelSum(tape: Tape, x: Tensor): Tensor {
+  return tape.record(channelSumDefinition, { x }, {}).y as Tensor;
+}
+
+const fillMean: OpDefinition<{ shape: readonly number[]; factor: number }> = {
+  name: 'fill_mean',
+  infer: (_, { shape }) => ({ y: { shape, layout: 'dense' } }),
+  lower(node) {
+    const output = need(node.outputs, 'y');
+    return [
+      {
+        kernel: { module: 'elementwise', entry: 'fill_mean' },
+        bindings: { output, scalar: need(node.inputs, 'scalar') },
+        uniforms: { count: quads(output), factor: node.attributes.factor },
+        workgroups: threads(quads(output)),
+        writes: ['output'],
+      },
+    ];
+  },
+};
+
+const meanDefinition: OpDefinition<Record<string, never>> = {
+  name: 'mean',
+  infer: (inputs) => {
+    if (need(inputs, 'x').layout !== 'dense') throw new Error('mean takes a dense tensor');
+    return { y: scalar };
+  },
+  backward({ tape, node, gradient }) {
+    const { shape } = need(node.inputs, 'x');
+    return { x: tape.record(fillMean, { scalar: gradient('y') }, { shape, factor: 1 / elements(shape) }).y };
+  },
+  lower(node) {
+    const values = need(node.inputs, 'x');
+    const count = elements(values.shape);
+    return [
+      {
+        kernel: { module: 'reduce', entry: 'mean' },
+        bindings: { values, output: need(node.outputs, 'y') },
+        uniforms: { count, factor: 1 / count },
+        workgroups: [1, 1, 1],
+        writes: ['output'],
+      },
+    ];
+  },
+};
+
+/** Mean of a dense tensor -> [1]. */
+export function mean(tape: Tape, x: Tensor): Tensor {
+  return tape.record(meanDefinition, { x }, {}).y as Tensor;
+}
+
+const squareErrorGradient: OpDefinition<{ factor: number }> = {
+  name: 'mean_square_error_gradient',
+  infer: (inputs) => ({ y: need(inputs, 'a') }),
+  lower(node) {
+    const output = need(node.outputs, 'y');
+    return [
+      {
+        kernel: { module: 'elementwise', entry: 'square_error_gradient' },
+        bindings: { a: need(node.inputs, 'a'), b: need(node.inputs, 'b'), output, scalar: need(node.inputs, 'scalar') },
+        uniforms: { count: quads(output), factor: node.attributes.factor },
+        workgroups: threads(quads(output)),
+        writes: ['output'],
+      },
+    ];
+  },
+};
+
+const meanSquareErrorDefinition: OpDefinition<Record<string, never>> = {
+  name: 'mean_square_error',
+  infer(inputs) {
+    if (`${need(inputs, 'a').shape}` !== `${need(inputs, 'b').shape}`) throw new Error('the shapes differ');
+    return { y: scalar };
+  },
+  backward({ tape, node, gradient, needs }) {
+    const a = need(node.inputs, 'a');
+    const b = need(node.inputs, 'b');
+    const factor = 2 / elements(a.shape);
+    const towards = (from: Tensor, to: Tensor) =>
+      tape.record(squareErrorGradient, { a: from, b: to, scalar: gradient('y') }, { factor }).y;
+    return { a: needs('a') ? towards(a, b) : undefined, b: needs('b') ? towards(b, a) : undefined };
+  },
+  lower(node) {
+    const values4 = need(node.inputs, 'a');
+    return [
+      {
+        kernel: { module: 'reduce', entry: 'square_error' },
+        bindings: { values4, other4: need(node.inputs, 'b'), output: need(node.outputs, 'y') },
+        uniforms: { count: quads(values4), factor: 1 / elements(values4.shape) },
+        workgroups: [1, 1, 1],
+        writes: ['output'],
+      },
+    ];
+  },
+};
+
+/** mean((a - b)^2) over all values -> [1]. */
+export function meanSquareError(tape: Tape, a: Tensor, b: Tensor): Tensor {
+  return tape.record(meanSquareErrorDefinition, { a, b }, {}).y as Tensor;
+}
+
+const weightedSumDefinition: OpDefinition<{ weights: readonly number[] }> = {
+  name: 'weighted_sum',
+  infer: () => ({ y: scalar }),
+  backward({ tape, node, gradient }) {
+    const dy = gradient('y') as Tensor;
+    return Object.fromEntries(
+      node.attributes.weights.map((weight, i) => [
+        `x${i}`,
+        weight === 1 ? dy : scale(tape, dy, one(tape), weight),
+      ]),
+    );
+  },
+  lower(node) {
+    const { weights } = node.attributes;
+    const bindings: Record<string, Tensor> = { output: need(node.outputs, 'y') };
+    const uniforms: Record<string, number> = {};
+    weights.forEach((weight, i) => {
+      bindings[`scalar${i}`] = need(node.inputs, `x${i}`);
+      uniforms[`weight${i}`] = weight;
+    });
+    return [
+      {
+        kernel: {
+          module: 'reduce',
+          entry: 'weighted_sum',
+          conditions: { two: weights.length > 1, three: weights.length > 2, four: weights.length > 3 },
+        },
+        bindings,
+        uniforms,
+        workgroups: [1, 1, 1],
+        writes: ['output'],
+      },
+    ];
+  },
+};
+
+/** A constant scalar 1. */
+export function one(tape: Tape): Tensor {
+  return tape.constant('one', [1], 'dense', new Float32Array([1]));
+}
+
+/** Sum of weights[i] * scalars[i]. */
+export function weightedSum(tape: Tape, scalars: readonly Tensor[], weights: readonly number[]): Tensor {
+  if (scalars.length > 4) {
+    const head = weightedSum(tape, scalars.slice(0, 3), weights.slice(0, 3));
+    return weightedSum(tape, [head, ...scalars.slice(3)], [1, ...weights.slice(3)]);
+  }
+  const inputs = Object.fromEntries(scalars.map((tensor, i) => [`x${i}`, tensor]));
+  return tape.record(weightedSumDefinition, inputs, { weights }).y as Tensor;
+}

@@ -1,0 +1,83 @@
+/** The detector's anomaly map and image score (method, 3.13) in three dispatches; inference only. */
+import { threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, type Tensor } from '../tensor.ts';
+import { gaussianNorm } from './resample.ts';
+import { scratch } from './scratch.ts';
+
+type ScoreAttributes = { readonly size: number };
+
+const levels = [0, 1, 2] as const;
+const tileSide = 16;
+const sigma = 4;
+
+const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
+  name: 'score_map',
+  infer(inputs, { size }) {
+    if (size % tileSide) throw new Error(`the map size ${size} is not a multiple of ${tileSide}`);
+    for (const level of levels) {
+      const teacher = need(inputs, `teacher${level}`);
+      if (`${teacher.shape}` !== `${need(inputs, `student${level}`).shape}`)
+        throw new Error(`teacher and student differ in shape at level ${level}`);
+      if (teacher.shape[1] !== teacher.shape[2]) throw new Error('the feature maps must be square');
+    }
+    const batch = need(inputs, 'teacher0').shape[0] as number;
+    return { map: { shape: [batch, size, size], layout: 'dense' }, score: { shape: [batch], layout: 'dense' } };
+  },
+  lower(node) {
+    const { size } = node.attributes;
+    const features = levels.map((level) => need(node.inputs, `teacher${level}`));
+    const batch = (features[0] as Tensor).shape[0] as number;
+    const side = features.map((tensor) => tensor.shape[1] as number);
+    const positions = side.reduce((sum, s) => sum + batch * s * s, 0);
+    const tiles = size / tileSide;
+    const distances = scratch('score_map.distances', [positions]);
+    const tileMaxima = scratch('score_map.tile_maxima', [batch, tiles, tiles]);
+    const { norm } = gaussianNorm(sigma);
+    const uniforms: Record<string, number> = { batch, size, tiles, positions, epsilon: 1e-8, sigma, norm };
+    for (const level of levels) {
+      uniforms[`side${level}`] = side[level] as number;
+      uniforms[`quads${level}`] = channelQuads(features[level] as Tensor);
+    }
+    return [
+      {
+        kernel: { module: 'score_map', entry: 'level_distances' },
+        bindings: { ...node.inputs, distances },
+        uniforms,
+        workgroups: threads(positions),
+        writes: ['distances'],
+      },
+      {
+        kernel: { module: 'score_map', entry: 'smooth_tile' },
+        bindings: { distances, map: need(node.outputs, 'map'), tile_maxima: tileMaxima },
+        uniforms,
+        workgroups: [tiles, tiles, batch],
+        writes: ['map', 'tile_maxima'],
+        flops: batch * size * size * 4 * 66,
+      },
+      {
+        kernel: { module: 'score_map', entry: 'maximum' },
+        bindings: { tile_maxima: tileMaxima, score: need(node.outputs, 'score') },
+        uniforms,
+        workgroups: [batch, 1, 1],
+        writes: ['score'],
+      },
+    ];
+  },
+};
+
+/**
+ * @param teacher three feature maps [N,n,n,C], finest first
+ * @param student their reconstructions, same shapes
+ * @param size side of the map in pixels, a multiple of 16
+ * @returns map [N,size,size], score [N] = its maximum
+ */
+export function scoreMap(tape: Tape, teacher: readonly Tensor[], student: readonly Tensor[], size: number) {
+  const inputs: Record<string, Tensor | undefined> = {};
+  for (const level of levels) {
+    inputs[`teacher${level}`] = teacher[level];
+    inputs[`student${level}`] = student[level];
+  }
+  const { map, score } = tape.record(scoreMapDefinition, inputs, { size });
+  return { map: map as Tensor, score: score as Tensor };
+}

@@ -1,0 +1,61 @@
+/** Hard mining: the mean of the k largest values of each image, ties to the lowest index. */
+import { threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { elements, type Tensor } from '../tensor.ts';
+
+type TopkAttributes = { readonly k: number };
+
+function perImage(x: Tensor): number {
+  return elements(x.shape.slice(1));
+}
+
+const topkMeanDefinition: OpDefinition<TopkAttributes> = {
+  name: 'topk_mean',
+  infer(inputs, { k }) {
+    const x = need(inputs, 'x');
+    if (x.layout !== 'dense') throw new Error('topk_mean takes a dense map');
+    if (k < 1 || k > perImage(x)) throw new Error(`k = ${k} is outside of 1..${perImage(x)}`);
+    const n = x.shape[0] as number;
+    return { mean: { shape: [n], layout: 'dense' }, chosen: { shape: [n, k], layout: 'dense' } };
+  },
+  backward({ tape, node, gradient }) {
+    const x = need(node.inputs, 'x');
+    const inputs = { chosen: need(node.outputs, 'chosen'), dy: gradient('mean') };
+    return { x: tape.record(topkGradient, inputs, { ...node.attributes, shape: x.shape }).dx };
+  },
+  lower(node) {
+    const x = need(node.inputs, 'x');
+    return [
+      {
+        kernel: { module: 'topk_mean', entry: 'forward' },
+        bindings: { x, mean: need(node.outputs, 'mean'), chosen: need(node.outputs, 'chosen') },
+        uniforms: { count: perImage(x), k: node.attributes.k },
+        workgroups: [x.shape[0] as number, 1, 1],
+        writes: ['mean', 'chosen'],
+      },
+    ];
+  },
+};
+
+const topkGradient: OpDefinition<TopkAttributes & { shape: readonly number[] }> = {
+  name: 'topk_mean_gradient',
+  infer: (_, { shape }) => ({ dx: { shape, layout: 'dense' } }),
+  lower(node) {
+    const dx = need(node.outputs, 'dx');
+    const total = elements(dx.shape);
+    return [
+      {
+        kernel: { module: 'topk_mean', entry: 'gradient' },
+        bindings: { chosen: need(node.inputs, 'chosen'), dy: need(node.inputs, 'dy'), dx },
+        uniforms: { count: perImage(dx), k: node.attributes.k, total },
+        workgroups: threads(total),
+        writes: ['dx'],
+      },
+    ];
+  },
+};
+
+/** [N, ...] -> [N]; k is clamped to the number of values per image (method, 3.12). */
+export function topkMean(tape: Tape, x: Tensor, k: number): Tensor {
+  return tape.record(topkMeanDefinition, { x }, { k: Math.min(k, perImage(x)) }).mean as Tensor;
+}

@@ -1,0 +1,151 @@
+/**
+ * Kernel selection: turns every operation of a tape into dispatches for a target. The choice of kernel shape for the
+ * matrix-multiply family comes from a table per kind of adapter; tests force each configuration in turn.
+ */
+import type { KernelVariant } from './kernel.ts';
+import { variantKey } from './kernel.ts';
+import type { PageKind } from './parameters.ts';
+import type { Node } from './tape.ts';
+import type { Tensor, View } from './tensor.ts';
+
+export interface PageBinding {
+  readonly group: string;
+  readonly page: number;
+  readonly kind: PageKind;
+}
+
+export type Binding = Tensor | View | PageBinding;
+
+/** One kernel launch, before memory is assigned. */
+export interface Dispatch {
+  readonly kernel: KernelVariant;
+  readonly bindings: Readonly<Record<string, Binding>>;
+  readonly uniforms: Readonly<Record<string, number>>;
+  /** Number of workgroups; see {@link threads} and {@link groups} for how large counts are spread. */
+  readonly workgroups: readonly [number, number, number];
+  /** Names of the bindings that the kernel writes. */
+  readonly writes: readonly string[];
+  readonly flops?: number;
+}
+
+/** A configuration of the convolution or weight-gradient kernels. */
+export interface GemmConfiguration {
+  readonly shape: 'lane' | 'tile';
+  /** Lanes that share loads through broadcasts; 1 = no subgroups (lane shape only). */
+  readonly subgroup: number;
+  /** Subgroups (independent tiles) per workgroup, lane shape only. */
+  readonly subgroups: number;
+  /** Rows per subgroup or thread; in quads of rows for weight gradients. */
+  readonly rows: number;
+  /** Column quads per lane or thread. */
+  readonly columns: number;
+  /** K step of the tile shape. */
+  readonly depth: number;
+}
+
+export type GemmFamily = 'convolution' | 'weight_gradient';
+
+/** What selection needs to know of a device; plain data, so that the pass runs without one. */
+export interface Target {
+  readonly name: string;
+  /** Subgroup size if it is fixed and subgroups are available, else 0. */
+  readonly subgroupSize: number;
+  /** A software driver: loads are expensive, workgroup memory is no faster than storage. */
+  readonly software: boolean;
+  /** Workgroups that keep the device busy; split sums aim at it. */
+  readonly parallelism: number;
+  readonly maxStorageBufferBindingSize: number;
+  /** Forces a configuration, for tests and the tuner. */
+  readonly force?: Partial<Record<GemmFamily, GemmConfiguration>>;
+}
+
+const lane = (subgroup: number, subgroups: number, rows: number, columns: number): GemmConfiguration => ({
+  shape: 'lane',
+  subgroup,
+  subgroups,
+  rows,
+  columns,
+  depth: 0,
+});
+const tile = (rows: number, columns: number, depth: number): GemmConfiguration => ({
+  shape: 'tile',
+  subgroup: 0,
+  subgroups: 0,
+  rows,
+  columns,
+  depth,
+});
+
+/** Every configuration that is valid on a target, for tests and the tuner. */
+export function gemmConfigurations(family: GemmFamily, target: Target): GemmConfiguration[] {
+  const size = target.subgroupSize;
+  const list: GemmConfiguration[] = [];
+  if (family === 'convolution') {
+    if (size > 1 && 32 % size === 0) list.push(lane(size, 4, 32, 1), lane(size, 4, Math.max(size, 16), 1));
+    list.push(lane(1, 64, 8, 1), lane(1, 64, 8, 2), tile(4, 1, 4), tile(4, 2, 4), tile(8, 1, 4));
+  } else {
+    if (size > 1 && size <= 8) list.push(lane(size, 4, 8, 1));
+    if (size > 1 && size <= 4) list.push(lane(size, 4, 4, 2));
+    list.push(lane(1, 64, 2, 2), lane(1, 64, 2, 4), tile(1, 1, 8), tile(1, 2, 8), tile(2, 1, 8));
+  }
+  return list;
+}
+
+/** The configuration for a matrix product of this size. */
+export function chooseGemm(family: GemmFamily, target: Target, columnQuads: number): GemmConfiguration {
+  const forced = target.force?.[family];
+  if (forced) return forced;
+  const size = target.subgroupSize;
+  if (target.software) {
+    if (family === 'convolution') {
+      if (size > 1 && size <= 32) return lane(size, 4, 32, 1);
+      return lane(1, 64, 8, columnQuads > 1 ? 2 : 1);
+    }
+    if (size > 1 && size <= 8) return lane(size, 4, 8, 1);
+    return lane(1, 64, 2, columnQuads > 3 ? 4 : 2);
+  }
+  if (family === 'convolution') return columnQuads >= 16 ? tile(4, 2, 4) : tile(4, 1, 4);
+  return columnQuads >= 16 ? tile(1, 2, 8) : tile(1, 1, 8);
+}
+
+/** Pages a grid of n workgroups into two dimensions below WebGPU's limit of 65,535. */
+export function groups(count: number, z = 1): [number, number, number] {
+  const limit = 65535;
+  if (count <= limit) return [Math.max(count, 1), 1, z];
+  const rows = Math.ceil(count / limit);
+  return [Math.ceil(count / rows), rows, z];
+}
+
+/** Workgroups of 64 threads for n threads. */
+export function threads(count: number): [number, number, number] {
+  return groups(Math.ceil(count / 64));
+}
+
+/** An operation with its dispatches. */
+export interface PlannedNode {
+  readonly node: Node;
+  readonly dispatches: readonly Dispatch[];
+}
+
+export function select(nodes: readonly Node[], target: Target): PlannedNode[] {
+  return nodes.map((node) => ({ node, dispatches: node.definition.lower(node, target) }));
+}
+
+export function isTensor(binding: Binding): binding is Tensor {
+  return 'role' in binding;
+}
+
+/** The tensor behind a binding, undefined for a page. */
+export function boundTensor(binding: Binding): Tensor | undefined {
+  if (isTensor(binding)) return binding;
+  return 'tensor' in binding ? binding.tensor : undefined;
+}
+
+/** One line per dispatch. */
+export function printPlan(plan: readonly PlannedNode[]): string {
+  return plan
+    .flatMap(({ node, dispatches }) =>
+      dispatches.map((dispatch) => `${node.definition.name}: ${variantKey(dispatch.kernel)} <${dispatch.workgroups}>`),
+    )
+    .join('\n');
+}

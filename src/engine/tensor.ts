@@ -1,0 +1,114 @@
+/**
+ * Tensors as the engine describes them: a name, a static shape and a memory layout. No data lives here.
+ *
+ * Layouts (all 32-bit):
+ * - `dense`: the shape as it is, row-major.
+ * - `channels`: the last dimension padded with zeros to a multiple of 4, so that kernels read whole vec4 quads.
+ *   Activations are NHWC in this layout; vectors over channels are `[C]`.
+ * - `filter`: the last two dimensions padded; convolution weights `[kernelHeight, kernelWidth, Ci, Co]`.
+ */
+export type Layout = 'dense' | 'channels' | 'filter';
+
+/** Where a tensor's memory comes from. */
+export type Role = 'input' | 'parameter' | 'constant' | 'value';
+
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  readonly layout: Layout;
+}
+
+export interface Tensor extends TensorSpec {
+  readonly id: number;
+  readonly name: string;
+  readonly role: Role;
+}
+
+/** A tensor or a byte range of one, as a kernel binding. */
+export interface View {
+  readonly tensor: Tensor;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple;
+}
+
+export function elements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** The dimensions in memory, padding included. */
+export function physicalShape(spec: TensorSpec): number[] {
+  const padded = spec.layout === 'dense' ? 0 : spec.layout === 'channels' ? 1 : 2;
+  return spec.shape.map((size, axis) => (axis >= spec.shape.length - padded ? roundUp(size, 4) : size));
+}
+
+/** Number of vec4 quads of a tensor in memory. */
+export function quads(spec: TensorSpec): number {
+  return Math.ceil(elements(physicalShape(spec)) / 4);
+}
+
+/** Bytes of a tensor in memory: a whole number of vec4. */
+export function byteLength(spec: TensorSpec): number {
+  return quads(spec) * 16;
+}
+
+/** Channel quads of a `channels` tensor. */
+export function channelQuads(spec: TensorSpec): number {
+  return Math.ceil((spec.shape.at(-1) ?? 1) / 4);
+}
+
+/** Positions (all dimensions but the last) of a `channels` tensor. */
+export function positions(spec: TensorSpec): number {
+  return elements(spec.shape.slice(0, -1));
+}
+
+type Values = Float32Array | Uint32Array;
+
+function copyPadded(from: Values, fromShape: readonly number[], to: Values, toShape: readonly number[]): void {
+  const rank = fromShape.length;
+  const run = Math.min(fromShape[rank - 1] ?? 1, toShape[rank - 1] ?? 1);
+  const index = new Array<number>(Math.max(rank - 1, 0)).fill(0);
+  const limits = index.map((_, axis) => Math.min(fromShape[axis] as number, toShape[axis] as number));
+  for (;;) {
+    let source = 0;
+    let target = 0;
+    for (let axis = 0; axis < rank - 1; axis++) {
+      source = (source + (index[axis] as number)) * (fromShape[axis + 1] as number);
+      target = (target + (index[axis] as number)) * (toShape[axis + 1] as number);
+    }
+    to.set(from.subarray(source, source + run), target);
+    let axis = rank - 2;
+    while (axis >= 0) {
+      index[axis] = (index[axis] as number) + 1;
+      if ((index[axis] as number) < (limits[axis] as number)) break;
+      index[axis--] = 0;
+    }
+    if (axis < 0) return;
+  }
+}
+
+/** Values in the order of `shape` brought into the memory layout, padding zero. Throws on a wrong length. */
+export function pack(values: Values, spec: TensorSpec, what = 'tensor'): Values {
+  const count = elements(spec.shape);
+  if (values.length !== count)
+    throw new Error(`${what}: ${values.length} values given, shape [${spec.shape}] needs ${count}`);
+  const length = byteLength(spec) / 4;
+  if (length === count) return values;
+  const packed = values instanceof Uint32Array ? new Uint32Array(length) : new Float32Array(length);
+  const physical = physicalShape(spec);
+  if (elements(physical) === count) packed.set(values);
+  else copyPadded(values, spec.shape, packed, physical);
+  return packed;
+}
+
+/** The inverse of {@link pack}. */
+export function unpack(memory: Float32Array, spec: TensorSpec): Float32Array {
+  const count = elements(spec.shape);
+  const physical = physicalShape(spec);
+  if (elements(physical) === count) return memory.slice(0, count);
+  const values = new Float32Array(count);
+  copyPadded(memory, physical, values, spec.shape);
+  return values;
+}

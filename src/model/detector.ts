@@ -1,0 +1,62 @@
+/** The whole detector as functions over a tape: frozen teacher, amplification, bottleneck, decoder, score map. */
+import { scoreMap } from '../engine/ops/score_map.ts';
+import { ParameterSet } from '../engine/parameters.ts';
+import { Tape } from '../engine/tape.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import { type Backbone, teacher } from './backbone.ts';
+import { amplify } from './raa.ts';
+import { Scope } from './scope.ts';
+import { bottleneck, student } from './student.ts';
+
+/** `aand`: with amplification; `rd`: the RD4AD baseline, teacher features as targets (method, 3.17). */
+export type Mode = 'aand' | 'rd';
+
+/** Parameter groups: what is trained together. */
+export const groups = { teacher: 'teacher', amplification: 'amplification', student: 'student' } as const;
+
+/** Names of the amplification modules by level. */
+export const amplifierNames = ['feat_recons_a', 'feat_recons_b', 'feat_recons_c'] as const;
+
+export function teacherScope(tape: Tape): Scope {
+  return new Scope(tape, 'teacher.', groups.teacher, false);
+}
+
+export function amplifierScope(tape: Tape, level: number): Scope {
+  return new Scope(tape, `teacher.${amplifierNames[level]}.`, groups.amplification, false);
+}
+
+export function checkImageSize(size: number): void {
+  if (!Number.isInteger(size) || size < 32 || size % 32)
+    throw new Error(`image size ${size} is not a multiple of 32 (the coarsest features are 1/32 of it)`);
+}
+
+/** The targets of the student: teacher features, amplified in mode `aand`. */
+export function targets(tape: Tape, images: Tensor, backbone: Backbone, mode: Mode) {
+  const features = teacher(teacherScope(tape), images, backbone);
+  if (mode === 'rd') return { features, amplified: features, gates: [] as Tensor[] };
+  const levels = features.map((feature, level) => amplify(amplifierScope(tape, level), feature));
+  return { features, amplified: levels.map((level) => level.amplified), gates: levels.map((level) => level.gate) };
+}
+
+/** Bottleneck and decoder over the targets. */
+export function reconstruct(tape: Tape, amplified: readonly Tensor[], backbone: Backbone, training: boolean) {
+  const embedding = bottleneck(new Scope(tape, 'bottleneck.', groups.student, training), amplified, backbone);
+  return { embedding, students: student(new Scope(tape, 'student.', groups.student, training), embedding, backbone) };
+}
+
+/**
+ * Inference: images [N,S,S,3] to map [N,S,S] and score [N].
+ */
+export function detect(tape: Tape, images: Tensor, backbone: Backbone, mode: Mode) {
+  const { features, amplified, gates } = targets(tape, images, backbone, mode);
+  const { embedding, students } = reconstruct(tape, amplified, backbone, false);
+  const { map, score } = scoreMap(tape, amplified, students, images.shape[1] as number);
+  return { features, amplified, gates, embedding, students, map, score };
+}
+
+/** The parameters of a detector, in the order in which the model uses them. */
+export function detectorParameters(backbone: Backbone, mode: Mode): ParameterSet {
+  const tape = new Tape(new ParameterSet());
+  detect(tape, tape.input('images', [1, 64, 64, 3], 'channels'), backbone, mode);
+  return tape.parameters;
+}

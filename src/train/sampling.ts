@@ -1,0 +1,71 @@
+/** Labels at feature size and the sampling of positions for the amplification loss (method, 3.9). */
+import type { RandomStream } from './random.ts';
+
+/** Share of a cell that must be covered for its label to be 1. */
+const coverage = 0.3;
+
+/** Index that stands for "no row" in a list of positions. */
+export const noRow = 0xffffffff;
+
+/**
+ * Average-pools 0/1 masks to a grid and thresholds at 0.3.
+ *
+ * @param mask [batch, size, size]
+ * @returns [batch, side, side] of 0 and 1
+ */
+export function poolMask(mask: Float32Array, batch: number, size: number, side: number): Float32Array {
+  if (size % side) throw new Error(`a mask of ${size} pixels does not divide into ${side} cells`);
+  const cell = size / side;
+  const result = new Float32Array(batch * side * side);
+  for (let image = 0; image < batch; image++)
+    for (let y = 0; y < side; y++)
+      for (let x = 0; x < side; x++) {
+        let sum = 0;
+        for (let i = 0; i < cell; i++) {
+          const row = (image * size + y * cell + i) * size + x * cell;
+          for (let j = 0; j < cell; j++) sum += mask[row + j] as number;
+        }
+        result[(image * side + y) * side + x] = sum / (cell * cell) > coverage ? 1 : 0;
+      }
+  return result;
+}
+
+export interface SampledRows {
+  /** Positions, padded with {@link noRow} to the capacity. */
+  readonly normal: Uint32Array;
+  readonly abnormal: Uint32Array;
+  /** How many of each count. */
+  readonly counts: Float32Array;
+}
+
+/** How many rows of each kind a batch can contribute; the normal capacity is a multiple of 4. */
+export function rowCapacity(positions: number): { normal: number; abnormal: number } {
+  return { normal: Math.ceil(Math.min(positions, 5000) / 4) * 4, abnormal: Math.min(positions, 1000) };
+}
+
+/**
+ * Draws at most 5000 normal (not masked, in the foreground) and 1000 abnormal (masked) positions of a batch.
+ *
+ * @param mask pooled mask over all positions of the batch
+ * @param foreground pooled foreground, same size
+ */
+export function sampleRows(mask: Float32Array, foreground: Float32Array, random: RandomStream): SampledRows {
+  const normals: number[] = [];
+  const abnormals: number[] = [];
+  for (let p = 0; p < mask.length; p++) {
+    if (mask[p]) abnormals.push(p);
+    else if (foreground[p]) normals.push(p);
+  }
+  const capacity = rowCapacity(mask.length);
+  const draw = (pool: readonly number[], room: number, limit: number) => {
+    const rows = new Uint32Array(room).fill(noRow);
+    const chosen = random.sample(pool.length, Math.min(limit, room));
+    chosen.forEach((index, i) => {
+      rows[i] = pool[index] as number;
+    });
+    return { rows, count: chosen.length };
+  };
+  const normal = draw(normals, capacity.normal, 5000);
+  const abnormal = draw(abnormals, capacity.abnormal, 1000);
+  return { normal: normal.rows, abnormal: abnormal.rows, counts: new Float32Array([normal.count, abnormal.count]) };
+}

@@ -1,0 +1,158 @@
+/** safetensors, reading and writing: an 8-byte header length, a JSON header, then raw little-endian data. */
+
+export type StoredType = 'F32' | 'F16' | 'I32' | 'I64' | 'U8';
+
+export interface StoredTensor {
+  readonly shape: readonly number[];
+  /** Values as float32 (F16 and integers are converted; I64 must be below 2^53). */
+  readonly values: Float32Array;
+  readonly type: StoredType;
+}
+
+export interface SafetensorsFile {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const bytesPer: Record<StoredType, number> = { F32: 4, F16: 2, I32: 4, I64: 8, U8: 1 };
+const maxHeader = 100 * 1024 * 1024;
+
+interface HeaderEntry {
+  readonly dtype: StoredType;
+  readonly shape: number[];
+  readonly data_offsets: [number, number];
+}
+
+/** float16 bits to a number. */
+export function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** A number to float16 bits, rounded to the nearest, ties to even. */
+export function floatToHalf(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(value);
+  if (magnitude >= 65520) return sign | 0x7c00;
+  if (magnitude < 2 ** -14) return sign | roundEven(magnitude * 2 ** 24);
+  const exponent = Math.floor(Math.log2(magnitude));
+  return sign | (((exponent + 15) << 10) + roundEven((magnitude / 2 ** exponent - 1) * 1024));
+}
+
+function roundEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest > 0.5 || (rest === 0.5 && floor % 2 === 1)) return floor + 1;
+  return floor;
+}
+
+function checkEntry(name: string, entry: HeaderEntry, dataLength: number, what: string): void {
+  const valid =
+    entry !== null &&
+    typeof entry === 'object' &&
+    Array.isArray(entry.shape) &&
+    entry.shape.every((size) => Number.isInteger(size) && size >= 0) &&
+    Array.isArray(entry.data_offsets) &&
+    entry.data_offsets.length === 2 &&
+    entry.data_offsets.every((offset) => Number.isInteger(offset) && offset >= 0);
+  if (!valid) throw new Error(`${what}: tensor '${name}' has a malformed header entry`);
+  if (!(entry.dtype in bytesPer))
+    throw new Error(`${what}: tensor '${name}' has type ${entry.dtype}; supported are ${Object.keys(bytesPer).join(', ')}`);
+  const [start, end] = entry.data_offsets;
+  const size = entry.shape.reduce((product, value) => product * value, 1) * bytesPer[entry.dtype];
+  if (end - start !== size)
+    throw new Error(`${what}: tensor '${name}' [${entry.shape}] needs ${size} bytes, its range has ${end - start}`);
+  if (end > dataLength)
+    throw new Error(`${what}: tensor '${name}' ends at byte ${end} of ${dataLength}: the file is truncated`);
+}
+
+function decode(view: DataView, start: number, end: number, type: StoredType): Float32Array {
+  const values = new Float32Array((end - start) / bytesPer[type]);
+  if (type === 'F32' && (view.byteOffset + start) % 4 === 0) {
+    values.set(new Float32Array(view.buffer as ArrayBuffer, view.byteOffset + start, values.length));
+    return values;
+  }
+  for (let i = 0, offset = start; i < values.length; i++, offset += bytesPer[type]) {
+    if (type === 'F32') values[i] = view.getFloat32(offset, true);
+    else if (type === 'F16') values[i] = halfToFloat(view.getUint16(offset, true));
+    else if (type === 'I32') values[i] = view.getInt32(offset, true);
+    else if (type === 'U8') values[i] = view.getUint8(offset);
+    else values[i] = Number(view.getBigInt64(offset, true));
+  }
+  return values;
+}
+
+/**
+ * Reads a safetensors file.
+ *
+ * @param what name of the file, for error messages
+ * @throws Error on a truncated or malformed file, naming the tensor
+ */
+export function readSafetensors(data: Uint8Array, what = 'safetensors'): SafetensorsFile {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  if (data.byteLength < 8) throw new Error(`${what}: ${data.byteLength} bytes are too few for a safetensors file`);
+  const length = Number(view.getBigUint64(0, true));
+  if (length > maxHeader) throw new Error(`${what}: not a safetensors file (its header would be ${length} bytes long)`);
+  if (8 + length > data.byteLength)
+    throw new Error(`${what}: the header needs ${length} bytes, the file has ${data.byteLength - 8}: it is truncated`);
+  let header: Record<string, HeaderEntry> & { __metadata__?: Record<string, string> };
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data.subarray(8, 8 + length)));
+  } catch (error) {
+    throw new Error(`${what}: the header is not valid JSON (${(error as Error).message})`);
+  }
+  if (header === null || typeof header !== 'object') throw new Error(`${what}: the header is not an object`);
+  const { __metadata__: metadata = {}, ...entries } = header;
+  const body = new DataView(data.buffer, data.byteOffset + 8 + length, data.byteLength - 8 - length);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, entry] of Object.entries(entries)) {
+    checkEntry(name, entry, body.byteLength, what);
+    const [start, end] = entry.data_offsets;
+    tensors.set(name, { shape: entry.shape, type: entry.dtype, values: decode(body, start, end, entry.dtype) });
+  }
+  return { tensors, metadata };
+}
+
+export interface TensorToStore {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+  readonly type?: 'F32' | 'F16';
+}
+
+/** Writes a safetensors file; the same input gives the same bytes. */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, TensorToStore>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const [name, { shape, values, type = 'F32' }] of tensors) {
+    const count = shape.reduce((product, size) => product * size, 1);
+    if (count !== values.length) throw new Error(`tensor '${name}' [${shape}] has ${values.length} values`);
+    const size = count * bytesPer[type];
+    header[name] = { dtype: type, shape, data_offsets: [offset, offset + size] };
+    offset += size;
+  }
+  let text = JSON.stringify(header);
+  const encoded = () => new TextEncoder().encode(text);
+  text += ' '.repeat((8 - (encoded().length % 8)) % 8);
+  const head = encoded();
+  const data = new Uint8Array(8 + head.length + offset);
+  const view = new DataView(data.buffer);
+  view.setBigUint64(0, BigInt(head.length), true);
+  data.set(head, 8);
+  let position = 8 + head.length;
+  for (const { values, type = 'F32' } of tensors.values()) {
+    for (const value of values) {
+      if (type === 'F16') view.setUint16(position, floatToHalf(value), true);
+      else view.setFloat32(position, value, true);
+      position += bytesPer[type];
+    }
+  }
+  return data;
+}

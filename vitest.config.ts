@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+import { weslPlugin } from './scripts/wesl-plugin.ts';
+
+export default defineConfig({
+  plugins: [weslPlugin()],
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // Software drivers use all cores already; parallel files would only distort each other's timeouts.
+    fileParallelism: false,
+    pool: 'forks',
+  },
+});
