@@ -1,4 +1,8 @@
-/** What differs in browsers: WebGPU comes from `navigator.gpu`. Chosen by the package's `imports` conditions. */
+/**
+ * What differs in browsers: WebGPU from `navigator.gpu`, image decoding from the page, no file system. Chosen by the package's
+ * `imports` conditions; `node.ts` has the same exports.
+ */
+import type { Image } from '../data/image.ts';
 
 export function openGpu(): { gpu: GPU } {
   if (!navigator.gpu)
@@ -8,3 +12,40 @@ export function openGpu(): { gpu: GPU } {
 
 export const adapterAdvice =
   'No WebGPU adapter was found: check that hardware acceleration is on, or start Chromium with --enable-unsafe-webgpu.';
+
+/** Decodes an image file to 8-bit RGB, or grey where asked (Pillow's weights). */
+export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 | 3 = 3): Promise<Image> {
+  let bitmap: ImageBitmap;
+  try {
+    bitmap = await createImageBitmap(new Blob([bytes as Uint8Array<ArrayBuffer>]), {
+      premultiplyAlpha: 'none',
+      colorSpaceConversion: 'none',
+    });
+  } catch (error) {
+    throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
+  }
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context) throw new Error('this browser offers no 2-D canvas');
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const rgba = context.getImageData(0, 0, width, height).data;
+  const data = new Uint8Array(width * height * channels);
+  for (let i = 0; i < width * height; i++) {
+    const [r, g, b] = [rgba[4 * i] as number, rgba[4 * i + 1] as number, rgba[4 * i + 2] as number];
+    if (channels === 1) data[i] = (19595 * r + 38470 * g + 7471 * b + 32768) >> 16;
+    else data.set([r, g, b], i * 3);
+  }
+  return { width, height, channels, data };
+}
+
+function noFiles(): never {
+  throw new Error('browsers have no file system: pass the data itself');
+}
+
+export const encodePng = noFiles as (image: Image) => Promise<Uint8Array>;
+export const drawSvg = noFiles as (image: Image, svg: string) => Promise<Image>;
+export const readBytes = noFiles as (path: string) => Promise<Uint8Array>;
+export const writeBytes = noFiles as (path: string, data: Uint8Array | string) => Promise<void>;
+export const exists = noFiles as (path: string) => Promise<'file' | 'folder' | undefined>;
+export const listFolder = noFiles as (path: string) => Promise<string[]>;

@@ -1,7 +1,14 @@
-/** What differs in Node: the WebGPU implementation (Dawn, package `webgpu`). Chosen by the package's `imports` conditions. */
+/**
+ * What differs in Node: the WebGPU implementation (Dawn, package `webgpu`), image decoding (sharp) and files.
+ * Chosen by the package's `imports` conditions; `browser.ts` has the same exports.
+ */
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
 import { create, globals } from 'webgpu';
+import type { Image } from '../data/image.ts';
 
-/** A GPU object; dropping `gpu` after `device.destroy()` lets the process exit. */
+/** A GPU object; dropping it after `device.destroy()` lets the process exit. */
 export function openGpu(): { gpu: GPU } {
   Object.assign(globalThis, globals);
   return { gpu: create([]) };
@@ -11,3 +18,84 @@ export const adapterAdvice =
   'No WebGPU adapter was found. With a GPU, install its Vulkan driver. Without one, install a software driver: ' +
   'Debian/Ubuntu: bash scripts/setup-system.sh (mesa-vulkan-drivers 24 or newer and libvulkan1). ' +
   'VK_DRIVER_FILES can name a driver file, for instance /usr/share/vulkan/icd.d/lvp_icd.json.';
+
+/** Decodes an image file to 8-bit RGB, or grey where asked; EXIF rotation applied, transparency on black. */
+export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 | 3 = 3): Promise<Image> {
+  try {
+    // Masks are copied value by value; photographs are converted to sRGB.
+    const decoder = sharp(bytes, { failOn: 'error' }).rotate().removeAlpha();
+    const { data, info } = await decoder
+      .toColourspace(channels === 3 ? 'srgb' : 'b-w')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    const pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    if (info.channels === channels) return { width: info.width, height: info.height, channels, data: pixels };
+    const count = info.width * info.height;
+    const converted = new Uint8Array(count * channels);
+    for (let i = 0; i < count; i++)
+      for (let c = 0; c < channels; c++)
+        converted[i * channels + c] = pixels[i * info.channels + Math.min(c, info.channels - 1)] as number;
+    return { width: info.width, height: info.height, channels, data: converted };
+  } catch (error) {
+    throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
+  }
+}
+
+/** Encodes 8-bit pixels as PNG. */
+export async function encodePng(image: Image): Promise<Uint8Array> {
+  const { width, height, channels } = image;
+  return sharp(image.data, { raw: { width, height, channels } }).png().toBuffer();
+}
+
+/** Draws an SVG over an image; used for text and legends. */
+export async function drawSvg(image: Image, svg: string): Promise<Image> {
+  const { width, height } = image;
+  const { data } = await sharp(image.data, { raw: { width, height, channels: image.channels } })
+    .composite([{ input: Buffer.from(svg) }])
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width, height, channels: 3, data: new Uint8Array(data) };
+}
+
+export async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new Error(code === 'ENOENT' ? `${path}: no such file` : `${path}: cannot be read (${(error as Error).message})`);
+  }
+}
+
+/** Writes a file whole or not at all: a reader, or a crash, never sees half of it. */
+export async function writeBytes(path: string, data: Uint8Array | string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, data);
+  await rename(temporary, path);
+}
+
+export async function exists(path: string): Promise<'file' | 'folder' | undefined> {
+  try {
+    const info = await stat(path);
+    return info.isDirectory() ? 'folder' : 'file';
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names in a folder, sorted; folders end with '/'. Empty where the folder does not exist. */
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    const names = await Promise.all(
+      entries.map(async (entry) => {
+        const folder = entry.isSymbolicLink() ? (await exists(join(path, entry.name))) === 'folder' : entry.isDirectory();
+        return folder ? `${entry.name}/` : entry.name;
+      }),
+    );
+    return names.sort();
+  } catch {
+    return [];
+  }
+}

@@ -217,7 +217,7 @@ export const batchNormFoldDefinition: OpDefinition<{ epsilon: number; transposed
     return [
       {
         kernel: { module: 'batch_norm_fold', entry: 'fold_weights', conditions: { transposed: attributes.transposed } },
-        bindings: { filter, weight, running_var, output: w },
+        bindings: { original: filter, weight, running_var, output: w },
         uniforms: { ...values, count: quads(w) },
         workgroups: threads(quads(w)),
         writes: ['output'],

@@ -1,0 +1,70 @@
+/** What the commands share: errors with exit codes, the engine, interruption, files. */
+import { extname, join } from 'node:path';
+import { exists, listFolder, readBytes, writeBytes } from '#platform';
+import { Engine } from '../engine/device.ts';
+import type { CheckpointStorage } from '../train/trainer.ts';
+import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
+
+/** Wrong use of a command: exit code 2. */
+export class UsageError extends Error {}
+
+export const imageExtensions = ['.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff'];
+
+export function isImagePath(path: string): boolean {
+  return imageExtensions.includes(extname(path).toLowerCase());
+}
+
+/** Opens the engine, runs, closes it. The notice about a software driver goes to stderr. */
+export async function withEngine<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
+  const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
+  try {
+    return await work(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+/** A signal raised by Ctrl-C; a second Ctrl-C ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(130);
+    console.error('\nstopping after this step; press Ctrl-C again to stop at once');
+    controller.abort();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  return controller.signal;
+}
+
+export async function readWeights(path: string): Promise<SafetensorsFile> {
+  return readSafetensors(await readBytes(path), path);
+}
+
+/** A checkpoint file. */
+export function checkpointFile(path: string): CheckpointStorage {
+  return {
+    load: async () => ((await exists(path)) ? readBytes(path) : undefined),
+    save: (data) => writeBytes(path, data),
+  };
+}
+
+/** Image files below a path, folders in depth, sorted; the path itself if it is a file. */
+export async function findImages(path: string): Promise<string[]> {
+  const kind = await exists(path);
+  if (!kind) throw new Error(`${path}: no such file or folder`);
+  if (kind === 'file') return [path];
+  const found: string[] = [];
+  for (const name of await listFolder(path)) {
+    if (name.endsWith('/')) found.push(...(await findImages(join(path, name))));
+    else if (isImagePath(name)) found.push(join(path, name));
+  }
+  return found;
+}
+
+/** A positive whole number, for option parsers. */
+export function positiveInteger(text: string, what: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new UsageError(`${what} must be a positive whole number, not '${text}'`);
+  return value;
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+/** The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted. */
+import { Command, CommanderError } from 'commander';
+import { Interrupted } from '../train/trainer.ts';
+import { UsageError } from './common.ts';
+import { distillTeacherCommand } from './distill_teacher.ts';
+
+const program = new Command('aand')
+  .description('learns a product from photos of good parts, then shows where a new photo is defective')
+  .exitOverride()
+  .showHelpAfterError('(aand COMMAND --help lists the options)');
+distillTeacherCommand(program);
+for (const command of program.commands) command.exitOverride();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    console.error(`aand: ${(error as Error).message}`);
+    process.exitCode = error instanceof UsageError ? 2 : error instanceof Interrupted ? 130 : 1;
+  }
+}

@@ -1,0 +1,39 @@
+/** Decoded images and their way into the network (method, 3.2). */
+import { resizeBicubic } from './resize.ts';
+
+/** 8-bit pixels, interleaved: 3 channels RGB or 1 channel grey. */
+export interface Image {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+  readonly data: Uint8Array;
+}
+
+export const imagenetMean = [0.485, 0.456, 0.406] as const;
+export const imagenetDeviation = [0.229, 0.224, 0.225] as const;
+
+/** (value / 255 - mean) / deviation per channel, NHWC. */
+export function normalize(image: Image): Float32Array {
+  const values = new Float32Array(image.width * image.height * 3);
+  const table = imagenetMean.map((mean, c) =>
+    Float32Array.from({ length: 256 }, (_, v) => (v / 255 - mean) / (imagenetDeviation[c] as number)),
+  );
+  for (let i = 0; i < values.length; i++) values[i] = (table[i % 3] as Float32Array)[image.data[i] as number] as number;
+  return values;
+}
+
+/** An RGB image as the network takes it: [size, size, 3], bicubic with Pillow's antialiasing, normalised. */
+export function preprocess(image: Image, size: number): { image: Image; values: Float32Array } {
+  const resized = resizeBicubic(image, size, size);
+  return { image: resized, values: normalize(resized) };
+}
+
+/** Images of one batch, one after the other. */
+export function stack(images: readonly Float32Array[]): Float32Array {
+  const size = images[0]?.length ?? 0;
+  const result = new Float32Array(size * images.length);
+  images.forEach((values, i) => {
+    result.set(values, i * size);
+  });
+  return result;
+}

@@ -1,0 +1,74 @@
+/** Fills parameters: drawn from their initial distributions, or loaded from a state dict. */
+import type { ParameterStore } from '../engine/parameters.ts';
+import { elements } from '../engine/tensor.ts';
+import { RandomStream } from '../train/random.ts';
+import { fromStored, storedShape, toStored } from '../weights/names.ts';
+import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
+
+/** Draws every parameter of the groups (method, 3.7); each has a stream of its own, so order does not matter. */
+export function initialize(store: ParameterStore, groups: readonly string[], seed: number): void {
+  for (const spec of store.set.specs) {
+    if (!groups.includes(spec.group)) continue;
+    const random = new RandomStream(seed, 'initialize', spec.name);
+    const { initial } = spec;
+    const values = new Float32Array(elements(spec.shape));
+    for (let i = 0; i < values.length; i++) {
+      if (initial.kind === 'normal') values[i] = initial.deviation * random.normal();
+      else if (initial.kind === 'uniform') values[i] = random.uniform(-initial.bound, initial.bound);
+      else values[i] = initial.value;
+    }
+    store.write(spec.name, values);
+  }
+}
+
+/**
+ * Loads the parameters of the groups from a state dict; what else is in it is ignored.
+ *
+ * @param prefix what the file's names lack of the engine's, for instance 'teacher.' for a torchvision file
+ * @throws Error naming the tensors that are missing, of another shape, or not finite
+ */
+export function loadParameters(
+  store: ParameterStore,
+  groups: readonly string[],
+  file: SafetensorsFile,
+  what: string,
+  prefix = '',
+): void {
+  const missing: string[] = [];
+  for (const spec of store.set.specs) {
+    if (!groups.includes(spec.group)) continue;
+    const name = spec.name.startsWith(prefix) ? spec.name.slice(prefix.length) : spec.name;
+    const tensor = file.tensors.get(name);
+    if (!tensor) {
+      missing.push(name);
+      continue;
+    }
+    const expected = storedShape(spec);
+    if (`${tensor.shape}` !== `${expected}`)
+      throw new Error(`${what}: tensor '${name}' is [${tensor.shape}], the model needs [${expected}]; is it the right backbone?`);
+    const bad = tensor.values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new Error(`${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`);
+    store.write(spec.name, fromStored(spec, tensor.values));
+  }
+  if (missing.length)
+    throw new Error(
+      `${what}: ${missing.length} tensors are missing, the first is '${missing[0]}'; is it the right backbone?`,
+    );
+}
+
+/** Parameters as state-dict tensors, for writing. */
+export async function storeParameters(
+  store: ParameterStore,
+  groups: readonly string[],
+  options: { prefix?: string; type?: 'F32' | 'F16' } = {},
+): Promise<Map<string, TensorToStore>> {
+  const { prefix = '', type = 'F32' } = options;
+  const specs = store.set.specs.filter((spec) => groups.includes(spec.group));
+  const values = await store.read(specs.map((spec) => spec.name));
+  return new Map(
+    specs.map((spec) => {
+      const name = spec.name.startsWith(prefix) ? spec.name.slice(prefix.length) : spec.name;
+      return [name, { shape: storedShape(spec), values: toStored(spec, values.get(spec.name) as Float32Array), type }];
+    }),
+  );
+}

@@ -1,0 +1,153 @@
+/**
+ * Makes a small teacher from a big one by feature distillation: a student of any backbone with batch norm in training mode
+ * learns the three feature levels of a frozen teacher on random crops, flips and colour changes of photographs.
+ */
+import type { Engine } from '../engine/device.ts';
+import { gradients } from '../engine/gradients.ts';
+import { adam, adamStep } from '../engine/ops/adam.ts';
+import { conv2d } from '../engine/ops/conv2d.ts';
+import { one } from '../engine/ops/reduce.ts';
+import { ParameterSet, ParameterStore } from '../engine/parameters.ts';
+import { Program, type RunInputs } from '../engine/program.ts';
+import { Tape } from '../engine/tape.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import { type Image, normalize, stack } from '../data/image.ts';
+import { resizeBilinear } from '../data/resize.ts';
+import { type Backbone, teacher } from '../model/backbone.ts';
+import { initialize, loadParameters, storeParameters } from '../model/initialize.ts';
+import { Scope } from '../model/scope.ts';
+import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
+import { featureDistillationLoss } from './losses.ts';
+import { RandomStream } from './random.ts';
+import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
+
+export interface DistillTeacherOptions {
+  readonly engine: Engine;
+  /** State dict of the big teacher and its backbone. */
+  readonly source: SafetensorsFile;
+  readonly sourceName: string;
+  readonly sourceBackbone: Backbone;
+  readonly backbone: Backbone;
+  readonly images: readonly Image[];
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly epochs: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  readonly checkpoint?: CheckpointStorage | undefined;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+const groups = { source: 'source', learner: 'learner' } as const;
+
+interface Recorded {
+  readonly tape: Tape;
+  readonly loss: Tensor;
+  readonly learned: Tensor[];
+}
+
+function record(parameters: ParameterSet, o: DistillTeacherOptions, batch: number): Recorded {
+  const tape = new Tape(parameters);
+  const images = tape.input('images', [batch, o.imageSize, o.imageSize, 3], 'channels');
+  const targets = teacher(new Scope(tape, 'source.', groups.source, false), images, o.sourceBackbone);
+  const learner = new Scope(tape, 'learner.', groups.learner, true);
+  const features = teacher(learner, images, o.backbone);
+  // Other widths meet through a learned 1x1 projection that is thrown away afterwards.
+  const learned = features.map((feature, level) => {
+    const channels = (targets[level] as Tensor).shape[3] as number;
+    if (feature.shape[3] === channels) return feature;
+    const shape = [1, 1, feature.shape[3] as number, channels];
+    const initial = { kind: 'normal', deviation: Math.sqrt(1 / (feature.shape[3] as number)) } as const;
+    return conv2d(tape, feature, tape.parameter(`projection.${level}.weight`, shape, 'filter', groups.learner, initial));
+  });
+  return { tape, loss: featureDistillationLoss(tape, targets, learned), learned };
+}
+
+/** A random view of a photograph: crop of 25-100 % of the area, flips, brightness, contrast and saturation. */
+export function randomView(image: Image, size: number, random: RandomStream): Image {
+  const share = Math.sqrt(random.uniform(0.25, 1));
+  const aspect = 2 ** random.uniform(-0.4, 0.4);
+  const width = Math.max(8, Math.min(image.width, Math.round(image.width * share * Math.sqrt(aspect))));
+  const height = Math.max(8, Math.min(image.height, Math.round(image.height * (share / Math.sqrt(aspect)))));
+  const x = random.integer(0, image.width - width);
+  const y = random.integer(0, image.height - height);
+  const crop = resizeBilinear(image, size, size, { x, y, width, height });
+  const horizontal = random.next() < 0.5;
+  const vertical = random.next() < 0.25;
+  const transpose = random.next() < 0.25;
+  const brightness = random.uniform(-40, 40);
+  const contrast = random.uniform(0.6, 1.4);
+  const saturation = random.next() < 0.2 ? 0 : random.uniform(0.5, 1.5);
+  const data = new Uint8Array(crop.data.length);
+  for (let row = 0; row < size; row++)
+    for (let column = 0; column < size; column++) {
+      const [a, b] = transpose ? [column, row] : [row, column];
+      const from = ((vertical ? size - 1 - a : a) * size + (horizontal ? size - 1 - b : b)) * 3;
+      const [red, green, blue] = [crop.data[from] as number, crop.data[from + 1] as number, crop.data[from + 2] as number];
+      const grey = 0.299 * red + 0.587 * green + 0.114 * blue;
+      const to = (row * size + column) * 3;
+      [red, green, blue].forEach((value, c) => {
+        const coloured = grey + saturation * (value - grey);
+        data[to + c] = Math.min(255, Math.max(0, Math.round((coloured - 128) * contrast + 128 + brightness)));
+      });
+    }
+  return { width: size, height: size, channels: 3, data };
+}
+
+/** @returns the new teacher's state dict under torchvision's names, and the losses by epoch */
+export async function distillTeacher(
+  o: DistillTeacherOptions,
+): Promise<{ tensors: Map<string, TensorToStore>; history: Losses[] }> {
+  if (!o.images.length) throw new Error('distill-teacher: there are no images to learn from');
+  const parameters = new ParameterSet();
+  record(parameters, o, o.batch);
+  const store = new ParameterStore(o.engine, parameters);
+  initialize(store, [groups.learner], o.seed);
+  loadParameters(store, [groups.source], o.source, o.sourceName, 'source.');
+  const adamOptions = { betas: [0.9, 0.999], epsilon: 1e-8 } as const;
+  const programs = new Map<number, Promise<Program>>();
+  const programFor = (batch: number) => {
+    let program = programs.get(batch);
+    if (!program) {
+      const { tape, loss } = record(parameters, o, batch);
+      const trained = parameters.specs.filter((s) => s.group === groups.learner && !s.name.includes('running_'));
+      const wanted = trained.map((s) => tape.parameter(s.name, s.shape, s.layout, s.group, s.initial));
+      const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
+      adam(tape, groups.learner, found, tape.input('step', [2], 'dense'), adamOptions);
+      program = Program.compile(o.engine, tape, { outputs: { loss }, store });
+      programs.set(batch, program);
+    }
+    return program;
+  };
+  const settings = JSON.stringify({ size: o.imageSize, batch: o.batch, backbone: o.backbone.name, seed: o.seed });
+  try {
+    const history = await train({
+      ...o,
+      stage: 'distill',
+      store,
+      group: groups.learner,
+      items: o.images.length,
+      settings,
+      step: async (items, epoch, step) => {
+        const views = [...items].map((item) => {
+          const random = new RandomStream(o.seed, 'view', epoch, item);
+          return normalize(randomView(o.images[item] as Image, o.imageSize, random));
+        });
+        // Cosine decay to zero, with a short warm-up.
+        const progress = (step - 1) / (o.epochs * Math.ceil(o.images.length / o.batch));
+        const rate = o.learningRate * 0.5 * (1 + Math.cos(Math.PI * progress)) * Math.min(1, step / 50);
+        const inputs: RunInputs = { images: stack(views), step: adamStep(step, { ...adamOptions, learningRate: rate }) };
+        const result = await (await programFor(items.length)).run(inputs);
+        return { loss: (result.loss as Float32Array)[0] as number };
+      },
+    });
+    const tensors = await storeParameters(store, [groups.learner], { prefix: 'learner.', type: 'F16' });
+    for (const name of [...tensors.keys()]) if (name.startsWith('projection.')) tensors.delete(name);
+    return { tensors, history };
+  } finally {
+    for (const program of programs.values()) (await program.catch(() => undefined))?.destroy();
+    store.destroy();
+  }
+}
