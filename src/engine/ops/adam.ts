@@ -37,6 +37,8 @@ const adamDefinition: OpDefinition<AdamAttributes> = {
           count,
           beta1: node.attributes.beta1,
           beta2: node.attributes.beta2,
+          rest1: 1 - node.attributes.beta1,
+          rest2: 1 - node.attributes.beta2,
           epsilon: node.attributes.epsilon,
         },
         workgroups: threads(count),

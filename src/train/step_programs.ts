@@ -1,0 +1,87 @@
+/** Training-step programs by batch size: the last batch of an epoch may be short, and shapes are static. */
+import type { Engine } from '../engine/device.ts';
+import { gradients } from '../engine/gradients.ts';
+import { adam } from '../engine/ops/adam.ts';
+import { one } from '../engine/ops/reduce.ts';
+import type { ParameterStore } from '../engine/parameters.ts';
+import { Program, type RunInputs, type RunOutputs } from '../engine/program.ts';
+import { Tape } from '../engine/tape.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import { adamDefaults } from './schedule.ts';
+
+export interface RecordedLoss {
+  /** What the step minimises, [1]. */
+  readonly loss: Tensor;
+  /** What the step reports. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+/** Records forward pass and loss for a batch size. */
+export type LossRecorder = (tape: Tape, batch: number) => RecordedLoss;
+
+/** Trainable parameters of a group: all but the running statistics. */
+export function trainable(store: ParameterStore, group: string) {
+  return store.set.specs.filter((spec) => spec.group === group && !/\.running_(mean|var)$/.test(spec.name));
+}
+
+/** One whole training step (forward, loss, backward, Adam) per batch size, compiled on first use. */
+export class StepPrograms {
+  readonly #engine: Engine;
+  readonly #store: ParameterStore;
+  readonly #group: string;
+  readonly #record: LossRecorder;
+  readonly #programs = new Map<number, Promise<Program>>();
+  readonly #debug: boolean;
+  readonly #withGradients: boolean;
+
+  /** @param options.gradients also outputs `gradient/NAME` of every parameter (for tests) */
+  constructor(
+    engine: Engine,
+    store: ParameterStore,
+    group: string,
+    record: LossRecorder,
+    options: { debug?: boolean; gradients?: boolean } = {},
+  ) {
+    this.#engine = engine;
+    this.#store = store;
+    this.#group = group;
+    this.#record = record;
+    this.#debug = options.debug ?? false;
+    this.#withGradients = options.gradients ?? false;
+  }
+
+  program(batch: number): Promise<Program> {
+    let program = this.#programs.get(batch);
+    if (!program) {
+      program = this.#compile(batch);
+      this.#programs.set(batch, program);
+    }
+    return program;
+  }
+
+  async #compile(batch: number): Promise<Program> {
+    const tape = new Tape(this.#store.set);
+    const { loss, outputs } = this.#record(tape, batch);
+    const wanted = trainable(this.#store, this.#group).map((spec) =>
+      tape.parameter(spec.name, spec.shape, spec.layout, spec.group, spec.initial),
+    );
+    const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
+    adam(tape, this.#group, found, tape.input('step', [2], 'dense'), adamDefaults);
+    const extra: Record<string, Tensor> = {};
+    if (this.#withGradients) for (const [parameter, gradient] of found) extra[`gradient/${parameter.name}`] = gradient;
+    return Program.compile(this.#engine, tape, {
+      outputs: { ...outputs, ...extra },
+      store: this.#store,
+      debug: this.#debug,
+    });
+  }
+
+  async run(batch: number, inputs: RunInputs): Promise<RunOutputs> {
+    return (await this.program(batch)).run(inputs);
+  }
+
+  async destroy(): Promise<void> {
+    for (const program of this.#programs.values()) (await program.catch(() => undefined))?.destroy();
+    this.#programs.clear();
+  }
+}

@@ -1,0 +1,220 @@
+/** Both stages, one after the other: from good images to a detector's parameters. */
+import { type Image, normalize, stack } from '../data/image.ts';
+import type { Engine } from '../engine/device.ts';
+import { ParameterStore } from '../engine/parameters.ts';
+import { Program } from '../engine/program.ts';
+import { Tape } from '../engine/tape.ts';
+import { elements } from '../engine/tensor.ts';
+import type { Backbone } from '../model/backbone.ts';
+import { checkImageSize, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
+import { initialize, loadParameters } from '../model/initialize.ts';
+import { synthesizeAnomaly, type TextureSource } from '../synthetic/anomaly.ts';
+import type { SafetensorsFile } from '../weights/safetensors.ts';
+import { amplificationInputs, amplificationReport, recordAmplification } from './amplify.ts';
+import { recordDistillation, stepInput, targetShapes } from './distill.ts';
+import { RandomStream } from './random.ts';
+import { learningRate } from './schedule.ts';
+import { StepPrograms } from './step_programs.ts';
+import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
+
+export interface TrainDetectorOptions {
+  readonly engine: Engine;
+  readonly backbone: Backbone;
+  readonly mode: Mode;
+  /** The frozen teacher, torchvision names. */
+  readonly teacher: SafetensorsFile;
+  readonly teacherName: string;
+  /** Good images, already resized to imageSize x imageSize. */
+  readonly images: readonly Image[];
+  readonly textures: TextureSource;
+  readonly imageSize: number;
+  readonly batch: number;
+  /** Epochs of stage I and II. */
+  readonly epochs: readonly [number, number];
+  readonly seed: number;
+  readonly baseRate?: number;
+  /** Memory for cached targets in stage II; above it they are recomputed in every step. */
+  readonly cacheBytes?: number;
+  readonly checkpoint?: { readonly stage1: CheckpointStorage; readonly stage2: CheckpointStorage } | undefined;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+export interface TrainedDetector {
+  readonly store: ParameterStore;
+  readonly history: { readonly stage1: Losses[]; readonly stage2: Losses[] };
+}
+
+/** Learning rate of both stages; RD4AD's constant rate in mode rd (method, 3.17). */
+const defaultRate = 0.005;
+
+/**
+ * Trains a detector. The caller owns the returned store.
+ *
+ * @throws Error on an unusable teacher file or image size, Interrupted when the signal is raised
+ */
+export async function trainDetector(o: TrainDetectorOptions): Promise<TrainedDetector> {
+  checkImageSize(o.imageSize);
+  if (!o.images.length) throw new Error('there are no good images to learn from');
+  for (const image of o.images)
+    if (image.width !== o.imageSize || image.height !== o.imageSize) throw new Error('images must be resized first');
+  const store = new ParameterStore(o.engine, detectorParameters(o.backbone, o.mode));
+  try {
+    loadParameters(store, [groups.teacher], o.teacher, o.teacherName, 'teacher.');
+    initialize(store, [groups.amplification, groups.student], o.seed);
+    const stage1 = o.mode === 'aand' ? await stageOne(o, store) : [];
+    const stage2 = await stageTwo(o, store);
+    return { store, history: { stage1, stage2 } };
+  } catch (error) {
+    store.destroy();
+    throw error;
+  }
+}
+
+function settingsText(o: TrainDetectorOptions): string {
+  return JSON.stringify({
+    backbone: o.backbone.name,
+    mode: o.mode,
+    teacher: o.teacherName,
+    images: o.images.length,
+    textures: o.textures.name,
+    imageSize: o.imageSize,
+    batch: o.batch,
+    epochs: o.epochs,
+    seed: o.seed,
+  });
+}
+
+async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise<Losses[]> {
+  const programs = new StepPrograms(o.engine, store, groups.amplification, (tape, batch) =>
+    recordAmplification(tape, o.backbone, o.imageSize, batch),
+  );
+  try {
+    return await train({
+      stage: 'stage I',
+      store,
+      group: groups.amplification,
+      items: o.images.length,
+      batch: o.batch,
+      epochs: o.epochs[0],
+      seed: o.seed,
+      settings: settingsText(o),
+      checkpoint: o.checkpoint?.stage1,
+      resume: o.resume ?? false,
+      signal: o.signal,
+      onProgress: o.onProgress,
+      step: async (items, epoch, step) => {
+        const samples = [...items].map((item) =>
+          synthesizeAnomaly(
+            normalize(o.images[item] as Image),
+            o.imageSize,
+            undefined,
+            o.textures,
+            new RandomStream(o.seed, 'synthetic', epoch, item),
+          ),
+        );
+        const inputs = amplificationInputs({
+          images: stack(samples.map((sample) => sample.values)),
+          masks: stack(samples.map((sample) => sample.mask)),
+          batch: items.length,
+          size: o.imageSize,
+          step,
+          learningRate: learningRate(o.baseRate ?? defaultRate, epoch, o.epochs[0]),
+          random: new RandomStream(o.seed, 'rows', step),
+        });
+        return amplificationReport(await programs.run(items.length, inputs));
+      },
+    });
+  } finally {
+    await programs.destroy();
+  }
+}
+
+async function stageTwo(o: TrainDetectorOptions, store: ParameterStore): Promise<Losses[]> {
+  const perImage = targetShapes(o.backbone, o.imageSize).reduce((sum, shape) => sum + 4 * elements(shape), 0);
+  const cached = perImage * o.images.length <= (o.cacheBytes ?? 2 ** 31);
+  const cache = cached ? new TargetCache(o, store) : undefined;
+  const programs = new StepPrograms(o.engine, store, groups.student, (tape, batch) =>
+    recordDistillation(tape, { backbone: o.backbone, mode: o.mode, size: o.imageSize, batch, cached }),
+  );
+  try {
+    return await train({
+      stage: 'stage II',
+      store,
+      group: groups.student,
+      items: o.images.length,
+      batch: o.batch,
+      epochs: o.epochs[1],
+      seed: o.seed,
+      settings: settingsText(o),
+      checkpoint: o.checkpoint?.stage2,
+      resume: o.resume ?? false,
+      signal: o.signal,
+      onProgress: o.onProgress,
+      step: async (items, epoch, step) => {
+        const base = o.baseRate ?? defaultRate;
+        const rate = o.mode === 'rd' ? base : learningRate(base, epoch, o.epochs[1]);
+        const features = cache
+          ? await cache.batch(items)
+          : { images: stack([...items].map((item) => normalize(o.images[item] as Image))) };
+        const result = await programs.run(items.length, { ...features, ...stepInput(step, rate) });
+        return { loss: (result.loss as Float32Array)[0] as number };
+      },
+    });
+  } finally {
+    await cache?.destroy();
+    await programs.destroy();
+  }
+}
+
+/** Targets of good images, computed once per image: stage II has no augmentation (method, Part 4.5). */
+class TargetCache {
+  readonly #options: TrainDetectorOptions;
+  readonly #store: ParameterStore;
+  readonly #targets = new Map<number, Float32Array[]>();
+  readonly #programs = new Map<number, Promise<Program>>();
+
+  constructor(options: TrainDetectorOptions, store: ParameterStore) {
+    this.#options = options;
+    this.#store = store;
+  }
+
+  #program(batch: number): Promise<Program> {
+    const { backbone, imageSize, mode, engine } = this.#options;
+    let program = this.#programs.get(batch);
+    if (!program) {
+      const tape = new Tape(this.#store.set);
+      const images = tape.input('images', [batch, imageSize, imageSize, 3], 'channels');
+      const { amplified } = targets(tape, images, backbone, mode);
+      const outputs = Object.fromEntries(amplified.map((tensor, level) => [`target${level}`, tensor]));
+      program = Program.compile(engine, tape, { outputs, store: this.#store });
+      this.#programs.set(batch, program);
+    }
+    return program;
+  }
+
+  async batch(items: Uint32Array): Promise<Record<string, Float32Array>> {
+    const missing = [...items].filter((item) => !this.#targets.has(item));
+    if (missing.length) {
+      const images = stack(missing.map((item) => normalize(this.#options.images[item] as Image)));
+      const result = await (await this.#program(missing.length)).run({ images });
+      missing.forEach((item, i) => {
+        const parts = [0, 1, 2].map((level) => {
+          const all = result[`target${level}`] as Float32Array;
+          const size = all.length / missing.length;
+          return all.slice(i * size, (i + 1) * size);
+        });
+        this.#targets.set(item, parts);
+      });
+    }
+    const inputs: Record<string, Float32Array> = {};
+    for (const level of [0, 1, 2])
+      inputs[`target${level}`] = stack([...items].map((item) => (this.#targets.get(item) as Float32Array[])[level] as Float32Array));
+    return inputs;
+  }
+
+  async destroy(): Promise<void> {
+    for (const program of this.#programs.values()) (await program.catch(() => undefined))?.destroy();
+  }
+}

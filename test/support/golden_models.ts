@@ -1,0 +1,166 @@
+/** Whole models and the first training steps of both stages against models.safetensors. Shared by Node and the browsers. */
+import type { Engine } from '../../src/engine/device.ts';
+import { ParameterStore } from '../../src/engine/parameters.ts';
+import { Program } from '../../src/engine/program.ts';
+import { Tape } from '../../src/engine/tape.ts';
+import { elements, type Tensor } from '../../src/engine/tensor.ts';
+import { type BackboneName, backboneNamed } from '../../src/model/backbone.ts';
+import { detect, detectorParameters, groups } from '../../src/model/detector.ts';
+import { amplificationInputs, recordAmplification } from '../../src/train/amplify.ts';
+import { recordDistillation, stepInput } from '../../src/train/distill.ts';
+import { RandomStream } from '../../src/train/random.ts';
+import { StepPrograms } from '../../src/train/step_programs.ts';
+import { fromStored, storedShape } from '../../src/weights/names.ts';
+import { type Comparison, compare, type GoldenSet, nchwToNhwc, nhwcToNchw } from './golden.ts';
+
+const modelTolerance = { absolute: 1e-4, relative: 1e-3 };
+
+/** Parameter values by the golden README's rule. */
+export function ruleParameters(golden: GoldenSet, store: ParameterStore): void {
+  for (const spec of store.set.specs) {
+    const shape = storedShape(spec);
+    const values = (scale: number, shift = 0) => golden.rule(spec.name, shape, scale, shift);
+    const count = elements(shape);
+    let result: Float32Array;
+    if (shape.length === 4) result = values(Math.fround(Math.sqrt(6 / (count / (shape[0] as number)))));
+    else if (shape.length === 3) result = values(1);
+    else if (spec.name.endsWith('running_mean')) result = values(0.1);
+    else if (spec.name.endsWith('running_var')) result = values(0.25, 1);
+    else if (spec.name.endsWith('weight')) result = values(0.2, 0.6);
+    else result = values(0.05);
+    store.write(spec.name, fromStored(spec, result));
+  }
+}
+
+function thinned(values: Float32Array, stride: number): Float32Array {
+  return stride === 1 ? values : values.filter((_, i) => i % stride === 0);
+}
+
+interface Sizes {
+  readonly [backbone: string]: [number, number];
+}
+
+export function goldenSizes(golden: GoldenSet): Sizes {
+  return JSON.parse(golden.file.metadata.sizes ?? '{}') as Sizes;
+}
+
+/** Inference of one backbone: every stored tensor by golden name. */
+export async function runGoldenModel(engine: Engine, golden: GoldenSet, name: string): Promise<Record<string, Float32Array>> {
+  const [batch, size] = goldenSizes(golden)[name] as [number, number];
+  const strides = JSON.parse(golden.file.metadata.stride ?? '{}') as Record<string, number>;
+  const stride = strides[name] ?? strides.others ?? 1;
+  const backbone = backboneNamed(name as BackboneName);
+  const set = detectorParameters(backbone, 'aand');
+  const store = new ParameterStore(engine, set);
+  ruleParameters(golden, store);
+  const tape = new Tape(set);
+  const detected = detect(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone, 'aand');
+  const outputs: Record<string, Tensor> = { score_map: detected.map, embedding: detected.embedding, score: detected.score };
+  detected.features.forEach((tensor, i) => {
+    outputs[`feature${i}`] = tensor;
+    outputs[`amplified${i}`] = detected.amplified[i] as Tensor;
+    outputs[`gate${i}`] = detected.gates[i] as Tensor;
+    outputs[`student${i}`] = detected.students[i] as Tensor;
+  });
+  const program = await Program.compile(engine, tape, { outputs, store });
+  const values = await program.run({ images: goldenImages(golden, batch, size) });
+  const results: Record<string, Float32Array> = {};
+  for (const [key, tensor] of Object.entries(outputs)) {
+    const flat = values[key] as Float32Array;
+    const featureLike = tensor.layout === 'channels';
+    results[`${name}/${key}`] = featureLike ? thinned(nhwcToNchw(flat, tensor.shape), stride) : flat;
+  }
+  program.destroy();
+  store.destroy();
+  return results;
+}
+
+function goldenImages(golden: GoldenSet, batch: number, size: number): Float32Array {
+  const shape = [batch, 3, size, size];
+  return nchwToNhwc(golden.rule('image', shape), shape);
+}
+
+function norm(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return Math.sqrt(sum);
+}
+
+/** Five steps of each stage for a backbone that has them in the set: losses and first gradient norms by golden name. */
+export async function runGoldenTraining(engine: Engine, golden: GoldenSet, name: string): Promise<Record<string, Float32Array>> {
+  const [batch, size] = goldenSizes(golden)[name] as [number, number];
+  const backbone = backboneNamed(name);
+  const set = detectorParameters(backbone, 'aand');
+  const store = new ParameterStore(engine, set);
+  ruleParameters(golden, store);
+  const results: Record<string, Float32Array> = {};
+  const images = goldenImages(golden, batch, size);
+  const rate = 0.005;
+
+  const stage1 = new StepPrograms(
+    engine,
+    store,
+    groups.amplification,
+    (tape, count) => recordAmplification(tape, backbone, size, count),
+    { gradients: true },
+  );
+  const steps = golden.shape(`${name}/stage1/losses`)[0] as number;
+  const losses1 = new Float32Array(steps * 2);
+  for (let step = 1; step <= steps; step++) {
+    const inputs = amplificationInputs({
+      images,
+      masks: golden.get(`${name}/stage1/mask`),
+      batch,
+      size,
+      step,
+      learningRate: rate,
+      random: new RandomStream('golden', step),
+    });
+    const values = await stage1.run(batch, inputs);
+    losses1[2 * step - 2] = (values.focal as Float32Array)[0] as number;
+    losses1[2 * step - 1] = (values.amplification as Float32Array)[0] as number;
+    if (step === 1)
+      for (const [key, gradient] of Object.entries(values))
+        if (key.startsWith('gradient/teacher.'))
+          results[`${name}/stage1/grad_norm/${key.slice('gradient/teacher.'.length)}`] = new Float32Array([norm(gradient)]);
+  }
+  results[`${name}/stage1/losses`] = losses1;
+  await stage1.destroy();
+
+  const stage2 = new StepPrograms(
+    engine,
+    store,
+    groups.student,
+    (tape, count) => recordDistillation(tape, { backbone, mode: 'aand', size, batch: count, cached: false }),
+    { gradients: true },
+  );
+  const losses2 = new Float32Array(golden.shape(`${name}/stage2/losses`)[0] as number);
+  for (let step = 1; step <= losses2.length; step++) {
+    const values = await stage2.run(batch, { images, ...stepInput(step, rate) });
+    losses2[step - 1] = (values.loss as Float32Array)[0] as number;
+    if (step === 1)
+      for (const [key, gradient] of Object.entries(values))
+        if (key.startsWith('gradient/'))
+          results[`${name}/stage2/grad_norm/${key.slice('gradient/'.length)}`] = new Float32Array([norm(gradient)]);
+  }
+  results[`${name}/stage2/losses`] = losses2;
+  await stage2.destroy();
+  store.destroy();
+  return results;
+}
+
+/** Compares everything that the set holds for these results' models; stored inputs (masks) are left out. */
+export function compareGoldenModels(golden: GoldenSet, results: Record<string, Float32Array>): Comparison[] {
+  return [...golden.file.tensors].flatMap(([name, { values, shape }]) => {
+    if (name.endsWith('/mask')) return [];
+    const actual = results[name] ?? new Float32Array(0);
+    if (name.includes('/grad_norm/')) return [compare(name, actual, values, { absolute: 0, relative: 1e-3 })];
+    if (name.endsWith('/losses')) {
+      const width = shape.length > 1 ? (shape[1] as number) : 1;
+      return [...values].map((value, i) =>
+        compare(`${name}[${i}]`, actual.subarray(i, i + 1), [value], { absolute: 0, relative: i < width ? 1e-3 : 1e-2 }),
+      );
+    }
+    return [compare(name, actual, values, modelTolerance)];
+  });
+}
