@@ -3,12 +3,22 @@
 import { Command, CommanderError } from 'commander';
 import { Interrupted } from '../train/trainer.ts';
 import { UsageError } from './common.ts';
+import { demoCommand } from './demo.ts';
 import { distillTeacherCommand } from './distill_teacher.ts';
+import { doctorCommand } from './doctor.ts';
+import { predictCommand } from './predict.ts';
+import { testCommand } from './test.ts';
+import { trainCommand } from './train.ts';
 
 const program = new Command('aand')
   .description('learns a product from photos of good parts, then shows where a new photo is defective')
   .exitOverride()
   .showHelpAfterError('(aand COMMAND --help lists the options)');
+trainCommand(program);
+testCommand(program);
+predictCommand(program);
+demoCommand(program);
+doctorCommand(program);
 distillTeacherCommand(program);
 for (const command of program.commands) command.exitOverride();
 

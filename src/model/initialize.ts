@@ -1,7 +1,7 @@
 /** Fills parameters: drawn from their initial distributions, or loaded from a state dict. */
 import type { ParameterStore } from '../engine/parameters.ts';
 import { elements } from '../engine/tensor.ts';
-import { RandomStream } from '../train/random.ts';
+import { RandomStream } from '../engine/random.ts';
 import { fromStored, storedShape, toStored } from '../weights/names.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
 

@@ -1,7 +1,7 @@
 /** Synthetic anomalies (method, 3.10): a changed texture blended into a good image under a Perlin mask. */
 import { type Image, imagenetDeviation, imagenetMean } from '../data/image.ts';
 import { resizeBilinear } from '../data/resize.ts';
-import type { RandomStream } from '../train/random.ts';
+import type { RandomStream } from '../engine/random.ts';
 import { perlinMask } from './perlin.ts';
 import { augmentTexture } from './texture_operations.ts';
 

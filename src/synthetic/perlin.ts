@@ -1,5 +1,5 @@
 /** Perlin noise and the mask made from it (method, 3.10, step 3). */
-import type { RandomStream } from '../train/random.ts';
+import type { RandomStream } from '../engine/random.ts';
 import { bilinear, forRotated } from './texture_operations.ts';
 
 const fade = (t: number) => t * t * t * (t * (6 * t - 15) + 10);

@@ -3,7 +3,7 @@
  * in random colours. Free of any data set's licence.
  */
 import type { Image } from '../data/image.ts';
-import { RandomStream } from '../train/random.ts';
+import { RandomStream } from '../engine/random.ts';
 import type { TextureSource } from './anomaly.ts';
 import { perlinNoise } from './perlin.ts';
 

@@ -1,6 +1,6 @@
 /** The ten texture operations of the synthetic anomalies (method, 3.10), on 8-bit RGB. */
 import type { Image } from '../data/image.ts';
-import type { RandomStream } from '../train/random.ts';
+import type { RandomStream } from '../engine/random.ts';
 import { brightnessSpaces, type ColourSpace, clip8, hsv } from './colour.ts';
 
 type Operation = (image: Image, random: RandomStream) => Image;

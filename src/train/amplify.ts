@@ -11,7 +11,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { amplifierScope, teacherScope } from '../model/detector.ts';
 import { gate, residual } from '../model/raa.ts';
-import { RandomStream } from './random.ts';
+import { RandomStream } from '../engine/random.ts';
 import { poolMask, rowCapacity, sampleRows } from './sampling.ts';
 import { adamDefaults } from './schedule.ts';
 import type { RecordedLoss } from './step_programs.ts';

@@ -18,7 +18,7 @@ import { initialize, loadParameters, storeParameters } from '../model/initialize
 import { Scope } from '../model/scope.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
 import { featureDistillationLoss } from './losses.ts';
-import { RandomStream } from './random.ts';
+import { RandomStream } from '../engine/random.ts';
 import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
 
 export interface DistillTeacherOptions {

@@ -1,5 +1,5 @@
 /** Labels at feature size and the sampling of positions for the amplification loss (method, 3.9). */
-import type { RandomStream } from './random.ts';
+import type { RandomStream } from '../engine/random.ts';
 
 /** Share of a cell that must be covered for its label to be 1. */
 const coverage = 0.3;

@@ -12,7 +12,7 @@ import { synthesizeAnomaly, type TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { amplificationInputs, amplificationReport, recordAmplification } from './amplify.ts';
 import { recordDistillation, stepInput, targetShapes } from './distill.ts';
-import { RandomStream } from './random.ts';
+import { RandomStream } from '../engine/random.ts';
 import { learningRate } from './schedule.ts';
 import { StepPrograms } from './step_programs.ts';
 import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';

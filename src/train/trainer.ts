@@ -4,7 +4,7 @@
  */
 import type { ParameterStore } from '../engine/parameters.ts';
 import { readSafetensors, type TensorToStore, writeSafetensors } from '../weights/safetensors.ts';
-import { RandomStream } from './random.ts';
+import { RandomStream } from '../engine/random.ts';
 
 /** Where checkpoints are kept: a file in Node, the browser's storage in a page. */
 export interface CheckpointStorage {

@@ -8,7 +8,7 @@ import { type BackboneName, backboneNamed } from '../../src/model/backbone.ts';
 import { detect, detectorParameters, groups } from '../../src/model/detector.ts';
 import { amplificationInputs, recordAmplification } from '../../src/train/amplify.ts';
 import { recordDistillation, stepInput } from '../../src/train/distill.ts';
-import { RandomStream } from '../../src/train/random.ts';
+import { RandomStream } from '../../src/engine/random.ts';
 import { StepPrograms } from '../../src/train/step_programs.ts';
 import { fromStored, storedShape } from '../../src/weights/names.ts';
 import { type Comparison, compare, type GoldenSet, nchwToNhwc, nhwcToNchw } from './golden.ts';

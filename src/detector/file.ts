@@ -1,0 +1,49 @@
+/** The one-file model: weights, pre-processing, thresholds, calibration, settings and versions in a safetensors file. */
+import { imagenetDeviation, imagenetMean } from '../data/image.ts';
+import type { ParameterStore } from '../engine/parameters.ts';
+import type { Calibration } from '../eval/thresholds.ts';
+import { type SafetensorsFile, writeSafetensors } from '../weights/safetensors.ts';
+import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { checkImageSize, groups, type Mode } from '../model/detector.ts';
+import { storeParameters } from '../model/initialize.ts';
+
+export const formatVersion = 'aand-webgpu/1';
+
+export interface DetectorSettings {
+  readonly backbone: BackboneName;
+  readonly mode: Mode;
+  readonly imageSize: number;
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  readonly image: Calibration;
+  readonly pixel: Calibration;
+  /** Raw scores that the image calibration was made from, with their labels. */
+  readonly calibrationScores: readonly { readonly score: number; readonly anomalous: boolean }[];
+  /** How it was trained. */
+  readonly training: Readonly<Record<string, unknown>>;
+  readonly version: string;
+}
+
+export function newSettings(
+  values: Omit<DetectorSettings, 'mean' | 'deviation' | 'version'> & { version: string },
+): DetectorSettings {
+  return { ...values, mean: imagenetMean, deviation: imagenetDeviation };
+}
+
+/** The whole detector as a file. */
+export async function writeDetector(store: ParameterStore, settings: DetectorSettings): Promise<Uint8Array> {
+  const tensors = await storeParameters(store, [groups.teacher, groups.amplification, groups.student]);
+  return writeSafetensors(tensors, { format: formatVersion, detector: JSON.stringify(settings) });
+}
+
+/** Settings of a detector file; throws an Error where it is none. */
+export function readSettings(file: SafetensorsFile, what: string): DetectorSettings {
+  if (file.metadata.format !== formatVersion || !file.metadata.detector)
+    throw new Error(
+      `${what}: not a detector of this program (format '${file.metadata.format ?? 'none'}', needed '${formatVersion}')`,
+    );
+  const settings = JSON.parse(file.metadata.detector) as DetectorSettings;
+  backboneNamed(settings.backbone);
+  checkImageSize(settings.imageSize);
+  return settings;
+}

@@ -1,0 +1,129 @@
+/**
+ * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The heat map's colours have a fixed
+ * scale from the calibration: 0.5, the threshold, is always the middle of the scale.
+ */
+import type { Image } from '../data/image.ts';
+import { resizeBilinear, resizeNearest } from '../data/resize.ts';
+import { drawText, glyphHeight, glyphWidth } from './font.ts';
+import { type Calibration, normalizeScore } from './thresholds.ts';
+
+export type Colour = readonly [number, number, number];
+
+/** The JET colour map: blue for 0, green for 0.5, red for 1. */
+export function jet(value: number): Colour {
+  const channel = (centre: number) => Math.round(255 * Math.min(1, Math.max(0, 1.5 - Math.abs(4 * value - centre))));
+  return [channel(3), channel(2), channel(1)];
+}
+
+const side = 256;
+const gap = 6;
+const header = 18;
+const legend = 56;
+const background: Colour = [24, 26, 30];
+const ink: Colour = [235, 235, 235];
+const red: Colour = [255, 40, 40];
+const white: Colour = [255, 255, 255];
+
+function canvas(width: number, height: number): Image {
+  const data = new Uint8Array(width * height * 3);
+  for (let i = 0; i < data.length; i++) data[i] = background[i % 3] as number;
+  return { width, height, channels: 3, data };
+}
+
+function paste(target: Image, source: Image, x: number, y: number): void {
+  for (let row = 0; row < source.height; row++)
+    target.data.set(
+      source.data.subarray(row * source.width * 3, (row + 1) * source.width * 3),
+      ((y + row) * target.width + x) * 3,
+    );
+}
+
+function binary(mask: Uint8Array, size: number): Image {
+  const data = new Uint8Array(size * size * 3);
+  mask.forEach((value, i) => {
+    data.fill(value ? 255 : 0, i * 3, i * 3 + 3);
+  });
+  return resizeNearest({ width: size, height: size, channels: 3, data }, side, side);
+}
+
+/** Draws the outline of a mask (already at the image's size) into an image. */
+function outline(image: Image, mask: Image, colour: Colour): void {
+  const { width, height } = image;
+  const on = (x: number, y: number) => x >= 0 && y >= 0 && x < width && y < height && (mask.data[(y * width + x) * 3] as number) > 0;
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++)
+      if (on(x, y) && !(on(x - 1, y) && on(x + 1, y) && on(x, y - 1) && on(x, y + 1)))
+        image.data.set(colour, (y * width + x) * 3);
+}
+
+/** 50 % blend of the coloured map over the image. */
+function overlay(image: Image, map: Float32Array, size: number, pixel: Calibration): Image {
+  const grey = new Uint8Array(size * size);
+  map.forEach((value, i) => {
+    grey[i] = Math.round(255 * normalizeScore(value, pixel));
+  });
+  const scaled = resizeBilinear({ width: size, height: size, channels: 1, data: grey }, side, side);
+  const data = new Uint8Array(image.data.length);
+  for (let i = 0; i < side * side; i++) {
+    const colour = jet((scaled.data[i] as number) / 255);
+    for (let c = 0; c < 3; c++) data[i * 3 + c] = ((image.data[i * 3 + c] as number) + (colour[c] as number)) >> 1;
+  }
+  return { width: side, height: side, channels: 3, data };
+}
+
+function drawLegend(target: Image, x: number, y: number, pixel: Calibration): void {
+  const height = side - 2;
+  for (let row = 0; row < height; row++) {
+    const colour = jet(1 - row / (height - 1));
+    for (let column = 0; column < 12; column++) target.data.set(colour, ((y + row) * target.width + x + column) * 3);
+  }
+  const range = pixel.max - pixel.min;
+  for (const [value, at] of [
+    [1, 0],
+    [0.5, height / 2],
+    [0, height - glyphHeight],
+  ] as const) {
+    const raw = pixel.threshold + (value - 0.5) * range;
+    drawText(target, raw.toFixed(2), x + 16, Math.round(y + at - (value === 0.5 ? glyphHeight / 2 : 0)), ink);
+  }
+}
+
+export interface PanelInput {
+  readonly image: Image;
+  /** 0/1 [size, size]; undefined where it is not known. */
+  readonly truth?: Uint8Array | undefined;
+  readonly map: Float32Array;
+  readonly mask: Uint8Array;
+  readonly size: number;
+  readonly score: number;
+  readonly normalizedScore: number;
+  readonly anomalous: boolean;
+  readonly pixel: Calibration;
+  /** What the image is, for the header. */
+  readonly label: string;
+}
+
+/** The picture of one result, 1110 x 280 pixels with ground truth, one panel less without. */
+export function drawPanels(input: PanelInput): Image {
+  const image = resizeBilinear(input.image, side, side);
+  const mask = binary(input.mask, input.size);
+  const heat = overlay(image, input.map, input.size, input.pixel);
+  outline(heat, mask, red);
+  const panels: { title: string; picture: Image }[] = [{ title: input.label, picture: image }];
+  if (input.truth) {
+    const truth = binary(input.truth, input.size);
+    outline(heat, truth, white);
+    panels.push({ title: 'ground truth', picture: truth });
+  }
+  const verdict = `${input.anomalous ? 'anomalous' : 'good'} ${input.normalizedScore.toFixed(3)} raw ${input.score.toFixed(3)}`;
+  panels.push({ title: verdict, picture: heat }, { title: 'mask', picture: mask });
+  const target = canvas(panels.length * (side + gap) + gap + legend, side + header + gap);
+  panels.forEach(({ title, picture }, i) => {
+    const x = gap + i * (side + gap);
+    paste(target, picture, x, header);
+    const room = Math.floor(side / glyphWidth);
+    drawText(target, title.length > room ? `${title.slice(0, room - 2)}..` : title, x, 6, i === panels.length - 2 && input.anomalous ? [255, 120, 110] : ink);
+  });
+  drawLegend(target, gap + panels.length * (side + gap), header, input.pixel);
+  return target;
+}
