@@ -1,0 +1,12 @@
+/** The library for browsers: the same engine, model, training and evaluation; no files. */
+export { decodeImage } from '#platform';
+export { type Image, preprocess } from './data/image.ts';
+export { Detector, type Prediction } from './detector/detector.ts';
+export { type DetectorSettings, newSettings, writeDetector } from './detector/file.ts';
+export { Engine, type EngineOptions } from './engine/device.ts';
+export { evaluate } from './eval/evaluate.ts';
+export { jet } from './eval/panels.ts';
+export { backboneNamed, backbones } from './model/backbone.ts';
+export { proceduralTextures } from './synthetic/procedural_textures.ts';
+export { type TrainDetectorOptions, trainDetector } from './train/train_detector.ts';
+export { readSafetensors, writeSafetensors } from './weights/safetensors.ts';
