@@ -12,9 +12,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   chromiumPath,
   firefoxPath,
-  lavapipeDriver,
   launchChromium,
   launchFirefox,
+  lavapipeDriver,
   serve,
   swiftShaderDriver,
 } from './support/browsers.ts';
@@ -82,7 +82,9 @@ function differingBits(a: Float32Array, b: Float32Array): number {
 
 function detectorComparisons(results: Record<string, Float32Array>): Comparison[] {
   if (!models) return [];
-  return compareGoldenModels(models, results).filter(({ name }) => name.startsWith('resnet18/') && !name.includes('/stage'));
+  return compareGoldenModels(models, results).filter(
+    ({ name }) => name.startsWith('resnet18/') && !name.includes('/stage'),
+  );
 }
 
 async function compareWithNode(name: string, browser: CheckResult, node: CheckResult): Promise<void> {
@@ -103,13 +105,21 @@ async function compareWithNode(name: string, browser: CheckResult, node: CheckRe
 }
 
 describe.skipIf(!ops || !models)('golden operations and a whole detector', () => {
-  test.skipIf(!chromiumPath || !swiftShaderDriver)('Chromium on SwiftShader equals Node on SwiftShader', { timeout: 600_000 }, async () => {
-    const node = await inNode(swiftShaderDriver as string, false);
-    await compareWithNode('Chromium', await inBrowser(launchChromium, false), node);
-  });
+  test.skipIf(!chromiumPath || !swiftShaderDriver)(
+    'Chromium on SwiftShader equals Node on SwiftShader',
+    { timeout: 600_000 },
+    async () => {
+      const node = await inNode(swiftShaderDriver as string, false);
+      await compareWithNode('Chromium', await inBrowser(launchChromium, false), node);
+    },
+  );
 
-  test.skipIf(!firefoxPath || !lavapipeDriver)('Firefox on lavapipe equals Node on lavapipe', { timeout: 600_000 }, async () => {
-    const node = await inNode(lavapipeDriver as string, true);
-    await compareWithNode('Firefox', await inBrowser(launchFirefox, true), node);
-  });
+  test.skipIf(!firefoxPath || !lavapipeDriver)(
+    'Firefox on lavapipe equals Node on lavapipe',
+    { timeout: 600_000 },
+    async () => {
+      const node = await inNode(lavapipeDriver as string, true);
+      await compareWithNode('Firefox', await inBrowser(launchFirefox, true), node);
+    },
+  );
 });

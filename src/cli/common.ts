@@ -65,6 +65,7 @@ export async function findImages(path: string): Promise<string[]> {
 /** A positive whole number, for option parsers. */
 export function positiveInteger(text: string, what: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new UsageError(`${what} must be a positive whole number, not '${text}'`);
+  if (!Number.isInteger(value) || value < 1)
+    throw new UsageError(`${what} must be a positive whole number, not '${text}'`);
   return value;
 }

@@ -22,7 +22,8 @@ async function listImages(inputs: readonly string[]): Promise<string[]> {
     if (!found.length) throw new Error(`${input} holds no images (png, jpg, bmp, webp or tif)`);
     paths.push(...found);
   }
-  for (const path of paths) if (!isImagePath(path)) throw new Error(`${path}: not an image file (png, jpg, bmp, webp or tif)`);
+  for (const path of paths)
+    if (!isImagePath(path)) throw new Error(`${path}: not an image file (png, jpg, bmp, webp or tif)`);
   return paths;
 }
 
@@ -58,9 +59,24 @@ export function predictCommand(program: Command): void {
           const [prediction] = await detector.predict([image]);
           if (!prediction || !Number.isFinite(prediction.score)) throw new Error(`${path}: the score is not a number`);
           const { score, map, mask, normalizedScore, anomalous } = prediction;
-          rows.push({ path, raw_score: score, pred_score: normalizedScore, pred_label: anomalous ? 'anomalous' : 'good' });
+          rows.push({
+            path,
+            raw_score: score,
+            pred_score: normalizedScore,
+            pred_label: anomalous ? 'anomalous' : 'good',
+          });
           const { imageSize: size, pixel } = detector.settings;
-          const panels = drawPanels({ image, map, mask, size, score, normalizedScore, anomalous, pixel, label: basename(path) });
+          const panels = drawPanels({
+            image,
+            map,
+            mask,
+            size,
+            score,
+            normalizedScore,
+            anomalous,
+            pixel,
+            label: basename(path),
+          });
           await writeBytes(`${options.out}/${pictureName(path, taken)}`, await encodePng(panels));
           progress(rows.length, paths.length);
         }
@@ -70,6 +86,8 @@ export function predictCommand(program: Command): void {
       if (options.json) console.log(JSON.stringify(rows, null, 2));
       else
         for (const row of rows)
-          console.log(`${row.pred_label.padEnd(9)} ${row.pred_score.toFixed(3)} (raw ${row.raw_score.toFixed(4)})  ${row.path}`);
+          console.log(
+            `${row.pred_label.padEnd(9)} ${row.pred_score.toFixed(3)} (raw ${row.raw_score.toFixed(4)})  ${row.path}`,
+          );
     });
 }

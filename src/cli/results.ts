@@ -2,10 +2,10 @@
 import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
 import { type Dataset, loadImage, loadMask, mapConcurrently, type Sample } from '../data/dataset.ts';
 import type { MapRunner } from '../detector/detector.ts';
-import type { Calibration } from '../eval/thresholds.ts';
-import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import type { EvaluatedImage, Metrics } from '../eval/evaluate.ts';
 import { drawPanels } from '../eval/panels.ts';
+import type { Calibration } from '../eval/thresholds.ts';
+import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import type { ProgressReporter } from './progress.ts';
 
 /** Runs the detector over samples in batches; decoding runs ahead of the device. */
@@ -36,9 +36,18 @@ export async function runSamples(
     const raw = await runner.run(loaded.map(({ image }) => image));
     loaded.forEach(({ sample, truth }, i) => {
       const { score, map } = raw[i] as { score: number; map: Float32Array };
-      if (!Number.isFinite(score)) throw new Error(`${sample.path}: the score is ${score}; the model's weights are unusable`);
+      if (!Number.isFinite(score))
+        throw new Error(`${sample.path}: the score is ${score}; the model's weights are unusable`);
       const { path, stem, defect } = sample;
-      results.push({ path, stem, defect, score, map, truth, hasTruth: defect === 'good' || sample.maskPath !== undefined });
+      results.push({
+        path,
+        stem,
+        defect,
+        score,
+        map,
+        truth,
+        hasTruth: defect === 'good' || sample.maskPath !== undefined,
+      });
     });
     progress(results.length, samples.length);
   }

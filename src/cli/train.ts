@@ -13,8 +13,16 @@ import type { TextureSource } from '../synthetic/anomaly.ts';
 import { proceduralTextures } from '../synthetic/procedural_textures.ts';
 import { trainDetector } from '../train/train_detector.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
-import { checkpointFile, findImages, interruptSignal, positiveInteger, readWeights, UsageError, withEngine } from './common.ts';
-import { packageVersion, packagedFile } from './package.ts';
+import {
+  checkpointFile,
+  findImages,
+  interruptSignal,
+  positiveInteger,
+  readWeights,
+  UsageError,
+  withEngine,
+} from './common.ts';
+import { packagedFile, packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { counts, metricsTable, runSamples, scoresCsv, writePictures } from './results.ts';
 
@@ -73,7 +81,8 @@ async function textureFolder(folder: string): Promise<TextureSource> {
 
 export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const backbone = usage(() => backboneNamed(options.backbone)).name as BackboneName;
-  if (options.mode !== 'aand' && options.mode !== 'rd') throw new UsageError(`--mode is 'aand' or 'rd', not '${options.mode}'`);
+  if (options.mode !== 'aand' && options.mode !== 'rd')
+    throw new UsageError(`--mode is 'aand' or 'rd', not '${options.mode}'`);
   const imageSize = positiveInteger(options.imageSize, '--image-size');
   usage(() => checkImageSize(imageSize));
   const seed = Number(options.seed);
@@ -120,8 +129,13 @@ export async function trainAndTest(
     stage1: checkpointFile(`${plan.out}/stage1.checkpoint`),
     stage2: checkpointFile(`${plan.out}/stage2.checkpoint`),
   };
-  if (!plan.resume && ((await exists(`${plan.out}/stage1.checkpoint`)) || (await exists(`${plan.out}/stage2.checkpoint`))))
-    console.error(`note: ${plan.out} holds checkpoints of an earlier run; they are replaced (--resume would continue it)`);
+  if (
+    !plan.resume &&
+    ((await exists(`${plan.out}/stage1.checkpoint`)) || (await exists(`${plan.out}/stage2.checkpoint`)))
+  )
+    console.error(
+      `note: ${plan.out} holds checkpoints of an earlier run; they are replaced (--resume would continue it)`,
+    );
   const backbone = backboneNamed(plan.backbone);
   const { store, history } = await trainDetector({
     engine,
@@ -191,8 +205,14 @@ export async function trainAndTest(
     await writeBytes(`${plan.out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
     await writeBytes(`${plan.out}/scores.csv`, scoresCsv(results, { image, pixel }));
     if (testing) await writePictures(plan.out, results, plan.imageSize, { image, pixel }, reporter);
-    console.log(`${dataset.name}: ${chosen.length} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`);
-    console.log(testing ? metricsTable(metrics) : '  no test set: no metrics; the threshold is the largest score of the good images');
+    console.log(
+      `${dataset.name}: ${chosen.length} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`,
+    );
+    console.log(
+      testing
+        ? metricsTable(metrics)
+        : '  no test set: no metrics; the threshold is the largest score of the good images',
+    );
     console.log(`written to ${plan.out}: model.safetensors, metrics.json, scores.csv${testing ? ', images/' : ''}`);
     return { metrics: report, results };
   } finally {

@@ -53,7 +53,7 @@ export function bicubicTaps(input: number, output: number): Taps {
 
 function clip(value: number): number {
   const shifted = value >> precision;
-  return shifted < 0 ? 0 : shifted > 255 ? 255 : shifted;
+  return shifted < 0 ? 0 : Math.min(shifted, 255);
 }
 
 /** Pillow's `Image.resize((width, height), BICUBIC)`. */
@@ -84,7 +84,8 @@ export function resizeBicubic(image: Image, width: number, height: number): Imag
       for (let x = 0; x < row; x++) {
         let sum = 1 << (precision - 1);
         const base = (taps.first[y] as number) * row + x;
-        for (let i = 0; i < n; i++) sum += (source[base + i * row] as number) * (taps.weights[y * taps.stride + i] as number);
+        for (let i = 0; i < n; i++)
+          sum += (source[base + i * row] as number) * (taps.weights[y * taps.stride + i] as number);
         target[y * row + x] = clip(sum);
       }
     }

@@ -8,9 +8,9 @@ import { Tape } from '../engine/tape.ts';
 import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import { type Backbone, backboneNamed } from '../model/backbone.ts';
 import { detect, detectorParameters, groups, type Mode } from '../model/detector.ts';
-import { type DetectorSettings, readSettings } from './file.ts';
 import { loadParameters } from '../model/initialize.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
+import { type DetectorSettings, readSettings } from './file.ts';
 
 /** Scores without a threshold: what {@link MapRunner} computes. */
 export interface RawPrediction {

@@ -2,10 +2,10 @@
 import { imagenetDeviation, imagenetMean } from '../data/image.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
 import type { Calibration } from '../eval/thresholds.ts';
-import { type SafetensorsFile, writeSafetensors } from '../weights/safetensors.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { checkImageSize, groups, type Mode } from '../model/detector.ts';
 import { storeParameters } from '../model/initialize.ts';
+import { type SafetensorsFile, writeSafetensors } from '../weights/safetensors.ts';
 
 export const formatVersion = 'aand-webgpu/1';
 

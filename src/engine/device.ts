@@ -97,7 +97,9 @@ export class Engine implements AsyncDisposable {
           },
     });
     if (description.software)
-      options.onNotice?.(`running on a software driver (${description.description || description.architecture}), not on a GPU`);
+      options.onNotice?.(
+        `running on a software driver (${description.description || description.architecture}), not on a GPU`,
+      );
     return new Engine(gpu, device, description);
   }
 

@@ -7,7 +7,7 @@
 import { adamGroup } from './ops/adam.ts';
 import { batchNormFoldDefinition, isBatchNorm } from './ops/batch_norm.ts';
 import { isConvolution } from './ops/conv2d.ts';
-import { need, type Node, type Tape, type Tensors } from './tape.ts';
+import { type Node, need, type Tape, type Tensors } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 
 export interface FusedTape {
@@ -133,7 +133,8 @@ function fillEpilogues(nodes: readonly Node[], outputs: readonly Tensor[]): Node
   let current = [...nodes];
   for (let index = 0; index < current.length; ) {
     const node = current[index] as Node;
-    const merged = isConvolution(node) && mergeReader(node, onlyReader(readers(current, outputs), need(node.outputs, 'y')));
+    const merged =
+      isConvolution(node) && mergeReader(node, onlyReader(readers(current, outputs), need(node.outputs, 'y')));
     if (!merged) {
       index++;
       continue;

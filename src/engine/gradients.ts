@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation of a tape: appends the operations that compute gradients, only those that are needed. */
 import { accumulate } from './ops/elementwise.ts';
-import { type Node, type Tape } from './tape.ts';
+import type { Node, Tape } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** What this adapter reaches at most: multiply-adds and copies, measured. The scale of every performance figure. */
 import type { Engine } from './device.ts';
-import { groups, threads, type Dispatch } from './select.ts';
 import type { KernelVariant } from './kernel.ts';
+import { type Dispatch, groups, threads } from './select.ts';
 
 export interface Peaks {
   readonly gflops: number;
@@ -17,7 +17,12 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
   const output = engine.createBuffer('peak output', copyBytes);
   const uniforms = engine.createBuffer('peak uniforms', 256, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
   try {
-    const time = async (entry: string, values: [number, number], workgroups: Dispatch['workgroups'], repeat: number) => {
+    const time = async (
+      entry: string,
+      values: [number, number],
+      workgroups: Dispatch['workgroups'],
+      repeat: number,
+    ) => {
       const variant: KernelVariant = { module: 'peak', entry };
       const { pipeline, layout } = await engine.pipeline(variant, ['input', 'output']);
       engine.write(uniforms, 0, new Uint32Array(values));

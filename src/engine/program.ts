@@ -8,7 +8,7 @@ import { fuse } from './fuse.ts';
 import type { ParameterStore } from './parameters.ts';
 import { type PlaceResult, place } from './place.ts';
 import { type Binding, boundTensor, type Dispatch, isTensor, type PlannedNode, printPlan, select } from './select.ts';
-import { type Node, type Tape } from './tape.ts';
+import type { Node, Tape } from './tape.ts';
 import { byteLength, elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
 
 export type RunInputs = Readonly<Record<string, Float32Array | Uint32Array>>;
@@ -221,7 +221,9 @@ export class Program {
 
     const named = (tensors: Iterable<[string, Tensor]>) =>
       new Map([...tensors].map(([name, tensor]) => [name, { tensor, range: locate(tensor) }]));
-    const usedInputs = tape.inputs.filter((tensor) => memory.placements.has(tensor) || persistent.placements.has(tensor));
+    const usedInputs = tape.inputs.filter(
+      (tensor) => memory.placements.has(tensor) || persistent.placements.has(tensor),
+    );
     const program = new Program({
       engine,
       steps: steps.slice(prologueCount),
@@ -303,7 +305,9 @@ export class Program {
     const staging = this.#staging[this.#turn++ % stagingRing];
     this.#submit(this.#debug ? [] : this.#steps, staging && read.length ? { staging, names: read } : undefined);
     const work = this.engine.guard(
-      staging && read.length ? this.#collect(staging, read) : this.engine.device.queue.onSubmittedWorkDone().then(() => ({})),
+      staging && read.length
+        ? this.#collect(staging, read)
+        : this.engine.device.queue.onSubmittedWorkDone().then(() => ({})),
     );
     const entry = work.then(
       () => {},
@@ -362,7 +366,11 @@ export class Program {
       const steps = this.#steps.slice(start, start + batch);
       const querySet = device.createQuerySet({ type: 'timestamp', count: steps.length * 2 });
       const size = steps.length * 16;
-      const resolved = this.engine.createBuffer('timestamps', size, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
+      const resolved = this.engine.createBuffer(
+        'timestamps',
+        size,
+        GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+      );
       const encoder = device.createCommandEncoder();
       steps.forEach((step, i) => {
         const pass = encoder.beginComputePass({

@@ -5,7 +5,7 @@ const glyphs: Record<string, string> = {
   ' ': '00000000000000000000000000000000000',
   '.': '00000000000000000000000000110001100',
   '-': '00000000000000011111000000000000000',
-  '_': '00000000000000000000000000000011111',
+  _: '00000000000000000000000000000011111',
   '%': '11001110010001000100010001001110011',
   ':': '00000011000110000000011000110000000',
   '/': '00001000010001000100010001000010000',
@@ -69,7 +69,8 @@ export function drawText(
         if (glyph[Math.floor(row / scale) * 5 + Math.floor(column / scale)] !== '1') continue;
         const px = x + index * glyphWidth * scale + column;
         const py = y + row;
-        if (px >= 0 && py >= 0 && px < image.width && py < image.height) image.data.set(colour, (py * image.width + px) * 3);
+        if (px >= 0 && py >= 0 && px < image.width && py < image.height)
+          image.data.set(colour, (py * image.width + px) * 3);
       }
   });
 }

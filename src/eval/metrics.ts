@@ -17,7 +17,8 @@ export function descending(scores: Float32Array): Uint32Array {
       const digit = ((keys[i] as number) >>> shift) & 0xffff;
       starts[digit + 1] = (starts[digit + 1] as number) + 1;
     }
-    for (let digit = 0; digit < 65536; digit++) starts[digit + 1] = (starts[digit + 1] as number) + (starts[digit] as number);
+    for (let digit = 0; digit < 65536; digit++)
+      starts[digit + 1] = (starts[digit + 1] as number) + (starts[digit] as number);
     for (let i = 0; i < count; i++) {
       const index = order[i] as number;
       const digit = ((keys[index] as number) >>> shift) & 0xffff;
@@ -114,7 +115,13 @@ export function connectedComponents(
  * @param masks 0/1, same size
  * @returns null without anomalous or without normal pixels
  */
-export function aupro(maps: Float32Array, masks: ArrayLike<number>, height: number, width: number, limit = 0.3): number | null {
+export function aupro(
+  maps: Float32Array,
+  masks: ArrayLike<number>,
+  height: number,
+  width: number,
+  limit = 0.3,
+): number | null {
   const { labels, sizes } = connectedComponents(masks, height, width);
   const normals = labels.reduce((count, label) => count + (label === 0 ? 1 : 0), 0);
   if (!sizes.length || !normals) return null;

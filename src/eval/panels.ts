@@ -49,7 +49,8 @@ function binary(mask: Uint8Array, size: number): Image {
 /** Draws the outline of a mask (already at the image's size) into an image. */
 function outline(image: Image, mask: Image, colour: Colour): void {
   const { width, height } = image;
-  const on = (x: number, y: number) => x >= 0 && y >= 0 && x < width && y < height && (mask.data[(y * width + x) * 3] as number) > 0;
+  const on = (x: number, y: number) =>
+    x >= 0 && y >= 0 && x < width && y < height && (mask.data[(y * width + x) * 3] as number) > 0;
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++)
       if (on(x, y) && !(on(x - 1, y) && on(x + 1, y) && on(x, y - 1) && on(x, y + 1)))
@@ -122,7 +123,13 @@ export function drawPanels(input: PanelInput): Image {
     const x = gap + i * (side + gap);
     paste(target, picture, x, header);
     const room = Math.floor(side / glyphWidth);
-    drawText(target, title.length > room ? `${title.slice(0, room - 2)}..` : title, x, 6, i === panels.length - 2 && input.anomalous ? [255, 120, 110] : ink);
+    drawText(
+      target,
+      title.length > room ? `${title.slice(0, room - 2)}..` : title,
+      x,
+      6,
+      i === panels.length - 2 && input.anomalous ? [255, 120, 110] : ink,
+    );
   });
   drawLegend(target, gap + panels.length * (side + gap), header, input.pixel);
   return target;

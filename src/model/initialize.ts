@@ -1,7 +1,7 @@
 /** Fills parameters: drawn from their initial distributions, or loaded from a state dict. */
 import type { ParameterStore } from '../engine/parameters.ts';
-import { elements } from '../engine/tensor.ts';
 import { RandomStream } from '../engine/random.ts';
+import { elements } from '../engine/tensor.ts';
 import { fromStored, storedShape, toStored } from '../weights/names.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
 
@@ -45,9 +45,12 @@ export function loadParameters(
     }
     const expected = storedShape(spec);
     if (`${tensor.shape}` !== `${expected}`)
-      throw new Error(`${what}: tensor '${name}' is [${tensor.shape}], the model needs [${expected}]; is it the right backbone?`);
+      throw new Error(
+        `${what}: tensor '${name}' is [${tensor.shape}], the model needs [${expected}]; is it the right backbone?`,
+      );
     const bad = tensor.values.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0) throw new Error(`${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`);
+    if (bad >= 0)
+      throw new Error(`${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`);
     store.write(spec.name, fromStored(spec, tensor.values));
   }
   if (missing.length)

@@ -58,7 +58,8 @@ export class Scope {
   /** `NAME.weight`, `.bias`, `.running_mean`, `.running_var`; residual add and ReLU follow it. */
   norm(name: string, x: Tensor, options: { relu?: boolean; residual?: Tensor } = {}): Tensor {
     const channels = x.shape[3] as number;
-    const vector = (part: string, value: number) => this.#vector(`${name}.${part}`, channels, { kind: 'constant', value });
+    const vector = (part: string, value: number) =>
+      this.#vector(`${name}.${part}`, channels, { kind: 'constant', value });
     return batchNorm(
       this.tape,
       x,

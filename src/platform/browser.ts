@@ -6,7 +6,9 @@ import type { Image } from '../data/image.ts';
 
 export function openGpu(): { gpu: GPU } {
   if (!navigator.gpu)
-    throw new Error('This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU enabled.');
+    throw new Error(
+      'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU enabled.',
+    );
   return { gpu: navigator.gpu };
 }
 

@@ -63,7 +63,9 @@ export async function readBytes(path: string): Promise<Uint8Array> {
     return await readFile(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    throw new Error(code === 'ENOENT' ? `${path}: no such file` : `${path}: cannot be read (${(error as Error).message})`);
+    throw new Error(
+      code === 'ENOENT' ? `${path}: no such file` : `${path}: cannot be read (${(error as Error).message})`,
+    );
   }
 }
 
@@ -90,7 +92,9 @@ export async function listFolder(path: string): Promise<string[]> {
     const entries = await readdir(path, { withFileTypes: true });
     const names = await Promise.all(
       entries.map(async (entry) => {
-        const folder = entry.isSymbolicLink() ? (await exists(join(path, entry.name))) === 'folder' : entry.isDirectory();
+        const folder = entry.isSymbolicLink()
+          ? (await exists(join(path, entry.name))) === 'folder'
+          : entry.isDirectory();
         return folder ? `${entry.name}/` : entry.name;
       }),
     );

@@ -46,7 +46,8 @@ const yuv: ColourSpace = {
 /** Hue in degrees [0, 360). */
 function hueOf(r: number, g: number, b: number, max: number, range: number): number {
   if (range === 0) return 0;
-  const h = max === r ? (60 * (g - b)) / range : max === g ? 120 + (60 * (b - r)) / range : 240 + (60 * (r - g)) / range;
+  const h =
+    max === r ? (60 * (g - b)) / range : max === g ? 120 + (60 * (b - r)) / range : 240 + (60 * (r - g)) / range;
   return h < 0 ? h + 360 : h;
 }
 

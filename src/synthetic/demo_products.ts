@@ -54,7 +54,10 @@ function scale(colour: Colour, factor: number): Colour {
 
 /** A blob with a wavy outline around a point. */
 function blob(random: RandomStream, [cx, cy]: [number, number], radius: number): (x: number, y: number) => number {
-  const wave = Array.from({ length: 4 }, (_, k) => [random.uniform(0, 0.35 / (k + 1)), random.uniform(0, 2 * Math.PI)] as const);
+  const wave = Array.from(
+    { length: 4 },
+    (_, k) => [random.uniform(0, 0.35 / (k + 1)), random.uniform(0, 2 * Math.PI)] as const,
+  );
   const squash = random.uniform(0.6, 1);
   const turn = random.uniform(0, Math.PI);
   return (x, y) => {
@@ -69,7 +72,12 @@ function blob(random: RandomStream, [cx, cy]: [number, number], radius: number):
 }
 
 /** A thin curved line starting at a point. */
-function curve(random: RandomStream, [x0, y0]: [number, number], length: number, width: number): (x: number, y: number) => number {
+function curve(
+  random: RandomStream,
+  [x0, y0]: [number, number],
+  length: number,
+  width: number,
+): (x: number, y: number) => number {
   let angle = random.uniform(0, 2 * Math.PI);
   const bend = random.uniform(-0.04, 0.04);
   const points: [number, number][] = [];

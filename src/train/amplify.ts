@@ -6,12 +6,12 @@ import { gatedResidual } from '../engine/ops/gate.ts';
 import { weightedSum } from '../engine/ops/reduce.ts';
 import { gatherRows } from '../engine/ops/rows.ts';
 import type { RunInputs, RunOutputs } from '../engine/program.ts';
+import type { RandomStream } from '../engine/random.ts';
 import type { Tape } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { amplifierScope, teacherScope } from '../model/detector.ts';
 import { gate, residual } from '../model/raa.ts';
-import { RandomStream } from '../engine/random.ts';
 import { poolMask, rowCapacity, sampleRows } from './sampling.ts';
 import { adamDefaults } from './schedule.ts';
 import type { RecordedLoss } from './step_programs.ts';
@@ -48,7 +48,12 @@ export function recordAmplification(tape: Tape, backbone: Backbone, size: number
     const indices = (name: string, rows: number) => tape.input(`${name}${level}`, [rows], 'dense');
     const normal = gatherRows(tape, feature, indices('normal', capacity.normal));
     const abnormal = gatherRows(tape, feature, indices('abnormal', capacity.abnormal));
-    const open = tape.constant(`open${level}`, [1, capacity.abnormal, 1], 'dense', new Float32Array(capacity.abnormal).fill(1));
+    const open = tape.constant(
+      `open${level}`,
+      [1, capacity.abnormal, 1],
+      'dense',
+      new Float32Array(capacity.abnormal).fill(1),
+    );
     const amplified = gatedResidual(tape, abnormal, residual(scope, abnormal), open);
     const counted = tape.input(`row_counts${level}`, [2], 'dense');
     amplification.push(amplificationLoss(tape, { normal, abnormal, amplified, counts: counted }));
@@ -87,7 +92,9 @@ export function amplificationInputs(o: {
   for (const level of levels) {
     const side = gridSide(o.size, level);
     const mask = poolMask(o.masks, o.batch, o.size, side);
-    const foreground = o.foregrounds ? poolMask(o.foregrounds, o.batch, o.size, side) : new Float32Array(mask.length).fill(1);
+    const foreground = o.foregrounds
+      ? poolMask(o.foregrounds, o.batch, o.size, side)
+      : new Float32Array(mask.length).fill(1);
     const rows = sampleRows(mask, foreground, o.random);
     inputs[`mask${level}`] = mask;
     inputs[`normal${level}`] = rows.normal;

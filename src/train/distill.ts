@@ -26,7 +26,9 @@ export function recordDistillation(
   o: { backbone: Backbone; mode: Mode; size: number; batch: number; cached: boolean },
 ): RecordedLoss {
   const features = o.cached
-    ? targetShapes(o.backbone, o.size).map((shape, level) => tape.input(`target${level}`, [o.batch, ...shape], 'channels'))
+    ? targetShapes(o.backbone, o.size).map((shape, level) =>
+        tape.input(`target${level}`, [o.batch, ...shape], 'channels'),
+      )
     : targets(tape, tape.input('images', [o.batch, o.size, o.size, 3], 'channels'), o.backbone, o.mode).amplified;
   const { students } = reconstruct(tape, features, o.backbone, true);
   const loss = hardDistillationLoss(tape, features, students, { hard: o.mode === 'aand' });

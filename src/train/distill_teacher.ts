@@ -2,6 +2,9 @@
  * Makes a small teacher from a big one by feature distillation: a student of any backbone with batch norm in training mode
  * learns the three feature levels of a frozen teacher on random crops, flips and colour changes of photographs.
  */
+
+import { type Image, normalize, stack } from '../data/image.ts';
+import { resizeBilinear } from '../data/resize.ts';
 import type { Engine } from '../engine/device.ts';
 import { gradients } from '../engine/gradients.ts';
 import { adam, adamStep } from '../engine/ops/adam.ts';
@@ -9,16 +12,14 @@ import { conv2d } from '../engine/ops/conv2d.ts';
 import { one } from '../engine/ops/reduce.ts';
 import { ParameterSet, ParameterStore } from '../engine/parameters.ts';
 import { Program, type RunInputs } from '../engine/program.ts';
+import { RandomStream } from '../engine/random.ts';
 import { Tape } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { type Image, normalize, stack } from '../data/image.ts';
-import { resizeBilinear } from '../data/resize.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { initialize, loadParameters, storeParameters } from '../model/initialize.ts';
 import { Scope } from '../model/scope.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
 import { featureDistillationLoss } from './losses.ts';
-import { RandomStream } from '../engine/random.ts';
 import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
 
 export interface DistillTeacherOptions {
@@ -60,7 +61,11 @@ function record(parameters: ParameterSet, o: DistillTeacherOptions, batch: numbe
     if (feature.shape[3] === channels) return feature;
     const shape = [1, 1, feature.shape[3] as number, channels];
     const initial = { kind: 'normal', deviation: Math.sqrt(1 / (feature.shape[3] as number)) } as const;
-    return conv2d(tape, feature, tape.parameter(`projection.${level}.weight`, shape, 'filter', groups.learner, initial));
+    return conv2d(
+      tape,
+      feature,
+      tape.parameter(`projection.${level}.weight`, shape, 'filter', groups.learner, initial),
+    );
   });
   return { tape, loss: featureDistillationLoss(tape, targets, learned), learned };
 }
@@ -85,7 +90,11 @@ export function randomView(image: Image, size: number, random: RandomStream): Im
     for (let column = 0; column < size; column++) {
       const [a, b] = transpose ? [column, row] : [row, column];
       const from = ((vertical ? size - 1 - a : a) * size + (horizontal ? size - 1 - b : b)) * 3;
-      const [red, green, blue] = [crop.data[from] as number, crop.data[from + 1] as number, crop.data[from + 2] as number];
+      const [red, green, blue] = [
+        crop.data[from] as number,
+        crop.data[from + 1] as number,
+        crop.data[from + 2] as number,
+      ];
       const grey = 0.299 * red + 0.587 * green + 0.114 * blue;
       const to = (row * size + column) * 3;
       [red, green, blue].forEach((value, c) => {
@@ -138,7 +147,10 @@ export async function distillTeacher(
         // Cosine decay to zero, with a short warm-up.
         const progress = (step - 1) / (o.epochs * Math.ceil(o.images.length / o.batch));
         const rate = o.learningRate * 0.5 * (1 + Math.cos(Math.PI * progress)) * Math.min(1, step / 50);
-        const inputs: RunInputs = { images: stack(views), step: adamStep(step, { ...adamOptions, learningRate: rate }) };
+        const inputs: RunInputs = {
+          images: stack(views),
+          step: adamStep(step, { ...adamOptions, learningRate: rate }),
+        };
         const result = await (await programFor(items.length)).run(inputs);
         return { loss: (result.loss as Float32Array)[0] as number };
       },

@@ -1,6 +1,6 @@
 /** Losses of the two training stages, composed from engine operations. */
 import { cosineDistance } from '../engine/ops/cosine_distance.ts';
-import { meanSquareError, mean, weightedSum } from '../engine/ops/reduce.ts';
+import { mean, meanSquareError, weightedSum } from '../engine/ops/reduce.ts';
 import { topkMean } from '../engine/ops/topk_mean.ts';
 import type { Tape } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';

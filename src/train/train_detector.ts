@@ -3,6 +3,7 @@ import { type Image, normalize, stack } from '../data/image.ts';
 import type { Engine } from '../engine/device.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { Program } from '../engine/program.ts';
+import { RandomStream } from '../engine/random.ts';
 import { Tape } from '../engine/tape.ts';
 import { elements } from '../engine/tensor.ts';
 import type { Backbone } from '../model/backbone.ts';
@@ -12,7 +13,6 @@ import { synthesizeAnomaly, type TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { amplificationInputs, amplificationReport, recordAmplification } from './amplify.ts';
 import { recordDistillation, stepInput, targetShapes } from './distill.ts';
-import { RandomStream } from '../engine/random.ts';
 import { learningRate } from './schedule.ts';
 import { StepPrograms } from './step_programs.ts';
 import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
@@ -210,7 +210,9 @@ class TargetCache {
     }
     const inputs: Record<string, Float32Array> = {};
     for (const level of [0, 1, 2])
-      inputs[`target${level}`] = stack([...items].map((item) => (this.#targets.get(item) as Float32Array[])[level] as Float32Array));
+      inputs[`target${level}`] = stack(
+        [...items].map((item) => (this.#targets.get(item) as Float32Array[])[level] as Float32Array),
+      );
     return inputs;
   }
 

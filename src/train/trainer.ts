@@ -3,8 +3,8 @@
  * which program runs it is the caller's.
  */
 import type { ParameterStore } from '../engine/parameters.ts';
-import { readSafetensors, type TensorToStore, writeSafetensors } from '../weights/safetensors.ts';
 import { RandomStream } from '../engine/random.ts';
+import { readSafetensors, type TensorToStore, writeSafetensors } from '../weights/safetensors.ts';
 
 /** Where checkpoints are kept: a file in Node, the browser's storage in a page. */
 export interface CheckpointStorage {
@@ -73,7 +73,10 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
   const started = performance.now();
   let done = 0;
   for (; state.epoch < options.epochs; state.epoch++) {
-    const order = new RandomStream(options.seed, options.stage, 'order', state.epoch).sample(options.items, options.items);
+    const order = new RandomStream(options.seed, options.stage, 'order', state.epoch).sample(
+      options.items,
+      options.items,
+    );
     const sums = new Map<string, number>();
     let images = 0;
     // One step is prepared and submitted while the one before it runs; losses arrive in order.
@@ -90,7 +93,9 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
       pending = losses.then((values) => {
         for (const [name, value] of Object.entries(values)) {
           if (!Number.isFinite(value))
-            throw new Error(`${options.stage}: loss '${name}' is ${value} in epoch ${state.epoch + 1}, step ${index + 1}`);
+            throw new Error(
+              `${options.stage}: loss '${name}' is ${value} in epoch ${state.epoch + 1}, step ${index + 1}`,
+            );
           sums.set(name, (sums.get(name) ?? 0) + value * items.length);
         }
         images += items.length;
@@ -105,7 +110,14 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
   return state.history;
 }
 
-function report(o: TrainOptions, epoch: number, images: number, sums: Map<string, number>, done: number, started: number) {
+function report(
+  o: TrainOptions,
+  epoch: number,
+  images: number,
+  sums: Map<string, number>,
+  done: number,
+  started: number,
+) {
   const imagesPerSecond = done / ((performance.now() - started) / 1000);
   const left = (o.epochs - epoch) * o.items - images;
   o.onProgress?.({
@@ -128,7 +140,10 @@ async function save(options: TrainOptions, state: State): Promise<void> {
   const specs = store.set.specs.filter((spec) => spec.group === group);
   const tensors = new Map<string, TensorToStore>();
   for (const kind of ['parameter', ...moments] as const)
-    for (const [name, values] of await store.read(specs.map((spec) => spec.name), kind))
+    for (const [name, values] of await store.read(
+      specs.map((spec) => spec.name),
+      kind,
+    ))
       tensors.set(`${kind}/${name}`, { shape: store.set.spec(name).shape, values });
   await options.checkpoint.save(
     writeSafetensors(tensors, {

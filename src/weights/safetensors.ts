@@ -62,7 +62,9 @@ function checkEntry(name: string, entry: HeaderEntry, dataLength: number, what: 
     entry.data_offsets.every((offset) => Number.isInteger(offset) && offset >= 0);
   if (!valid) throw new Error(`${what}: tensor '${name}' has a malformed header entry`);
   if (!(entry.dtype in bytesPer))
-    throw new Error(`${what}: tensor '${name}' has type ${entry.dtype}; supported are ${Object.keys(bytesPer).join(', ')}`);
+    throw new Error(
+      `${what}: tensor '${name}' has type ${entry.dtype}; supported are ${Object.keys(bytesPer).join(', ')}`,
+    );
   const [start, end] = entry.data_offsets;
   const size = entry.shape.reduce((product, value) => product * value, 1) * bytesPer[entry.dtype];
   if (end - start !== size)

@@ -8,7 +8,12 @@ function first(paths: readonly (string | undefined)[]): string | undefined {
   return paths.find((path) => path !== undefined && existsSync(path));
 }
 
-export const chromiumPath = first([process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']);
+export const chromiumPath = first([
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+]);
 export const firefoxPath = first([process.env.FIREFOX, '/usr/bin/firefox-esr', '/usr/bin/firefox']);
 
 /** The driver file of Chromium's own SwiftShader, so that Node can run on it too. */
@@ -52,7 +57,8 @@ export function launchFirefox(): Promise<Browser> {
 
 /** Serves files by URL path on localhost, a secure context. */
 export async function serve(files: Readonly<Record<string, string>>): Promise<{ server: Server; url: string }> {
-  const page = '<!doctype html><meta charset="utf-8"><title>checks</title><script type="module" src="/script.js"></script>';
+  const page =
+    '<!doctype html><meta charset="utf-8"><title>checks</title><script type="module" src="/script.js"></script>';
   const server = createServer((request, response) => {
     const path = request.url ?? '/';
     if (path === '/') {

@@ -55,7 +55,12 @@ export interface Tolerance {
 }
 
 /** |error| <= absolute + relative * max|reference|; NaN never passes. */
-export function compare(name: string, actual: ArrayLike<number>, reference: ArrayLike<number>, tolerance: Tolerance): Comparison {
+export function compare(
+  name: string,
+  actual: ArrayLike<number>,
+  reference: ArrayLike<number>,
+  tolerance: Tolerance,
+): Comparison {
   let largest = 0;
   let maxError = actual.length === reference.length ? 0 : Number.POSITIVE_INFINITY;
   for (let i = 0; i < reference.length; i++) {

@@ -2,13 +2,13 @@
 import type { Engine } from '../../src/engine/device.ts';
 import { ParameterStore } from '../../src/engine/parameters.ts';
 import { Program } from '../../src/engine/program.ts';
+import { RandomStream } from '../../src/engine/random.ts';
 import { Tape } from '../../src/engine/tape.ts';
 import { elements, type Tensor } from '../../src/engine/tensor.ts';
 import { type BackboneName, backboneNamed } from '../../src/model/backbone.ts';
 import { detect, detectorParameters, groups } from '../../src/model/detector.ts';
 import { amplificationInputs, recordAmplification } from '../../src/train/amplify.ts';
 import { recordDistillation, stepInput } from '../../src/train/distill.ts';
-import { RandomStream } from '../../src/engine/random.ts';
 import { StepPrograms } from '../../src/train/step_programs.ts';
 import { fromStored, storedShape } from '../../src/weights/names.ts';
 import { type Comparison, compare, type GoldenSet, nchwToNhwc, nhwcToNchw } from './golden.ts';
@@ -45,7 +45,11 @@ export function goldenSizes(golden: GoldenSet): Sizes {
 }
 
 /** Inference of one backbone: every stored tensor by golden name. */
-export async function runGoldenModel(engine: Engine, golden: GoldenSet, name: string): Promise<Record<string, Float32Array>> {
+export async function runGoldenModel(
+  engine: Engine,
+  golden: GoldenSet,
+  name: string,
+): Promise<Record<string, Float32Array>> {
   const [batch, size] = goldenSizes(golden)[name] as [number, number];
   const strides = JSON.parse(golden.file.metadata.stride ?? '{}') as Record<string, number>;
   const stride = strides[name] ?? strides.others ?? 1;
@@ -55,7 +59,11 @@ export async function runGoldenModel(engine: Engine, golden: GoldenSet, name: st
   ruleParameters(golden, store);
   const tape = new Tape(set);
   const detected = detect(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone, 'aand');
-  const outputs: Record<string, Tensor> = { score_map: detected.map, embedding: detected.embedding, score: detected.score };
+  const outputs: Record<string, Tensor> = {
+    score_map: detected.map,
+    embedding: detected.embedding,
+    score: detected.score,
+  };
   detected.features.forEach((tensor, i) => {
     outputs[`feature${i}`] = tensor;
     outputs[`amplified${i}`] = detected.amplified[i] as Tensor;
@@ -87,7 +95,11 @@ function norm(values: Float32Array): number {
 }
 
 /** Five steps of each stage for a backbone that has them in the set: losses and first gradient norms by golden name. */
-export async function runGoldenTraining(engine: Engine, golden: GoldenSet, name: string): Promise<Record<string, Float32Array>> {
+export async function runGoldenTraining(
+  engine: Engine,
+  golden: GoldenSet,
+  name: string,
+): Promise<Record<string, Float32Array>> {
   const [batch, size] = goldenSizes(golden)[name] as [number, number];
   const backbone = backboneNamed(name);
   const set = detectorParameters(backbone, 'aand');
@@ -122,7 +134,9 @@ export async function runGoldenTraining(engine: Engine, golden: GoldenSet, name:
     if (step === 1)
       for (const [key, gradient] of Object.entries(values))
         if (key.startsWith('gradient/teacher.'))
-          results[`${name}/stage1/grad_norm/${key.slice('gradient/teacher.'.length)}`] = new Float32Array([norm(gradient)]);
+          results[`${name}/stage1/grad_norm/${key.slice('gradient/teacher.'.length)}`] = new Float32Array([
+            norm(gradient),
+          ]);
   }
   results[`${name}/stage1/losses`] = losses1;
   await stage1.destroy();
@@ -158,7 +172,10 @@ export function compareGoldenModels(golden: GoldenSet, results: Record<string, F
     if (name.endsWith('/losses')) {
       const width = shape.length > 1 ? (shape[1] as number) : 1;
       return [...values].map((value, i) =>
-        compare(`${name}[${i}]`, actual.subarray(i, i + 1), [value], { absolute: 0, relative: i < width ? 1e-3 : 1e-2 }),
+        compare(`${name}[${i}]`, actual.subarray(i, i + 1), [value], {
+          absolute: 0,
+          relative: i < width ? 1e-3 : 1e-2,
+        }),
       );
     }
     return [compare(name, actual, values, modelTolerance)];

@@ -230,7 +230,11 @@ async function runFocal(engine: Engine, golden: GoldenSet): Promise<Record<strin
     gates.push(gate);
     losses.push(focalLoss(h.tape, gate, pooled).loss);
   }
-  const total = weightedSum(h.tape, losses, losses.map(() => 1));
+  const total = weightedSum(
+    h.tape,
+    losses,
+    losses.map(() => 1),
+  );
   const found = gradients(h.tape, new Map([[total, one(h.tape)]]), gates);
   const outputs = Object.fromEntries(gates.map((gate, i) => [`focal/d_g${i}`, found.get(gate) as Tensor]));
   return h.run(engine, { 'focal/y': total, ...outputs });
@@ -245,7 +249,12 @@ async function runAmplify(engine: Engine, golden: GoldenSet): Promise<Record<str
     const shape = golden.shape(`amplify/d_g${i}`);
     const [n, channels, side] = shape as [number, number, number];
     const input = (name: string) =>
-      h.input(name, [n, side, side, channels], 'channels', nchwToNhwc(golden.rule(`amplify/${name}`, shape, 1, 0.5), shape));
+      h.input(
+        name,
+        [n, side, side, channels],
+        'channels',
+        nchwToNhwc(golden.rule(`amplify/${name}`, shape, 1, 0.5), shape),
+      );
     const f = input(`f${i}`);
     const g = input(`g${i}`);
     const mask = poolMask(golden.get('loss/mask'), batch, size, side);
@@ -271,8 +280,16 @@ async function runAmplify(engine: Engine, golden: GoldenSet): Promise<Record<str
     );
     amplified.push({ name: `amplify/d_g${i}`, tensor: g });
   }
-  const total = weightedSum(h.tape, losses, losses.map(() => 1));
-  const found = gradients(h.tape, new Map([[total, one(h.tape)]]), amplified.map(({ tensor }) => tensor));
+  const total = weightedSum(
+    h.tape,
+    losses,
+    losses.map(() => 1),
+  );
+  const found = gradients(
+    h.tape,
+    new Map([[total, one(h.tape)]]),
+    amplified.map(({ tensor }) => tensor),
+  );
   const outputs: Record<string, Tensor> = { 'amplify/y': total };
   for (const { name, tensor } of amplified) outputs[name] = found.get(tensor) as Tensor;
   const values = await h.run(engine, outputs);
@@ -288,7 +305,12 @@ async function runDistillation(engine: Engine, golden: GoldenSet): Promise<Recor
     const shape = golden.shape(`hkd/d_s${i}`);
     const [n, channels, height, width] = shape as [number, number, number, number];
     const input = (name: string) =>
-      h.input(name, [n, height, width, channels], 'channels', nchwToNhwc(golden.rule(`hkd/${name}`, shape, 1, 0.2), shape));
+      h.input(
+        name,
+        [n, height, width, channels],
+        'channels',
+        nchwToNhwc(golden.rule(`hkd/${name}`, shape, 1, 0.2), shape),
+      );
     students.push(input(`s${i}`));
     teachers.push(input(`t${i}`));
   }

@@ -1,7 +1,7 @@
 /** Adam over all parameters of a group: one dispatch per page of parameters. */
 import type { PageKind } from '../parameters.ts';
 import { threads } from '../select.ts';
-import { need, type Node, type OpDefinition, type Tape } from '../tape.ts';
+import { type Node, need, type OpDefinition, type Tape } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface AdamOptions {

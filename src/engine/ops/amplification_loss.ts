@@ -12,7 +12,7 @@ import { gatherDispatch } from './conv2d.ts';
 import { scale } from './elementwise.ts';
 import { l2Normalize } from './normalize.ts';
 import { subtract } from './rows.ts';
-import { scratch, type Scratch } from './scratch.ts';
+import { type Scratch, scratch } from './scratch.ts';
 
 type HingeAttributes = { readonly margin: number };
 
@@ -50,7 +50,10 @@ const pairwiseHinge: OpDefinition<HingeAttributes> = {
       const weightShape = [1, 1, count, channels];
       const scores: Scratch = { ...scratch('pairwise_hinge.scores', [1, abnormal, 1, count]), layout: 'channels' };
       // Ping-pong: a dispatch may not read and write the same range.
-      const next = index === chunks - 1 ? gradient : { ...scratch('pairwise_hinge.gradient', difference.shape), layout: 'channels' as const };
+      const next =
+        index === chunks - 1
+          ? gradient
+          : { ...scratch('pairwise_hinge.gradient', difference.shape), layout: 'channels' as const };
       dispatches.push(
         product({ source: difference, weights, weightShape, output: scores, transposed: true, target }),
         {

@@ -4,7 +4,7 @@
  * statistics; `fuse` folds it into the convolution before it where nothing needs a gradient.
  */
 import { type Dispatch, threads } from '../select.ts';
-import { need, type Node, type OpDefinition, type Tape } from '../tape.ts';
+import { type Node, need, type OpDefinition, type Tape } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
 import { chunking } from './reduce.ts';
 import { scratch } from './scratch.ts';
@@ -36,7 +36,8 @@ export const batchNormDefinition: OpDefinition<BatchNormAttributes> = {
     const channels = x.shape.at(-1) as number;
     for (const name of ['weight', 'bias', 'running_mean', 'running_var'])
       if (`${need(inputs, name).shape}` !== `${channels}`) throw new Error(`${name} must be [${channels}]`);
-    if (inputs.residual && `${inputs.residual.shape}` !== `${x.shape}`) throw new Error(`residual must be [${x.shape}]`);
+    if (inputs.residual && `${inputs.residual.shape}` !== `${x.shape}`)
+      throw new Error(`residual must be [${x.shape}]`);
     const saved: TensorSpec = { shape: [2, channels], layout: 'channels' };
     return { y: x, saved };
   },
@@ -190,7 +191,8 @@ export interface BatchNormOptions {
 /** relu?(batch_norm(x) + residual?) over [N,H,W,C]. */
 export function batchNorm(tape: Tape, x: Tensor, parameters: BatchNormParameters, options: BatchNormOptions): Tensor {
   const { training, relu = false, residual, epsilon = 1e-5, momentum = 0.1 } = options;
-  return tape.record(batchNormDefinition, { x, ...parameters, residual }, { training, relu, epsilon, momentum }).y as Tensor;
+  return tape.record(batchNormDefinition, { x, ...parameters, residual }, { training, relu, epsilon, momentum })
+    .y as Tensor;
 }
 
 export function isBatchNorm(node: Node): node is Node & { attributes: BatchNormAttributes } {

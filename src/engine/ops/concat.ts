@@ -71,5 +71,6 @@ const sliceDefinition: OpDefinition<{ offset: number; count: number }> = {
 
 /** [N,H,W,C0], [N,H,W,C1], ... -> [N,H,W,C0+C1+...]. */
 export function concat(tape: Tape, tensors: readonly Tensor[]): Tensor {
-  return tape.record(concatDefinition, Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])), {}).y as Tensor;
+  return tape.record(concatDefinition, Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])), {})
+    .y as Tensor;
 }

@@ -9,10 +9,10 @@
  * The epilogue of the gathering kernels adds a bias, a residual or the gated residual, and applies ReLU; `fuse` fills it.
  */
 import { chooseGemm, type Dispatch, type GemmConfiguration, groups, type Target, threads } from '../select.ts';
-import { need, type Node, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
+import { type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
 import { channelSum } from './reduce.ts';
-import { scratch, type Scratch } from './scratch.ts';
+import { type Scratch, scratch } from './scratch.ts';
 
 export type ConvolutionAttributes = {
   readonly stride: number;
@@ -48,7 +48,8 @@ function checkEpilogue(inputs: Tensors, output: TensorSpec): void {
   if (inputs.b && `${inputs.b.shape}` !== `${[channels]}`) throw new Error(`bias must be [${channels}]`);
   if (inputs.residual && `${inputs.residual.shape}` !== `${output.shape}`)
     throw new Error(`residual must be [${output.shape}]`);
-  if (inputs.gate && elements(inputs.gate.shape) !== positions(output)) throw new Error('gate must have a value per pixel');
+  if (inputs.gate && elements(inputs.gate.shape) !== positions(output))
+    throw new Error('gate must have a value per pixel');
 }
 
 /** Bindings and conditions of the epilogue. */
@@ -114,8 +115,12 @@ export function gatherDispatch(gather: Gather): Dispatch {
     workgroups: groups(grid, step * step),
     writes: ['output'],
     flops:
-      (2 * positions(dataGradient ? source : output) * kernelHeight * kernelWidth * dimension(source, 3) *
-        (output.shape[3] as number)),
+      2 *
+      positions(dataGradient ? source : output) *
+      kernelHeight *
+      kernelWidth *
+      dimension(source, 3) *
+      (output.shape[3] as number),
   };
 }
 
@@ -173,7 +178,11 @@ export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
     const [kh, kw] = w.shape as [number, number];
     return {
       x: needs('x')
-        ? tape.record(convTranspose2dDefinition, { x: dy, w }, { ...attributes, outputSize: [dimension(x, 1), dimension(x, 2)] }).y
+        ? tape.record(
+            convTranspose2dDefinition,
+            { x: dy, w },
+            { ...attributes, outputSize: [dimension(x, 1), dimension(x, 2)] },
+          ).y
         : undefined,
       w: needs('w') ? weightGradient(tape, x, dy, w, { ...node.attributes, kernel: [kh, kw] }) : undefined,
       b: needs('b') ? channelSum(tape, dy) : undefined,

@@ -72,7 +72,12 @@ const cosineGradient: OpDefinition<CosineAttributes & { da: boolean; db: boolean
         kernel: {
           module: 'cosine_distance',
           entry: 'gradient',
-          conditions: { map: d_map !== undefined, flat: d_flat !== undefined, da: da !== undefined, db: db !== undefined },
+          conditions: {
+            map: d_map !== undefined,
+            flat: d_flat !== undefined,
+            da: da !== undefined,
+            db: db !== undefined,
+          },
         },
         bindings: {
           a,

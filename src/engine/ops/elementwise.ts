@@ -57,7 +57,11 @@ const reluGradient: OpDefinition<NoAttributes> = {
   name: 'relu_gradient',
   infer: same,
   lower: (node) => [
-    dispatch('relu_gradient', { a: need(node.inputs, 'a'), b: need(node.inputs, 'b'), output: need(node.outputs, 'y') }),
+    dispatch('relu_gradient', {
+      a: need(node.inputs, 'a'),
+      b: need(node.inputs, 'b'),
+      output: need(node.outputs, 'y'),
+    }),
   ],
 };
 

@@ -20,11 +20,16 @@ const gateDefinition: OpDefinition<GateAttributes> = {
   name: 'softmax_gate',
   infer(inputs) {
     const cosines = need(inputs, 'cosines');
-    if ((cosines.shape.at(-1) as number) % 2) throw new Error('the number of keys must be even: half of them are abnormal');
+    if ((cosines.shape.at(-1) as number) % 2)
+      throw new Error('the number of keys must be even: half of them are abnormal');
     return { gate: { shape: cosines.shape.slice(0, -1), layout: 'dense' } };
   },
   backward({ tape, node, gradient }) {
-    const inputs = { cosines: need(node.inputs, 'cosines'), gate: need(node.outputs, 'gate'), d_gate: gradient('gate') };
+    const inputs = {
+      cosines: need(node.inputs, 'cosines'),
+      gate: need(node.outputs, 'gate'),
+      d_gate: gradient('gate'),
+    };
     return { cosines: tape.record(gateGradient, inputs, node.attributes).d_cosines };
   },
   lower(node) {

@@ -5,7 +5,13 @@ import { channelQuads, quads, type Tensor } from '../tensor.ts';
 
 type PoolAttributes = { readonly kernel: number; readonly stride: number; readonly padding: number };
 
-function dispatch(entry: string, x: Tensor, y: Tensor, over: Tensor, attributes: PoolAttributes): Omit<Dispatch, 'bindings' | 'writes'> {
+function dispatch(
+  entry: string,
+  x: Tensor,
+  y: Tensor,
+  over: Tensor,
+  attributes: PoolAttributes,
+): Omit<Dispatch, 'bindings' | 'writes'> {
   return {
     kernel: { module: 'max_pool2d', entry, conditions: { taps: true } },
     uniforms: {

@@ -149,10 +149,7 @@ const weightedSumDefinition: OpDefinition<{ weights: readonly number[] }> = {
   backward({ tape, node, gradient }) {
     const dy = gradient('y') as Tensor;
     return Object.fromEntries(
-      node.attributes.weights.map((weight, i) => [
-        `x${i}`,
-        weight === 1 ? dy : scale(tape, dy, one(tape), weight),
-      ]),
+      node.attributes.weights.map((weight, i) => [`x${i}`, weight === 1 ? dy : scale(tape, dy, one(tape), weight)]),
     );
   },
   lower(node) {

@@ -26,7 +26,9 @@ const gatherDefinition: OpDefinition<NoAttributes> = {
   },
   backward({ tape, node, gradient }) {
     const { shape } = need(node.inputs, 'x');
-    return { x: tape.record(scatterDefinition, { x: gradient('y'), indices: need(node.inputs, 'indices') }, { shape }).y };
+    return {
+      x: tape.record(scatterDefinition, { x: gradient('y'), indices: need(node.inputs, 'indices') }, { shape }).y,
+    };
   },
   lower(node) {
     const output = need(node.outputs, 'y');
