@@ -57,6 +57,11 @@ export function place(
   for (const tensor of outputs) {
     const interval = intervals.get(tensor);
     if (interval) interval.last = dispatches.length;
+    else if (!isOwn(tensor) && tensor.role === 'input') {
+      // An output that is an input as it came in.
+      const size = roundUp(byteLength(tensor), alignment);
+      intervals.set(tensor, { tensor, size, first: -1, last: dispatches.length });
+    }
   }
   const list = [...intervals.values()];
   for (const { tensor, size } of list)

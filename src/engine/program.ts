@@ -297,11 +297,8 @@ export class Program {
    */
   async run(inputs: RunInputs, read: readonly string[] = [...this.#outputs.keys()]): Promise<RunOutputs> {
     while (this.#inFlight.length >= 2) await this.#inFlight[0];
-    if (this.#debug) {
-      this.#writeInputs(inputs);
-      await this.#runChecked();
-    }
     this.#writeInputs(inputs);
+    if (this.#debug) await this.#runChecked();
     const staging = this.#staging[this.#turn++ % stagingRing];
     this.#submit(this.#debug ? [] : this.#steps, staging && read.length ? { staging, names: read } : undefined);
     const work = this.engine.guard(

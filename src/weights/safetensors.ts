@@ -1,4 +1,7 @@
-/** safetensors, reading and writing: an 8-byte header length, a JSON header, then raw little-endian data. */
+/**
+ * safetensors, reading and writing: an 8-byte header length, a JSON header, then raw little-endian data. Typed arrays are
+ * copied as they are: every platform with WebGPU is little-endian.
+ */
 
 export type StoredType = 'F32' | 'F16' | 'I32' | 'I64' | 'U8';
 
@@ -150,11 +153,9 @@ export function writeSafetensors(
   data.set(head, 8);
   let position = 8 + head.length;
   for (const { values, type = 'F32' } of tensors.values()) {
-    for (const value of values) {
-      if (type === 'F16') view.setUint16(position, floatToHalf(value), true);
-      else view.setFloat32(position, value, true);
-      position += bytesPer[type];
-    }
+    if (type === 'F32') data.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), position);
+    else values.forEach((value, i) => view.setUint16(position + 2 * i, floatToHalf(value), true));
+    position += values.length * bytesPer[type];
   }
   return data;
 }

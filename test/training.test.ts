@@ -1,0 +1,307 @@
+/** Training as a whole: repeatability, resume, interruption, the debug run, and the files that come out. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Image } from '../src/data/image.ts';
+import { Detector, MapRunner } from '../src/detector/detector.ts';
+import { newSettings, writeDetector } from '../src/detector/file.ts';
+import { Engine } from '../src/engine/device.ts';
+import { conv2d } from '../src/engine/ops/conv2d.ts';
+import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
+import { mean } from '../src/engine/ops/reduce.ts';
+import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { Program } from '../src/engine/program.ts';
+import { RandomStream } from '../src/engine/random.ts';
+import { Tape } from '../src/engine/tape.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detectorParameters, groups } from '../src/model/detector.ts';
+import { initialize, loadParameters, storeParameters } from '../src/model/initialize.ts';
+import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
+import { distillTeacher } from '../src/train/distill_teacher.ts';
+import { type TrainDetectorOptions, type TrainedDetector, trainDetector } from '../src/train/train_detector.ts';
+import { type CheckpointStorage, Interrupted } from '../src/train/trainer.ts';
+import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
+
+let engine: Engine;
+let teacher: SafetensorsFile;
+const size = 32;
+
+/** A teacher with random weights, as a file. */
+async function randomTeacher(): Promise<SafetensorsFile> {
+  const store = new ParameterStore(engine, detectorParameters(backbones.resnet18, 'rd'));
+  initialize(store, [groups.teacher], 7);
+  const tensors = await storeParameters(store, [groups.teacher], { prefix: 'teacher.' });
+  store.destroy();
+  return readSafetensors(writeSafetensors(tensors));
+}
+
+beforeAll(async () => {
+  engine = await Engine.open();
+  teacher = await randomTeacher();
+});
+afterAll(() => engine.close());
+
+function images(count: number): Image[] {
+  return Array.from({ length: count }, (_, i) => {
+    const random = new RandomStream('image', i);
+    return {
+      width: size,
+      height: size,
+      channels: 3,
+      data: Uint8Array.from({ length: size * size * 3 }, () => random.integer(0, 255)),
+    };
+  });
+}
+
+function memory(): CheckpointStorage & { data?: Uint8Array } {
+  const storage: CheckpointStorage & { data?: Uint8Array } = {
+    load: async () => storage.data,
+    save: async (data) => {
+      storage.data = data;
+    },
+  };
+  return storage;
+}
+
+function options(more: Partial<TrainDetectorOptions> = {}): TrainDetectorOptions {
+  return {
+    engine,
+    backbone: backbones.resnet18,
+    mode: 'aand',
+    teacher,
+    teacherName: 'random teacher',
+    images: images(5),
+    textures: proceduralTextures(),
+    imageSize: size,
+    batch: 4,
+    epochs: [2, 3],
+    seed: 3,
+    ...more,
+  };
+}
+
+async function bits(trained: TrainedDetector): Promise<Map<string, Uint32Array>> {
+  const { store } = trained;
+  const values = await store.read(store.set.names);
+  store.destroy();
+  return new Map([...values].map(([name, data]) => [name, new Uint32Array(data.buffer, data.byteOffset, data.length)]));
+}
+
+describe('training', () => {
+  let whole: Map<string, Uint32Array>;
+
+  test('the same seed gives the same parameters bit for bit', { timeout: 600_000 }, async () => {
+    const first = await trainDetector(options());
+    const second = await trainDetector(options());
+    expect(second.history).toEqual(first.history);
+    whole = await bits(first);
+    expect(await bits(second)).toEqual(whole);
+    expect(first.history.stage2.length * 2 + first.history.stage1.length * 2).toBeGreaterThanOrEqual(8);
+  });
+
+  test('another seed draws other parameters and keeps the teacher', async () => {
+    const set = detectorParameters(backbones.resnet18, 'rd');
+    const draw = async (seed: number) => {
+      const store = new ParameterStore(engine, set);
+      initialize(store, [groups.student], seed);
+      const values = await store.read(['student.layer3.1.conv2.weight']);
+      store.destroy();
+      return values.get('student.layer3.1.conv2.weight');
+    };
+    expect(await draw(4)).not.toEqual(await draw(3));
+    expect(whole.get('teacher.conv1.weight')?.length).toBe(7 * 7 * 3 * 64);
+  });
+
+  test('an interrupted run resumes to the same bits in either stage', { timeout: 600_000 }, async () => {
+    for (const stopAfter of [1, 3]) {
+      const checkpoint = { stage1: memory(), stage2: memory() };
+      const controller = new AbortController();
+      let epochs = 0;
+      const stopping = trainDetector(
+        options({
+          checkpoint,
+          signal: controller.signal,
+          onProgress: ({ images: done, total }) => {
+            if (done === total && ++epochs === stopAfter) controller.abort();
+          },
+        }),
+      );
+      await expect(stopping).rejects.toThrow(Interrupted);
+      expect(checkpoint.stage1.data).toBeDefined();
+      const resumed = await trainDetector(options({ checkpoint, resume: true }));
+      expect(await bits(resumed), `stopped after ${stopAfter} epochs`).toEqual(whole);
+    }
+  });
+
+  test('a checkpoint of other settings is refused', async () => {
+    const checkpoint = { stage1: memory(), stage2: memory() };
+    (await trainDetector(options({ checkpoint, epochs: [1, 1] }))).store.destroy();
+    await expect(trainDetector(options({ checkpoint, epochs: [1, 1], resume: true, batch: 2 }))).rejects.toThrow(
+      /checkpoint was made with other settings/,
+    );
+  });
+
+  test('cached and recomputed targets train alike; losses fall', { timeout: 600_000 }, async () => {
+    const cached = await trainDetector(options({ epochs: [1, 4] }));
+    const recomputed = await trainDetector(options({ epochs: [1, 4], cacheBytes: 0 }));
+    const losses = cached.history.stage2.map(({ loss }) => loss as number);
+    expect(losses.at(-1)).toBeLessThan(losses[0] as number);
+    recomputed.history.stage2.forEach(({ loss }, i) => {
+      expect(loss).toBeCloseTo(losses[i] as number, 2);
+    });
+    cached.store.destroy();
+    recomputed.store.destroy();
+  });
+
+  test('mode rd trains without amplification', async () => {
+    const { store, history } = await trainDetector(options({ mode: 'rd', epochs: [1, 2] }));
+    expect(history.stage1).toEqual([]);
+    expect(store.set.groups).not.toContain(groups.amplification);
+    store.destroy();
+  });
+
+  test('a small teacher learns from a big one', async () => {
+    const { tensors, history } = await distillTeacher({
+      engine,
+      source: teacher,
+      sourceName: 'random teacher',
+      sourceBackbone: backbones.resnet18,
+      backbone: backbones.resnet18,
+      images: images(8),
+      imageSize: size,
+      batch: 4,
+      epochs: 6,
+      learningRate: 0.005,
+      seed: 0,
+    });
+    expect(history.at(-1)?.loss).toBeLessThan(history[0]?.loss as number);
+    const store = new ParameterStore(engine, detectorParameters(backbones.resnet18, 'rd'));
+    loadParameters(store, [groups.teacher], readSafetensors(writeSafetensors(tensors)), 'distilled', 'teacher.');
+    store.destroy();
+  });
+});
+
+describe('detector file', () => {
+  const calibration = { threshold: 1, min: 0, max: 2, rule: 'largest score of the good images' } as const;
+
+  test('a written detector gives the same maps bit for bit, and only finite values', async () => {
+    const { store } = await trainDetector(options({ epochs: [1, 1] }));
+    const runner = new MapRunner(engine, store, backbones.resnet18, 'aand', size);
+    const [direct] = await runner.run(images(1));
+    const settings = newSettings({
+      backbone: 'resnet18',
+      mode: 'aand',
+      imageSize: size,
+      image: calibration,
+      pixel: calibration,
+      calibrationScores: [],
+      training: {},
+      version: 'test',
+    });
+    const bytes = await writeDetector(store, settings);
+    await runner.destroy();
+    store.destroy();
+    const detector = await Detector.open(engine, bytes);
+    const [loaded] = await detector.predict(images(1));
+    expect(loaded?.map).toEqual(direct?.map);
+    expect(loaded?.score).toBe(Math.max(...(loaded?.map ?? [])));
+    expect(loaded?.map.every(Number.isFinite)).toBe(true);
+    const again = await detector.predict(images(1));
+    expect(again[0]?.map).toEqual(loaded?.map);
+    const batch = await detector.predict(images(3));
+    expect(batch[0]?.map).toEqual(loaded?.map);
+    await detector.close();
+  });
+
+  test('NaN in weights is named', async () => {
+    const tensors = new Map(
+      [...teacher.tensors].map(([name, t]) => [name, { shape: t.shape, values: t.values.slice() }]),
+    );
+    (tensors.get('layer2.0.conv1.weight')?.values as Float32Array)[5] = Number.NaN;
+    const broken = readSafetensors(writeSafetensors(tensors));
+    await expect(trainDetector(options({ teacher: broken, teacherName: 'broken.safetensors' }))).rejects.toThrow(
+      "broken.safetensors: tensor 'layer2.0.conv1.weight' [128,64,3,3] holds NaN at index 5",
+    );
+  });
+
+  test('a teacher of another backbone is refused with the tensor and the shapes', async () => {
+    await expect(trainDetector(options({ backbone: backbones.resnet50 }))).rejects.toThrow(
+      /tensor 'layer1\.0\.conv1\.weight' is \[64,64,3,3\], the model needs \[64,64,1,1\]/,
+    );
+    await expect(trainDetector(options({ backbone: backbones.resnet34 }))).rejects.toThrow(/tensors are missing/);
+  });
+
+  test('image sizes that are no multiple of 32 are refused', async () => {
+    await expect(trainDetector(options({ imageSize: 40 }))).rejects.toThrow('image size 40 is not a multiple of 32');
+  });
+});
+
+describe('debug run', () => {
+  test('names the first non-finite tensor and its operation', async () => {
+    const tape = new Tape(new ParameterSet());
+    const x = tape.input('x', [1, 2, 2, 4], 'channels');
+    const w = tape.parameter('w', [1, 1, 4, 4], 'filter', 'model');
+    const y = conv2d(tape, x, w);
+    const loss = mean(tape, cosineDistance(tape, x, y).map);
+    const store = new ParameterStore(engine, tape.parameters);
+    store.write('w', new Float32Array(16).fill(1));
+    const program = await Program.compile(engine, tape, { outputs: { loss }, store, debug: true });
+    const values = new Float32Array(16).fill(1);
+    expect((await program.run({ x: values })).loss?.[0]).toBeCloseTo(0, 5);
+    values[6] = Number.POSITIVE_INFINITY;
+    await expect(program.run({ x: values })).rejects.toThrow(
+      /non-finite value in output of conv2d .*\[1,2,2,4\], element 4/,
+    );
+    program.destroy();
+    store.destroy();
+  });
+
+  test('a missing or misshapen input is named', async () => {
+    const tape = new Tape(new ParameterSet());
+    const x = tape.input('x', [1, 2, 2, 4], 'channels');
+    const y = conv2d(tape, x, tape.parameter('w', [1, 1, 4, 4], 'filter', 'model'));
+    const program = await Program.compile(engine, tape, {
+      outputs: { y },
+      store: new ParameterStore(engine, tape.parameters),
+    });
+    await expect(program.run({})).rejects.toThrow("input 'x' [1,2,2,4] is missing");
+    await expect(program.run({ x: new Float32Array(3) })).rejects.toThrow(
+      "input 'x': 3 values given, shape [1,2,2,4] needs 16",
+    );
+    program.destroy();
+  });
+});
+
+describe('device', () => {
+  test('a lost device fails the running step instead of hanging', async () => {
+    const own = await Engine.open();
+    const tape = new Tape(new ParameterSet());
+    const x = tape.input('x', [1, 2, 2, 4], 'channels');
+    const y = conv2d(tape, x, tape.parameter('w', [1, 1, 4, 4], 'filter', 'model'));
+    const program = await Program.compile(own, tape, {
+      outputs: { y },
+      store: new ParameterStore(own, tape.parameters),
+    });
+    own.device.destroy();
+    await expect(program.run({ x: new Float32Array(16) })).rejects.toThrow(/device was lost|destroyed/i);
+    await own.close();
+  });
+
+  test('running allocates nothing: 50 runs create no buffer', async () => {
+    const tape = new Tape(new ParameterSet());
+    const x = tape.input('x', [1, 2, 2, 4], 'channels');
+    const y = conv2d(tape, x, tape.parameter('w', [1, 1, 4, 4], 'filter', 'model'));
+    const program = await Program.compile(engine, tape, {
+      outputs: { y },
+      store: new ParameterStore(engine, tape.parameters),
+    });
+    const original = engine.device.createBuffer.bind(engine.device);
+    let created = 0;
+    engine.device.createBuffer = (descriptor) => {
+      created++;
+      return original(descriptor);
+    };
+    for (let i = 0; i < 50; i++) await program.run({ x: new Float32Array(16).fill(i) });
+    engine.device.createBuffer = original;
+    expect(created).toBe(0);
+    program.destroy();
+  });
+});
