@@ -32,6 +32,6 @@ await build({
   conditions: ['browser'],
   minify: true,
   outdir: 'dist',
-  entryPoints: { browser: 'src/browser.ts', browser_checks: 'test/support/browser_checks.ts' },
+  entryPoints: { browser: 'src/browser.ts' },
 });
 chmodSync('dist/cli.js', 0o755);

@@ -28,6 +28,7 @@ try {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {
     console.error(`aand: ${(error as Error).message}`);
-    process.exitCode = error instanceof UsageError ? 2 : error instanceof Interrupted ? 130 : 1;
+    const interrupted = error instanceof Interrupted || (error as Error).name === 'AbortError';
+    process.exitCode = error instanceof UsageError ? 2 : interrupted ? 130 : 1;
   }
 }

@@ -43,7 +43,6 @@ const allConditions = [
   'four',
   'gate',
   'map',
-  'output_rows',
   'relu',
   'subgroups',
   'taps',

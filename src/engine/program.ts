@@ -5,9 +5,10 @@
  */
 import type { Engine, Pipeline } from './device.ts';
 import { fuse } from './fuse.ts';
+import { allocate, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
-import { type PlaceResult, place } from './place.ts';
-import { type Binding, boundTensor, type Dispatch, isTensor, type PlannedNode, printPlan, select } from './select.ts';
+import type { PlaceResult } from './place.ts';
+import { boundTensor, type Dispatch, printPlan, select } from './select.ts';
 import type { Node, Tape } from './tape.ts';
 import { byteLength, elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
 
@@ -38,12 +39,6 @@ interface Step {
   readonly dispatch: Dispatch;
   readonly pipeline: Pipeline;
   readonly bindGroup: GPUBindGroup;
-}
-
-interface Range {
-  readonly buffer: GPUBuffer;
-  readonly offset: number;
-  readonly size: number;
 }
 
 interface Located {
@@ -118,78 +113,8 @@ export class Program {
     const fused = fuse(tape, outputs);
     const prologue = select(fused.prologue, engine.target);
     const main = select(fused.nodes, engine.target);
-    const flat = (plan: readonly PlannedNode[]) => plan.flatMap(({ dispatches }) => dispatches);
-
-    const prepared = new Set<Tensor>(fused.prologue.flatMap((node) => Object.values(node.outputs)));
-    const gradientOf = new Map([...tape.parameterGradients].map(([parameter, gradient]) => [gradient, parameter]));
-    const own = (tensor: Tensor) =>
-      tensor.role === 'parameter' || tensor.role === 'constant' || gradientOf.has(tensor) || prepared.has(tensor);
-    const limits = engine.device.limits;
-    const memory = place(flat(main), outputs, own, limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-    // The prologue's results persist; its scratch memory lies beside them.
-    const persistent = place(
-      flat(prologue),
-      [...prepared],
-      (tensor) => !prepared.has(tensor) && own(tensor),
-      limits.maxBufferSize,
-      limits.maxStorageBufferBindingSize,
-    );
-
-    const buffers: GPUBuffer[] = [];
-    const allocate = (label: string, size: number, usage = 0) => {
-      const buffer = engine.createBuffer(label, size, usage);
-      buffers.push(buffer);
-      return buffer;
-    };
-    const arenas = memory.arenaSizes.map((size, i) => allocate(`arena ${i}`, size));
-    const fixed = persistent.arenaSizes.map((size, i) => allocate(`prepared ${i}`, size));
-    const used = new Set<Tensor>();
-    for (const dispatch of [...flat(prologue), ...flat(main)])
-      for (const binding of Object.values(dispatch.bindings)) {
-        const tensor = boundTensor(binding);
-        if (tensor?.role === 'constant') used.add(tensor);
-      }
-    const constants = new Map<Tensor, Range>();
-    let constantBytes = 0;
-    for (const tensor of used) constantBytes = roundUp(constantBytes, 256) + byteLength(tensor);
-    const constantBuffer = used.size ? allocate('constants', constantBytes) : undefined;
-    constantBytes = 0;
-    for (const tensor of used) {
-      const offset = roundUp(constantBytes, 256);
-      constantBytes = offset + byteLength(tensor);
-      constants.set(tensor, { buffer: constantBuffer as GPUBuffer, offset, size: byteLength(tensor) });
-      engine.write(
-        constantBuffer as GPUBuffer,
-        offset,
-        pack(tape.constants.get(tensor) as Float32Array, tensor, tensor.name),
-      );
-    }
-
-    const locate = (tensor: Tensor): Range => {
-      const constant = constants.get(tensor);
-      if (constant) return constant;
-      const parameter = tensor.role === 'parameter' ? tensor : gradientOf.get(tensor);
-      if (parameter) {
-        const slot = options.store.set.slot(parameter.name);
-        const kind = parameter === tensor ? 'parameter' : 'gradient';
-        return { buffer: options.store.page(slot.group, slot.page, kind), offset: slot.offset, size: slot.size };
-      }
-      const kept = persistent.placements.get(tensor);
-      if (kept) return { buffer: fixed[kept.arena] as GPUBuffer, offset: kept.offset, size: kept.size };
-      const placement = memory.placements.get(tensor);
-      if (!placement) throw new Error(`tensor ${tensor.name} has no memory: nothing computes or reads it`);
-      return { buffer: arenas[placement.arena] as GPUBuffer, offset: placement.offset, size: placement.size };
-    };
-    const resolve = (binding: Binding): Range => {
-      if ('kind' in binding) {
-        const buffer = options.store.page(binding.group, binding.page, binding.kind);
-        return { buffer, offset: 0, size: buffer.size };
-      }
-      if (isTensor(binding)) return locate(binding);
-      const range = locate(binding.tensor);
-      return { buffer: range.buffer, offset: range.offset + binding.offset, size: binding.size };
-    };
-
+    const memory = allocate(engine, tape, options.store, { prologue, main, outputs });
+    const { locate, resolve } = memory;
     const planned = [...prologue, ...main].flatMap(({ node, dispatches }) =>
       dispatches.map((dispatch) => ({ node, dispatch })),
     );
@@ -204,7 +129,7 @@ export class Program {
       ),
     );
     const uniforms = writeUniforms(engine, planned, pipelines);
-    buffers.push(uniforms);
+    const buffers = [...memory.buffers, uniforms];
     const steps = planned.map(({ node, dispatch }, index): Step => {
       const pipeline = pipelines[index] as Pipeline;
       const entries: GPUBindGroupEntry[] = Object.entries(dispatch.bindings).map(([name, binding]) => ({
@@ -217,13 +142,11 @@ export class Program {
       const bindGroup = engine.device.createBindGroup({ label, layout: pipeline.layout, entries });
       return { operation: node.definition.name, dispatch, pipeline, bindGroup };
     });
-    const prologueCount = flat(prologue).length;
+    const prologueCount = prologue.reduce((count, { dispatches }) => count + dispatches.length, 0);
 
     const named = (tensors: Iterable<[string, Tensor]>) =>
       new Map([...tensors].map(([name, tensor]) => [name, { tensor, range: locate(tensor) }]));
-    const usedInputs = tape.inputs.filter(
-      (tensor) => memory.placements.has(tensor) || persistent.placements.has(tensor),
-    );
+    const usedInputs = tape.inputs.filter((tensor) => memory.result.placements.has(tensor));
     const program = new Program({
       engine,
       steps: steps.slice(prologueCount),
@@ -231,7 +154,7 @@ export class Program {
       inputs: named(usedInputs.map((tensor) => [tensor.name, tensor])),
       outputs: named(Object.entries(options.outputs)),
       buffers,
-      memory,
+      memory: memory.result,
       plan: printPlan([...prologue, ...main]),
       debug: options.debug ?? false,
       locate,
@@ -255,7 +178,6 @@ export class Program {
 
   #submit(steps: readonly Step[], copyTo?: { staging: GPUBuffer; names: readonly string[] }): void {
     const { device } = this.engine;
-    const commands: GPUCommandBuffer[] = [];
     let encoder = device.createCommandEncoder();
     let pass = encoder.beginComputePass();
     let flops = 0;
@@ -281,8 +203,7 @@ export class Program {
         offset += roundUp(range.size, 16);
       }
     }
-    commands.push(encoder.finish());
-    device.queue.submit(commands);
+    device.queue.submit([encoder.finish()]);
   }
 
   #output(name: string): Located {

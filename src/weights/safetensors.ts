@@ -154,7 +154,8 @@ export function writeSafetensors(
   let position = 8 + head.length;
   for (const { values, type = 'F32' } of tensors.values()) {
     if (type === 'F32') data.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), position);
-    else values.forEach((value, i) => view.setUint16(position + 2 * i, floatToHalf(value), true));
+    else
+      for (let i = 0; i < values.length; i++) view.setUint16(position + 2 * i, floatToHalf(values[i] as number), true);
     position += values.length * bytesPer[type];
   }
   return data;

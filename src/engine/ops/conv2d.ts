@@ -10,7 +10,7 @@
  */
 import { chooseGemm, type Dispatch, type GemmConfiguration, groups, type Target, threads } from '../select.ts';
 import { type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
-import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
+import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec, type View } from '../tensor.ts';
 import { channelSum } from './reduce.ts';
 import { type Scratch, scratch } from './scratch.ts';
 
@@ -63,7 +63,7 @@ function epilogue(inputs: Tensors) {
 
 interface Gather {
   readonly source: Tensor;
-  readonly weights: Tensor | import('../tensor.ts').View;
+  readonly weights: Tensor | View;
   readonly weightShape: readonly number[];
   readonly output: Tensor | Scratch;
   readonly inputs: Tensors;
@@ -148,6 +148,20 @@ function gemmGrid(choice: GemmConfiguration, family: 'conv2d' | 'weight_gradient
   };
 }
 
+function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Dispatch {
+  const w = need(node.inputs, 'w');
+  return gatherDispatch({
+    source: need(node.inputs, 'x'),
+    weights: w,
+    weightShape: w.shape,
+    output: need(node.outputs, 'y'),
+    inputs: node.inputs,
+    attributes: node.attributes,
+    dataGradient,
+    target,
+  });
+}
+
 const noEpilogue = (attributes: { stride: number; padding: number; dilation: number }): ConvolutionAttributes => ({
   stride: attributes.stride,
   padding: attributes.padding,
@@ -188,21 +202,7 @@ export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
       b: needs('b') ? channelSum(tape, dy) : undefined,
     };
   },
-  lower(node, target) {
-    const w = need(node.inputs, 'w');
-    return [
-      gatherDispatch({
-        source: need(node.inputs, 'x'),
-        weights: w,
-        weightShape: w.shape,
-        output: need(node.outputs, 'y'),
-        inputs: node.inputs,
-        attributes: node.attributes,
-        dataGradient: false,
-        target,
-      }),
-    ];
-  },
+  lower: (node, target) => [lowerConvolution(node, target, false)],
 };
 
 export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
@@ -228,21 +228,7 @@ export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
       b: needs('b') ? channelSum(tape, dy) : undefined,
     };
   },
-  lower(node, target) {
-    const w = need(node.inputs, 'w');
-    return [
-      gatherDispatch({
-        source: need(node.inputs, 'x'),
-        weights: w,
-        weightShape: w.shape,
-        output: need(node.outputs, 'y'),
-        inputs: node.inputs,
-        attributes: node.attributes,
-        dataGradient: true,
-        target,
-      }),
-    ];
-  },
+  lower: (node, target) => [lowerConvolution(node, target, true)],
 };
 
 const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {

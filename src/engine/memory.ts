@@ -1,0 +1,115 @@
+/** Memory of a program: arenas for values, persistent memory for what the prologue prepares, constants, parameter pages. */
+import type { Engine } from './device.ts';
+import type { ParameterStore } from './parameters.ts';
+import { type PlaceResult, place } from './place.ts';
+import { type Binding, boundTensor, isTensor, type PlannedNode } from './select.ts';
+import type { Tape } from './tape.ts';
+import { byteLength, pack, roundUp, type Tensor } from './tensor.ts';
+
+/** A range of a GPU buffer, in bytes. */
+export interface Range {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface ProgramMemory {
+  readonly buffers: readonly GPUBuffer[];
+  /** Placement of the values of one run. */
+  readonly result: PlaceResult;
+  /** Where a tensor lies; throws for one that nothing computes or reads. */
+  locate(tensor: Tensor): Range;
+  resolve(binding: Binding): Range;
+}
+
+interface Plans {
+  readonly prologue: readonly PlannedNode[];
+  readonly main: readonly PlannedNode[];
+  readonly outputs: readonly Tensor[];
+}
+
+const alignment = 256;
+
+function dispatchesOf(plan: readonly PlannedNode[]) {
+  return plan.flatMap(({ dispatches }) => dispatches);
+}
+
+/** Uploads the constants that the plans read, into one buffer. */
+function uploadConstants(engine: Engine, tape: Tape, { prologue, main }: Plans): Map<Tensor, Range> {
+  const used = new Set<Tensor>();
+  for (const { bindings } of dispatchesOf([...prologue, ...main]))
+    for (const binding of Object.values(bindings)) {
+      const tensor = boundTensor(binding);
+      if (tensor?.role === 'constant') used.add(tensor);
+    }
+  const ranges = new Map<Tensor, Range>();
+  if (!used.size) return ranges;
+  const offsets: number[] = [];
+  let end = 0;
+  for (const tensor of used) {
+    const offset = roundUp(end, alignment);
+    offsets.push(offset);
+    end = offset + byteLength(tensor);
+  }
+  const buffer = engine.createBuffer('constants', end);
+  [...used].forEach((tensor, i) => {
+    const offset = offsets[i] as number;
+    engine.write(buffer, offset, pack(tape.constants.get(tensor) as Float32Array, tensor, tensor.name));
+    ranges.set(tensor, { buffer, offset, size: byteLength(tensor) });
+  });
+  return ranges;
+}
+
+/** Places and allocates everything that a program needs beside the parameters. */
+export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plans: Plans): ProgramMemory {
+  const { maxBufferSize, maxStorageBufferBindingSize } = engine.device.limits;
+  const prepared = new Set<Tensor>(plans.prologue.flatMap(({ node }) => Object.values(node.outputs)));
+  const parameterOf = new Map([...tape.parameterGradients].map(([parameter, gradient]) => [gradient, parameter]));
+  const hasOwnMemory = (tensor: Tensor) =>
+    tensor.role === 'parameter' || tensor.role === 'constant' || parameterOf.has(tensor);
+
+  const result = place(
+    dispatchesOf(plans.main),
+    plans.outputs,
+    (tensor) => hasOwnMemory(tensor) || prepared.has(tensor),
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+  );
+  // The prologue's results persist; its scratch memory lies beside them.
+  const persistent = place(
+    dispatchesOf(plans.prologue),
+    [...prepared],
+    hasOwnMemory,
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+  );
+  const arenas = result.arenaSizes.map((size, i) => engine.createBuffer(`arena ${i}`, size));
+  const fixed = persistent.arenaSizes.map((size, i) => engine.createBuffer(`prepared ${i}`, size));
+  const constants = uploadConstants(engine, tape, plans);
+
+  const locate = (tensor: Tensor): Range => {
+    const constant = constants.get(tensor);
+    if (constant) return constant;
+    const parameter = tensor.role === 'parameter' ? tensor : parameterOf.get(tensor);
+    if (parameter) {
+      const { group, page, offset, size } = store.set.slot(parameter.name);
+      return { buffer: store.page(group, page, parameter === tensor ? 'parameter' : 'gradient'), offset, size };
+    }
+    const kept = persistent.placements.get(tensor);
+    if (kept) return { buffer: fixed[kept.arena] as GPUBuffer, offset: kept.offset, size: kept.size };
+    const placement = result.placements.get(tensor);
+    if (!placement) throw new Error(`tensor ${tensor.name} has no memory: nothing computes or reads it`);
+    return { buffer: arenas[placement.arena] as GPUBuffer, offset: placement.offset, size: placement.size };
+  };
+  const resolve = (binding: Binding): Range => {
+    if ('kind' in binding) {
+      const buffer = store.page(binding.group, binding.page, binding.kind);
+      return { buffer, offset: 0, size: buffer.size };
+    }
+    if (isTensor(binding)) return locate(binding);
+    const range = locate(binding.tensor);
+    return { buffer: range.buffer, offset: range.offset + binding.offset, size: binding.size };
+  };
+  const constantBuffers = new Set([...constants.values()].map(({ buffer }) => buffer));
+  return { buffers: [...arenas, ...fixed, ...constantBuffers], result, locate, resolve };
+}

@@ -1,0 +1,297 @@
+/** The built command as a user runs it: results, exit codes, bad input, and that the process ends by itself. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodePng } from '../src/platform/node.ts';
+import { demoProducts, drawPart } from '../src/synthetic/demo_products.ts';
+import { bundle } from './support/bundle.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'aand-cli-'));
+let cliFolder: string;
+let cli: string;
+
+interface Result {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command; `onError` sees its stderr as it comes. */
+function aand(
+  args: readonly string[],
+  onError?: (text: string, kill: (signal: NodeJS.Signals) => void) => void,
+): Promise<Result> {
+  return new Promise((done) => {
+    const child = spawn('node', [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (data) => {
+      stdout += data;
+    });
+    child.stderr.on('data', (data) => {
+      stderr += data;
+      onError?.(stderr, (signal) => child.kill(signal));
+    });
+    child.on('close', (code, signal) => done({ code, signal, stdout, stderr }));
+  });
+}
+
+async function writePart(path: string, product: number, defect: string | undefined, index: number): Promise<void> {
+  const { image, mask } = drawPart(demoProducts[product] as (typeof demoProducts)[number], defect, 5, index);
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, await encodePng(image));
+  if (mask) {
+    const truth = path.replace('/test/', '/ground_truth/').replace('.png', '_mask.png');
+    mkdirSync(join(truth, '..'), { recursive: true });
+    writeFileSync(truth, await encodePng(mask));
+  }
+}
+
+const washer = join(folder, 'washer');
+const teacher = resolve('weights/teacher_resnet18.safetensors');
+const model = join(folder, 'out/model.safetensors');
+const quick = ['--image-size', '32', '--batch', '3', '--epochs', '1,2'];
+
+beforeAll(async () => {
+  cliFolder = mkdtempSync(join(process.cwd(), 'node_modules', '.aand-cli-'));
+  cli = join(cliFolder, 'cli.mjs');
+  await bundle('src/cli/main.ts', cli, 'node');
+  for (let i = 0; i < 6; i++) await writePart(`${washer}/train/good/${i}.png`, 0, undefined, i);
+  for (let i = 6; i < 8; i++) await writePart(`${washer}/test/good/${i}.png`, 0, undefined, i);
+  for (const defect of ['rust', 'chip']) await writePart(`${washer}/test/${defect}/0.png`, 0, defect, 0);
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(cliFolder, { recursive: true, force: true });
+});
+
+describe('train, test, predict', () => {
+  test('train leaves a model, metrics, scores and pictures; the process ends by itself', async () => {
+    const { code, stdout, stderr } = await aand([
+      'train',
+      washer,
+      '--out',
+      join(folder, 'out'),
+      '--limit',
+      '4',
+      ...quick,
+    ]);
+    expect(stderr).toContain('stage I 1/1');
+    expect(stdout).toContain('image_AUROC');
+    expect(code).toBe(0);
+    const metrics = JSON.parse(readFileSync(join(folder, 'out/metrics.json'), 'utf8'));
+    for (const key of ['image_AUROC', 'pixel_AUROC', 'AUPRO', 'image_AP', 'image_F1Max', 'pixel_F1Max'])
+      expect(metrics[key], key).toBeTypeOf('number');
+    expect(metrics.counts).toEqual({ train_good: 4, test_good: 2, test_anomalous: 2, test_without_mask: 0 });
+    expect(metrics).toMatchObject({ seed: 0, settings: { mode: 'aand', image_size: 32, epochs: [1, 2] } });
+    expect(metrics.adapter.length).toBeGreaterThan(0);
+    expect(metrics.seconds.total).toBeGreaterThan(0);
+    const csv = readFileSync(join(folder, 'out/scores.csv'), 'utf8').trim().split('\n');
+    expect(csv[0]).toBe('path,split,label,defect,raw_score,pred_score,pred_label');
+    expect(csv).toHaveLength(5);
+    expect(readdirSync(join(folder, 'out/images')).sort()).toEqual(['chip', 'good', 'rust']);
+    expect(existsSync(join(folder, 'out/images/rust/0.png'))).toBe(true);
+  });
+
+  test('test gives the same scores as training did, bit for bit', async () => {
+    const { code } = await aand(['test', model, washer, '--out', join(folder, 'tested')]);
+    expect(code).toBe(0);
+    expect(readFileSync(join(folder, 'tested/scores.csv'), 'utf8')).toBe(
+      readFileSync(join(folder, 'out/scores.csv'), 'utf8'),
+    );
+  });
+
+  test('predict --json prints the fields, and nothing else on stdout', async () => {
+    const { code, stdout } = await aand([
+      'predict',
+      model,
+      `${washer}/test/rust`,
+      `${washer}/test/good/6.png`,
+      '--out',
+      join(folder, 'p'),
+      '--json',
+    ]);
+    expect(code).toBe(0);
+    const rows = JSON.parse(stdout);
+    expect(rows).toHaveLength(2);
+    for (const row of rows) {
+      expect(Object.keys(row)).toEqual(['path', 'raw_score', 'pred_score', 'pred_label']);
+      expect(['good', 'anomalous']).toContain(row.pred_label);
+      expect(row.pred_label).toBe(row.pred_score >= 0.5 ? 'anomalous' : 'good');
+    }
+    const scores = readFileSync(join(folder, 'out/scores.csv'), 'utf8');
+    expect(scores).toContain(`,${rows[0].raw_score},`);
+    expect(readdirSync(join(folder, 'p')).sort()).toEqual(['0.png', '6.png']);
+  });
+
+  test('good images only: a threshold, no metrics', async () => {
+    const only = join(folder, 'only');
+    for (let i = 0; i < 3; i++) await writePart(`${only}/train/good/${i}.png`, 0, undefined, i);
+    const { code, stdout } = await aand(['train', only, '--out', join(folder, 'only-out'), '--mode', 'rd', ...quick]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('no metrics');
+    const metrics = JSON.parse(readFileSync(join(folder, 'only-out/metrics.json'), 'utf8'));
+    expect(metrics.image_AUROC).toBeNull();
+    expect(metrics.AUPRO).toBeNull();
+    expect(metrics.image_threshold.rule).toBe('largest score of the good images');
+    expect(existsSync(join(folder, 'only-out/model.safetensors'))).toBe(true);
+  });
+
+  test('Ctrl-C leaves a checkpoint; --resume continues to the same model', async () => {
+    const out = join(folder, 'interrupted');
+    const args = ['train', washer, '--out', out, '--limit', '4', ...quick];
+    let killed = false;
+    const stopped = await aand(args, (text, kill) => {
+      if (!killed && text.includes('stage II 1/2')) {
+        killed = true;
+        kill('SIGINT');
+      }
+    });
+    expect(stopped.code).toBe(130);
+    expect(stopped.stderr).toContain('interrupted');
+    expect(existsSync(join(out, 'stage1.checkpoint'))).toBe(true);
+    expect(existsSync(join(out, 'model.safetensors'))).toBe(false);
+    expect((await aand([...args, '--resume'])).code).toBe(0);
+    expect(readFileSync(join(out, 'scores.csv'), 'utf8')).toBe(readFileSync(join(folder, 'out/scores.csv'), 'utf8'));
+  });
+});
+
+describe('bad input gets a clear error and the right exit code', () => {
+  const cases: Record<string, { args: () => string[]; code: number; message: RegExp }> = {
+    'no command': { args: () => ['nonsense'], code: 2, message: /unknown command 'nonsense'/ },
+    'a missing option': { args: () => ['train', washer], code: 2, message: /--out/ },
+    'an unknown backbone': {
+      args: () => ['train', washer, '--out', folder, '--backbone', 'vgg'],
+      code: 2,
+      message: /unknown backbone 'vgg'; known are resnet18, resnet34/,
+    },
+    'an image size that is no multiple of 32': {
+      args: () => ['train', washer, '--out', folder, '--image-size', '100'],
+      code: 2,
+      message: /image size 100 is not a multiple of 32/,
+    },
+    'epochs that are no pair': {
+      args: () => ['train', washer, '--out', folder, '--epochs', '5'],
+      code: 2,
+      message: /--epochs must be two positive whole numbers/,
+    },
+    'an unknown mode': { args: () => ['train', washer, '--out', folder, '--mode', 'x'], code: 2, message: /--mode is/ },
+    'a folder that is not there': {
+      args: () => ['train', join(folder, 'none'), '--out', folder],
+      code: 1,
+      message: /none: no such folder/,
+    },
+    'an empty folder': {
+      args: () => {
+        mkdirSync(join(folder, 'empty/train/good'), { recursive: true });
+        return ['train', join(folder, 'empty'), '--out', folder];
+      },
+      code: 1,
+      message: /empty\/train\/good holds no images/,
+    },
+    'a corrupt PNG': {
+      args: () => {
+        mkdirSync(join(folder, 'corrupt/train/good'), { recursive: true });
+        writeFileSync(
+          join(folder, 'corrupt/train/good/bad.png'),
+          readFileSync(`${washer}/train/good/0.png`).subarray(0, 3000),
+        );
+        return ['train', join(folder, 'corrupt'), '--out', join(folder, 'x'), ...quick];
+      },
+      code: 1,
+      message: /bad\.png: cannot be read as an image/,
+    },
+    'truncated weights': {
+      args: () => {
+        writeFileSync(join(folder, 'cut.safetensors'), readFileSync(teacher).subarray(0, 100_000));
+        return ['train', washer, '--out', folder, '--weights', join(folder, 'cut.safetensors'), ...quick];
+      },
+      code: 1,
+      message: /cut\.safetensors: tensor '.*' ends at byte .* the file is truncated/,
+    },
+    'weights of another backbone': {
+      args: () => [
+        'train',
+        washer,
+        '--out',
+        join(folder, 'x'),
+        '--weights',
+        teacher,
+        '--backbone',
+        'resnet50',
+        ...quick,
+      ],
+      code: 1,
+      message: /tensor .* the model needs .* is it the right backbone/,
+    },
+    'a model that is none': {
+      args: () => ['predict', teacher, `${washer}/test/rust`, '--out', folder],
+      code: 1,
+      message: /not a detector of this program/,
+    },
+    'a folder without images to predict': {
+      args: () => ['predict', model, join(folder, 'empty'), '--out', folder],
+      code: 1,
+      message: /empty holds no images/,
+    },
+  };
+  for (const [name, { args, code, message }] of Object.entries(cases))
+    test(name, async () => {
+      const result = await aand(args());
+      expect(result.stderr).toMatch(message);
+      expect(result.stderr).not.toMatch(/\n\s+at /);
+      expect(result.code).toBe(code);
+    });
+});
+
+describe('the process', () => {
+  test('doctor prints adapter, limits and measured peaks, and ends within 2 s of its last line', async () => {
+    const started = performance.now();
+    const { code, stdout } = await aand(['doctor']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/adapter {6}\S/);
+    expect(stdout).toMatch(/FMA peak {5}\d+ GFLOP\/s/);
+    expect(stdout).toMatch(/copy peak {4}[\d.]+ GB\/s/);
+    expect(performance.now() - started).toBeLessThan(60_000);
+  });
+
+  test('closing the engine lets the process exit within 2 s', async () => {
+    const script = join(cliFolder, 'close.ts');
+    writeFileSync(
+      script,
+      `import { Engine } from '${resolve('src/engine/device.ts')}';
+       const engine = await Engine.open();
+       await engine.close();
+       console.log('closed', Date.now());`,
+    );
+    const built = join(cliFolder, 'close.mjs');
+    await bundle(script, built, 'node');
+    const ended = await new Promise<{ output: string; at: number }>((done) => {
+      const child = spawn('node', [built], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let output = '';
+      child.stdout.on('data', (data) => {
+        output += data;
+      });
+      child.on('close', () => done({ output, at: Date.now() }));
+    });
+    const closed = Number(ended.output.match(/closed (\d+)/)?.[1]);
+    expect(ended.at - closed).toBeLessThan(2000);
+  });
+
+  test('no driver: the message says what to install', async () => {
+    const child = spawn('node', [cli, 'doctor'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, VK_DRIVER_FILES: '/nonexistent.json', VK_ICD_FILENAMES: '/nonexistent.json' },
+    });
+    let stderr = '';
+    child.stderr.on('data', (data) => {
+      stderr += data;
+    });
+    const code = await new Promise((done) => child.on('close', done));
+    expect(stderr).toMatch(/No WebGPU adapter was found[\s\S]*setup-system\.sh/);
+    expect(code).toBe(1);
+  });
+});
