@@ -14,6 +14,8 @@ type Shader = (x: number, y: number) => Colour;
 /** A drawn part: its colours, and where on it a defect may lie. */
 interface Part {
   readonly shade: Shader;
+  /** How much of a pixel belongs to the part: defects do not leave it. */
+  readonly inside: (x: number, y: number) => number;
   /** A random point on the part. */
   point(random: RandomStream): [number, number];
   /** What shows where the part is missing. */
@@ -106,9 +108,13 @@ function washer(random: RandomStream): Part {
   const grain = noise(random, 64);
   const tableColour = scale([46, 50, 58], random.uniform(0.8, 1.2));
   const behind: Shader = (x, y) => scale(tableColour, 1 + 0.12 * table(x, y) + 0.1 * grain(x, y));
+  const distanceFrom = (x: number, y: number) => {
+    const radius = Math.hypot(x - cx, y - cy);
+    return Math.max(radius - outer, inner - radius);
+  };
   const shade: Shader = (x, y) => {
     const radius = Math.hypot(x - cx, y - cy);
-    const distance = Math.max(radius - outer, inner - radius);
+    const distance = distanceFrom(x, y);
     const angle = Math.atan2(y - cy, x - cx);
     const bevel = 1 - 0.3 * Math.exp(-((distance + 5) ** 2) / 12);
     const shine = 1 + 0.13 * Math.cos(2 * (angle - light));
@@ -118,6 +124,7 @@ function washer(random: RandomStream): Part {
   return {
     shade,
     behind,
+    inside: (x, y) => edge(distanceFrom(x, y)),
     point(from) {
       const angle = from.uniform(0, 2 * Math.PI);
       const radius = from.uniform(inner + 14, outer - 14);
@@ -150,6 +157,7 @@ function fabric(random: RandomStream): Part {
   return {
     shade,
     behind: () => [22, 20, 20],
+    inside: () => 1,
     point: (from) => [from.uniform(40, productSide - 40), from.uniform(40, productSide - 40)],
   };
 }
@@ -243,7 +251,7 @@ export function drawPart(product: Product, defectName: string | undefined, seed:
   for (let y = 0; y < productSide; y++)
     for (let x = 0; x < productSide; x++) {
       let colour = part.shade(x, y);
-      const cover = defect ? defect.cover(x, y) : 0;
+      const cover = defect ? defect.cover(x, y) * part.inside(x, y) : 0;
       if (defect && cover > 0) colour = mix(colour, defect.shade(x, y, colour), cover);
       const i = y * productSide + x;
       mask[i] = cover > 0.5 ? 255 : 0;
