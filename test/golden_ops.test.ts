@@ -1,14 +1,40 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Engine } from '../src/engine/device.ts';
+import { compareGoldenModels, runGoldenModel } from './support/golden_models.ts';
 import { compareGoldenOps, runGoldenOps } from './support/golden_ops.ts';
 import { goldenSet } from './support/shared.ts';
 
 const golden = goldenSet('ops');
+const models = goldenSet('models');
 let engine: Engine;
 beforeAll(async () => {
   engine = await Engine.open();
 });
 afterAll(() => engine.close());
+
+/** The tables of adapters that this machine does not have, run on its software driver: correctness, not speed. */
+const otherTargets = {
+  'a real GPU (workgroup tiles)': { software: false, parallelism: 512 },
+  'a software driver without subgroups': { subgroupSize: 0 },
+} as const;
+
+for (const [name, target] of Object.entries(otherTargets))
+  test.skipIf(!golden || !models)(`golden operations and a detector as on ${name}`, { timeout: 300_000 }, async () => {
+    if (!golden || !models) return;
+    const other = await Engine.open({ target });
+    try {
+      const comparisons = [
+        ...compareGoldenOps(golden, await runGoldenOps(other, golden)),
+        ...compareGoldenModels(models, await runGoldenModel(other, models, 'resnet18')).filter(
+          (comparison) => comparison.name.startsWith('resnet18/') && !comparison.name.includes('/stage'),
+        ),
+      ];
+      expect(comparisons.filter(({ maxError, allowed }) => !(maxError <= allowed))).toEqual([]);
+      console.log(`as on ${name}: ${comparisons.length} of ${comparisons.length} golden tensors`);
+    } finally {
+      await other.close();
+    }
+  });
 
 test.skipIf(!golden)('every golden operation is met', async () => {
   if (!golden) return;

@@ -287,6 +287,20 @@ const operations: Record<string, Operation & { terms: number }> = {
     reference: ({ n, f, a }) =>
       oracle.amplificationLoss(n as oracle.Array64, f as oracle.Array64, a as oracle.Array64, 0.3),
   },
+  'amplification_loss over several chunks of normal rows': {
+    terms: 7000,
+    inputs: { n: features([1, 1100, 1, 6]), f: features([1, 5, 1, 6]), a: features([1, 5, 1, 6]) },
+    differentiable: ['a'],
+    record: (tape, { n, f, a }) =>
+      amplificationLoss(tape, {
+        normal: n as Tensor,
+        abnormal: f as Tensor,
+        amplified: a as Tensor,
+        counts: tape.constant('counts', [2], 'dense', new Float32Array([1100, 5])),
+      }),
+    reference: ({ n, f, a }) =>
+      oracle.amplificationLoss(n as oracle.Array64, f as oracle.Array64, a as oracle.Array64, 0.3),
+  },
   upsample_bilinear: {
     terms: 10,
     inputs: { x: map([2, 4, 3]) },

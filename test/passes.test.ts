@@ -10,7 +10,7 @@ import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { mean, one } from '../src/engine/ops/reduce.ts';
 import { ParameterSet } from '../src/engine/parameters.ts';
-import { place } from '../src/engine/place.ts';
+import { place, printPlacement } from '../src/engine/place.ts';
 import { type Dispatch, groups, printPlan, select, type Target } from '../src/engine/select.ts';
 import { printNodes, Tape } from '../src/engine/tape.ts';
 import { byteLength, pack, type Tensor, unpack } from '../src/engine/tensor.ts';
@@ -158,6 +158,9 @@ describe('select and place', () => {
         const overlap = at.offset < bt.offset + bt.size && bt.offset < at.offset + at.size;
         expect(together && overlap, `${a.name} and ${b.name}`).toBe(false);
       }
+    expect(printPlacement(result)).toMatch(
+      /score_map\.\d+\.map \[1,64,64\] arena 0 \+\d+ \(16384\)[\s\S]*lower bound \d+$/,
+    );
     const total = result.arenaSizes.reduce((sum, size) => sum + size, 0);
     expect(total).toBeLessThanOrEqual(1.3 * result.lowerBound);
   });

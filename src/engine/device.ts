@@ -8,6 +8,8 @@ import { roundUp } from './tensor.ts';
 export interface EngineOptions {
   /** Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere. */
   readonly minimal?: boolean;
+  /** Overrides what the adapter says about itself: selects kernels as for another kind of adapter (tests, tuning). */
+  readonly target?: Partial<Target>;
   /** Told once when the adapter is a software driver. */
   readonly onNotice?: (message: string) => void;
 }
@@ -56,7 +58,7 @@ export class Engine implements AsyncDisposable {
   #closed = false;
   readonly #pipelines = new Map<string, Promise<Pipeline>>();
 
-  private constructor(gpu: GPU, device: GPUDevice, adapter: AdapterDescription) {
+  private constructor(gpu: GPU, device: GPUDevice, adapter: AdapterDescription, target: Partial<Target>) {
     this.gpu = gpu;
     this.device = device;
     this.adapter = adapter;
@@ -66,6 +68,7 @@ export class Engine implements AsyncDisposable {
       software: adapter.software,
       parallelism: adapter.software ? 16 : 512,
       maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
+      ...target,
     };
     this.failure = new Promise((_, reject) => {
       this.#fail = reject;
@@ -100,7 +103,7 @@ export class Engine implements AsyncDisposable {
       options.onNotice?.(
         `running on a software driver (${description.description || description.architecture}), not on a GPU`,
       );
-    return new Engine(gpu, device, description);
+    return new Engine(gpu, device, description, options.target ?? {});
   }
 
   /** Runs work that fails with the device's failure instead of hanging. */

@@ -10,11 +10,6 @@ export type AttributeValue = number | boolean | string | readonly number[] | rea
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 export type Tensors = Readonly<Record<string, Tensor>>;
 
-export interface Cost {
-  readonly flops: number;
-  readonly bytes: number;
-}
-
 /** What a backward rule sees: the node, the gradients of its outputs and which inputs need one. */
 export interface BackwardContext<A extends Attributes> {
   readonly tape: Tape;
@@ -35,11 +30,9 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   infer(inputs: Tensors, attributes: A): Record<string, TensorSpec>;
   /** Records the gradient operations; returns gradients by input name. Absent: the operation has no gradient. */
   backward?(context: BackwardContext<A>): Record<string, Tensor | undefined>;
-  /** FLOPs of the operation; bytes are counted from its bindings. */
-  flops?(node: Node<A>): number;
   /** Parameters that the operation overwrites. */
   overwrites?(node: Node<A>): Tensor[];
-  /** The dispatches that compute it on this target. */
+  /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
   lower(node: Node<A>, target: Target): Dispatch[];
 }
 

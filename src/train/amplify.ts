@@ -12,7 +12,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { amplifierScope, teacherScope } from '../model/detector.ts';
 import { gate, residual } from '../model/raa.ts';
-import { poolMask, rowCapacity, sampleRows } from './sampling.ts';
+import { defaultRowLimits, poolMask, type RowLimits, rowCapacity, sampleRows } from './sampling.ts';
 import { adamDefaults } from './schedule.ts';
 import type { RecordedLoss } from './step_programs.ts';
 import type { Losses } from './trainer.ts';
@@ -27,7 +27,13 @@ export function gridSide(size: number, level: number): number {
 }
 
 /** Forward pass and loss of stage I for images [batch, size, size, 3]. */
-export function recordAmplification(tape: Tape, backbone: Backbone, size: number, batch: number): RecordedLoss {
+export function recordAmplification(
+  tape: Tape,
+  backbone: Backbone,
+  size: number,
+  batch: number,
+  limits = defaultRowLimits,
+): RecordedLoss {
   const images = tape.input('images', [batch, size, size, 3], 'channels');
   const features = teacher(teacherScope(tape), images, backbone);
   const focal: Tensor[] = [];
@@ -44,7 +50,7 @@ export function recordAmplification(tape: Tape, backbone: Backbone, size: number
 
     // With the hard mask as the gate, A differs from F at masked positions only, and the loss reads only those: the generator
     // runs on the sampled rows alone (method, Part 4.2).
-    const capacity = rowCapacity(batch * side * side);
+    const capacity = rowCapacity(batch * side * side, limits);
     const indices = (name: string, rows: number) => tape.input(`${name}${level}`, [rows], 'dense');
     const normal = gatherRows(tape, feature, indices('normal', capacity.normal));
     const abnormal = gatherRows(tape, feature, indices('abnormal', capacity.abnormal));
@@ -84,6 +90,7 @@ export function amplificationInputs(o: {
   readonly step: number;
   readonly learningRate: number;
   readonly random: RandomStream;
+  readonly limits?: RowLimits;
 }): RunInputs {
   const inputs: Record<string, Float32Array | Uint32Array> = {
     images: o.images,
@@ -95,7 +102,7 @@ export function amplificationInputs(o: {
     const foreground = o.foregrounds
       ? poolMask(o.foregrounds, o.batch, o.size, side)
       : new Float32Array(mask.length).fill(1);
-    const rows = sampleRows(mask, foreground, o.random);
+    const rows = sampleRows(mask, foreground, o.random, o.limits);
     inputs[`mask${level}`] = mask;
     inputs[`normal${level}`] = rows.normal;
     inputs[`abnormal${level}`] = rows.abnormal;

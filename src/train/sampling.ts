@@ -38,25 +38,42 @@ export interface SampledRows {
   readonly counts: Float32Array;
 }
 
+/** Largest numbers of sampled positions per level and batch. */
+export interface RowLimits {
+  readonly normal: number;
+  readonly abnormal: number;
+}
+
+/** The method's limits (3.9). */
+export const defaultRowLimits: RowLimits = { normal: 5000, abnormal: 1000 };
+
 /** How many rows of each kind a batch can contribute; the normal capacity is a multiple of 4. */
-export function rowCapacity(positions: number): { normal: number; abnormal: number } {
-  return { normal: Math.ceil(Math.min(positions, 5000) / 4) * 4, abnormal: Math.min(positions, 1000) };
+export function rowCapacity(positions: number, limits = defaultRowLimits): RowLimits {
+  return {
+    normal: Math.ceil(Math.min(positions, limits.normal) / 4) * 4,
+    abnormal: Math.min(positions, limits.abnormal),
+  };
 }
 
 /**
- * Draws at most 5000 normal (not masked, in the foreground) and 1000 abnormal (masked) positions of a batch.
+ * Draws normal (not masked, in the foreground) and abnormal (masked) positions of a batch, at most as many as the limits say.
  *
  * @param mask pooled mask over all positions of the batch
  * @param foreground pooled foreground, same size
  */
-export function sampleRows(mask: Float32Array, foreground: Float32Array, random: RandomStream): SampledRows {
+export function sampleRows(
+  mask: Float32Array,
+  foreground: Float32Array,
+  random: RandomStream,
+  limits = defaultRowLimits,
+): SampledRows {
   const normals: number[] = [];
   const abnormals: number[] = [];
   for (let p = 0; p < mask.length; p++) {
     if (mask[p]) abnormals.push(p);
     else if (foreground[p]) normals.push(p);
   }
-  const capacity = rowCapacity(mask.length);
+  const capacity = rowCapacity(mask.length, limits);
   const draw = (pool: readonly number[], room: number, limit: number) => {
     const rows = new Uint32Array(room).fill(noRow);
     const chosen = random.sample(pool.length, Math.min(limit, room));
@@ -65,7 +82,7 @@ export function sampleRows(mask: Float32Array, foreground: Float32Array, random:
     });
     return { rows, count: chosen.length };
   };
-  const normal = draw(normals, capacity.normal, 5000);
-  const abnormal = draw(abnormals, capacity.abnormal, 1000);
+  const normal = draw(normals, capacity.normal, limits.normal);
+  const abnormal = draw(abnormals, capacity.abnormal, limits.abnormal);
   return { normal: normal.rows, abnormal: abnormal.rows, counts: new Float32Array([normal.count, abnormal.count]) };
 }

@@ -94,6 +94,9 @@ function norm(values: Float32Array): number {
   return Math.sqrt(sum);
 }
 
+/** The golden steps sample nothing: every position takes part. */
+const everyRow = { normal: Number.POSITIVE_INFINITY, abnormal: Number.POSITIVE_INFINITY };
+
 /** Five steps of each stage for a backbone that has them in the set: losses and first gradient norms by golden name. */
 export async function runGoldenTraining(
   engine: Engine,
@@ -113,7 +116,7 @@ export async function runGoldenTraining(
     engine,
     store,
     groups.amplification,
-    (tape, count) => recordAmplification(tape, backbone, size, count),
+    (tape, count) => recordAmplification(tape, backbone, size, count, everyRow),
     { gradients: true },
   );
   const steps = golden.shape(`${name}/stage1/losses`)[0] as number;
@@ -127,6 +130,7 @@ export async function runGoldenTraining(
       step,
       learningRate: rate,
       random: new RandomStream('golden', step),
+      limits: everyRow,
     });
     const values = await stage1.run(batch, inputs);
     losses1[2 * step - 2] = (values.focal as Float32Array)[0] as number;
