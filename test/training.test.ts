@@ -78,22 +78,31 @@ function options(more: Partial<TrainDetectorOptions> = {}): TrainDetectorOptions
   };
 }
 
-async function bits(trained: TrainedDetector): Promise<Map<string, Uint32Array>> {
+async function bits(trained: TrainedDetector): Promise<Map<string, Float32Array>> {
   const { store } = trained;
   const values = await store.read(store.set.names);
   store.destroy();
-  return new Map([...values].map(([name, data]) => [name, new Uint32Array(data.buffer, data.byteOffset, data.length)]));
+  return values;
+}
+
+/** Names of the parameters whose bytes differ; comparing 20 million values one by one would take minutes. */
+function differing(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, Float32Array>): string[] {
+  const bytes = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return [...a]
+    .filter(([name, values]) => !bytes(values).equals(bytes(b.get(name) ?? new Float32Array())))
+    .map(([name]) => name);
 }
 
 describe('training', () => {
-  let whole: Map<string, Uint32Array>;
+  let whole: Map<string, Float32Array>;
 
   test('the same seed gives the same parameters bit for bit', { timeout: 600_000 }, async () => {
     const first = await trainDetector(options());
     const second = await trainDetector(options());
     expect(second.history).toEqual(first.history);
     whole = await bits(first);
-    expect(await bits(second)).toEqual(whole);
+    expect(differing(whole, await bits(second))).toEqual([]);
+    expect(whole.size).toBeGreaterThan(200);
     expect(first.history.stage2.length * 2 + first.history.stage1.length * 2).toBeGreaterThanOrEqual(8);
   });
 
@@ -127,7 +136,7 @@ describe('training', () => {
       await expect(stopping).rejects.toThrow(Interrupted);
       expect(checkpoint.stage1.data).toBeDefined();
       const resumed = await trainDetector(options({ checkpoint, resume: true }));
-      expect(await bits(resumed), `stopped after ${stopAfter} epochs`).toEqual(whole);
+      expect(differing(whole, await bits(resumed)), `stopped after ${stopAfter} epochs`).toEqual([]);
     }
   });
 
