@@ -35,7 +35,7 @@ async function writeProduct(folder: string, product: Product, reporter: Progress
 export function demoCommand(program: Command): void {
   program
     .command('demo')
-    .description('make a small product data set, learn it, and show its defects; about three minutes on two cores')
+    .description('make a small product data set, learn it, and show its defects; about four minutes on two cores')
     .option('--out <folder>', 'where the results go', 'demo-results')
     .action(async ({ out }: { out: string }) => {
       const started = performance.now();

@@ -58,7 +58,7 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
     const quads = copyBytes / 16;
     const copySeconds = await time('copy_peak', [quads, 0], threads(quads), software ? 1 : 20);
     return {
-      gflops: (groupCount * 64 * rounds * 16 * 4 * 2) / fmaSeconds / 1e9,
+      gflops: (groupCount * 64 * rounds * 8 * 2 * 4 * 2) / fmaSeconds / 1e9,
       gbytesPerSecond: (2 * copyBytes) / copySeconds / 1e9,
     };
   } finally {
