@@ -71,18 +71,17 @@ export function fuse(tape: Tape, outputs: readonly Tensor[]): FusedTape {
   return { prologue, nodes: main };
 }
 
-function readers(nodes: readonly Node[], outputs: readonly Tensor[]): Map<Tensor, Node[]> {
+function readers(nodes: readonly Node[]): Map<Tensor, Node[]> {
   const result = new Map<Tensor, Node[]>();
   for (const node of nodes)
     for (const tensor of new Set(Object.values(node.inputs))) result.set(tensor, [...(result.get(tensor) ?? []), node]);
-  for (const tensor of outputs) result.set(tensor, [...(result.get(tensor) ?? []), ...nodes.slice(0, 2)]);
   return result;
 }
 
-/** The one node that reads a tensor, if there is exactly one. */
-function onlyReader(map: Map<Tensor, Node[]>, tensor: Tensor): Node | undefined {
+/** The one node that reads a tensor, if there is exactly one and the program does not read it too. */
+function onlyReader(map: Map<Tensor, Node[]>, tensor: Tensor, outputs: readonly Tensor[]): Node | undefined {
   const list = map.get(tensor) ?? [];
-  return list.length === 1 ? list[0] : undefined;
+  return list.length === 1 && !outputs.includes(tensor) ? list[0] : undefined;
 }
 
 function foldBatchNorms(
@@ -91,7 +90,7 @@ function foldBatchNorms(
   outputs: readonly Tensor[],
   isFixed: (tensor: Tensor) => boolean,
 ): Node[] {
-  const read = readers(nodes, outputs);
+  const read = readers(nodes);
   const producer = new Map<Tensor, Node>();
   for (const node of nodes) for (const tensor of Object.values(node.outputs)) producer.set(tensor, node);
   const replaced = new Map<Node, Node[]>();
@@ -103,7 +102,9 @@ function foldBatchNorms(
     if (!convolution || !isConvolution(convolution) || convolution.attributes.relu) continue;
     const { x, w, b } = convolution.inputs as { x: Tensor; w: Tensor; b?: Tensor };
     if (!parameters.every(isFixed) || !isFixed(w) || (b && !isFixed(b))) continue;
-    if (onlyReader(read, need(convolution.outputs, 'y')) !== norm || read.has(need(norm.outputs, 'saved'))) continue;
+    const saved = need(norm.outputs, 'saved');
+    if (onlyReader(read, need(convolution.outputs, 'y'), outputs) !== norm) continue;
+    if (read.has(saved) || outputs.includes(saved)) continue;
     const transposed = convolution.definition.name === 'conv_transpose2d';
     const before = tape.nodes.length;
     const folded = tape.record(
@@ -134,7 +135,7 @@ function fillEpilogues(nodes: readonly Node[], outputs: readonly Tensor[]): Node
   for (let index = 0; index < current.length; ) {
     const node = current[index] as Node;
     const merged =
-      isConvolution(node) && mergeReader(node, onlyReader(readers(current, outputs), need(node.outputs, 'y')));
+      isConvolution(node) && mergeReader(node, onlyReader(readers(current), need(node.outputs, 'y'), outputs));
     if (!merged) {
       index++;
       continue;

@@ -46,7 +46,6 @@ function noFiles(): never {
 }
 
 export const encodePng = noFiles as (image: Image) => Promise<Uint8Array>;
-export const drawSvg = noFiles as (image: Image, svg: string) => Promise<Image>;
 export const readBytes = noFiles as (path: string) => Promise<Uint8Array>;
 export const writeBytes = noFiles as (path: string, data: Uint8Array | string) => Promise<void>;
 export const exists = noFiles as (path: string) => Promise<'file' | 'folder' | undefined>;

@@ -47,17 +47,6 @@ export async function encodePng(image: Image): Promise<Uint8Array> {
   return sharp(image.data, { raw: { width, height, channels } }).png().toBuffer();
 }
 
-/** Draws an SVG over an image; used for text and legends. */
-export async function drawSvg(image: Image, svg: string): Promise<Image> {
-  const { width, height } = image;
-  const { data } = await sharp(image.data, { raw: { width, height, channels: image.channels } })
-    .composite([{ input: Buffer.from(svg) }])
-    .removeAlpha()
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { width, height, channels: 3, data: new Uint8Array(data) };
-}
-
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
