@@ -10,6 +10,7 @@ import cosineDistance from './cosine_distance.wesl';
 import elementwise from './elementwise.wesl';
 import focalLoss from './focal_loss.wesl';
 import gate from './gate.wesl';
+import image from './image.wesl';
 import math from './math.wesl';
 import maxPool2d from './max_pool2d.wesl';
 import normalize from './normalize.wesl';
@@ -25,6 +26,9 @@ import topkMean from './topk_mean.wesl';
 import weightGradient from './weight_gradient.wesl';
 import weightGradientLane from './weight_gradient_lane.wesl';
 import weightGradientTile from './weight_gradient_tile.wesl';
+import winograd from './winograd.wesl';
+import winogradF2 from './winograd_f2.wesl';
+import winogradF4 from './winograd_f4.wesl';
 
 export const kernelModules = {
   adam,
@@ -38,6 +42,7 @@ export const kernelModules = {
   elementwise,
   focal_loss: focalLoss,
   gate,
+  image,
   math,
   max_pool2d: maxPool2d,
   normalize,
@@ -53,6 +58,9 @@ export const kernelModules = {
   weight_gradient: weightGradient,
   weight_gradient_lane: weightGradientLane,
   weight_gradient_tile: weightGradientTile,
+  winograd,
+  winograd_f2: winogradF2,
+  winograd_f4: winogradF4,
 } as const;
 
 export type KernelModule = keyof typeof kernelModules;

@@ -2,11 +2,14 @@
  * Fusion: rewrites a tape into fewer operations, without changing its results beyond rounding.
  * 1. Batch norm in evaluation folds into the convolution before it.
  * 2. Residual add, gated residual and ReLU after a convolution become its epilogue.
- * 3. What depends only on fixed values (folded weights, unit keys) moves to a prologue that runs once per program.
+ * 3. Convolutions take the form that the target runs fastest (specialise.ts).
+ * 4. What depends only on fixed values (folded weights, unit keys) moves to a prologue that runs once per program.
  */
 import { adamGroup } from './ops/adam.ts';
 import { batchNormFoldDefinition, isBatchNorm } from './ops/batch_norm.ts';
 import { isConvolution } from './ops/conv2d.ts';
+import type { Target } from './select.ts';
+import { useImages, useWinograd } from './specialise.ts';
 import { type Node, need, type Tape, type Tensors } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -43,12 +46,13 @@ function live(nodes: readonly Node[], outputs: readonly Tensor[], gradients: Ite
 
 /**
  * @param outputs tensors that the program reads; they are never fused away
+ * @param target decides the form of convolutions
  */
-export function fuse(tape: Tape, outputs: readonly Tensor[]): FusedTape {
+export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): FusedTape {
   const overwritten = overwrittenParameters(tape);
-  const fixed = new Set<Tensor>();
+  const computed = new Set<Tensor>();
   const isFixed = (tensor: Tensor) =>
-    fixed.has(tensor) ||
+    computed.has(tensor) ||
     tensor.role === 'constant' ||
     (tensor.role === 'parameter' &&
       !overwritten.tensors.has(tensor) &&
@@ -57,18 +61,26 @@ export function fuse(tape: Tape, outputs: readonly Tensor[]): FusedTape {
   let nodes = live(tape.nodes, outputs, tape.parameterGradients.values());
   nodes = foldBatchNorms(tape, nodes, outputs, isFixed);
   nodes = fillEpilogues(nodes, outputs);
-
-  const prologue: Node[] = [];
-  const main: Node[] = [];
-  for (const node of nodes) {
-    const inputs = Object.values(node.inputs);
-    const constant = inputs.length > 0 && Object.keys(node.outputs).length > 0 && inputs.every(isFixed);
-    if (constant && !Object.values(node.outputs).some((tensor) => outputs.includes(tensor))) {
-      for (const tensor of Object.values(node.outputs)) fixed.add(tensor);
-      prologue.push(node);
-    } else main.push(node);
-  }
-  return { prologue, nodes: main };
+  const split = (list: readonly Node[]): FusedTape => {
+    computed.clear();
+    const prologue: Node[] = [];
+    const main: Node[] = [];
+    for (const node of list) {
+      const inputs = Object.values(node.inputs);
+      const results = Object.values(node.outputs);
+      const constant = inputs.length > 0 && results.length > 0 && inputs.every(isFixed);
+      if (constant && !results.some((tensor) => outputs.includes(tensor))) {
+        for (const tensor of results) computed.add(tensor);
+        prologue.push(node);
+      } else main.push(node);
+    }
+    return { prologue, nodes: main };
+  };
+  split(nodes);
+  // Winograd's rounding errors are up to ten times the direct form's: not where they would feed a training.
+  const training = overwritten.tensors.size + overwritten.groups.size > 0;
+  if (!training) nodes = useWinograd(tape, nodes, target, isFixed);
+  return split(useImages(tape, nodes, target));
 }
 
 function readers(nodes: readonly Node[]): Map<Tensor, Node[]> {

@@ -18,8 +18,13 @@ export interface UniformField {
 export interface LinkedKernel {
   readonly code: string;
   readonly uniforms: readonly UniformField[];
-  /** Binding numbers of the storage buffers by name. */
-  readonly bindings: ReadonlyMap<string, number>;
+  readonly bindings: ReadonlyMap<string, KernelBinding>;
+}
+
+/** A resource of a kernel: a storage buffer, or an image (storage texture) that it reads. */
+export interface KernelBinding {
+  readonly index: number;
+  readonly kind: 'buffer' | 'image';
 }
 
 /** Short, stable name of a variant, for labels and caches. */
@@ -34,6 +39,7 @@ export function variantKey(variant: KernelVariant): string {
 
 const allConditions = [
   'add',
+  'batched',
   'bias',
   'da',
   'data_gradient',
@@ -44,11 +50,13 @@ const allConditions = [
   'gate',
   'map',
   'relu',
+  'source_image',
   'subgroups',
   'taps',
   'three',
   'transposed',
   'two',
+  'weights_image',
 ];
 
 const sources = Object.fromEntries(Object.entries(kernelModules).map(([name, text]) => [`${name}.wesl`, text]));
@@ -68,9 +76,11 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   const uniforms = [...(struct?.[1] ?? '').matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(
     ([, name, type]) => ({ name, type }) as UniformField,
   );
-  const bindings = new Map<string, number>();
+  const bindings = new Map<string, KernelBinding>();
   for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var<storage, read_write> (\w+)\s*:/g))
-    bindings.set(name as string, Number(number));
+    bindings.set(name as string, { index: Number(number), kind: 'buffer' });
+  for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<rgba32float, read>/g))
+    bindings.set(name as string, { index: Number(number), kind: 'image' });
   return { code, uniforms, bindings };
 }
 

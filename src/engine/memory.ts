@@ -2,6 +2,7 @@
 import type { Engine } from './device.ts';
 import type { ParameterStore } from './parameters.ts';
 import { type PlaceResult, place } from './place.ts';
+import { imageSize, placeImages } from './place_images.ts';
 import { type Binding, boundTensor, isTensor, type PlannedNode } from './select.ts';
 import type { Tape } from './tape.ts';
 import { byteLength, pack, roundUp, type Tensor } from './tensor.ts';
@@ -15,11 +16,14 @@ export interface Range {
 
 export interface ProgramMemory {
   readonly buffers: readonly GPUBuffer[];
+  readonly textures: readonly GPUTexture[];
   /** Placement of the values of one run. */
   readonly result: PlaceResult;
   /** Where a tensor lies; throws for one that nothing computes or reads. */
   locate(tensor: Tensor): Range;
-  resolve(binding: Binding): Range;
+  resolve(binding: Binding): GPUBindingResource;
+  /** The texture of an image, and the part of it that the image fills. */
+  image(binding: Binding | undefined): { texture: GPUTexture; size: [number, number] };
 }
 
 interface Plans {
@@ -63,10 +67,20 @@ function uploadConstants(engine: Engine, tape: Tape, { prologue, main }: Plans):
 /** Places and allocates everything that a program needs beside the parameters. */
 export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plans: Plans): ProgramMemory {
   const { maxBufferSize, maxStorageBufferBindingSize } = engine.device.limits;
-  const prepared = new Set<Tensor>(plans.prologue.flatMap(({ node }) => Object.values(node.outputs)));
+  // Of what the prologue computes, the runs' own operands persist.
+  const computed = new Set<Tensor>(plans.prologue.flatMap(({ node }) => Object.values(node.outputs)));
+  const prepared = new Set<Tensor>();
+  for (const { bindings } of dispatchesOf(plans.main))
+    for (const binding of Object.values(bindings)) {
+      const tensor = boundTensor(binding);
+      if (tensor && computed.has(tensor)) prepared.add(tensor);
+    }
   const parameterOf = new Map([...tape.parameterGradients].map(([parameter, gradient]) => [gradient, parameter]));
   const hasOwnMemory = (tensor: Tensor) =>
-    tensor.role === 'parameter' || tensor.role === 'constant' || parameterOf.has(tensor);
+    tensor.role === 'parameter' ||
+    tensor.role === 'constant' ||
+    tensor.layout === 'image' ||
+    parameterOf.has(tensor);
 
   const result = place(
     dispatchesOf(plans.main),
@@ -78,7 +92,7 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
   // The prologue's results persist; its scratch memory lies beside them.
   const persistent = place(
     dispatchesOf(plans.prologue),
-    [...prepared],
+    [...prepared].filter((tensor) => tensor.layout !== 'image'),
     hasOwnMemory,
     maxBufferSize,
     maxStorageBufferBindingSize,
@@ -86,6 +100,8 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
   const arenas = result.arenaSizes.map((size, i) => engine.createBuffer(`arena ${i}`, size));
   const fixed = persistent.arenaSizes.map((size, i) => engine.createBuffer(`prepared ${i}`, size));
   const constants = uploadConstants(engine, tape, plans);
+  const images = placeImages([...dispatchesOf(plans.prologue), ...dispatchesOf(plans.main)], prepared);
+  const textures = images.textures.map(({ width, height }, i) => engine.createImage(`image ${i}`, width, height));
 
   const locate = (tensor: Tensor): Range => {
     const constant = constants.get(tensor);
@@ -101,15 +117,25 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
     if (!placement) throw new Error(`tensor ${tensor.name} has no memory: nothing computes or reads it`);
     return { buffer: arenas[placement.arena] as GPUBuffer, offset: placement.offset, size: placement.size };
   };
-  const resolve = (binding: Binding): Range => {
+  const resolve = (binding: Binding): GPUBindingResource => {
     if ('kind' in binding) {
       const buffer = store.page(binding.group, binding.page, binding.kind);
       return { buffer, offset: 0, size: buffer.size };
     }
-    if (isTensor(binding)) return locate(binding);
+    if (isTensor(binding)) {
+      const texture = textures[images.textureOf.get(binding) ?? -1];
+      return texture ? texture.createView() : locate(binding);
+    }
     const range = locate(binding.tensor);
     return { buffer: range.buffer, offset: range.offset + binding.offset, size: binding.size };
   };
+  const image = (binding: Binding | undefined) => {
+    const tensor = binding && boundTensor(binding);
+    const texture = tensor && textures[images.textureOf.get(tensor) ?? -1];
+    if (!texture) throw new Error(`tensor ${tensor?.name} is not an image`);
+    const { width, height } = imageSize(tensor);
+    return { texture, size: [width, height] as [number, number] };
+  };
   const constantBuffers = new Set([...constants.values()].map(({ buffer }) => buffer));
-  return { buffers: [...arenas, ...fixed, ...constantBuffers], result, locate, resolve };
+  return { buffers: [...arenas, ...fixed, ...constantBuffers], textures, result, locate, resolve, image };
 }

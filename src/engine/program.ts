@@ -3,13 +3,14 @@
  * inputs, submits and reads what was asked for; it creates no GPU object. An inference pass is one program, and so is a whole
  * training step.
  */
-import type { Engine, Pipeline } from './device.ts';
+import type { Engine } from './device.ts';
 import { fuse } from './fuse.ts';
 import { allocate, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
-import { boundTensor, type Dispatch, printPlan, select } from './select.ts';
-import type { Node, Tape } from './tape.ts';
+import { boundTensor, printPlan, select } from './select.ts';
+import { encodeAlone, type Step, submitSteps, buildSteps } from './steps.ts';
+import type { Tape } from './tape.ts';
 import { byteLength, elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
 
 export type RunInputs = Readonly<Record<string, Float32Array | Uint32Array>>;
@@ -34,20 +35,11 @@ export interface ProfileEntry {
   readonly bytes: number;
 }
 
-interface Step {
-  readonly operation: string;
-  readonly dispatch: Dispatch;
-  readonly pipeline: Pipeline;
-  readonly bindGroup: GPUBindGroup;
-}
-
 interface Located {
   readonly tensor: Tensor;
   readonly range: Range;
 }
 
-// Work per submit, so that a display stays alive and a watchdog calm: about 50 ms on a slow integrated GPU.
-const flopsPerSubmit = 2e11;
 const stagingRing = 3;
 
 export class Program {
@@ -57,6 +49,7 @@ export class Program {
   readonly #inputs: ReadonlyMap<string, Located>;
   readonly #outputs: ReadonlyMap<string, Located>;
   readonly #buffers: readonly GPUBuffer[];
+  readonly #textures: readonly GPUTexture[];
   readonly #staging: GPUBuffer[] = [];
   readonly #debug: boolean;
   readonly #locate: (tensor: Tensor) => Range;
@@ -74,6 +67,7 @@ export class Program {
     inputs: ReadonlyMap<string, Located>;
     outputs: ReadonlyMap<string, Located>;
     buffers: readonly GPUBuffer[];
+    textures: readonly GPUTexture[];
     memory: PlaceResult;
     plan: string;
     debug: boolean;
@@ -85,6 +79,7 @@ export class Program {
     this.#inputs = fields.inputs;
     this.#outputs = fields.outputs;
     this.#buffers = fields.buffers;
+    this.#textures = fields.textures;
     this.memory = fields.memory;
     this.plan = fields.plan;
     this.#debug = fields.debug;
@@ -97,51 +92,32 @@ export class Program {
       );
   }
 
-  /** Dispatches of one run. */
+  /** Kernel launches of one run. */
   get dispatchCount(): number {
-    return this.#steps.length;
+    return this.#steps.filter((step) => step.dispatch.kernel !== 'copy').length;
+  }
+
+  /** Copies into images of one run. */
+  get copyCount(): number {
+    return this.#steps.length - this.dispatchCount;
   }
 
   /** GPU bytes that this program allocated, without the parameters. */
   get bytes(): number {
-    return this.#buffers.reduce((sum, buffer) => sum + buffer.size, 0);
+    const images = this.#textures.reduce((sum, { width, height }) => sum + width * height * 16, 0);
+    return this.#buffers.reduce((sum, buffer) => sum + buffer.size, images);
   }
 
   /** Fuses, selects, places and compiles a tape; runs the prologue (folded weights) once. */
   static async compile(engine: Engine, tape: Tape, options: ProgramOptions): Promise<Program> {
     const outputs = Object.values(options.outputs);
-    const fused = fuse(tape, outputs);
+    const fused = fuse(tape, outputs, engine.target);
     const prologue = select(fused.prologue, engine.target);
     const main = select(fused.nodes, engine.target);
     const memory = allocate(engine, tape, options.store, { prologue, main, outputs });
-    const { locate, resolve } = memory;
-    const planned = [...prologue, ...main].flatMap(({ node, dispatches }) =>
-      dispatches.map((dispatch) => ({ node, dispatch })),
-    );
-    let ready = 0;
-    const pipelines = await engine.guard(
-      Promise.all(
-        planned.map(async ({ dispatch }) => {
-          const pipeline = await engine.pipeline(dispatch.kernel, Object.keys(dispatch.bindings));
-          options.onProgress?.(++ready, planned.length);
-          return pipeline;
-        }),
-      ),
-    );
-    const uniforms = writeUniforms(engine, planned, pipelines);
+    const { locate } = memory;
+    const { steps, uniforms } = await buildSteps(engine, [...prologue, ...main], memory, options.onProgress);
     const buffers = [...memory.buffers, uniforms];
-    const steps = planned.map(({ node, dispatch }, index): Step => {
-      const pipeline = pipelines[index] as Pipeline;
-      const entries: GPUBindGroupEntry[] = Object.entries(dispatch.bindings).map(([name, binding]) => ({
-        binding: pipeline.kernel.bindings.get(name) as number,
-        resource: resolve(binding),
-      }));
-      if (pipeline.kernel.uniforms.length)
-        entries.push({ binding: 0, resource: { buffer: uniforms, offset: index * 256, size: 256 } });
-      const label = `${node.definition.name} ${pipeline.label}`;
-      const bindGroup = engine.device.createBindGroup({ label, layout: pipeline.layout, entries });
-      return { operation: node.definition.name, dispatch, pipeline, bindGroup };
-    });
     const prologueCount = prologue.reduce((count, { dispatches }) => count + dispatches.length, 0);
 
     const named = (tensors: Iterable<[string, Tensor]>) =>
@@ -154,6 +130,7 @@ export class Program {
       inputs: named(usedInputs.map((tensor) => [tensor.name, tensor])),
       outputs: named(Object.entries(options.outputs)),
       buffers,
+      textures: memory.textures,
       memory: memory.result,
       plan: printPlan([...prologue, ...main]),
       debug: options.debug ?? false,
@@ -165,7 +142,7 @@ export class Program {
 
   /** Recomputes what was derived from the parameters (folded weights). Call after writing parameters. */
   async refresh(): Promise<void> {
-    if (this.#prologue.length) this.#submit(this.#prologue);
+    if (this.#prologue.length) submitSteps(this.engine.device, this.#prologue);
   }
 
   #writeInputs(inputs: RunInputs): void {
@@ -174,36 +151,6 @@ export class Program {
       if (!values) throw new Error(`input '${name}' [${tensor.shape}] is missing`);
       this.engine.write(range.buffer, range.offset, pack(values, tensor, `input '${name}'`));
     }
-  }
-
-  #submit(steps: readonly Step[], copyTo?: { staging: GPUBuffer; names: readonly string[] }): void {
-    const { device } = this.engine;
-    let encoder = device.createCommandEncoder();
-    let pass = encoder.beginComputePass();
-    let flops = 0;
-    for (const step of steps) {
-      pass.setPipeline(step.pipeline.pipeline);
-      pass.setBindGroup(0, step.bindGroup);
-      pass.dispatchWorkgroups(...step.dispatch.workgroups);
-      flops += step.dispatch.flops ?? 0;
-      if (flops > flopsPerSubmit) {
-        pass.end();
-        device.queue.submit([encoder.finish()]);
-        encoder = device.createCommandEncoder();
-        pass = encoder.beginComputePass();
-        flops = 0;
-      }
-    }
-    pass.end();
-    if (copyTo) {
-      let offset = 0;
-      for (const name of copyTo.names) {
-        const { range } = this.#output(name);
-        encoder.copyBufferToBuffer(range.buffer, range.offset, copyTo.staging, offset, range.size);
-        offset += roundUp(range.size, 16);
-      }
-    }
-    device.queue.submit([encoder.finish()]);
   }
 
   #output(name: string): Located {
@@ -221,7 +168,9 @@ export class Program {
     this.#writeInputs(inputs);
     if (this.#debug) await this.#runChecked();
     const staging = this.#staging[this.#turn++ % stagingRing];
-    this.#submit(this.#debug ? [] : this.#steps, staging && read.length ? { staging, names: read } : undefined);
+    submitSteps(this.engine.device, this.#debug ? [] : this.#steps, (encoder) => {
+      if (staging && read.length) this.#copyOutputs(encoder, staging, read);
+    });
     const work = this.engine.guard(
       staging && read.length
         ? this.#collect(staging, read)
@@ -236,6 +185,15 @@ export class Program {
       this.#inFlight = this.#inFlight.filter((other) => other !== entry);
     });
     return work;
+  }
+
+  #copyOutputs(encoder: GPUCommandEncoder, staging: GPUBuffer, names: readonly string[]): void {
+    let offset = 0;
+    for (const name of names) {
+      const { range } = this.#output(name);
+      encoder.copyBufferToBuffer(range.buffer, range.offset, staging, offset, range.size);
+      offset += roundUp(range.size, 16);
+    }
   }
 
   async #collect(staging: GPUBuffer, names: readonly string[]): Promise<RunOutputs> {
@@ -254,11 +212,12 @@ export class Program {
 
   async #runChecked(): Promise<void> {
     for (const step of this.#steps) {
-      this.#submit([step]);
+      submitSteps(this.engine.device, [step]);
       for (const name of step.dispatch.writes) {
         const binding = step.dispatch.bindings[name];
         const tensor = binding && boundTensor(binding);
-        if (!tensor) continue;
+        // Images hold copies and transforms of values that are checked where they lie in buffers.
+        if (!tensor || tensor.layout === 'image') continue;
         const range = this.#locate(tensor);
         const count = tensor.layout === 'dense' ? elements(tensor.shape) : range.size / 4;
         const memory = await this.engine.read(range.buffer, range.offset, range.size);
@@ -266,7 +225,7 @@ export class Program {
         const bad = bits.findIndex((value) => (value & 0x7f800000) === 0x7f800000);
         if (bad >= 0 && tensor.role !== 'input')
           throw new Error(
-            `non-finite value in ${name} of ${step.operation} (kernel ${step.pipeline.label}), tensor ${tensor.name} ` +
+            `non-finite value in ${name} of ${step.operation} (kernel ${step.label}), tensor ${tensor.name} ` +
               `[${tensor.shape}], element ${bad} of its memory`,
           );
       }
@@ -291,13 +250,9 @@ export class Program {
       );
       const encoder = device.createCommandEncoder();
       steps.forEach((step, i) => {
-        const pass = encoder.beginComputePass({
+        encodeAlone(encoder, step, {
           timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
         });
-        pass.setPipeline(step.pipeline.pipeline);
-        pass.setBindGroup(0, step.bindGroup);
-        pass.dispatchWorkgroups(...step.dispatch.workgroups);
-        pass.end();
       });
       encoder.resolveQuerySet(querySet, 0, steps.length * 2, resolved, 0);
       device.queue.submit([encoder.finish()]);
@@ -309,7 +264,7 @@ export class Program {
         }, 0);
         entries.push({
           operation: step.operation,
-          kernel: step.pipeline.label,
+          kernel: step.label,
           milliseconds: Number((times[2 * i + 1] as bigint) - (times[2 * i] as bigint)) / 1e6,
           flops: step.dispatch.flops ?? 0,
           bytes,
@@ -323,30 +278,6 @@ export class Program {
 
   /** Frees this program's memory; parameters stay. */
   destroy(): void {
-    for (const buffer of [...this.#buffers, ...this.#staging]) buffer.destroy();
+    for (const resource of [...this.#buffers, ...this.#staging, ...this.#textures]) resource.destroy();
   }
-}
-
-function writeUniforms(
-  engine: Engine,
-  planned: readonly { node: Node; dispatch: Dispatch }[],
-  pipelines: readonly Pipeline[],
-): GPUBuffer {
-  const data = new DataView(new ArrayBuffer(Math.max(planned.length, 1) * 256));
-  planned.forEach(({ dispatch }, index) => {
-    const { kernel, label } = pipelines[index] as Pipeline;
-    kernel.uniforms.forEach(({ name, type }, field) => {
-      const value = dispatch.uniforms[name] ?? 0;
-      const offset = index * 256 + field * 4;
-      if (type === 'f32') data.setFloat32(offset, value, true);
-      else if (type === 'i32') data.setInt32(offset, value, true);
-      else data.setUint32(offset, value, true);
-    });
-    for (const name of Object.keys(dispatch.uniforms))
-      if (!kernel.uniforms.some((field) => field.name === name))
-        throw new Error(`kernel ${label} has no uniform '${name}'`);
-  });
-  const buffer = engine.createBuffer('uniforms', data.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
-  engine.write(buffer, 0, new Uint32Array(data.buffer));
-  return buffer;
 }

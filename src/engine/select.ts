@@ -16,9 +16,9 @@ export interface PageBinding {
 
 export type Binding = Tensor | View | PageBinding;
 
-/** One kernel launch, before memory is assigned. */
+/** One kernel launch, or a copy of `x` into `image`, before memory is assigned. */
 export interface Dispatch {
-  readonly kernel: KernelVariant;
+  readonly kernel: KernelVariant | 'copy';
   readonly bindings: Readonly<Record<string, Binding>>;
   readonly uniforms: Readonly<Record<string, number>>;
   /** Number of workgroups; see {@link threads} and {@link groups} for how large counts are spread. */
@@ -55,6 +55,12 @@ export interface Target {
   /** Workgroups that keep the device busy; split sums aim at it. */
   readonly parallelism: number;
   readonly maxStorageBufferBindingSize: number;
+  /** Whether kernels read their operands from images (storage textures) where that pays. */
+  readonly images: boolean;
+  /** Largest width and height of an image, in quads. */
+  readonly maxImageSize: number;
+  /** Whether 3x3 convolutions with fixed weights take Winograd's form. */
+  readonly winograd: boolean;
   /** Forces a configuration, for tests and the tuner. */
   readonly force?: Partial<Record<GemmFamily, GemmConfiguration>>;
 }
@@ -92,13 +98,15 @@ export function gemmConfigurations(family: GemmFamily, target: Target): GemmConf
 }
 
 /** The configuration for a matrix product of this size. */
-export function chooseGemm(family: GemmFamily, target: Target, columnQuads: number): GemmConfiguration {
+export function chooseGemm(family: GemmFamily, target: Target, columnQuads: number, rows: number): GemmConfiguration {
   const forced = target.force?.[family];
   if (forced) return forced;
   const size = target.subgroupSize;
   if (target.software) {
     if (family === 'convolution') {
-      if (size > 1 && size <= 32) return lane(size, 4, 32, 1);
+      // A subgroup with fewer rows wastes less on a small grid, and compiles faster.
+      if (size > 1 && size <= 16) return lane(size, 4, rows > 16 ? 32 : 16, 1);
+      if (size === 32) return lane(size, 4, 32, 1);
       return lane(1, 64, 8, columnQuads > 1 ? 2 : 1);
     }
     if (size > 1 && size <= 8) return lane(size, 4, 8, columnQuads >= 16 ? 2 : 1);
@@ -141,11 +149,15 @@ export function boundTensor(binding: Binding): Tensor | undefined {
   return 'tensor' in binding ? binding.tensor : undefined;
 }
 
+function printKernel({ kernel, workgroups }: Dispatch): string {
+  return kernel === 'copy' ? 'copy' : `${variantKey(kernel)} <${workgroups}>`;
+}
+
 /** One line per dispatch. */
 export function printPlan(plan: readonly PlannedNode[]): string {
   return plan
     .flatMap(({ node, dispatches }) =>
-      dispatches.map((dispatch) => `${node.definition.name}: ${variantKey(dispatch.kernel)} <${dispatch.workgroups}>`),
+      dispatches.map((dispatch) => `${node.definition.name}: ${printKernel(dispatch)}`),
     )
     .join('\n');
 }

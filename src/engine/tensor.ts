@@ -6,8 +6,9 @@
  * - `channels`: the last dimension padded with zeros to a multiple of 4, so that kernels read whole vec4 quads.
  *   Activations are NHWC in this layout; vectors over channels are `[C]`.
  * - `filter`: the last two dimensions padded; convolution weights `[kernelHeight, kernelWidth, Ci, Co]`.
+ * - `image`: `[height, 4 * width]` in a storage texture of width x height quads, for drivers that read those faster.
  */
-export type Layout = 'dense' | 'channels' | 'filter';
+export type Layout = 'dense' | 'channels' | 'filter' | 'image';
 
 /** Where a tensor's memory comes from. */
 export type Role = 'input' | 'parameter' | 'constant' | 'value';
@@ -40,7 +41,7 @@ export function elements(shape: readonly number[]): number {
 
 /** The dimensions in memory, padding included. */
 export function physicalShape(spec: TensorSpec): number[] {
-  const padded = spec.layout === 'dense' ? 0 : spec.layout === 'channels' ? 1 : 2;
+  const padded = spec.layout === 'channels' ? 1 : spec.layout === 'filter' ? 2 : 0;
   return spec.shape.map((size, axis) => (axis >= spec.shape.length - padded ? roundUp(size, 4) : size));
 }
 

@@ -12,6 +12,9 @@ export function openGpu(): { gpu: GPU } {
   return { gpu: navigator.gpu };
 }
 
+/** Browsers wait for the device without polling. */
+export function restWhile(_waiting: () => boolean): void {}
+
 export const adapterAdvice =
   'No WebGPU adapter was found: check that hardware acceleration is on, or start Chromium with --enable-unsafe-webgpu.';
 

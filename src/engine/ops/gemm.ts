@@ -1,0 +1,134 @@
+/**
+ * The dispatch of a gathering matrix product: convolution forward, data gradient, 1x1, transposed, and the batched products of
+ * Winograd. One kernel family (conv2d_lane, conv2d_tile) serves them all.
+ */
+import { chooseGemm, type Dispatch, type GemmConfiguration, groups, type Target } from '../select.ts';
+import type { Tensors } from '../tape.ts';
+import { channelQuads, positions, type Tensor, type View } from '../tensor.ts';
+
+export type ConvolutionAttributes = {
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+  /** ReLU in the epilogue. */
+  readonly relu: boolean;
+};
+
+export function dimension(tensor: Tensor, axis: number): number {
+  return tensor.shape[axis] as number;
+}
+
+/** Bindings and conditions of the epilogue. */
+export function epilogue(inputs: Tensors) {
+  const { b, residual, gate } = inputs;
+  return {
+    conditions: { bias: b !== undefined, add: residual !== undefined && !gate, gate: gate !== undefined },
+    bindings: { ...(b && { bias: b }), ...(residual && { residual }), ...(gate && { gate }) },
+  };
+}
+
+export interface Gather {
+  readonly source: Tensor;
+  /** The source once more as an image, read in its place. */
+  readonly sourceImage?: Tensor | undefined;
+  /** In memory or as an image. */
+  readonly weights: Tensor | View;
+  readonly weightShape: readonly number[];
+  readonly output: Tensor;
+  readonly inputs: Tensors;
+  readonly attributes: ConvolutionAttributes;
+  readonly dataGradient: boolean;
+  readonly target: Target;
+  /** Number of independent 1x1 products: image b of the source with tap b of the weights. */
+  readonly batches?: number;
+}
+
+/** The dispatch of a gathering convolution; also used by operations that need a matrix product. */
+export function gatherDispatch(gather: Gather): Dispatch {
+  const { source, output, attributes, dataGradient, target, batches } = gather;
+  const [batch, height, width, outputChannels] = output.shape as [number, number, number, number];
+  const { stride, padding, dilation } = attributes;
+  const step = dataGradient ? stride : 1;
+  const rowHeight = Math.ceil(height / step);
+  const rowWidth = Math.ceil(width / step);
+  const rows = (batches ? 1 : batch) * rowHeight * rowWidth;
+  const outputQuads = channelQuads(output);
+  const choice = chooseGemm('convolution', target, outputQuads, rows);
+  const { grid, columnTiles, module, constants } = gemmGrid(choice, 'conv2d', rows, outputQuads);
+  const ending = epilogue(gather.inputs);
+  const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];
+  const oneRun = !dataGradient && dilation === 1;
+  const weightsImage = 'layout' in gather.weights && gather.weights.layout === 'image';
+  const conditions = {
+    ...ending.conditions,
+    data_gradient: dataGradient,
+    subgroups: choice.subgroup > 1,
+    batched: batches !== undefined,
+    source_image: gather.sourceImage !== undefined,
+    weights_image: weightsImage,
+  };
+  return {
+    kernel: { module, entry: 'main', conditions, constants },
+    bindings: {
+      ...(gather.sourceImage ? { source_image: gather.sourceImage } : { source }),
+      ...(weightsImage ? { weights_image: gather.weights } : { weights: gather.weights }),
+      output,
+      ...ending.bindings,
+    },
+    uniforms: {
+      source_height: dimension(source, 1),
+      source_width: dimension(source, 2),
+      source_quads: channelQuads(source),
+      rows,
+      row_height: rowHeight,
+      row_width: rowWidth,
+      output_height: height,
+      output_width: width,
+      output_quads: outputQuads,
+      kernel_height: kernelHeight,
+      kernel_width: kernelWidth,
+      taps: oneRun ? 1 : kernelWidth,
+      depth: oneRun ? kernelWidth * channelQuads(source) : channelQuads(source),
+      stride,
+      padding,
+      dilation,
+      column_tiles: columnTiles,
+      relu: attributes.relu ? 1 : 0,
+    },
+    workgroups: groups(grid, batches ?? step * step),
+    writes: ['output'],
+    flops:
+      2 *
+      positions(dataGradient ? source : output) *
+      kernelHeight *
+      kernelWidth *
+      dimension(source, 3) *
+      outputChannels,
+  };
+}
+
+/** Kernel module, constants and grid of a configuration. */
+export function gemmGrid(choice: GemmConfiguration, family: 'conv2d' | 'weight_gradient', rows: number, columnQuads: number) {
+  if (choice.shape === 'lane') {
+    const columnTiles = Math.ceil(columnQuads / (choice.subgroup * choice.columns));
+    return {
+      module: `${family}_lane` as const,
+      constants: {
+        SUBGROUP: choice.subgroup,
+        SUBGROUPS: choice.subgroups,
+        ROWS: choice.rows,
+        COLUMNS: choice.columns,
+      },
+      columnTiles,
+      grid: Math.ceil((Math.ceil(rows / choice.rows) * columnTiles) / choice.subgroups),
+    };
+  }
+  const columnTiles = Math.ceil(columnQuads / (8 * choice.columns));
+  return {
+    module: `${family}_tile` as const,
+    constants: { ROWS: choice.rows, COLUMNS: choice.columns, DEPTH: choice.depth },
+    columnTiles,
+    grid: Math.ceil(rows / (8 * choice.rows)) * columnTiles,
+  };
+}
+

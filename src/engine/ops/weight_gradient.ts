@@ -1,0 +1,102 @@
+/** The gradient of a convolution with respect to its weights: a matrix product over pixels, split and summed in fixed order. */
+import { chooseGemm, type Dispatch, groups, type Target, threads } from '../select.ts';
+import { type Node, need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
+import { dimension, gemmGrid } from './gemm.ts';
+import { scratch } from './scratch.ts';
+
+type WeightGradientAttributes = {
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+  readonly kernel: readonly [number, number];
+};
+
+const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
+  name: 'conv2d_weight_gradient',
+  infer: (inputs, { kernel }) => ({
+    dw: {
+      shape: [...kernel, dimension(need(inputs, 'x'), 3), dimension(need(inputs, 'dy'), 3)],
+      layout: 'filter',
+    },
+  }),
+  lower(node, target) {
+    return weightGradientDispatches(
+      need(node.inputs, 'x'),
+      need(node.inputs, 'dy'),
+      need(node.outputs, 'dw'),
+      node.attributes,
+      target,
+    );
+  },
+};
+
+function weightGradientDispatches(
+  x: Tensor,
+  dy: Tensor,
+  dw: Tensor,
+  attributes: WeightGradientAttributes,
+  target: Target,
+): Dispatch[] {
+  const [kh, kw] = attributes.kernel;
+  const rowQuads = kh * kw * channelQuads(x);
+  const columnQuads = channelQuads(dy);
+  const lines = dimension(dy, 0) * dimension(dy, 1);
+  const choice = chooseGemm('weight_gradient', target, columnQuads, rowQuads * 4);
+  const { grid, columnTiles, module, constants } = gemmGrid(choice, 'weight_gradient', rowQuads, columnQuads);
+  const wanted = Math.min(Math.ceil((2 * target.parallelism) / grid), Math.ceil(lines / 4), 64);
+  const linesPerSplit = Math.ceil(lines / Math.max(wanted, 1));
+  const splits = Math.ceil(lines / linesPerSplit);
+  const partial = splits > 1 ? scratch('weight_gradient.partial', [splits, quads(dw) * 4]) : dw;
+  const dispatches: Dispatch[] = [
+    {
+      kernel: { module, entry: 'main', conditions: { subgroups: choice.subgroup > 1 }, constants },
+      bindings: { x, dy, partial },
+      uniforms: {
+        input_height: dimension(x, 1),
+        input_width: dimension(x, 2),
+        input_quads: channelQuads(x),
+        output_height: dimension(dy, 1),
+        output_width: dimension(dy, 2),
+        output_quads: columnQuads,
+        kernel_width: kw,
+        stride: attributes.stride,
+        padding: attributes.padding,
+        dilation: attributes.dilation,
+        row_quads: rowQuads,
+        column_tiles: columnTiles,
+        lines,
+        lines_per_split: linesPerSplit,
+      },
+      workgroups: groups(grid, splits),
+      writes: ['partial'],
+      flops: 2 * positions(dy) * kh * kw * dimension(x, 3) * dimension(dy, 3),
+    },
+  ];
+  if (splits > 1) dispatches.push(sumPartials(partial, dw, splits));
+  return dispatches;
+}
+
+/** Adds `splits` partial results in fixed order. */
+export function sumPartials(partial: Tensor, output: Tensor, splits: number): Dispatch {
+  return {
+    kernel: { module: 'sum_partials', entry: 'main' },
+    bindings: { partial, output },
+    uniforms: { count: quads(output), splits },
+    workgroups: threads(quads(output)),
+    writes: ['output'],
+  };
+}
+
+export function weightGradient(tape: Tape, x: Tensor, dy: Tensor, w: Tensor, attributes: WeightGradientAttributes): Tensor {
+  const { stride, padding, dilation, kernel } = attributes;
+  const { dw } = tape.record(weightGradientDefinition, { x, dy }, { stride, padding, dilation, kernel });
+  if (`${dw?.shape}` !== `${w.shape}`) throw new Error(`weight gradient [${dw?.shape}] does not match [${w.shape}]`);
+  return dw as Tensor;
+}
+
+
+/** Whether a node is a weight gradient. */
+export function isWeightGradient(node: Node): node is Node & { attributes: WeightGradientAttributes } {
+  return node.definition.name === weightGradientDefinition.name;
+}

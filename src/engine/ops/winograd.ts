@@ -1,0 +1,124 @@
+/**
+ * Winograd's form of 3x3 convolutions with stride 1 (kernels winograd_f4, winograd_f2), for weights that do not change between
+ * runs: their transform moves to the program's prologue. Rounding errors are up to ten times those of the direct form, so
+ * training does not use it for what it trains.
+ */
+import { type Dispatch, type Target, threads } from '../select.ts';
+import { need, type OpDefinition } from '../tape.ts';
+import { channelQuads, type Tensor } from '../tensor.ts';
+import { type ConvolutionAttributes, dimension, epilogue, gatherDispatch } from './gemm.ts';
+import { copyToImage, fitsImage, imageShape } from './image.ts';
+import { scratch } from './scratch.ts';
+
+/** Outputs per tile and side. */
+export type WinogradTile = 2 | 4;
+
+type WinogradAttributes = ConvolutionAttributes & { readonly tile: WinogradTile };
+
+const module = (tile: WinogradTile) => (tile === 4 ? 'winograd_f4' : 'winograd_f2');
+const positionCount = (tile: WinogradTile) => (tile + 2) ** 2;
+
+/** Input is 3x3 weights [3, 3, Ci, Co], output [positions, 1, Ci, Co]. */
+export const winogradWeightsDefinition: OpDefinition<{ readonly tile: WinogradTile }> = {
+  name: 'winograd_weights',
+  infer(inputs, { tile }) {
+    const [height, width, ci, co] = need(inputs, 'w').shape as [number, number, number, number];
+    if (height !== 3 || width !== 3) throw new Error(`the kernel is ${height}x${width}, not 3x3`);
+    return { u: { shape: [positionCount(tile), 1, ci, co], layout: 'filter' } };
+  },
+  lower(node) {
+    const w = need(node.inputs, 'w');
+    const sourceQuads = Math.ceil((w.shape[2] as number) / 4);
+    const plane = sourceQuads * 4 * channelQuads(w);
+    return [
+      {
+        kernel: { module: module(node.attributes.tile), entry: 'weights_transform' },
+        bindings: { weights: w, transformed_weights: need(node.outputs, 'u') },
+        uniforms: { source_quads: sourceQuads, output_quads: channelQuads(w) },
+        workgroups: threads(plane),
+        writes: ['transformed_weights'],
+      },
+    ];
+  },
+};
+
+/** x [N, H, W, Ci], u [positions, 1, Ci, Co] -> y [N, OH, OW, Co], with the epilogue of conv2d. */
+export const winogradDefinition: OpDefinition<WinogradAttributes> = {
+  name: 'winograd_conv2d',
+  infer(inputs, { padding }) {
+    const [n, h, w] = need(inputs, 'x').shape as [number, number, number];
+    const co = need(inputs, 'w').shape[3] as number;
+    return { y: { shape: [n, h + 2 * padding - 2, w + 2 * padding - 2, co], layout: 'channels' } };
+  },
+  lower: (node, target) => lowerWinograd(node.inputs, need(node.outputs, 'y'), node.attributes, target),
+};
+
+function lowerWinograd(
+  inputs: Readonly<Record<string, Tensor>>,
+  y: Tensor,
+  attributes: WinogradAttributes,
+  target: Target,
+): Dispatch[] {
+  const x = need(inputs, 'x');
+  const u = need(inputs, 'w');
+  const { tile } = attributes;
+  const positions = positionCount(tile);
+  const [batch, height, width] = y.shape as [number, number, number];
+  const rowHeight = Math.ceil(height / tile);
+  const rowWidth = Math.ceil(width / tile);
+  const lines = batch * rowHeight;
+  const channels = (tensor: Tensor) => channelQuads(tensor) * 4;
+  const transformed = (name: string, like: Tensor) =>
+    scratch(`winograd.${name}`, [positions, lines, rowWidth, channels(like)], 'channels');
+  const v = transformed('input', x);
+  const m = transformed('product', y);
+  // With few columns the product reads its source too seldom to pay for a copy.
+  const pays = target.images && channelQuads(y) >= 24 && fitsImage(v, target);
+  const image = pays ? scratch('winograd.image', imageShape(v), 'image') : undefined;
+  const tiles = { rows: lines * rowWidth, row_height: rowHeight, row_width: rowWidth };
+  const ending = epilogue(inputs);
+  return [
+    {
+      kernel: { module: module(tile), entry: 'input_transform' },
+      bindings: { source: x, output: v },
+      uniforms: {
+        ...tiles,
+        source_height: dimension(x, 1),
+        source_width: dimension(x, 2),
+        source_quads: channelQuads(x),
+        padding: attributes.padding,
+      },
+      workgroups: threads(tiles.rows * channelQuads(x)),
+      writes: ['output'],
+    },
+    ...(image ? [copyToImage(v, image)] : []),
+    gatherDispatch({
+      source: v,
+      sourceImage: image,
+      weights: inputs.w_image ?? u,
+      weightShape: [1, 1],
+      output: m,
+      inputs: {},
+      attributes: { stride: 1, padding: 0, dilation: 1, relu: false },
+      dataGradient: false,
+      target,
+      batches: positions,
+    }),
+    {
+      kernel: { module: module(tile), entry: 'output_transform', conditions: ending.conditions },
+      bindings: { source: m, output: y, ...ending.bindings },
+      uniforms: {
+        ...tiles,
+        source_height: lines,
+        source_width: rowWidth,
+        source_quads: channelQuads(y),
+        output_height: height,
+        output_width: width,
+        output_quads: channelQuads(y),
+        relu: attributes.relu ? 1 : 0,
+      },
+      workgroups: threads(tiles.rows * channelQuads(y)),
+      writes: ['output'],
+    },
+  ];
+}

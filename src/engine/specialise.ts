@@ -1,0 +1,120 @@
+/**
+ * Rewrites that depend on the target: which convolutions take Winograd's form, and which operands are read from images
+ * (storage textures). Run by `fuse` between the fusions and the split into prologue and run.
+ */
+import { isConvolution } from './ops/conv2d.ts';
+import { fitsImage, toImageDefinition } from './ops/image.ts';
+import { isWeightGradient } from './ops/weight_gradient.ts';
+import { type WinogradTile, winogradDefinition, winogradWeightsDefinition } from './ops/winograd.ts';
+import type { Target } from './select.ts';
+import { type Node, need, type OpDefinition, type Tape } from './tape.ts';
+import { channelQuads, positions, type Tensor } from './tensor.ts';
+
+/** Records a node outside of the tape's own list. */
+function detached<A extends Node['attributes']>(
+  tape: Tape,
+  definition: OpDefinition<A>,
+  inputs: Record<string, Tensor>,
+  attributes: A,
+): Node {
+  const before = tape.nodes.length;
+  tape.record(definition, inputs, attributes);
+  return tape.nodes.splice(before)[0] as Node;
+}
+
+/** The tile that suits an output, if any: enough tiles to fill the rows of a kernel, and channels to pay for the transforms. */
+function winogradTile(node: Node): WinogradTile | undefined {
+  if (node.definition.name !== 'conv2d') return undefined;
+  const { stride, dilation } = node.attributes;
+  const w = need(node.inputs, 'w');
+  const y = need(node.outputs, 'y');
+  const [kernelHeight, kernelWidth, ci, co] = w.shape as [number, number, number, number];
+  if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1 || ci < 128 || co < 128) return undefined;
+  const [batch, height, width] = y.shape as [number, number, number];
+  const tiles = (side: number) => batch * Math.ceil(height / side) * Math.ceil(width / side);
+  return tiles(4) >= 16 ? 4 : tiles(2) >= 16 ? 2 : undefined;
+}
+
+/** 3x3 convolutions with stride 1 and fixed weights in Winograd's form. */
+export function useWinograd(
+  tape: Tape,
+  nodes: readonly Node[],
+  target: Target,
+  isFixed: (tensor: Tensor) => boolean,
+): Node[] {
+  if (!target.winograd) return [...nodes];
+  return nodes.flatMap((node) => {
+    const tile = winogradTile(node);
+    const w = node.inputs.w;
+    if (!tile || !w || !isFixed(w) || isFixed(need(node.inputs, 'x'))) return [node];
+    const transform = detached(tape, winogradWeightsDefinition, { w }, { tile });
+    return [
+      transform,
+      {
+        ...node,
+        // The attributes are those of conv2d and the tile.
+        definition: winogradDefinition as unknown as OpDefinition,
+        inputs: { ...node.inputs, w: need(transform.outputs, 'u') },
+        attributes: { ...node.attributes, tile },
+      },
+    ];
+  });
+}
+
+// A copy into an image costs about as much as two reads of the tensor from memory save.
+const worthwhileReads = 3;
+// Within this many operations a copy is used again; further on it is made anew rather than kept alive.
+const reach = 6;
+
+/** How often the kernels of a node read each of its operands, by input name. */
+function reads(node: Node): Record<string, number> {
+  const rowsPerTile = 32;
+  const quadsPerTile = 8;
+  if (isConvolution(node)) {
+    const w = need(node.inputs, 'w');
+    const y = need(node.outputs, 'y');
+    const [kernelHeight, kernelWidth] = w.shape as [number, number];
+    const { stride } = node.attributes;
+    const columnTiles = Math.ceil(channelQuads(y) / quadsPerTile);
+    return {
+      x: (kernelHeight * kernelWidth * columnTiles) / stride ** 2,
+      w: Math.ceil(positions(y) / rowsPerTile),
+    };
+  }
+  if (node.definition.name === 'winograd_conv2d') return { w: Number.POSITIVE_INFINITY };
+  if (isWeightGradient(node)) {
+    const { kernel, stride } = node.attributes;
+    const x = need(node.inputs, 'x');
+    const dy = need(node.inputs, 'dy');
+    const taps = kernel[0] * kernel[1];
+    return {
+      x: (taps * Math.ceil(channelQuads(dy) / (2 * quadsPerTile))) / stride ** 2,
+      dy: Math.ceil((taps * channelQuads(x)) / quadsPerTile),
+    };
+  }
+  return {};
+}
+
+/** Gives matrix products their operands as images, where they are read often enough. */
+export function useImages(tape: Tape, nodes: readonly Node[], target: Target): Node[] {
+  if (!target.images) return [...nodes];
+  const images = new Map<Tensor, { image: Tensor; at: number }>();
+  const result: Node[] = [];
+  for (const node of nodes) {
+    const inputs: Record<string, Tensor> = { ...node.inputs };
+    for (const [name, count] of Object.entries(reads(node))) {
+      const tensor = need(node.inputs, name);
+      if (count < worthwhileReads || !fitsImage(tensor, target)) continue;
+      let known = images.get(tensor);
+      if (!known || result.length - known.at > reach) {
+        const copy = detached(tape, toImageDefinition, { x: tensor }, {});
+        result.push(copy);
+        known = { image: need(copy.outputs, 'image'), at: result.length };
+      }
+      images.set(tensor, { ...known, at: result.length });
+      inputs[`${name}_image`] = known.image;
+    }
+    result.push({ ...node, inputs });
+  }
+  return result;
+}

@@ -1,0 +1,164 @@
+/** The steps of a program, ready to encode: kernel launches with their bind groups, and copies into images. */
+import type { Engine, Pipeline } from './device.ts';
+import type { ProgramMemory, Range } from './memory.ts';
+import type { Dispatch, PlannedNode } from './select.ts';
+
+export interface Step {
+  readonly operation: string;
+  readonly dispatch: Dispatch;
+  /** The kernel's variant, or 'copy'. */
+  readonly label: string;
+  readonly work: Launch | Copy;
+}
+
+interface Launch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+}
+
+interface Copy {
+  readonly source: Range;
+  readonly texture: GPUTexture;
+  readonly size: readonly [number, number];
+}
+
+interface Planned {
+  readonly operation: string;
+  readonly dispatch: Dispatch;
+}
+
+const bytesPerTexel = 16;
+
+// Work per submit, so that a display stays alive and a watchdog calm: about 50 ms on a slow integrated GPU.
+const flopsPerSubmit = 2e11;
+
+/**
+ * Creates pipelines, uniforms and bind groups.
+ *
+ * @param onProgress told after each pipeline: how many of how many are ready
+ */
+export async function buildSteps(
+  engine: Engine,
+  plan: readonly PlannedNode[],
+  memory: ProgramMemory,
+  onProgress?: (ready: number, total: number) => void,
+): Promise<{ steps: Step[]; uniforms: GPUBuffer }> {
+  const planned: Planned[] = plan.flatMap(({ node, dispatches }) =>
+    dispatches.map((dispatch) => ({ operation: node.definition.name, dispatch })),
+  );
+  let ready = 0;
+  const pipelines = await engine.guard(
+    Promise.all(
+      planned.map(async ({ dispatch }) => {
+        const pipeline =
+          dispatch.kernel === 'copy'
+            ? undefined
+            : await engine.pipeline(dispatch.kernel, Object.keys(dispatch.bindings));
+        onProgress?.(++ready, planned.length);
+        return pipeline;
+      }),
+    ),
+  );
+  const uniforms = writeUniforms(engine, planned, pipelines);
+  const steps = planned.map(({ operation, dispatch }, index): Step => {
+    const pipeline = pipelines[index];
+    if (!pipeline) return { operation, dispatch, label: 'copy', work: copyStep(dispatch, memory) };
+    const { kernel, layout, label } = pipeline;
+    const entries: GPUBindGroupEntry[] = Object.entries(dispatch.bindings).map(([name, binding]) => ({
+      binding: kernel.bindings.get(name)?.index as number,
+      resource: memory.resolve(binding),
+    }));
+    if (kernel.uniforms.length)
+      entries.push({ binding: 0, resource: { buffer: uniforms, offset: index * 256, size: 256 } });
+    const bindGroup = engine.device.createBindGroup({ label: `${operation} ${label}`, layout, entries });
+    return { operation, dispatch, label, work: { pipeline: pipeline.pipeline, bindGroup } };
+  });
+  return { steps, uniforms };
+}
+
+function copyStep(dispatch: Dispatch, memory: ProgramMemory): Copy {
+  const { x, image } = dispatch.bindings;
+  const { texture, size } = memory.image(image);
+  return { source: memory.resolve(x as NonNullable<typeof x>) as Range, texture, size };
+}
+
+function writeUniforms(
+  engine: Engine,
+  planned: readonly Planned[],
+  pipelines: readonly (Pipeline | undefined)[],
+): GPUBuffer {
+  const data = new DataView(new ArrayBuffer(Math.max(planned.length, 1) * 256));
+  planned.forEach(({ dispatch }, index) => {
+    const pipeline = pipelines[index];
+    if (!pipeline) return;
+    const { kernel, label } = pipeline;
+    kernel.uniforms.forEach(({ name, type }, field) => {
+      const value = dispatch.uniforms[name] ?? 0;
+      const offset = index * 256 + field * 4;
+      if (type === 'f32') data.setFloat32(offset, value, true);
+      else if (type === 'i32') data.setInt32(offset, value, true);
+      else data.setUint32(offset, value, true);
+    });
+    for (const name of Object.keys(dispatch.uniforms))
+      if (!kernel.uniforms.some((field) => field.name === name))
+        throw new Error(`kernel ${label} has no uniform '${name}'`);
+  });
+  const buffer = engine.createBuffer('uniforms', data.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+  engine.write(buffer, 0, new Uint32Array(data.buffer));
+  return buffer;
+}
+
+/** Encodes one step; `descriptor` is for the compute pass of a launch. */
+export function encodeAlone(encoder: GPUCommandEncoder, step: Step, descriptor?: GPUComputePassDescriptor): void {
+  if ('texture' in step.work) {
+    encodeCopy(encoder, step.work);
+    return;
+  }
+  const pass = encoder.beginComputePass(descriptor);
+  launch(pass, step, step.work);
+  pass.end();
+}
+
+function encodeCopy(encoder: GPUCommandEncoder, { source, texture, size }: Copy): void {
+  const { buffer, offset } = source;
+  encoder.copyBufferToTexture({ buffer, offset, bytesPerRow: size[0] * bytesPerTexel }, { texture }, size);
+}
+
+function launch(pass: GPUComputePassEncoder, step: Step, { pipeline, bindGroup }: Launch): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bindGroup);
+  const [x, y, z] = step.dispatch.workgroups;
+  pass.dispatchWorkgroups(x, y, z);
+}
+
+/** Submits steps in order, in portions; `finish` may encode what follows the last one. */
+export function submitSteps(
+  device: GPUDevice,
+  steps: readonly Step[],
+  finish?: (encoder: GPUCommandEncoder) => void,
+): void {
+  let encoder = device.createCommandEncoder();
+  let pass: GPUComputePassEncoder | undefined;
+  let flops = 0;
+  for (const step of steps) {
+    if ('texture' in step.work) {
+      pass?.end();
+      pass = undefined;
+      encodeCopy(encoder, step.work);
+      continue;
+    }
+    pass ??= encoder.beginComputePass();
+    launch(pass, step, step.work);
+    flops += step.dispatch.flops ?? 0;
+    if (flops > flopsPerSubmit) {
+      pass.end();
+      pass = undefined;
+      device.queue.submit([encoder.finish()]);
+      encoder = device.createCommandEncoder();
+      flops = 0;
+    }
+  }
+  pass?.end();
+  finish?.(encoder);
+  device.queue.submit([encoder.finish()]);
+}
