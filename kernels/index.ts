@@ -1,5 +1,6 @@
 /** The text of every kernel module by its WESL name. Bundlers load `.wesl` files as text. */
 import adam from './adam.wesl';
+import averagePool from './average_pool.wesl';
 import batchNorm from './batch_norm.wesl';
 import batchNormFold from './batch_norm_fold.wesl';
 import channels from './channels.wesl';
@@ -7,6 +8,7 @@ import conv2dLane from './conv2d_lane.wesl';
 import conv2dTile from './conv2d_tile.wesl';
 import convolution from './convolution.wesl';
 import cosineDistance from './cosine_distance.wesl';
+import crossEntropy from './cross_entropy.wesl';
 import elementwise from './elementwise.wesl';
 import focalLoss from './focal_loss.wesl';
 import gate from './gate.wesl';
@@ -32,6 +34,7 @@ import winogradF4 from './winograd_f4.wesl';
 
 export const kernelModules = {
   adam,
+  average_pool: averagePool,
   batch_norm: batchNorm,
   batch_norm_fold: batchNormFold,
   channels,
@@ -39,6 +42,7 @@ export const kernelModules = {
   conv2d_tile: conv2dTile,
   convolution,
   cosine_distance: cosineDistance,
+  cross_entropy: crossEntropy,
   elementwise,
   focal_loss: focalLoss,
   gate,

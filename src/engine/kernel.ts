@@ -48,6 +48,7 @@ const allConditions = [
   'flat',
   'four',
   'gate',
+  'gradient_image',
   'map',
   'relu',
   'source_image',
@@ -79,7 +80,9 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   const bindings = new Map<string, KernelBinding>();
   for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var<storage, read_write> (\w+)\s*:/g))
     bindings.set(name as string, { index: Number(number), kind: 'buffer' });
-  for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<rgba32float, read>/g))
+  for (const [, number, name] of code.matchAll(
+    /@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<rgba32float, read>/g,
+  ))
     bindings.set(name as string, { index: Number(number), kind: 'image' });
   return { code, uniforms, bindings };
 }

@@ -77,10 +77,7 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
     }
   const parameterOf = new Map([...tape.parameterGradients].map(([parameter, gradient]) => [gradient, parameter]));
   const hasOwnMemory = (tensor: Tensor) =>
-    tensor.role === 'parameter' ||
-    tensor.role === 'constant' ||
-    tensor.layout === 'image' ||
-    parameterOf.has(tensor);
+    tensor.role === 'parameter' || tensor.role === 'constant' || tensor.layout === 'image' || parameterOf.has(tensor);
 
   const result = place(
     dispatchesOf(plans.main),

@@ -9,7 +9,7 @@ import { allocate, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
 import { boundTensor, printPlan, select } from './select.ts';
-import { encodeAlone, type Step, submitSteps, buildSteps } from './steps.ts';
+import { buildSteps, encodeAlone, type Step, submitSteps } from './steps.ts';
 import type { Tape } from './tape.ts';
 import { byteLength, elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
 

@@ -109,7 +109,7 @@ export function chooseGemm(family: GemmFamily, target: Target, columnQuads: numb
       if (size === 32) return lane(size, 4, 32, 1);
       return lane(1, 64, 8, columnQuads > 1 ? 2 : 1);
     }
-    if (size > 1 && size <= 8) return lane(size, 4, 8, columnQuads >= 16 ? 2 : 1);
+    if (size > 1 && size <= 8) return lane(size, 4, 8, 1);
     return lane(1, 64, 2, columnQuads > 3 ? 4 : 2);
   }
   if (family === 'convolution') return columnQuads >= 16 ? tile(4, 2, 4) : tile(4, 1, 4);

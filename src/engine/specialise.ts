@@ -29,7 +29,8 @@ function winogradTile(node: Node): WinogradTile | undefined {
   const w = need(node.inputs, 'w');
   const y = need(node.outputs, 'y');
   const [kernelHeight, kernelWidth, ci, co] = w.shape as [number, number, number, number];
-  if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1 || ci < 128 || co < 128) return undefined;
+  if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1 || ci < 128 || co < 128)
+    return undefined;
   const [batch, height, width] = y.shape as [number, number, number];
   const tiles = (side: number) => batch * Math.ceil(height / side) * Math.ceil(width / side);
   return tiles(4) >= 16 ? 4 : tiles(2) >= 16 ? 2 : undefined;
@@ -88,7 +89,7 @@ function reads(node: Node): Record<string, number> {
     const dy = need(node.inputs, 'dy');
     const taps = kernel[0] * kernel[1];
     return {
-      x: (taps * Math.ceil(channelQuads(dy) / (2 * quadsPerTile))) / stride ** 2,
+      x: (taps * Math.ceil(channelQuads(dy) / quadsPerTile)) / stride ** 2,
       dy: Math.ceil((taps * channelQuads(x)) / quadsPerTile),
     };
   }

@@ -135,6 +135,25 @@ export function maxPool2d(x: Array64, kernel: number, stride: number, padding: n
   return y;
 }
 
+/** [N,H,W,C] -> [N,1,1,C]. */
+export function globalAveragePool(x: Array64): Array64 {
+  const [n, h, w, c] = x.shape as [number, number, number, number];
+  const y = array([n, 1, 1, c]);
+  for (let i = 0; i < x.data.length; i++) y.data[Math.floor(i / (h * w * c)) * c + (i % c)]! += x.data[i]! / (h * w);
+  return y;
+}
+
+/** Logits [N,1,1,C] and class indices [N] -> losses [N]. */
+export function crossEntropy(logits: Array64, labels: Array64): Array64 {
+  const classes = logits.shape[3] as number;
+  const y = array(labels.shape);
+  for (let n = 0; n < y.data.length; n++) {
+    const row = logits.data.slice(n * classes, (n + 1) * classes);
+    y.data[n] = Math.log(row.reduce((sum, value) => sum + Math.exp(value), 0)) - row[labels.data[n]!]!;
+  }
+  return y;
+}
+
 export function l2Normalize(x: Array64, epsilon: number): Array64 {
   const width = x.shape.at(-1) as number;
   const y = array(x.shape);

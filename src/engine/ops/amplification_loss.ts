@@ -8,8 +8,8 @@
 import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition, type Tape } from '../tape.ts';
 import { channelQuads, positions, roundUp, type Tensor, type View } from '../tensor.ts';
-import { gatherDispatch } from './gemm.ts';
 import { scale } from './elementwise.ts';
+import { gatherDispatch } from './gemm.ts';
 import { l2Normalize } from './normalize.ts';
 import { subtract } from './rows.ts';
 import { type Scratch, scratch } from './scratch.ts';

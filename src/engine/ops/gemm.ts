@@ -108,7 +108,12 @@ export function gatherDispatch(gather: Gather): Dispatch {
 }
 
 /** Kernel module, constants and grid of a configuration. */
-export function gemmGrid(choice: GemmConfiguration, family: 'conv2d' | 'weight_gradient', rows: number, columnQuads: number) {
+export function gemmGrid(
+  choice: GemmConfiguration,
+  family: 'conv2d' | 'weight_gradient',
+  rows: number,
+  columnQuads: number,
+) {
   if (choice.shape === 'lane') {
     const columnTiles = Math.ceil(columnQuads / (choice.subgroup * choice.columns));
     return {
@@ -131,4 +136,3 @@ export function gemmGrid(choice: GemmConfiguration, family: 'conv2d' | 'weight_g
     grid: Math.ceil(rows / (8 * choice.rows)) * columnTiles,
   };
 }
-

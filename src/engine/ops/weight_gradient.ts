@@ -1,6 +1,6 @@
 /** The gradient of a convolution with respect to its weights: a matrix product over pixels, split and summed in fixed order. */
 import { chooseGemm, type Dispatch, groups, type Target, threads } from '../select.ts';
-import { type Node, need, type OpDefinition, type Tape } from '../tape.ts';
+import { type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
 import { dimension, gemmGrid } from './gemm.ts';
 import { scratch } from './scratch.ts';
@@ -21,23 +21,19 @@ const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
     },
   }),
   lower(node, target) {
-    return weightGradientDispatches(
-      need(node.inputs, 'x'),
-      need(node.inputs, 'dy'),
-      need(node.outputs, 'dw'),
-      node.attributes,
-      target,
-    );
+    return weightGradientDispatches(node.inputs, need(node.outputs, 'dw'), node.attributes, target);
   },
 };
 
 function weightGradientDispatches(
-  x: Tensor,
-  dy: Tensor,
+  inputs: Tensors,
   dw: Tensor,
   attributes: WeightGradientAttributes,
   target: Target,
 ): Dispatch[] {
+  const x = need(inputs, 'x');
+  const dy = need(inputs, 'dy');
+  const { x_image, dy_image } = inputs;
   const [kh, kw] = attributes.kernel;
   const rowQuads = kh * kw * channelQuads(x);
   const columnQuads = channelQuads(dy);
@@ -50,8 +46,13 @@ function weightGradientDispatches(
   const partial = splits > 1 ? scratch('weight_gradient.partial', [splits, quads(dw) * 4]) : dw;
   const dispatches: Dispatch[] = [
     {
-      kernel: { module, entry: 'main', conditions: { subgroups: choice.subgroup > 1 }, constants },
-      bindings: { x, dy, partial },
+      kernel: {
+        module,
+        entry: 'main',
+        conditions: { subgroups: choice.subgroup > 1, source_image: !!x_image, gradient_image: !!dy_image },
+        constants,
+      },
+      bindings: { ...(x_image ? { x_image } : { x }), ...(dy_image ? { dy_image } : { dy }), partial },
       uniforms: {
         input_height: dimension(x, 1),
         input_width: dimension(x, 2),
@@ -88,13 +89,18 @@ export function sumPartials(partial: Tensor, output: Tensor, splits: number): Di
   };
 }
 
-export function weightGradient(tape: Tape, x: Tensor, dy: Tensor, w: Tensor, attributes: WeightGradientAttributes): Tensor {
+export function weightGradient(
+  tape: Tape,
+  x: Tensor,
+  dy: Tensor,
+  w: Tensor,
+  attributes: WeightGradientAttributes,
+): Tensor {
   const { stride, padding, dilation, kernel } = attributes;
   const { dw } = tape.record(weightGradientDefinition, { x, dy }, { stride, padding, dilation, kernel });
   if (`${dw?.shape}` !== `${w.shape}`) throw new Error(`weight gradient [${dw?.shape}] does not match [${w.shape}]`);
   return dw as Tensor;
 }
-
 
 /** Whether a node is a weight gradient. */
 export function isWeightGradient(node: Node): node is Node & { attributes: WeightGradientAttributes } {

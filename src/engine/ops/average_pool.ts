@@ -1,0 +1,56 @@
+/** Global average pooling: the mean over all pixels of each image. */
+import { threads } from '../select.ts';
+import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { channelQuads, quads, type Tensor } from '../tensor.ts';
+
+function pixels(shape: readonly number[]): number {
+  return (shape[1] as number) * (shape[2] as number);
+}
+
+const averagePoolDefinition: OpDefinition = {
+  name: 'global_average_pool',
+  infer(inputs) {
+    const [n, , , c] = need(inputs, 'x').shape as [number, number, number, number];
+    return { y: { shape: [n, 1, 1, c], layout: 'channels' } };
+  },
+  backward({ tape, node, gradient }) {
+    const { shape } = need(node.inputs, 'x');
+    return { x: tape.record(averagePoolGradient, { dy: gradient('y') }, { shape }).dx };
+  },
+  lower(node) {
+    const x = need(node.inputs, 'x');
+    const y = need(node.outputs, 'y');
+    return [
+      {
+        kernel: { module: 'average_pool', entry: 'forward' },
+        bindings: { x, y },
+        uniforms: { pixels: pixels(x.shape), quads: channelQuads(x), count: quads(y) },
+        workgroups: threads(quads(y)),
+        writes: ['y'],
+        flops: 4 * quads(x),
+      },
+    ];
+  },
+};
+
+const averagePoolGradient: OpDefinition<{ shape: readonly number[] }> = {
+  name: 'global_average_pool_gradient',
+  infer: (_, { shape }) => ({ dx: { shape, layout: 'channels' } }),
+  lower(node) {
+    const dx = need(node.outputs, 'dx');
+    return [
+      {
+        kernel: { module: 'average_pool', entry: 'gradient' },
+        bindings: { x: dx, y: need(node.inputs, 'dy') },
+        uniforms: { pixels: pixels(dx.shape), quads: channelQuads(dx), count: quads(dx) },
+        workgroups: threads(quads(dx)),
+        writes: ['x'],
+      },
+    ];
+  },
+};
+
+/** [N,H,W,C] -> [N,1,1,C]. */
+export function globalAveragePool(tape: Tape, x: Tensor): Tensor {
+  return tape.record(averagePoolDefinition, { x }, {}).y as Tensor;
+}

@@ -1,0 +1,40 @@
+/** The whole ResNet classifier (conv1 to layer4, pooling, fc): what other engines run too, so the bench compares with it. */
+import { globalAveragePool } from '../engine/ops/average_pool.ts';
+import { conv2d } from '../engine/ops/conv2d.ts';
+import { crossEntropy } from '../engine/ops/cross_entropy.ts';
+import { mean } from '../engine/ops/reduce.ts';
+import { ParameterSet } from '../engine/parameters.ts';
+import { Tape } from '../engine/tape.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import { type Backbone, residualStage, teacher } from './backbone.ts';
+import { Scope } from './scope.ts';
+
+export const classifierGroup = 'classifier';
+const classes = 1000;
+
+/** images [N,S,S,3], normalised -> logits [N,1,1,1000]; parameters have torchvision's names. */
+export function classify(tape: Tape, images: Tensor, backbone: Backbone, training = false): Tensor {
+  const scope = new Scope(tape, '', classifierGroup, training);
+  const features = teacher(scope, images, backbone);
+  const blocks = backbone.block === 'basic' ? backbone.bottleneckBlocks : 3;
+  const last = residualStage(scope.at('layer4'), features[2] as Tensor, backbone, 512, blocks, 'down');
+  const pooled = globalAveragePool(tape, last);
+  const inputs = pooled.shape[3] as number;
+  const bound = 1 / Math.sqrt(inputs);
+  const initial = { kind: 'uniform', bound } as const;
+  const w = tape.parameter('fc.weight', [1, 1, inputs, classes], 'filter', classifierGroup, initial);
+  const b = tape.parameter('fc.bias', [classes], 'channels', classifierGroup, initial);
+  return conv2d(tape, pooled, w, b);
+}
+
+/** The mean cross-entropy of a batch, [1]; labels [N]. */
+export function classifierLoss(tape: Tape, images: Tensor, labels: Tensor, backbone: Backbone): Tensor {
+  return mean(tape, crossEntropy(tape, classify(tape, images, backbone, true), labels));
+}
+
+/** The parameters of a classifier. */
+export function classifierParameters(backbone: Backbone): ParameterSet {
+  const tape = new Tape(new ParameterSet());
+  classify(tape, tape.input('images', [1, 64, 64, 3], 'channels'), backbone);
+  return tape.parameters;
+}

@@ -1,0 +1,213 @@
+/** Convolutions: every configuration of the matrix kernels at awkward shapes, operands from images, Winograd, repeatability. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Engine } from '../src/engine/device.ts';
+import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
+import { add, relu } from '../src/engine/ops/elementwise.ts';
+import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { Program } from '../src/engine/program.ts';
+import { RandomStream } from '../src/engine/random.ts';
+import { type GemmConfiguration, gemmConfigurations, type Target } from '../src/engine/select.ts';
+import { Tape } from '../src/engine/tape.ts';
+import { elements, type Tensor } from '../src/engine/tensor.ts';
+import { check, expectClose, features, type Operation, randomValues, retargeted, run } from './support/operations.ts';
+import * as oracle from './support/oracle.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.open();
+});
+afterAll(() => engine.close());
+
+interface ConvolutionCase {
+  readonly x: readonly [number, number, number, number];
+  readonly w: readonly [number, number, number, number];
+  readonly geometry: oracle.Geometry;
+}
+
+/** Shapes with K % 4 != 0, fewer rows than a tile, 1x1 images, odd sizes at stride 2, dilation, large kernels. */
+const convolutions: Record<string, ConvolutionCase> = {
+  'odd channels': { x: [2, 5, 7, 5], w: [3, 3, 5, 7], geometry: { stride: 1, padding: 1, dilation: 1 } },
+  'one pixel': { x: [1, 1, 1, 6], w: [1, 1, 6, 3], geometry: { stride: 1, padding: 0, dilation: 1 } },
+  'one pixel under a padded 3x3': {
+    x: [2, 1, 1, 4],
+    w: [3, 3, 4, 5],
+    geometry: { stride: 1, padding: 1, dilation: 1 },
+  },
+  'odd size at stride 2': { x: [2, 9, 7, 8], w: [3, 3, 8, 12], geometry: { stride: 2, padding: 1, dilation: 1 } },
+  'stride 3 with a large kernel': {
+    x: [1, 11, 13, 3],
+    w: [5, 4, 3, 6],
+    geometry: { stride: 3, padding: 2, dilation: 1 },
+  },
+  'dilation and stride': { x: [1, 12, 9, 4], w: [3, 3, 4, 4], geometry: { stride: 2, padding: 2, dilation: 2 } },
+  'more rows and columns than a tile': {
+    x: [2, 9, 9, 36],
+    w: [1, 1, 36, 76],
+    geometry: { stride: 1, padding: 0, dilation: 1 },
+  },
+};
+
+function convolutionOperation({ x, w, geometry }: ConvolutionCase): Operation {
+  return {
+    inputs: { x: features(x), w: { shape: w, layout: 'filter' } },
+    differentiable: ['x', 'w'],
+    record: (tape, inputs) => conv2d(tape, inputs.x as Tensor, inputs.w as Tensor, undefined, geometry),
+    reference: (inputs) => oracle.conv2d(inputs.x as oracle.Array64, inputs.w as oracle.Array64, geometry),
+  };
+}
+
+function describeConfiguration(c: GemmConfiguration): string {
+  return c.shape === 'lane'
+    ? `lane ${c.subgroup}x${c.subgroups} rows ${c.rows} columns ${c.columns}`
+    : `tile rows ${c.rows} columns ${c.columns} depth ${c.depth}`;
+}
+
+describe('convolutions', () => {
+  test('the reference gradients agree with finite differences', () => {
+    const random = new RandomStream('reference');
+    const { x, w, geometry } = convolutions['dilation and stride'] as ConvolutionCase;
+    const fill = (shape: readonly number[]) =>
+      oracle.array(
+        shape,
+        Float64Array.from({ length: elements(shape) }, () => random.uniform(-1, 1)),
+      );
+    const [ax, aw] = [fill(x), fill(w)];
+    const dy = fill(oracle.conv2d(ax, aw, geometry).shape);
+    const { dx, dw } = oracle.conv2dGradients(ax, aw, dy, geometry);
+    const slopeX = oracle.finiteDifferences((v) => oracle.conv2d(v, aw, geometry), ax, dy.data);
+    const slopeW = oracle.finiteDifferences((v) => oracle.conv2d(ax, v, geometry), aw, dy.data);
+    for (let i = 0; i < slopeX.length; i++) expect(dx.data[i]).toBeCloseTo(slopeX[i] as number, 6);
+    for (let i = 0; i < slopeW.length; i++) expect(dw.data[i]).toBeCloseTo(slopeW[i] as number, 6);
+  });
+
+  test('every configuration meets the reference at every shape, and repeats bit for bit', {
+    timeout: 600_000,
+  }, async () => {
+    // One workgroup suffices for these shapes on a real GPU: parallelism is raised so that weight gradients are split.
+    const base: Target = { ...engine.target, parallelism: 64 };
+    const forward = gemmConfigurations('convolution', base);
+    const weight = gemmConfigurations('weight_gradient', base);
+    const rounds = Math.max(forward.length, weight.length);
+    const covered = new Set<string>();
+    for (let round = 0; round < rounds; round++) {
+      const convolution = forward[round % forward.length] as GemmConfiguration;
+      const weight_gradient = weight[round % weight.length] as GemmConfiguration;
+      covered.add(describeConfiguration(convolution)).add(`weight gradient ${describeConfiguration(weight_gradient)}`);
+      const target: Target = { ...base, force: { convolution, weight_gradient } };
+      for (const [name, c] of Object.entries(convolutions)) {
+        const random = new RandomStream(name);
+        const op = convolutionOperation(c);
+        const values = { x: randomValues(features(c.x), random), w: randomValues(features(c.w), random) };
+        const [x, w] = [oracle.array(c.x, values.x), oracle.array(c.w, values.w)];
+        const y = oracle.conv2d(x, w, c.geometry);
+        const g = Float32Array.from({ length: y.data.length }, () => random.uniform(-1, 1));
+        const { dx, dw } = oracle.conv2dGradients(x, w, oracle.array(y.shape, g), c.geometry);
+        const result = await run(engine, op, values, g, target);
+        const what = `${name}, ${describeConfiguration(convolution)}`;
+        const [kh, kw, ci, co] = c.w;
+        expectClose(result.y as Float32Array, y.data, kh * kw * ci, `${what} y`);
+        expectClose(result.d_x as Float32Array, dx.data, kh * kw * co, `${what} d_x`);
+        expectClose(
+          result.d_w as Float32Array,
+          dw.data,
+          y.data.length / co,
+          `${name}, ${describeConfiguration(weight_gradient)} d_w`,
+        );
+        const again = await run(engine, op, values, g, target);
+        for (const [key, first] of Object.entries(result)) expect(again[key], `${what} ${key} repeats`).toEqual(first);
+      }
+    }
+    console.log(`configurations: ${[...covered].join('; ')}`);
+  });
+
+  test('operands read from images give the same as from memory', { timeout: 300_000 }, async () => {
+    const cases: ConvolutionCase[] = [
+      { x: [2, 6, 8, 8], w: [3, 3, 8, 44], geometry: { stride: 1, padding: 1, dilation: 1 } },
+      { x: [3, 10, 16, 7], w: [5, 5, 7, 36], geometry: { stride: 2, padding: 2, dilation: 1 } },
+      { x: [2, 9, 16, 4], w: [3, 3, 4, 64], geometry: { stride: 1, padding: 2, dilation: 2 } },
+    ];
+    for (const convolution of gemmConfigurations('convolution', engine.target))
+      for (const weight_gradient of gemmConfigurations('weight_gradient', engine.target).slice(0, 1))
+        for (const c of cases) {
+          const op = convolutionOperation(c);
+          const random = new RandomStream('images');
+          const values = { x: randomValues(features(c.x), random), w: randomValues(features(c.w), random) };
+          const force = { convolution, weight_gradient };
+          const size = op.reference({ x: oracle.array(c.x), w: oracle.array(c.w) }).data.length;
+          const g = Float32Array.from({ length: size }, () => random.uniform(-1, 1));
+          const memory = await run(engine, op, values, g, { ...engine.target, images: false, force });
+          const images = await run(engine, op, values, g, { ...engine.target, images: true, force });
+          for (const [key, expected] of Object.entries(memory))
+            expect(images[key], `${c.x} ${key} ${describeConfiguration(convolution)}`).toEqual(expected);
+        }
+  });
+
+  test("Winograd's form meets the reference, with every epilogue", { timeout: 300_000 }, async () => {
+    for (const [height, width, kernel] of [
+      [16, 17, 'winograd_f4'],
+      [7, 9, 'winograd_f2'],
+    ] as const)
+      for (const ending of ['none', 'bias, residual, relu'] as const)
+        for (const images of [false, true]) {
+          const random = new RandomStream(`winograd ${height}`);
+          const shape = { x: [1, height, width, 128], w: [3, 3, 128, 132], b: [132] } as const;
+          const values = Object.fromEntries(
+            Object.entries(shape).map(([name, s]) => [name, randomValues({ shape: s, layout: 'dense' }, random)]),
+          ) as Record<'x' | 'w' | 'b', Float32Array>;
+          const residual = randomValues({ shape: [1, height, width, 132], layout: 'dense' }, random);
+          const tape = new Tape(new ParameterSet());
+          const x = tape.input('x', shape.x, 'channels');
+          const w = tape.constant('w', shape.w, 'filter', values.w);
+          const b = tape.constant('b', shape.b, 'channels', values.b);
+          const r = tape.input('r', [1, height, width, 132], 'channels');
+          const plain = ending === 'none';
+          const linear = conv2d(tape, x, w, plain ? undefined : b, { padding: 1 });
+          const y = plain ? linear : relu(tape, add(tape, linear, r));
+          const target: Target = { ...engine.target, winograd: true, images: images && engine.target.images };
+          const store = new ParameterStore(engine, tape.parameters);
+          const program = await Program.compile(retargeted(engine, target), tape, { outputs: { y }, store });
+          expect(program.plan).toContain(kernel);
+          const result = (await program.run({ x: values.x, ...(!plain && { r: residual }) })).y as Float32Array;
+          const geometry = { stride: 1, padding: 1, dilation: 1 };
+          const expected = oracle.conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), geometry);
+          if (!plain)
+            for (let i = 0; i < expected.data.length; i++)
+              expected.data[i] = Math.max(
+                0,
+                (expected.data[i] as number) + (values.b[i % 132] as number) + (residual[i] as number),
+              );
+          expectClose(result, expected.data, 9 * 128, `${kernel}, ${ending}, images ${images}`);
+          program.destroy();
+        }
+  });
+
+  test('a transposed convolution is the adjoint of the convolution', async () => {
+    const shape = { x: [2, 3, 4, 6], w: [2, 2, 5, 6] } as const;
+    await check(
+      engine,
+      {
+        inputs: { x: features(shape.x), w: { shape: shape.w, layout: 'filter' } },
+        differentiable: ['x', 'w'],
+        record: (tape, { x, w }) => convTranspose2d(tape, x as Tensor, w as Tensor, { stride: 2 }),
+        reference: ({ x, w }) =>
+          oracle.conv2dGradients(oracle.array([2, 6, 8, 5]), w as oracle.Array64, x as oracle.Array64, {
+            stride: 2,
+            padding: 0,
+            dilation: 1,
+          }).dx,
+      },
+      3,
+      40,
+      'conv_transpose2d',
+    );
+  });
+
+  test('shapes that do not fit are refused with the operation and the shapes', () => {
+    const tape = new Tape(new ParameterSet());
+    const x = tape.input('x', [1, 8, 8, 3], 'channels');
+    const w = tape.input('w', [3, 3, 4, 8], 'filter');
+    expect(() => conv2d(tape, x, w)).toThrow(
+      /conv2d\(x x\[1,8,8,3\], w w\[3,3,4,8\]\): the weights take 4 channels, x has 3/,
+    );
+  });
+});

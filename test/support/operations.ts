@@ -1,0 +1,119 @@
+/** Runs single operations on the engine and judges them by float64 references. */
+import { expect } from 'vitest';
+import type { Engine } from '../../src/engine/device.ts';
+import { gradients } from '../../src/engine/gradients.ts';
+import { ParameterSet, ParameterStore } from '../../src/engine/parameters.ts';
+import { Program } from '../../src/engine/program.ts';
+import { RandomStream } from '../../src/engine/random.ts';
+import type { Target } from '../../src/engine/select.ts';
+import { Tape } from '../../src/engine/tape.ts';
+import { elements, type Layout, type Tensor } from '../../src/engine/tensor.ts';
+import * as oracle from './oracle.ts';
+
+export interface Input {
+  readonly shape: readonly number[];
+  readonly layout: Layout;
+  readonly low?: number;
+  readonly high?: number;
+  /** Values instead of random ones. */
+  readonly values?: Float32Array;
+}
+
+type Inputs = Record<string, Input>;
+
+export interface Operation {
+  readonly inputs: Inputs;
+  /** Inputs whose gradient is compared. */
+  readonly differentiable: readonly string[];
+  readonly record: (tape: Tape, inputs: Record<string, Tensor>) => Tensor;
+  readonly reference: (inputs: Record<string, oracle.Array64>) => oracle.Array64;
+}
+
+export function randomValues({ shape, low = -1, high = 1, values }: Input, random: RandomStream): Float32Array {
+  return values ?? Float32Array.from({ length: elements(shape) }, () => random.uniform(low, high));
+}
+
+/** Runs an operation and, where g is given, its gradients (outputs `d_NAME`) as for a target. */
+export async function run(
+  engine: Engine,
+  op: Operation,
+  values: Record<string, Float32Array>,
+  g?: Float32Array,
+  target: Target = engine.target,
+): Promise<Record<string, Float32Array>> {
+  const tape = new Tape(new ParameterSet());
+  const inputs = Object.fromEntries(
+    Object.entries(op.inputs).map(([name, { shape, layout }]) => [name, tape.input(name, shape, layout)]),
+  );
+  const y = op.record(tape, inputs);
+  const outputs: Record<string, Tensor> = { y };
+  const given: Record<string, Float32Array> = { ...values };
+  if (g) {
+    const seed = tape.input('seed', y.shape, y.layout);
+    given.seed = g;
+    const wanted = op.differentiable.map((name) => inputs[name] as Tensor);
+    const found = gradients(tape, new Map([[y, seed]]), wanted);
+    op.differentiable.forEach((name, i) => {
+      outputs[`d_${name}`] = found.get(wanted[i] as Tensor) as Tensor;
+    });
+  }
+  const store = new ParameterStore(engine, tape.parameters);
+  const program = await Program.compile(retargeted(engine, target), tape, { outputs, store });
+  try {
+    return await program.run(given);
+  } finally {
+    program.destroy();
+  }
+}
+
+/** The engine under a target of its own: forces kernels without touching the engine. */
+export function retargeted(engine: Engine, target: Target): Engine {
+  return new Proxy(engine, {
+    get: (object, key) => (key === 'target' ? target : bound(Reflect.get(object, key), object)),
+  });
+}
+
+function bound(value: unknown, object: object): unknown {
+  return typeof value === 'function' ? value.bind(object) : value;
+}
+
+export function expectClose(actual: Float32Array, expected: Float64Array, terms: number, what: string): void {
+  let largest = 0;
+  for (const value of expected) largest = Math.max(largest, Math.abs(value));
+  // Rounding errors add up like a random walk: with the square root of the number of terms.
+  const allowed = 1e-6 + 4e-7 * Math.sqrt(terms) * Math.max(largest, 1e-3) + 2e-6 * largest;
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const error = Math.abs((actual[i] ?? Number.NaN) - (expected[i] as number));
+    worst = Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(worst, error);
+  }
+  expect(worst, `${what}: largest error ${worst}, allowed ${allowed}`).toBeLessThanOrEqual(allowed);
+}
+
+/** Compares an operation with its reference, and its gradients with finite differences of it. */
+export async function check(engine: Engine, op: Operation, seed: number, terms: number, what: string): Promise<void> {
+  const random = new RandomStream('ops test', seed);
+  const values = Object.fromEntries(
+    Object.entries(op.inputs).map(([name, input]) => [name, randomValues(input, random)]),
+  );
+  const arrays = Object.fromEntries(
+    Object.entries(op.inputs).map(([name, { shape }]) => [name, oracle.array(shape, values[name])]),
+  );
+  const expected = op.reference(arrays);
+  const g = Float32Array.from({ length: expected.data.length }, () => random.uniform(-1, 1));
+  const result = await run(engine, op, values, g);
+  expectClose(result.y as Float32Array, expected.data, terms, `${what} y`);
+  for (const name of op.differentiable) {
+    const f = (x: oracle.Array64) => op.reference({ ...arrays, [name]: x });
+    const slope = oracle.finiteDifferences(f, arrays[name] as oracle.Array64, Float64Array.from(g));
+    expectClose(result[`d_${name}`] as Float32Array, slope, terms * 4, `${what} d_${name}`);
+  }
+}
+
+export const map = (shape: readonly number[], low = -1, high = 1): Input => ({ shape, layout: 'dense', low, high });
+export const features = (shape: readonly number[], low = -1, high = 1): Input => ({
+  shape,
+  layout: 'channels',
+  low,
+  high,
+});
