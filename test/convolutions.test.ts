@@ -6,10 +6,11 @@ import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
 import { Program } from '../src/engine/program.ts';
 import { RandomStream } from '../src/engine/random.ts';
+import { retarget } from '../src/engine/retarget.ts';
 import { type GemmConfiguration, gemmConfigurations, type Target } from '../src/engine/select.ts';
 import { Tape } from '../src/engine/tape.ts';
 import { elements, type Tensor } from '../src/engine/tensor.ts';
-import { check, expectClose, features, type Operation, randomValues, retargeted, run } from './support/operations.ts';
+import { check, expectClose, features, type Operation, randomValues, run } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
 
 let engine: Engine;
@@ -165,7 +166,7 @@ describe('convolutions', () => {
           const y = plain ? linear : relu(tape, add(tape, linear, r));
           const target: Target = { ...engine.target, winograd: true, images: images && engine.target.images };
           const store = new ParameterStore(engine, tape.parameters);
-          const program = await Program.compile(retargeted(engine, target), tape, { outputs: { y }, store });
+          const program = await Program.compile(retarget(engine, target), tape, { outputs: { y }, store });
           expect(program.plan).toContain(kernel);
           const result = (await program.run({ x: values.x, ...(!plain && { r: residual }) })).y as Float32Array;
           const geometry = { stride: 1, padding: 1, dilation: 1 };

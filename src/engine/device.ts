@@ -4,7 +4,7 @@ import type { KernelVariant, LinkedKernel } from './kernel.ts';
 import { linkKernel, variantKey } from './kernel.ts';
 import { imageFormat } from './place_images.ts';
 import type { Target } from './select.ts';
-import { roundUp } from './tensor.ts';
+import { imageWidth, roundUp } from './tensor.ts';
 
 export interface EngineOptions {
   /** Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere. */
@@ -145,10 +145,10 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** An image of width x height quads. */
-  createImage(label: string, width: number, height: number): GPUTexture {
+  /** A texture for images of up to `height` lines. */
+  createImage(label: string, height: number): GPUTexture {
     const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
-    return this.device.createTexture({ label, size: [width, height], format: imageFormat, usage });
+    return this.device.createTexture({ label, size: [imageWidth, height], format: imageFormat, usage });
   }
 
   write(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array): void {

@@ -2,7 +2,7 @@
 import type { Engine } from './device.ts';
 import type { ParameterStore } from './parameters.ts';
 import { type PlaceResult, place } from './place.ts';
-import { imageSize, placeImages } from './place_images.ts';
+import { placeImages } from './place_images.ts';
 import { type Binding, boundTensor, isTensor, type PlannedNode } from './select.ts';
 import type { Tape } from './tape.ts';
 import { byteLength, pack, roundUp, type Tensor } from './tensor.ts';
@@ -22,8 +22,8 @@ export interface ProgramMemory {
   /** Where a tensor lies; throws for one that nothing computes or reads. */
   locate(tensor: Tensor): Range;
   resolve(binding: Binding): GPUBindingResource;
-  /** The texture of an image, and the part of it that the image fills. */
-  image(binding: Binding | undefined): { texture: GPUTexture; size: [number, number] };
+  /** The texture of an image. */
+  image(binding: Binding | undefined): GPUTexture;
 }
 
 interface Plans {
@@ -98,7 +98,7 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
   const fixed = persistent.arenaSizes.map((size, i) => engine.createBuffer(`prepared ${i}`, size));
   const constants = uploadConstants(engine, tape, plans);
   const images = placeImages([...dispatchesOf(plans.prologue), ...dispatchesOf(plans.main)], prepared);
-  const textures = images.textures.map(({ width, height }, i) => engine.createImage(`image ${i}`, width, height));
+  const textures = images.heights.map((height, i) => engine.createImage(`image ${i}`, height));
 
   const locate = (tensor: Tensor): Range => {
     const constant = constants.get(tensor);
@@ -130,8 +130,7 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
     const tensor = binding && boundTensor(binding);
     const texture = tensor && textures[images.textureOf.get(tensor) ?? -1];
     if (!texture) throw new Error(`tensor ${tensor?.name} is not an image`);
-    const { width, height } = imageSize(tensor);
-    return { texture, size: [width, height] as [number, number] };
+    return texture;
   };
   const constantBuffers = new Set([...constants.values()].map(({ buffer }) => buffer));
   return { buffers: [...arenas, ...fixed, ...constantBuffers], textures, result, locate, resolve, image };

@@ -1,30 +1,20 @@
 /** Placement of images (storage textures): a texture serves every image that fits into it, one after the other. */
 import { boundTensor, type Dispatch } from './select.ts';
-import { byteLength, type Tensor } from './tensor.ts';
+import { imageWidth, quads, type Tensor } from './tensor.ts';
 
 /** The format of every image: one quad per texel. */
 export const imageFormat = 'rgba32float';
 
-export interface TextureSize {
-  readonly width: number;
-  readonly height: number;
-}
-
 export interface ImagePlacement {
-  /** Index into `textures` by image. */
+  /** Index into `heights` by image. */
   readonly textureOf: ReadonlyMap<Tensor, number>;
-  readonly textures: readonly TextureSize[];
-}
-
-/** Width and height of an image in quads (texels). */
-export function imageSize(image: Tensor): TextureSize {
-  const [height, floats] = image.shape as [number, number];
-  return { width: floats / 4, height };
+  /** Lines of each texture. */
+  readonly heights: readonly number[];
 }
 
 /**
  * @param dispatches in order of execution
- * @param persistent images that other programs' runs must find again: each gets a texture of its own
+ * @param persistent images that later runs must find again: each gets a texture of its own
  */
 export function placeImages(dispatches: readonly Dispatch[], persistent: ReadonlySet<Tensor>): ImagePlacement {
   const lives = new Map<Tensor, { first: number; last: number }>();
@@ -38,19 +28,16 @@ export function placeImages(dispatches: readonly Dispatch[], persistent: Readonl
     }
   });
   for (const [tensor, life] of lives) if (persistent.has(tensor)) Object.assign(life, { first: -1, last: Infinity });
-  const textures: (TextureSize & { busy: { first: number; last: number }[] })[] = [];
+  const textures: { height: number; busy: { first: number; last: number }[] }[] = [];
   const textureOf = new Map<Tensor, number>();
-  for (const [tensor, life] of [...lives].sort(([a], [b]) => byteLength(b) - byteLength(a))) {
-    const { width, height } = imageSize(tensor);
-    let index = textures.findIndex(
-      (texture) =>
-        texture.width >= width &&
-        texture.height >= height &&
-        texture.busy.every((other) => other.last < life.first || life.last < other.first),
+  for (const [tensor, life] of [...lives].sort(([a], [b]) => quads(b) - quads(a))) {
+    // Sorted by size, so that any texture already there is large enough.
+    let index = textures.findIndex(({ busy }) =>
+      busy.every((other) => other.last < life.first || life.last < other.first),
     );
-    if (index < 0) index = textures.push({ width, height, busy: [] }) - 1;
+    if (index < 0) index = textures.push({ height: Math.ceil(quads(tensor) / imageWidth), busy: [] }) - 1;
     textures[index]?.busy.push(life);
     textureOf.set(tensor, index);
   }
-  return { textureOf, textures: textures.map(({ width, height }) => ({ width, height })) };
+  return { textureOf, heights: textures.map(({ height }) => height) };
 }

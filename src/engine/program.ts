@@ -8,7 +8,7 @@ import { fuse } from './fuse.ts';
 import { allocate, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
-import { boundTensor, printPlan, select } from './select.ts';
+import { boundTensor, type Dispatch, printPlan, select } from './select.ts';
 import { buildSteps, encodeAlone, type Step, submitSteps } from './steps.ts';
 import type { Tape } from './tape.ts';
 import { byteLength, elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
@@ -97,9 +97,25 @@ export class Program {
     return this.#steps.filter((step) => step.dispatch.kernel !== 'copy').length;
   }
 
+  /** Different kernels of a run and its prologue. */
+  get pipelineCount(): number {
+    const labels = [...this.#prologue, ...this.#steps].map(({ label }) => label);
+    return new Set(labels.filter((label) => label !== 'copy')).size;
+  }
+
   /** Copies into images of one run. */
   get copyCount(): number {
     return this.#steps.length - this.dispatchCount;
+  }
+
+  /** Arithmetic of one run, and the bytes of every operand of every kernel. */
+  get cost(): { flops: number; bytes: number } {
+    const cost = { flops: 0, bytes: 0 };
+    for (const { dispatch } of this.#steps) {
+      cost.flops += dispatch.flops ?? 0;
+      cost.bytes += dispatchBytes(dispatch);
+    }
+    return cost;
   }
 
   /** GPU bytes that this program allocated, without the parameters. */
@@ -258,16 +274,12 @@ export class Program {
       device.queue.submit([encoder.finish()]);
       const times = new BigInt64Array((await this.engine.read(resolved, 0, size)).buffer);
       steps.forEach((step, i) => {
-        const bytes = Object.values(step.dispatch.bindings).reduce((sum, binding) => {
-          const tensor = boundTensor(binding);
-          return sum + (tensor ? byteLength(tensor) : 0);
-        }, 0);
         entries.push({
           operation: step.operation,
           kernel: step.label,
           milliseconds: Number((times[2 * i + 1] as bigint) - (times[2 * i] as bigint)) / 1e6,
           flops: step.dispatch.flops ?? 0,
-          bytes,
+          bytes: dispatchBytes(step.dispatch),
         });
       });
       querySet.destroy();
@@ -280,4 +292,11 @@ export class Program {
   destroy(): void {
     for (const resource of [...this.#buffers, ...this.#staging, ...this.#textures]) resource.destroy();
   }
+}
+
+function dispatchBytes({ bindings }: Dispatch): number {
+  return Object.values(bindings).reduce((sum, binding) => {
+    const tensor = boundTensor(binding);
+    return sum + (tensor ? byteLength(tensor) : 0);
+  }, 0);
 }

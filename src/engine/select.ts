@@ -57,7 +57,7 @@ export interface Target {
   readonly maxStorageBufferBindingSize: number;
   /** Whether kernels read their operands from images (storage textures) where that pays. */
   readonly images: boolean;
-  /** Largest width and height of an image, in quads. */
+  /** Most lines of an image. */
   readonly maxImageSize: number;
   /** Whether 3x3 convolutions with fixed weights take Winograd's form. */
   readonly winograd: boolean;
@@ -98,7 +98,12 @@ export function gemmConfigurations(family: GemmFamily, target: Target): GemmConf
 }
 
 /** The configuration for a matrix product of this size. */
-export function chooseGemm(family: GemmFamily, target: Target, columnQuads: number, rows: number): GemmConfiguration {
+export function chooseGemm(
+  family: GemmFamily,
+  target: Target,
+  columnQuads: number,
+  rows = Number.POSITIVE_INFINITY,
+): GemmConfiguration {
   const forced = target.force?.[family];
   if (forced) return forced;
   const size = target.subgroupSize;

@@ -8,7 +8,7 @@ import { isWeightGradient } from './ops/weight_gradient.ts';
 import { type WinogradTile, winogradDefinition, winogradWeightsDefinition } from './ops/winograd.ts';
 import type { Target } from './select.ts';
 import { type Node, need, type OpDefinition, type Tape } from './tape.ts';
-import { channelQuads, positions, type Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 
 /** Records a node outside of the tape's own list. */
 function detached<A extends Node['attributes']>(
@@ -62,50 +62,26 @@ export function useWinograd(
   });
 }
 
-// A copy into an image costs about as much as two reads of the tensor from memory save.
-const worthwhileReads = 3;
 // Within this many operations a copy is used again; further on it is made anew rather than kept alive.
 const reach = 6;
 
-/** How often the kernels of a node read each of its operands, by input name. */
-function reads(node: Node): Record<string, number> {
-  const rowsPerTile = 32;
-  const quadsPerTile = 8;
-  if (isConvolution(node)) {
-    const w = need(node.inputs, 'w');
-    const y = need(node.outputs, 'y');
-    const [kernelHeight, kernelWidth] = w.shape as [number, number];
-    const { stride } = node.attributes;
-    const columnTiles = Math.ceil(channelQuads(y) / quadsPerTile);
-    return {
-      x: (kernelHeight * kernelWidth * columnTiles) / stride ** 2,
-      w: Math.ceil(positions(y) / rowsPerTile),
-    };
-  }
-  if (node.definition.name === 'winograd_conv2d') return { w: Number.POSITIVE_INFINITY };
-  if (isWeightGradient(node)) {
-    const { kernel, stride } = node.attributes;
-    const x = need(node.inputs, 'x');
-    const dy = need(node.inputs, 'dy');
-    const taps = kernel[0] * kernel[1];
-    return {
-      x: (taps * Math.ceil(channelQuads(dy) / quadsPerTile)) / stride ** 2,
-      dy: Math.ceil((taps * channelQuads(x)) / quadsPerTile),
-    };
-  }
-  return {};
+/** Operands that matrix kernels can read from images, by input name. One rule for all sizes keeps the pipelines few. */
+function imageOperands(node: Node): string[] {
+  if (isConvolution(node)) return ['x', 'w'];
+  if (node.definition.name === winogradDefinition.name) return ['w'];
+  return isWeightGradient(node) ? ['x', 'dy'] : [];
 }
 
-/** Gives matrix products their operands as images, where they are read often enough. */
+/** Gives matrix products their operands as images. */
 export function useImages(tape: Tape, nodes: readonly Node[], target: Target): Node[] {
   if (!target.images) return [...nodes];
   const images = new Map<Tensor, { image: Tensor; at: number }>();
   const result: Node[] = [];
   for (const node of nodes) {
     const inputs: Record<string, Tensor> = { ...node.inputs };
-    for (const [name, count] of Object.entries(reads(node))) {
+    for (const name of imageOperands(node)) {
       const tensor = need(node.inputs, name);
-      if (count < worthwhileReads || !fitsImage(tensor, target)) continue;
+      if (!fitsImage(tensor, target)) continue;
       let known = images.get(tensor);
       if (!known || result.length - known.at > reach) {
         const copy = detached(tape, toImageDefinition, { x: tensor }, {});

@@ -2,6 +2,7 @@
 import type { Engine, Pipeline } from './device.ts';
 import type { ProgramMemory, Range } from './memory.ts';
 import type { Dispatch, PlannedNode } from './select.ts';
+import { imageWidth } from './tensor.ts';
 
 export interface Step {
   readonly operation: string;
@@ -19,7 +20,6 @@ interface Launch {
 interface Copy {
   readonly source: Range;
   readonly texture: GPUTexture;
-  readonly size: readonly [number, number];
 }
 
 interface Planned {
@@ -78,8 +78,7 @@ export async function buildSteps(
 
 function copyStep(dispatch: Dispatch, memory: ProgramMemory): Copy {
   const { x, image } = dispatch.bindings;
-  const { texture, size } = memory.image(image);
-  return { source: memory.resolve(x as NonNullable<typeof x>) as Range, texture, size };
+  return { source: memory.resolve(x as NonNullable<typeof x>) as Range, texture: memory.image(image) };
 }
 
 function writeUniforms(
@@ -119,9 +118,19 @@ export function encodeAlone(encoder: GPUCommandEncoder, step: Step, descriptor?:
   pass.end();
 }
 
-function encodeCopy(encoder: GPUCommandEncoder, { source, texture, size }: Copy): void {
-  const { buffer, offset } = source;
-  encoder.copyBufferToTexture({ buffer, offset, bytesPerRow: size[0] * bytesPerTexel }, { texture }, size);
+/** Whole lines in one copy, the rest of the last line in another. */
+function encodeCopy(encoder: GPUCommandEncoder, { source, texture }: Copy): void {
+  const { buffer, offset, size } = source;
+  const bytesPerRow = imageWidth * bytesPerTexel;
+  const lines = Math.floor(size / bytesPerRow);
+  const rest = (size % bytesPerRow) / bytesPerTexel;
+  if (lines) encoder.copyBufferToTexture({ buffer, offset, bytesPerRow }, { texture }, [imageWidth, lines]);
+  if (rest)
+    encoder.copyBufferToTexture(
+      { buffer, offset: offset + lines * bytesPerRow, bytesPerRow },
+      { texture, origin: [0, lines] },
+      [rest, 1],
+    );
 }
 
 function launch(pass: GPUComputePassEncoder, step: Step, { pipeline, bindGroup }: Launch): void {

@@ -6,9 +6,12 @@
  * - `channels`: the last dimension padded with zeros to a multiple of 4, so that kernels read whole vec4 quads.
  *   Activations are NHWC in this layout; vectors over channels are `[C]`.
  * - `filter`: the last two dimensions padded; convolution weights `[kernelHeight, kernelWidth, Ci, Co]`.
- * - `image`: `[height, 4 * width]` in a storage texture of width x height quads, for drivers that read those faster.
+ * - `image`: values in order, in a storage texture with {@link imageWidth} quads per line, for drivers that read those faster.
  */
 export type Layout = 'dense' | 'channels' | 'filter' | 'image';
+
+/** Quads in a line of an image; a constant of the kernels too. */
+export const imageWidth = 4096;
 
 /** Where a tensor's memory comes from. */
 export type Role = 'input' | 'parameter' | 'constant' | 'value';
@@ -67,6 +70,14 @@ export function positions(spec: TensorSpec): number {
 
 type Values = Float32Array | Uint32Array;
 
+// One padded dimension, the common case (images of 3 channels), without index arithmetic per row.
+function copyRows(from: Values, fromWidth: number, to: Values, toWidth: number): void {
+  const width = Math.min(fromWidth, toWidth);
+  const rows = from.length / fromWidth;
+  for (let row = 0; row < rows; row++)
+    for (let i = 0; i < width; i++) to[row * toWidth + i] = from[row * fromWidth + i] as number;
+}
+
 function copyPadded(from: Values, fromShape: readonly number[], to: Values, toShape: readonly number[]): void {
   const rank = fromShape.length;
   const run = Math.min(fromShape[rank - 1] ?? 1, toShape[rank - 1] ?? 1);
@@ -100,6 +111,7 @@ export function pack(values: Values, spec: TensorSpec, what = 'tensor'): Values 
   const packed = values instanceof Uint32Array ? new Uint32Array(length) : new Float32Array(length);
   const physical = physicalShape(spec);
   if (elements(physical) === count) packed.set(values);
+  else if (spec.layout === 'channels') copyRows(values, spec.shape.at(-1) ?? 1, packed, physical.at(-1) ?? 1);
   else copyPadded(values, spec.shape, packed, physical);
   return packed;
 }
@@ -110,6 +122,7 @@ export function unpack(memory: Float32Array, spec: TensorSpec): Float32Array {
   const physical = physicalShape(spec);
   if (elements(physical) === count) return memory.slice(0, count);
   const values = new Float32Array(count);
-  copyPadded(memory, physical, values, spec.shape);
+  if (spec.layout === 'channels') copyRows(memory, physical.at(-1) ?? 1, values, spec.shape.at(-1) ?? 1);
+  else copyPadded(memory, physical, values, spec.shape);
   return values;
 }

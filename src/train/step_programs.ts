@@ -3,7 +3,7 @@ import type { Engine } from '../engine/device.ts';
 import { gradients } from '../engine/gradients.ts';
 import { adam } from '../engine/ops/adam.ts';
 import { one } from '../engine/ops/reduce.ts';
-import type { ParameterStore } from '../engine/parameters.ts';
+import type { ParameterSet, ParameterStore } from '../engine/parameters.ts';
 import { Program, type RunInputs, type RunOutputs } from '../engine/program.ts';
 import { Tape } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -20,8 +20,18 @@ export interface RecordedLoss {
 export type LossRecorder = (tape: Tape, batch: number) => RecordedLoss;
 
 /** Trainable parameters of a group: all but the running statistics. */
-export function trainable(store: ParameterStore, group: string) {
-  return store.set.specs.filter((spec) => spec.group === group && !/\.running_(mean|var)$/.test(spec.name));
+export function trainable(set: ParameterSet, group: string) {
+  return set.specs.filter((spec) => spec.group === group && !/\.running_(mean|var)$/.test(spec.name));
+}
+
+/** Appends gradients of a loss and Adam's update of a group to the tape (input `step`); returns the gradients. */
+export function recordStep(tape: Tape, loss: Tensor, group: string): Map<Tensor, Tensor> {
+  const wanted = trainable(tape.parameters, group).map((spec) =>
+    tape.parameter(spec.name, spec.shape, spec.layout, spec.group, spec.initial),
+  );
+  const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
+  adam(tape, group, found, tape.input('step', [2], 'dense'), adamDefaults);
+  return found;
 }
 
 /** One whole training step (forward, loss, backward, Adam) per batch size, compiled on first use. */
@@ -62,11 +72,7 @@ export class StepPrograms {
   async #compile(batch: number): Promise<Program> {
     const tape = new Tape(this.#store.set);
     const { loss, outputs } = this.#record(tape, batch);
-    const wanted = trainable(this.#store, this.#group).map((spec) =>
-      tape.parameter(spec.name, spec.shape, spec.layout, spec.group, spec.initial),
-    );
-    const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
-    adam(tape, this.#group, found, tape.input('step', [2], 'dense'), adamDefaults);
+    const found = recordStep(tape, loss, this.#group);
     const extra: Record<string, Tensor> = {};
     if (this.#withGradients) for (const [parameter, gradient] of found) extra[`gradient/${parameter.name}`] = gradient;
     return Program.compile(this.#engine, tape, {

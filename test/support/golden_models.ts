@@ -16,7 +16,7 @@ import { type Comparison, compare, type GoldenSet, nchwToNhwc, nhwcToNchw } from
 const modelTolerance = { absolute: 1e-4, relative: 1e-3 };
 
 /** Parameter values by the golden README's rule. */
-export function ruleParameters(golden: GoldenSet, store: ParameterStore): void {
+export function ruleParameters(golden: Pick<GoldenSet, 'rule'>, store: ParameterStore): void {
   for (const spec of store.set.specs) {
     const shape = storedShape(spec);
     const values = (scale: number, shift = 0) => golden.rule(spec.name, shape, scale, shift);

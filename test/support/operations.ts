@@ -5,6 +5,7 @@ import { gradients } from '../../src/engine/gradients.ts';
 import { ParameterSet, ParameterStore } from '../../src/engine/parameters.ts';
 import { Program } from '../../src/engine/program.ts';
 import { RandomStream } from '../../src/engine/random.ts';
+import { retarget } from '../../src/engine/retarget.ts';
 import type { Target } from '../../src/engine/select.ts';
 import { Tape } from '../../src/engine/tape.ts';
 import { elements, type Layout, type Tensor } from '../../src/engine/tensor.ts';
@@ -58,23 +59,12 @@ export async function run(
     });
   }
   const store = new ParameterStore(engine, tape.parameters);
-  const program = await Program.compile(retargeted(engine, target), tape, { outputs, store });
+  const program = await Program.compile(retarget(engine, target), tape, { outputs, store });
   try {
     return await program.run(given);
   } finally {
     program.destroy();
   }
-}
-
-/** The engine under a target of its own: forces kernels without touching the engine. */
-export function retargeted(engine: Engine, target: Target): Engine {
-  return new Proxy(engine, {
-    get: (object, key) => (key === 'target' ? target : bound(Reflect.get(object, key), object)),
-  });
-}
-
-function bound(value: unknown, object: object): unknown {
-  return typeof value === 'function' ? value.bind(object) : value;
 }
 
 export function expectClose(actual: Float32Array, expected: Float64Array, terms: number, what: string): void {

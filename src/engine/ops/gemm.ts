@@ -53,7 +53,7 @@ export function gatherDispatch(gather: Gather): Dispatch {
   const rowWidth = Math.ceil(width / step);
   const rows = (batches ? 1 : batch) * rowHeight * rowWidth;
   const outputQuads = channelQuads(output);
-  const choice = chooseGemm('convolution', target, outputQuads, rows);
+  const choice = chooseGemm('convolution', target, outputQuads, batches ? rows : undefined);
   const { grid, columnTiles, module, constants } = gemmGrid(choice, 'conv2d', rows, outputQuads);
   const ending = epilogue(gather.inputs);
   const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];

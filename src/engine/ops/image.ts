@@ -1,39 +1,27 @@
 /** A tensor once more as an image (storage texture), for kernels that read it often on drivers where that is faster. */
 import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition } from '../tape.ts';
-import { channelQuads, physicalShape, quads, type Tensor } from '../tensor.ts';
+import { channelQuads, imageWidth, physicalShape, quads, type Tensor } from '../tensor.ts';
 import { scratch } from './scratch.ts';
 
-// Texels of a line are copied in units of 256 bytes.
-const lineMultiple = 16;
-const lanesPerGroup = 8;
+// Quads of output channels in a line of packed weights: the lanes of a subgroup.
+const lanes = 8;
 
-/**
- * Width and height in quads of a tensor's image. An activation has a row of pixels per line; convolution weights are packed,
- * see kernels/image.wesl.
- */
-function imageSizeOf(tensor: Tensor): { width: number; height: number } {
-  if (tensor.layout === 'filter') {
-    const [height, width, channels] = physicalShape(tensor) as [number, number, number];
-    return {
-      width: width * channels * lanesPerGroup,
-      height: height * Math.ceil(channelQuads(tensor) / lanesPerGroup),
-    };
-  }
-  const width = (tensor.shape[2] as number) * channelQuads(tensor);
-  return { width, height: quads(tensor) / width };
+/** Quads in a tensor's image: weights are packed (kernels/image.wesl), with whole groups of output quads. */
+function imageQuads(tensor: Tensor): number {
+  if (tensor.layout !== 'filter') return quads(tensor);
+  const [height, width, channels] = physicalShape(tensor) as [number, number, number];
+  return height * width * channels * Math.ceil(channelQuads(tensor) / lanes) * lanes;
 }
 
 /** The shape of a tensor's image, in the `image` layout. */
-export function imageShape(tensor: Tensor): [number, number] {
-  const { width, height } = imageSizeOf(tensor);
-  return [height, width * 4];
+export function imageShape(tensor: Tensor): [number] {
+  return [imageQuads(tensor) * 4];
 }
 
 /** Whether a tensor can have an image on this target. */
 export function fitsImage(tensor: Tensor, target: Target): boolean {
-  const { width, height } = imageSizeOf(tensor);
-  return width % lineMultiple === 0 && Math.max(width, height) <= target.maxImageSize;
+  return Math.ceil(imageQuads(tensor) / imageWidth) <= target.maxImageSize;
 }
 
 /** Copies memory into an image, in order. */

@@ -38,7 +38,7 @@ function weightGradientDispatches(
   const rowQuads = kh * kw * channelQuads(x);
   const columnQuads = channelQuads(dy);
   const lines = dimension(dy, 0) * dimension(dy, 1);
-  const choice = chooseGemm('weight_gradient', target, columnQuads, rowQuads * 4);
+  const choice = chooseGemm('weight_gradient', target, columnQuads);
   const { grid, columnTiles, module, constants } = gemmGrid(choice, 'weight_gradient', rowQuads, columnQuads);
   const wanted = Math.min(Math.ceil((2 * target.parallelism) / grid), Math.ceil(lines / 4), 64);
   const linesPerSplit = Math.ceil(lines / Math.max(wanted, 1));

@@ -72,9 +72,7 @@ function lowerWinograd(
     scratch(`winograd.${name}`, [positions, lines, rowWidth, channels(like)], 'channels');
   const v = transformed('input', x);
   const m = transformed('product', y);
-  // With few columns the product reads its source too seldom to pay for a copy.
-  const pays = target.images && channelQuads(y) >= 24 && fitsImage(v, target);
-  const image = pays ? scratch('winograd.image', imageShape(v), 'image') : undefined;
+  const image = target.images && fitsImage(v, target) ? scratch('winograd.image', imageShape(v), 'image') : undefined;
   const tiles = { rows: lines * rowWidth, row_height: rowHeight, row_width: rowWidth };
   const ending = epilogue(inputs);
   return [

@@ -1,0 +1,216 @@
+/** What the bench measures: matrix kernels at the shapes of the real models, whole models, training steps. */
+import { gradients } from '../src/engine/gradients.ts';
+import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
+import { ParameterSet } from '../src/engine/parameters.ts';
+import type { RunInputs } from '../src/engine/program.ts';
+import { RandomStream } from '../src/engine/random.ts';
+import type { Target } from '../src/engine/select.ts';
+import type { Tape } from '../src/engine/tape.ts';
+import { elements, type Tensor } from '../src/engine/tensor.ts';
+import { type Backbone, backbones, teacher } from '../src/model/backbone.ts';
+import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
+import { detect, detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
+import { amplificationInputs, recordAmplification } from '../src/train/amplify.ts';
+import { recordDistillation, stepInput } from '../src/train/distill.ts';
+import { recordStep } from '../src/train/step_programs.ts';
+
+export interface BenchCase {
+  readonly name: string;
+  readonly kind: 'kernel' | 'model' | 'training';
+  /** Part of `--quick`. */
+  readonly quick: boolean;
+  readonly parameters: () => ParameterSet;
+  /** Records the work; returns what is read. */
+  readonly record: (tape: Tape) => Record<string, Tensor>;
+  /** A convolution's own shapes, so that samples of its result can be checked in float64. */
+  readonly convolution?: ConvolutionCase;
+  /** Inputs that must not be random numbers. */
+  readonly inputs?: () => RunInputs;
+  /** Overrides of the target, to measure forms side by side. */
+  readonly target?: Partial<Target>;
+}
+
+export type Direction = 'forward' | 'data-gradient' | 'weight-gradient';
+
+export interface ConvolutionCase {
+  readonly direction: Direction;
+  readonly x: readonly [number, number, number, number];
+  readonly w: readonly [number, number, number, number];
+  readonly stride: number;
+  readonly padding: number;
+}
+
+function convolutionCase(
+  label: string,
+  c: Omit<ConvolutionCase, 'direction'>,
+  direction: Direction,
+  quick: boolean,
+  winograd = false,
+): BenchCase {
+  const [n, h, w, ci] = c.x;
+  const size = `${n}x${ci}x${h}x${w}`;
+  return {
+    name: `${label}/${direction}${winograd ? '-winograd' : ''}/${size}`,
+    kind: 'kernel',
+    quick,
+    convolution: { ...c, direction },
+    target: { winograd },
+    parameters: () => new ParameterSet(),
+    record(tape) {
+      const x = tape.input('x', c.x, 'channels');
+      // A parameter is fixed in a program that trains nothing: the form that inference uses.
+      const weights =
+        direction === 'weight-gradient'
+          ? tape.input('w', c.w, 'filter')
+          : tape.constant('w', c.w, 'filter', randomValues(`bench/w`, elements(c.w)));
+      const y = conv2d(tape, x, weights, undefined, c);
+      if (direction === 'forward') return { y };
+      const dy = tape.input('dy', y.shape, 'channels');
+      const of = direction === 'data-gradient' ? x : weights;
+      const gradient = gradients(tape, new Map([[y, dy]]), [of]).get(of) as Tensor;
+      return { y: gradient };
+    },
+  };
+}
+
+/** Values of a stream of that name in [-1, 1). */
+export function randomValues(name: string, count: number): Float32Array {
+  const random = new RandomStream(name);
+  return Float32Array.from({ length: count }, () => random.uniform(-1, 1));
+}
+
+const convolutionShapes: readonly [label: string, c: Omit<ConvolutionCase, 'direction'>, quick: boolean][] = [
+  ['conv7x7-stride2-64', { x: [1, 256, 256, 3], w: [7, 7, 3, 64], stride: 2, padding: 3 }, true],
+  ['conv3x3-64', { x: [1, 64, 64, 64], w: [3, 3, 64, 64], stride: 1, padding: 1 }, true],
+  ['conv3x3-128', { x: [1, 32, 32, 128], w: [3, 3, 128, 128], stride: 1, padding: 1 }, true],
+  ['conv3x3-256', { x: [1, 16, 16, 256], w: [3, 3, 256, 256], stride: 1, padding: 1 }, true],
+  ['conv3x3-512', { x: [1, 8, 8, 512], w: [3, 3, 512, 512], stride: 1, padding: 1 }, false],
+  ['conv3x3-stride2-128', { x: [1, 64, 64, 64], w: [3, 3, 64, 128], stride: 2, padding: 1 }, false],
+  ['conv1x1-64', { x: [1, 64, 64, 256], w: [1, 1, 256, 64], stride: 1, padding: 0 }, false],
+  ['conv1x1-256', { x: [1, 64, 64, 64], w: [1, 1, 64, 256], stride: 1, padding: 0 }, false],
+  ['conv1x1-stride2-128', { x: [1, 64, 64, 64], w: [1, 1, 64, 128], stride: 2, padding: 0 }, false],
+  ['conv3x3-128', { x: [16, 16, 16, 128], w: [3, 3, 128, 128], stride: 1, padding: 1 }, false],
+];
+
+function kernelCases(): BenchCase[] {
+  const directions: Direction[] = ['forward', 'data-gradient', 'weight-gradient'];
+  const list = convolutionShapes.flatMap(([label, c, quick]) => {
+    const winograd = c.w[0] === 3 && c.stride === 1 && c.w[2] >= 128;
+    return [
+      ...directions.map((direction) => convolutionCase(label, c, direction, quick && direction !== 'data-gradient')),
+      ...(winograd ? [convolutionCase(label, c, 'forward', quick, true)] : []),
+    ];
+  });
+  const transposed: BenchCase = {
+    name: 'conv_transpose2x2-128/forward/1x256x16x16',
+    kind: 'kernel',
+    quick: false,
+    parameters: () => new ParameterSet(),
+    record(tape) {
+      const x = tape.input('x', [1, 16, 16, 256], 'channels');
+      const w = tape.constant('w', [2, 2, 128, 256], 'filter', randomValues('bench/w', 4 * 128 * 256));
+      return { y: convTranspose2d(tape, x, w, { stride: 2 }) };
+    },
+  };
+  return [...list, transposed];
+}
+
+const images = (tape: Tape, batch: number, size: number) => tape.input('images', [batch, size, size, 3], 'channels');
+
+function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
+  const size = 256;
+  const { name } = backbone;
+  return [
+    {
+      name: `${name}/forward/1x3x${size}x${size}`,
+      kind: 'model',
+      quick,
+      parameters: () => classifierParameters(backbone),
+      record: (tape) => ({ logits: classify(tape, images(tape, 1, size), backbone) }),
+    },
+    {
+      name: `${name}-teacher/forward/1x3x${size}x${size}`,
+      kind: 'model',
+      quick: false,
+      parameters: () => detectorParameters(backbone, 'aand'),
+      record: (tape) => {
+        const features = teacher(teacherScope(tape), images(tape, 1, size), backbone);
+        return Object.fromEntries(features.map((tensor, i) => [`feature${i}`, tensor]));
+      },
+    },
+    {
+      name: `aand-${name}/infer/1x3x${size}x${size}`,
+      kind: 'model',
+      quick,
+      parameters: () => detectorParameters(backbone, 'aand'),
+      record: (tape) => {
+        const { map, score } = detect(tape, images(tape, 1, size), backbone, 'aand');
+        return { map, score };
+      },
+    },
+  ];
+}
+
+function trainingCases(backbone: Backbone): BenchCase[] {
+  const size = 128;
+  const detector = () => detectorParameters(backbone, 'aand');
+  return [
+    {
+      name: `${backbone.name}/train-step/4x3x${size}x${size}`,
+      kind: 'training',
+      quick: true,
+      parameters: () => classifierParameters(backbone),
+      record: (tape) => {
+        const labels = tape.input('labels', [4], 'dense');
+        const loss = classifierLoss(tape, images(tape, 4, size), labels, backbone);
+        recordStep(tape, loss, classifierGroup);
+        return { loss };
+      },
+      inputs: () => ({ ...stepInput(1, 1e-3), labels: Float32Array.of(1, 20, 300, 999) }),
+    },
+    {
+      name: `aand-${backbone.name}/stage1-step/16x3x${size}x${size}`,
+      kind: 'training',
+      quick: false,
+      parameters: detector,
+      record: (tape) => {
+        const { loss, outputs } = recordAmplification(tape, backbone, size, 16);
+        recordStep(tape, loss, groups.amplification);
+        return outputs;
+      },
+      inputs: () =>
+        amplificationInputs({
+          images: randomValues('bench/images', 16 * size * size * 3),
+          // A defect on a tenth of every image.
+          masks: Float32Array.from({ length: 16 * size * size }, (_, i) => (i % size < size / 10 ? 1 : 0)),
+          batch: 16,
+          size,
+          step: 1,
+          learningRate: 1e-3,
+          random: new RandomStream('bench/rows'),
+        }),
+    },
+    {
+      name: `aand-${backbone.name}/stage2-step/16x3x${size}x${size}`,
+      kind: 'training',
+      quick: false,
+      parameters: detector,
+      record: (tape) => {
+        const { loss, outputs } = recordDistillation(tape, { backbone, mode: 'aand', size, batch: 16, cached: true });
+        recordStep(tape, loss, groups.student);
+        return outputs;
+      },
+      inputs: () => stepInput(1, 1e-3),
+    },
+  ];
+}
+
+/** Every case, in the order of the report. */
+export function benchCases(): BenchCase[] {
+  return [
+    ...kernelCases(),
+    ...modelCases(backbones.resnet18, true),
+    ...modelCases(backbones.wide_resnet50_2, false),
+    ...trainingCases(backbones.resnet18),
+  ];
+}

@@ -1,0 +1,57 @@
+/** What the engine consists of on this device: kernel files, and the pipelines of a whole training with its inference. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packagedFile } from '../src/cli/package.ts';
+import { Engine } from '../src/engine/device.ts';
+import { ParameterStore } from '../src/engine/parameters.ts';
+import { Program } from '../src/engine/program.ts';
+import { Tape } from '../src/engine/tape.ts';
+import type { Tensor } from '../src/engine/tensor.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detect, detectorParameters, groups, targets } from '../src/model/detector.ts';
+import { recordAmplification } from '../src/train/amplify.ts';
+import { recordDistillation } from '../src/train/distill.ts';
+import { StepPrograms } from '../src/train/step_programs.ts';
+
+export function kernelLines(): { name: string; lines: number }[] {
+  const folder = packagedFile('kernels');
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.wesl'))
+    .map((name) => ({ name, lines: readFileSync(join(folder, name), 'utf8').split('\n').length - 1 }));
+}
+
+/** Pipelines of both training stages and inference, resnet18 at the settings of the README's example. */
+export async function trainingPipelines(): Promise<number> {
+  const engine = await Engine.open();
+  try {
+    const backbone = backbones.resnet18;
+    const set = detectorParameters(backbone, 'aand');
+    const store = new ParameterStore(engine, set);
+    const size = 128;
+    const batch = 16;
+    const amplification = new StepPrograms(engine, store, groups.amplification, (tape, n) =>
+      recordAmplification(tape, backbone, size, n),
+    );
+    await amplification.program(batch);
+    const distillation = new StepPrograms(engine, store, groups.student, (tape, n) =>
+      recordDistillation(tape, { backbone, mode: 'aand', size, batch: n, cached: true }),
+    );
+    await distillation.program(batch);
+    const images = (tape: Tape, n: number) => tape.input('images', [n, size, size, 3], 'channels');
+    const compile = async (record: (tape: Tape) => Record<string, Tensor>) => {
+      const tape = new Tape(set);
+      await Program.compile(engine, tape, { outputs: record(tape), store });
+    };
+    await compile((tape) => {
+      const { amplified } = targets(tape, images(tape, batch), backbone, 'aand');
+      return Object.fromEntries(amplified.map((tensor, i) => [`target${i}`, tensor]));
+    });
+    await compile((tape) => {
+      const { map, score } = detect(tape, images(tape, 1), backbone, 'aand');
+      return { map, score };
+    });
+    return engine.pipelineCount;
+  } finally {
+    await engine.close();
+  }
+}

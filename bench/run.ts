@@ -1,0 +1,154 @@
+/** Runs bench cases on an engine. The same code in Node and in browsers. */
+import type { Engine } from '../src/engine/device.ts';
+import { ParameterStore } from '../src/engine/parameters.ts';
+import type { Peaks } from '../src/engine/peak.ts';
+import { type ProfileEntry, Program, type RunInputs, type RunOutputs } from '../src/engine/program.ts';
+import { retarget } from '../src/engine/retarget.ts';
+import type { Target } from '../src/engine/select.ts';
+import { Tape } from '../src/engine/tape.ts';
+import { elements, type Tensor } from '../src/engine/tensor.ts';
+import { ruleTensor } from '../test/support/golden.ts';
+import { ruleParameters } from '../test/support/golden_models.ts';
+import { type BenchCase, randomValues } from './cases.ts';
+import { convolutionOutput, largestDifference, outputElements, sampledError } from './check.ts';
+import { type Timing, timeKernels, timeRuns } from './measure.ts';
+
+export interface BenchResult extends Timing {
+  readonly name: string;
+  readonly kind: BenchCase['kind'];
+  /** How it was timed: whole runs by the clock, or kernels by GPU timestamps. */
+  readonly timed_by: 'clock' | 'timestamps';
+  readonly gflops: number;
+  readonly gbytes_per_s: number;
+  /** FLOP per byte of operands. */
+  readonly intensity: number;
+  /** Share of the lower of both peaks at this intensity. */
+  readonly share_of_roofline: number;
+  readonly dispatches: number;
+  readonly copies: number;
+  /** Pipelines that the case needs. */
+  readonly pipelines: number;
+  readonly peak_bytes: number;
+  /** Largest absolute difference to the reference named by `error_against`. */
+  readonly max_abs_error: number;
+  readonly error_against: 'float64' | 'direct kernels without images';
+  /** The kernels of the matrix products. */
+  readonly configuration: string;
+}
+
+export interface RunOptions {
+  readonly runs: number;
+  readonly seconds: number;
+  readonly profile?: boolean;
+  readonly onProfile?: (name: string, entries: readonly ProfileEntry[]) => void;
+}
+
+/** The plainest form of every kernel, which the others are compared with. */
+const plain: Partial<Target> = { winograd: false, images: false };
+
+function inputsOf(benchCase: BenchCase, tape: Tape): RunInputs {
+  const given = benchCase.inputs?.() ?? {};
+  const inputs: Record<string, Float32Array | Uint32Array> = { ...given };
+  for (const { name, shape } of tape.inputs) inputs[name] ??= randomValues(`bench/${name}`, elements(shape));
+  return inputs;
+}
+
+async function build(engine: Engine, benchCase: BenchCase, target: Partial<Target>) {
+  const set = benchCase.parameters();
+  const tape = new Tape(set);
+  const outputs = benchCase.record(tape);
+  const own = retarget(engine, target);
+  const store = new ParameterStore(own, set);
+  ruleParameters({ rule: (name, shape, scale, shift) => ruleTensor(name, elements(shape), scale, shift) }, store);
+  const program = await Program.compile(own, tape, { outputs, store });
+  return { program, store, outputs, inputs: inputsOf(benchCase, tape) };
+}
+
+function error(
+  benchCase: BenchCase,
+  outputs: Readonly<Record<string, Tensor>>,
+  result: RunOutputs,
+  reference: RunOutputs | undefined,
+): number {
+  const c = benchCase.convolution;
+  if (c)
+    return sampledError(
+      c,
+      {
+        x: randomValues('bench/x', elements(c.x)),
+        w: randomValues('bench/w', elements(c.w)),
+        dy: randomValues('bench/dy', outputElements(c)),
+      },
+      convolutionOutput(c),
+      result.y as Float32Array,
+    );
+  return Object.keys(outputs).reduce(
+    (worst, name) =>
+      Math.max(worst, largestDifference(result[name] as Float32Array, reference?.[name] as Float32Array)),
+    0,
+  );
+}
+
+/** Measures one case and checks its result. */
+export async function runCase(
+  engine: Engine,
+  benchCase: BenchCase,
+  peaks: Peaks,
+  options: RunOptions,
+): Promise<BenchResult> {
+  let reference: RunOutputs | undefined;
+  if (!benchCase.convolution) {
+    const other = await build(engine, benchCase, plain);
+    reference = await other.program.run(other.inputs);
+    other.program.destroy();
+    other.store.destroy();
+  }
+  const { program, store, outputs, inputs } = await build(engine, benchCase, benchCase.target ?? {});
+  try {
+    const result = await program.run(inputs);
+    const maxError = error(benchCase, outputs, result, reference);
+    // On a real GPU a single kernel is shorter than a submit; on a software driver copies between kernels count too.
+    const stamps =
+      benchCase.kind === 'kernel' && !engine.adapter.software && engine.device.features.has('timestamp-query');
+    const read = benchCase.kind === 'kernel' ? [] : Object.keys(outputs);
+    const timing = stamps
+      ? await timeKernels(program, inputs, options.runs)
+      : await timeRuns(program, inputs, read, options);
+    if (options.profile) options.onProfile?.(benchCase.name, await program.profile(inputs));
+    const { flops, bytes } = program.cost;
+    const gflops = flops / timing.median_ms / 1e6;
+    const intensity = flops / bytes;
+    return {
+      name: benchCase.name,
+      kind: benchCase.kind,
+      ...timing,
+      timed_by: stamps ? 'timestamps' : 'clock',
+      gflops,
+      gbytes_per_s: bytes / timing.median_ms / 1e6,
+      intensity,
+      share_of_roofline: gflops / Math.min(peaks.gflops, peaks.gbytesPerSecond * intensity),
+      dispatches: program.dispatchCount,
+      copies: program.copyCount,
+      pipelines: program.pipelineCount,
+      peak_bytes: program.bytes,
+      max_abs_error: maxError,
+      error_against: benchCase.convolution ? 'float64' : 'direct kernels without images',
+      configuration: matrixKernels(program.plan),
+    };
+  } finally {
+    program.destroy();
+    store.destroy();
+  }
+}
+
+/** The matrix kernels of a plan with their constants, each once. */
+function matrixKernels(plan: string): string {
+  const kernels = new Set<string>();
+  for (const line of plan.split('\n')) {
+    const match = line.match(/((?:conv2d|weight_gradient)_(?:lane|tile))\.main,?(\S*)/);
+    if (!match) continue;
+    const constants = (match[2] as string).split(',').filter((part) => /=|image|batched/.test(part));
+    kernels.add(`${match[1]} ${constants.join(' ')}`);
+  }
+  return [...kernels].join('; ');
+}
