@@ -71,7 +71,7 @@ async function measure(options: Options): Promise<BenchReport> {
       bar.update({ case: benchCase.name });
       const result = await runCase(engine, benchCase, peaks, {
         runs: options.quick ? 3 : 10,
-        seconds: options.quick ? 2 : 15,
+        seconds: options.quick ? 1 : 4,
         profile: options.profile ?? false,
         onProfile: printProfile,
       });

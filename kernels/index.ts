@@ -4,6 +4,7 @@ import averagePool from './average_pool.wesl';
 import batchNorm from './batch_norm.wesl';
 import batchNormFold from './batch_norm_fold.wesl';
 import channels from './channels.wesl';
+import concat from './concat.wesl';
 import conv2dLane from './conv2d_lane.wesl';
 import conv2dTile from './conv2d_tile.wesl';
 import convolution from './convolution.wesl';
@@ -38,6 +39,7 @@ export const kernelModules = {
   batch_norm: batchNorm,
   batch_norm_fold: batchNormFold,
   channels,
+  concat,
   conv2d_lane: conv2dLane,
   conv2d_tile: conv2dTile,
   convolution,

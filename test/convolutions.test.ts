@@ -145,41 +145,37 @@ describe('convolutions', () => {
 
   test("Winograd's form meets the reference, with every epilogue", { timeout: 300_000 }, async () => {
     for (const [height, width, kernel] of [
-      [16, 17, 'winograd_f4'],
-      [7, 9, 'winograd_f2'],
-    ] as const)
-      for (const ending of ['none', 'bias, residual, relu'] as const)
+      [13, 14, 'winograd_f4'],
+      [7, 8, 'winograd_f2'],
+    ] as const) {
+      const random = new RandomStream(`winograd ${height}`);
+      const shape = { x: [1, height, width, 256], w: [3, 3, 256, 260], b: [260] } as const;
+      const yShape = [1, height, width, 260] as const;
+      const draw = (s: readonly number[]) => randomValues({ shape: s, layout: 'dense' }, random);
+      const values = { x: draw(shape.x), w: draw(shape.w), b: draw(shape.b), r: draw(yShape) };
+      const geometry = { stride: 1, padding: 1, dilation: 1 };
+      const linear = oracle.conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), geometry).data;
+      const rectified = linear.map((value, i) =>
+        Math.max(0, value + (values.b[i % 260] as number) + (values.r[i] as number)),
+      );
+      for (const plain of [true, false])
         for (const images of [false, true]) {
-          const random = new RandomStream(`winograd ${height}`);
-          const shape = { x: [1, height, width, 128], w: [3, 3, 128, 132], b: [132] } as const;
-          const values = Object.fromEntries(
-            Object.entries(shape).map(([name, s]) => [name, randomValues({ shape: s, layout: 'dense' }, random)]),
-          ) as Record<'x' | 'w' | 'b', Float32Array>;
-          const residual = randomValues({ shape: [1, height, width, 132], layout: 'dense' }, random);
           const tape = new Tape(new ParameterSet());
           const x = tape.input('x', shape.x, 'channels');
           const w = tape.constant('w', shape.w, 'filter', values.w);
           const b = tape.constant('b', shape.b, 'channels', values.b);
-          const r = tape.input('r', [1, height, width, 132], 'channels');
-          const plain = ending === 'none';
-          const linear = conv2d(tape, x, w, plain ? undefined : b, { padding: 1 });
-          const y = plain ? linear : relu(tape, add(tape, linear, r));
+          const r = tape.input('r', yShape, 'channels');
+          const convolved = conv2d(tape, x, w, plain ? undefined : b, { padding: 1 });
+          const y = plain ? convolved : relu(tape, add(tape, convolved, r));
           const target: Target = { ...engine.target, winograd: true, images: images && engine.target.images };
           const store = new ParameterStore(engine, tape.parameters);
           const program = await Program.compile(retarget(engine, target), tape, { outputs: { y }, store });
           expect(program.plan).toContain(kernel);
-          const result = (await program.run({ x: values.x, ...(!plain && { r: residual }) })).y as Float32Array;
-          const geometry = { stride: 1, padding: 1, dilation: 1 };
-          const expected = oracle.conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), geometry);
-          if (!plain)
-            for (let i = 0; i < expected.data.length; i++)
-              expected.data[i] = Math.max(
-                0,
-                (expected.data[i] as number) + (values.b[i % 132] as number) + (residual[i] as number),
-              );
-          expectClose(result, expected.data, 9 * 128, `${kernel}, ${ending}, images ${images}`);
+          const result = (await program.run({ x: values.x, ...(!plain && { r: values.r }) })).y as Float32Array;
+          expectClose(result, plain ? linear : rectified, 9 * 256, `${kernel}, epilogue ${!plain}, images ${images}`);
           program.destroy();
         }
+    }
   });
 
   test('a transposed convolution is the adjoint of the convolution', async () => {

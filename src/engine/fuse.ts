@@ -1,9 +1,10 @@
 /**
  * Fusion: rewrites a tape into fewer operations, without changing its results beyond rounding.
  * 1. Batch norm in evaluation folds into the convolution before it.
- * 2. Residual add, gated residual and ReLU after a convolution become its epilogue.
- * 3. Convolutions take the form that the target runs fastest (specialise.ts).
- * 4. What depends only on fixed values (folded weights, unit keys) moves to a prologue that runs once per program.
+ * 2. A fixed addend before a convolution becomes a fixed residual after it (positional encodings).
+ * 3. Residual add, gated residual and ReLU after a convolution become its epilogue.
+ * 4. Convolutions take the form that the target runs fastest (specialise.ts).
+ * 5. What depends only on fixed values (folded weights, unit keys) moves to a prologue that runs once per program.
  */
 import { adamGroup } from './ops/adam.ts';
 import { batchNormFoldDefinition, isBatchNorm } from './ops/batch_norm.ts';
@@ -60,6 +61,9 @@ export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): Fu
 
   let nodes = live(tape.nodes, outputs, tape.parameterGradients.values());
   nodes = foldBatchNorms(tape, nodes, outputs, isFixed);
+  // What changes rounding stays out of trainings: five steps of stage II amplify a last bit to a per cent.
+  const training = overwritten.tensors.size + overwritten.groups.size > 0;
+  if (!training) nodes = foldAddends(tape, nodes, outputs, isFixed);
   nodes = fillEpilogues(nodes, outputs);
   const split = (list: readonly Node[]): FusedTape => {
     computed.clear();
@@ -77,8 +81,6 @@ export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): Fu
     return { prologue, nodes: main };
   };
   split(nodes);
-  // Winograd's rounding errors are up to ten times the direct form's: not where they would feed a training.
-  const training = overwritten.tensors.size + overwritten.groups.size > 0;
   if (!training) nodes = useWinograd(tape, nodes, target, isFixed);
   return split(useImages(tape, nodes, target));
 }
@@ -137,6 +139,34 @@ function foldBatchNorms(
         outputs: { y: need(norm.outputs, 'y') },
         attributes: { ...convolution.attributes, relu: norm.attributes.relu },
       },
+    ]);
+  }
+  return nodes.flatMap((node) => replaced.get(node) ?? [node]);
+}
+
+/** conv(x + c) = conv(x) + conv(c): with fixed c and weights the second part is a fixed residual. */
+function foldAddends(
+  tape: Tape,
+  nodes: readonly Node[],
+  outputs: readonly Tensor[],
+  isFixed: (tensor: Tensor) => boolean,
+): Node[] {
+  const read = readers(nodes);
+  const replaced = new Map<Node, Node[]>();
+  for (const sum of nodes) {
+    if (sum.definition.name !== 'add') continue;
+    const { a, b } = sum.inputs as { a: Tensor; b: Tensor };
+    const convolution = onlyReader(read, need(sum.outputs, 'y'), outputs);
+    if (!convolution || convolution.definition.name !== 'conv2d' || convolution.inputs.residual) continue;
+    const w = need(convolution.inputs, 'w');
+    if (!isFixed(b) || !isFixed(w) || `${a.shape}` !== `${b.shape}`) continue;
+    const before = tape.nodes.length;
+    const { y } = tape.record(convolution.definition, { x: b, w }, { ...convolution.attributes, relu: false });
+    const [constant] = tape.nodes.splice(before) as [Node];
+    replaced.set(sum, []);
+    replaced.set(convolution, [
+      constant,
+      { ...convolution, inputs: { ...convolution.inputs, x: a, residual: y as Tensor } },
     ]);
   }
   return nodes.flatMap((node) => replaced.get(node) ?? [node]);

@@ -29,7 +29,7 @@ function winogradTile(node: Node): WinogradTile | undefined {
   const w = need(node.inputs, 'w');
   const y = need(node.outputs, 'y');
   const [kernelHeight, kernelWidth, ci, co] = w.shape as [number, number, number, number];
-  if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1 || ci < 128 || co < 128)
+  if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1 || ci < 256 || co < 256)
     return undefined;
   const [batch, height, width] = y.shape as [number, number, number];
   const tiles = (side: number) => batch * Math.ceil(height / side) * Math.ceil(width / side);

@@ -29,6 +29,23 @@ function copy(source: Tensor, sourceOffset: number, output: Tensor, targetOffset
   };
 }
 
+/** All parts in one dispatch. */
+function joinQuads(parts: readonly Tensor[], output: Tensor): Dispatch {
+  const uniforms: Record<string, number> = { pixels: positions(output) };
+  const bindings: Record<string, Tensor> = {};
+  parts.forEach((part, i) => {
+    uniforms[`quads${i}`] = channelQuads(part);
+    bindings[`x${i}`] = part;
+  });
+  return {
+    kernel: { module: 'concat', entry: 'main', conditions: { three: parts.length === 3 } },
+    bindings: { ...bindings, output },
+    uniforms,
+    workgroups: threads(positions(output) * channelQuads(output)),
+    writes: ['output'],
+  };
+}
+
 const concatDefinition: OpDefinition<Record<string, never>> = {
   name: 'concat',
   infer(inputs) {
@@ -50,6 +67,9 @@ const concatDefinition: OpDefinition<Record<string, never>> = {
     return result;
   },
   lower(node) {
+    const list = Object.values(node.inputs);
+    if ((list.length === 2 || list.length === 3) && list.every((tensor) => channels(tensor) % 4 === 0))
+      return [joinQuads(list, need(node.outputs, 'y'))];
     let offset = 0;
     return Object.values(node.inputs).map((tensor) => {
       const dispatch = copy(tensor, 0, need(node.outputs, 'y'), offset, channels(tensor));

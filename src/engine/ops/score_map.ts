@@ -8,13 +8,17 @@ import { scratch } from './scratch.ts';
 type ScoreAttributes = { readonly size: number };
 
 const levels = [0, 1, 2] as const;
-const tileSide = 16;
+const tileWidth = 64;
+const tileHeight = 16;
+// Workgroup memory holds a row of pixels.
+const longestRow = 3840;
 const sigma = 4;
 
 const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
   name: 'score_map',
   infer(inputs, { size }) {
-    if (size % tileSide) throw new Error(`the map size ${size} is not a multiple of ${tileSide}`);
+    if (size % tileHeight || size > longestRow)
+      throw new Error(`the map size ${size} is not a multiple of ${tileHeight} of at most ${longestRow}`);
     for (const level of levels) {
       const teacher = need(inputs, `teacher${level}`);
       if (`${teacher.shape}` !== `${need(inputs, `student${level}`).shape}`)
@@ -30,11 +34,11 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
     const batch = (features[0] as Tensor).shape[0] as number;
     const side = features.map((tensor) => tensor.shape[1] as number);
     const positions = side.reduce((sum, s) => sum + batch * s * s, 0);
-    const tiles = size / tileSide;
+    const score = need(node.outputs, 'score');
     const distances = scratch('score_map.distances', [positions]);
-    const tileMaxima = scratch('score_map.tile_maxima', [batch, tiles, tiles]);
+    const rows = scratch('score_map.rows', [batch, size, size]);
     const { norm } = gaussianNorm(sigma);
-    const uniforms: Record<string, number> = { batch, size, tiles, positions, epsilon: 1e-8, sigma, norm };
+    const uniforms: Record<string, number> = { batch, size, positions, epsilon: 1e-8, sigma, norm };
     for (const level of levels) {
       uniforms[`side${level}`] = side[level] as number;
       uniforms[`quads${level}`] = channelQuads(features[level] as Tensor);
@@ -42,25 +46,26 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
     return [
       {
         kernel: { module: 'score_map', entry: 'level_distances' },
-        bindings: { ...node.inputs, distances },
+        bindings: { ...node.inputs, distances, score },
         uniforms,
         workgroups: threads(positions),
-        writes: ['distances'],
+        writes: ['distances', 'score'],
       },
       {
-        kernel: { module: 'score_map', entry: 'smooth_tile' },
-        bindings: { distances, map: need(node.outputs, 'map'), tile_maxima: tileMaxima },
+        kernel: { module: 'score_map', entry: 'smooth_rows' },
+        bindings: { distances, rows },
         uniforms,
-        workgroups: [tiles, tiles, batch],
-        writes: ['map', 'tile_maxima'],
-        flops: batch * size * size * 4 * 66,
+        workgroups: [size, batch, 1],
+        writes: ['rows'],
+        flops: batch * size * size * 2 * 33,
       },
       {
-        kernel: { module: 'score_map', entry: 'maximum' },
-        bindings: { tile_maxima: tileMaxima, score: need(node.outputs, 'score') },
+        kernel: { module: 'score_map', entry: 'smooth_columns' },
+        bindings: { rows, map: need(node.outputs, 'map'), score },
         uniforms,
-        workgroups: [batch, 1, 1],
-        writes: ['score'],
+        workgroups: [Math.ceil(size / tileWidth), size / tileHeight, batch],
+        writes: ['map', 'score'],
+        flops: batch * size * size * 2 * 33,
       },
     ];
   },
@@ -70,7 +75,7 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
  * @param teacher three feature maps [N,n,n,C], finest first
  * @param student their reconstructions, same shapes
  * @param size side of the map in pixels, a multiple of 16
- * @returns map [N,size,size], score [N] = its maximum
+ * @returns map [N,size,size], score [N] = its maximum, at least 0
  */
 export function scoreMap(tape: Tape, teacher: readonly Tensor[], student: readonly Tensor[], size: number) {
   const inputs: Record<string, Tensor | undefined> = {};
