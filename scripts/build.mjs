@@ -11,7 +11,7 @@ const common = {
   sourcemap: true,
   logLevel: 'warning',
 };
-const external = ['webgpu', 'sharp', 'commander', 'cli-progress', 'benchmark'];
+const external = ['webgpu', 'sharp', 'commander', 'cli-progress', 'benchmark', 'protobufjs', 'puppeteer-core'];
 
 rmSync('dist', { recursive: true, force: true });
 await build({
@@ -24,7 +24,13 @@ await build({
   splitting: true,
   entryNames: '[name]',
   chunkNames: 'chunks/[name]-[hash]',
-  entryPoints: { cli: 'src/cli/main.ts', index: 'src/index.ts', bench: 'bench/main.ts' },
+  entryPoints: {
+    cli: 'src/cli/main.ts',
+    index: 'src/index.ts',
+    bench: 'bench/main.ts',
+    bench_peers: 'bench/peers_main.ts',
+    peer_ours: 'bench/peer_ours.ts',
+  },
 });
 await build({
   ...common,
@@ -32,6 +38,6 @@ await build({
   conditions: ['browser'],
   minify: true,
   outdir: 'dist',
-  entryPoints: { browser: 'src/browser.ts' },
+  entryPoints: { browser: 'src/browser.ts', peer_page: 'bench/peer_page.ts' },
 });
 chmodSync('dist/cli.js', 0o755);

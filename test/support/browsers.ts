@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { basename, extname, join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 
 function first(paths: readonly (string | undefined)[]): string | undefined {
@@ -55,24 +56,35 @@ export function launchFirefox(): Promise<Browser> {
   });
 }
 
-/** Serves files by URL path on localhost, a secure context. */
-export async function serve(files: Readonly<Record<string, string>>): Promise<{ server: Server; url: string }> {
+const contentTypes: Readonly<Record<string, string>> = {
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+};
+
+/** Serves files by URL path, and folders by URL prefix, on localhost, a secure context. */
+export async function serve(
+  files: Readonly<Record<string, string>>,
+  folders: Readonly<Record<string, string>> = {},
+): Promise<{ server: Server; url: string }> {
   const page =
     '<!doctype html><meta charset="utf-8"><title>checks</title><script type="module" src="/script.js"></script>';
   const server = createServer((request, response) => {
-    const path = request.url ?? '/';
+    const path = (request.url ?? '/').split('?')[0] as string;
     if (path === '/') {
       response.setHeader('content-type', 'text/html');
       response.end(page);
       return;
     }
-    const file = files[path];
-    if (!file) {
+    const prefix = Object.keys(folders).find((start) => path.startsWith(start));
+    const file = files[path] ?? (prefix && join(folders[prefix] as string, basename(path)));
+    if (!file || !existsSync(file)) {
       response.statusCode = 404;
       response.end();
       return;
     }
-    response.setHeader('content-type', path.endsWith('.js') ? 'text/javascript' : 'application/octet-stream');
+    response.setHeader('content-type', contentTypes[extname(path)] ?? 'application/octet-stream');
     response.end(readFileSync(file));
   });
   await new Promise<void>((resolve) => {

@@ -1,0 +1,55 @@
+/** A peer in a page; the query names engine and provider. Sets globalThis.peer = { ready(), run() }. */
+const { engine, provider } = Object.fromEntries(new URLSearchParams(location.search));
+const config = await (await fetch('/data/config.json')).json();
+const floats = async (path) => new Float32Array(await (await fetch(path)).arrayBuffer());
+
+async function onnxruntime() {
+  const ort = await import(provider === 'webgpu' ? '/onnxruntime/ort.webgpu.bundle.min.mjs' : '/onnxruntime/ort.wasm.bundle.min.mjs');
+  ort.env.wasm.wasmPaths = '/onnxruntime/';
+  ort.env.logLevel = 'error';
+  const model = new Uint8Array(await (await fetch('/data/model.onnx')).arrayBuffer());
+  const session = await ort.InferenceSession.create(model, { executionProviders: [provider] });
+  const images = new ort.Tensor('float32', await floats('/data/images.bin'), config.shape);
+  return { version: ort.env.versions.web, run: async () => (await session.run({ images })).logits.data };
+}
+
+async function tensorflow() {
+  const script = (src) =>
+    new Promise((resolve, reject) => {
+      document.head.append(Object.assign(document.createElement('script'), { src, onload: resolve, onerror: reject }));
+    });
+  await script('/tfjs/tf.min.js');
+  await script('/tfjs-webgpu/tf-backend-webgpu.min.js');
+  const tf = globalThis.tf;
+  await tf.setBackend('webgpu');
+  await tf.ready();
+  const { inference } = await import('/resnet18.mjs');
+  const values = await floats('/data/weights.bin');
+  const index = await (await fetch('/data/weights.json')).json();
+  const weights = Object.fromEntries(
+    Object.entries(index).map(([name, { shape, offset, length }]) => [name, { shape, values: values.subarray(offset, offset + length) }]),
+  );
+  const classify = inference(tf, weights);
+  const images = tf.transpose(tf.tensor4d(await floats('/data/images.bin'), config.shape), [0, 2, 3, 1]);
+  return {
+    version: tf.version.tfjs,
+    run: async () => {
+      const logits = classify(images);
+      const result = await logits.data();
+      logits.dispose();
+      return result;
+    },
+  };
+}
+
+async function ours() {
+  const { openPeer } = await import('/ours.js');
+  return openPeer(config);
+}
+
+globalThis.peer = await { onnxruntime, tensorflow, ours }[engine]();
+globalThis.timed = async () => {
+  const started = performance.now();
+  await globalThis.peer.run();
+  return performance.now() - started;
+};

@@ -1,0 +1,277 @@
+/**
+ * Compares with other engines: `npm run bench:peers -- [--json FILE] [--rounds N] [--no-browser] [--no-train]`.
+ * Every engine is a process of its own (or a page in a browser of its own) and they take turns, so that the machine's moods meet
+ * all of them; ratios are medians over rounds. Outputs are compared with ours before times count.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Command } from 'commander';
+import { packagedFile, packageVersion } from '../src/cli/package.ts';
+import { Engine } from '../src/engine/device.ts';
+import { exportOnnx } from '../src/export/onnx.ts';
+import { storedShape, toStored } from '../src/weights/names.ts';
+import { chromiumPath, launchChromium, serve } from '../test/support/browsers.ts';
+import { nhwcToNchw } from '../test/support/golden.ts';
+import { largestDifference } from './check.ts';
+import { quantile } from './measure.ts';
+import { type PeerConfig, peerConfigs, peerImages, peerStore, recordForward } from './peer_work.ts';
+import type { PeerResult } from './report.ts';
+
+interface Ready {
+  readonly version: string;
+  readonly adapter: string;
+  readonly output: readonly number[];
+}
+
+/** An engine that is warm and waits for its turn. */
+interface Peer {
+  readonly engine: string;
+  readonly provider: string;
+  readonly ready: Ready;
+  run(): Promise<number>;
+  close(): Promise<void>;
+}
+
+const peersFolder = packagedFile('bench/peers');
+// Largest difference to our output that counts as the same result, relative to the largest value.
+const tolerance = 1e-3;
+
+async function writeData(folder: string, config: PeerConfig): Promise<void> {
+  const engine = await Engine.open();
+  try {
+    const store = peerStore(engine);
+    const { tape, logits } = recordForward(store, config);
+    const onnx = await exportOnnx(tape, store, { name: 'resnet18', version: config.version, outputs: { logits } });
+    writeFileSync(join(folder, 'model.onnx'), onnx);
+    const [n, c, h, w] = config.shape;
+    const images = nhwcToNchw(peerImages(config), [n, h, w, c]);
+    writeFileSync(join(folder, 'images.bin'), new Uint8Array(images.buffer, images.byteOffset, images.byteLength));
+    const values = await store.read(store.set.names);
+    const index: Record<string, { shape: number[]; offset: number; length: number }> = {};
+    const parts: Uint8Array[] = [];
+    let offset = 0;
+    for (const spec of store.set.specs) {
+      const stored = toStored(spec, values.get(spec.name) as Float32Array);
+      index[spec.name] = { shape: storedShape(spec), offset, length: stored.length };
+      parts.push(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength));
+      offset += stored.length;
+    }
+    writeFileSync(join(folder, 'weights.json'), JSON.stringify(index));
+    writeFileSync(join(folder, 'weights.bin'), Buffer.concat(parts));
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  } finally {
+    await engine.close();
+  }
+}
+
+/** The next line of a worker that starts with '@', parsed; rejects with its last words if it ends instead. */
+function lines(child: ChildProcess) {
+  const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const queue: unknown[] = [];
+  const waiting: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
+  let words = '';
+  child.stderr?.on('data', (data: Buffer) => {
+    words = (words + data.toString()).slice(-2000);
+  });
+  reader.on('line', (line) => {
+    if (!line.startsWith('@')) return;
+    const message: unknown = JSON.parse(line.slice(1));
+    const next = waiting.shift();
+    if (next) next.resolve(message);
+    else queue.push(message);
+  });
+  child.on('exit', (code) => {
+    for (const { reject } of waiting) reject(new Error(`ended with code ${code}: ${words.trim()}`));
+  });
+  return (): Promise<unknown> =>
+    queue.length
+      ? Promise.resolve(queue.shift())
+      : child.exitCode !== null
+        ? Promise.reject(new Error(`ended with code ${child.exitCode}: ${words.trim()}`))
+        : new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+}
+
+async function startProcess(
+  engine: string,
+  provider: string,
+  command: string,
+  script: string,
+  config: object,
+): Promise<Peer> {
+  const child = spawn(command, [script, JSON.stringify({ ...config, provider })], {
+    cwd: peersFolder,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const next = lines(child);
+  const ready = (await next()) as Ready;
+  return {
+    engine,
+    provider,
+    ready,
+    async run() {
+      child.stdin?.write('run\n');
+      return ((await next()) as { milliseconds: number }).milliseconds;
+    },
+    async close() {
+      child.kill('SIGKILL');
+    },
+  };
+}
+
+async function startPage(engine: string, provider: string, url: string): Promise<Peer> {
+  const browser = await launchChromium();
+  const page = await browser.newPage();
+  await page.goto(`${url}?engine=${engine}&provider=${provider}`);
+  try {
+    await page.waitForFunction('globalThis.peer', { timeout: 300_000 });
+    const ready = (await page.evaluate(
+      'peer.run().then(output => ({ version: peer.version, adapter: "Chromium", output: Array.from(output) }))',
+    )) as Ready;
+    return {
+      engine: engine === 'ours' ? 'aand-webgpu' : engine === 'tensorflow' ? 'tfjs' : 'onnxruntime-web',
+      provider,
+      ready,
+      run: () => page.evaluate('timed()') as Promise<number>,
+      close: () => browser.close(),
+    };
+  } catch (error) {
+    await browser.close();
+    throw error;
+  }
+}
+
+/** Starts what can be started; says why something cannot. */
+async function startAll(starts: readonly { name: string; start: () => Promise<Peer> }[]): Promise<Peer[]> {
+  const peers: Peer[] = [];
+  for (const { name, start } of starts) {
+    try {
+      console.error(`starting ${name}`);
+      peers.push(await start());
+    } catch (error) {
+      console.error(`skipped: ${name}: ${(error as Error).message.split('\n').slice(-3).join(' | ')}`);
+    }
+  }
+  return peers;
+}
+
+async function compare(name: string, adapter: string, peers: readonly Peer[], rounds: number): Promise<PeerResult[]> {
+  const ours = peers[0];
+  if (ours?.engine !== 'aand-webgpu') throw new Error('our own engine did not start');
+  const expected = Float32Array.from(ours.ready.output);
+  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const errors = peers.map((peer) => largestDifference(Float32Array.from(peer.ready.output), expected));
+  const times: number[][] = peers.map(() => []);
+  for (let round = 0; round < rounds; round++)
+    for (const [i, peer] of peers.entries()) (times[i] as number[]).push(await peer.run());
+  const results = peers.map((peer, i): PeerResult => {
+    const samples = times[i] as number[];
+    const sorted = [...samples].sort((a, b) => a - b);
+    const ratios = samples.map((time, round) => time / (times[0]?.[round] as number)).sort((a, b) => a - b);
+    const median = quantile(sorted, 0.5);
+    return {
+      engine: peer.engine,
+      version: peer.ready.version,
+      provider: peer.provider,
+      adapter: adapter || peer.ready.adapter,
+      name,
+      median_ms: median,
+      ratio_to_ours: quantile(ratios, 0.5),
+      spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / median,
+      max_abs_error: errors[i] as number,
+    };
+  });
+  console.log(`\n${name}, ${adapter}`);
+  for (const [i, r] of results.entries()) {
+    const wrong = (errors[i] as number) > tolerance * scale ? '  DIFFERENT RESULT' : '';
+    console.log(
+      `  ${`${r.engine} ${r.version} ${r.provider}`.padEnd(42)} ${r.median_ms.toFixed(1).padStart(9)} ms ±${(100 * r.spread).toFixed(0).padStart(2)} %  ` +
+        `${r.ratio_to_ours.toFixed(2).padStart(7)} x ours  difference ${r.max_abs_error.toExponential(1)}${wrong}`,
+    );
+  }
+  return results.filter((_, i) => (errors[i] as number) <= tolerance * scale);
+}
+
+const options = new Command('bench:peers')
+  .option('--json <file>', 'write the results as JSON')
+  .option('--rounds <n>', 'rounds of the fast comparisons', '15')
+  .option('--no-browser', 'leave out the pages in Chromium')
+  .option('--no-train', 'leave out the training step')
+  .parse()
+  .opts<{ json?: string; rounds: string; browser: boolean; train: boolean }>();
+const rounds = Number(options.rounds);
+if (!existsSync(join(peersFolder, 'node_modules'))) {
+  console.error(`the peers are not installed: npm ci --prefix ${peersFolder}`);
+  process.exit(1);
+}
+const configs = peerConfigs(await packageVersion());
+const results: PeerResult[] = [];
+const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+const ourScript = packagedFile('dist/peer_ours.js');
+for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
+  const config = configs[work as PeerConfig['work']];
+  const folder = mkdtempSync(join(tmpdir(), 'aand-peers-'));
+  try {
+    await writeData(folder, config);
+    const given = { ...config, folder };
+    const node = (engine: string, provider: string, script: string) => ({
+      name: `${engine} ${provider}`,
+      start: () => startProcess(engine, provider, process.execPath, script, given),
+    });
+    const torch = { name: 'pytorch', start: () => startProcess('pytorch', 'cpu', python, 'pytorch.py', given) };
+    const size = config.shape.join('x');
+    const name = work === 'forward' ? `resnet18/forward/${size}` : `resnet18/train-step/${size}`;
+    const peers = await startAll([
+      node('aand-webgpu', 'webgpu', ourScript),
+      ...(work === 'forward'
+        ? [
+            node('onnxruntime-node', 'cpu', 'onnxruntime.mjs'),
+            node('onnxruntime-node', 'webgpu', 'onnxruntime.mjs'),
+            node('onnxruntime-web', 'wasm', 'onnxruntime_wasm.mjs'),
+            node('tfjs', 'wasm', 'tensorflow.mjs'),
+          ]
+        : []),
+      node('tfjs', 'webgpu', 'tensorflow.mjs'),
+      torch,
+    ]);
+    const adapter = peers[0]?.ready.adapter ?? '';
+    results.push(...(await compare(name, adapter, peers, work === 'forward' ? rounds : Math.ceil(rounds / 3))));
+    for (const peer of peers) await peer.close();
+    if (work === 'forward' && options.browser && chromiumPath) results.push(...(await browsers(folder, name)));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
+process.exit(0);
+
+async function browsers(folder: string, name: string): Promise<PeerResult[]> {
+  const modules = join(peersFolder, 'node_modules');
+  const { server, url } = await serve(
+    {
+      '/script.js': join(peersFolder, 'page.mjs'),
+      '/resnet18.mjs': join(peersFolder, 'resnet18.mjs'),
+      '/ours.js': packagedFile('dist/peer_page.js'),
+    },
+    {
+      '/data/': folder,
+      '/onnxruntime/': join(modules, 'onnxruntime-web/dist'),
+      '/tfjs/': join(modules, '@tensorflow/tfjs/dist'),
+      '/tfjs-webgpu/': join(modules, '@tensorflow/tfjs-backend-webgpu/dist'),
+    },
+  );
+  try {
+    const page = (engine: string) => ({
+      name: `${engine} in Chromium`,
+      start: () => startPage(engine, 'webgpu', url),
+    });
+    const peers = await startAll([page('ours'), page('onnxruntime'), page('tensorflow')]);
+    const compared = await compare(name, 'Chromium, SwiftShader', peers, 3);
+    for (const peer of peers) await peer.close();
+    return compared;
+  } finally {
+    server.close();
+  }
+}
