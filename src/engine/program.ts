@@ -51,6 +51,8 @@ export class Program {
   readonly #buffers: readonly GPUBuffer[];
   readonly #textures: readonly GPUTexture[];
   readonly #staging: GPUBuffer[] = [];
+  // Padded inputs of the last run, written again by the next.
+  readonly #packed = new Map<string, Float32Array | Uint32Array>();
   readonly #debug: boolean;
   readonly #locate: (tensor: Tensor) => Range;
   #turn = 0;
@@ -165,7 +167,9 @@ export class Program {
     for (const [name, { tensor, range }] of this.#inputs) {
       const values = inputs[name];
       if (!values) throw new Error(`input '${name}' [${tensor.shape}] is missing`);
-      this.engine.write(range.buffer, range.offset, pack(values, tensor, `input '${name}'`));
+      const packed = pack(values, tensor, `input '${name}'`, this.#packed.get(name));
+      if (packed !== values) this.#packed.set(name, packed);
+      this.engine.write(range.buffer, range.offset, packed);
     }
   }
 

@@ -22,15 +22,18 @@ function detached<A extends Node['attributes']>(
   return tape.nodes.splice(before)[0] as Node;
 }
 
+// Channels from which Winograd's form pays for its transforms: where operands come from images, multiplications are cheap.
+const winogradChannels = { images: 256, memory: 32 };
+
 /** The tile that suits an output, if any: enough tiles to fill the rows of a kernel, and channels to pay for the transforms. */
-function winogradTile(node: Node): WinogradTile | undefined {
+function winogradTile(node: Node, target: Target): WinogradTile | undefined {
   if (node.definition.name !== 'conv2d') return undefined;
   const { stride, dilation } = node.attributes;
   const w = need(node.inputs, 'w');
   const y = need(node.outputs, 'y');
   const [kernelHeight, kernelWidth, ci, co] = w.shape as [number, number, number, number];
-  if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1 || ci < 256 || co < 256)
-    return undefined;
+  if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1) return undefined;
+  if (Math.min(ci, co) < (target.images ? winogradChannels.images : winogradChannels.memory)) return undefined;
   const [batch, height, width] = y.shape as [number, number, number];
   const tiles = (side: number) => batch * Math.ceil(height / side) * Math.ceil(width / side);
   return tiles(4) >= 16 ? 4 : tiles(2) >= 16 ? 2 : undefined;
@@ -45,7 +48,7 @@ export function useWinograd(
 ): Node[] {
   if (!target.winograd) return [...nodes];
   return nodes.flatMap((node) => {
-    const tile = winogradTile(node);
+    const tile = winogradTile(node, target);
     const w = node.inputs.w;
     if (!tile || !w || !isFixed(w) || isFixed(need(node.inputs, 'x'))) return [node];
     const transform = detached(tape, winogradWeightsDefinition, { w }, { tile });

@@ -114,7 +114,8 @@ export function encodeAlone(encoder: GPUCommandEncoder, step: Step, descriptor?:
     return;
   }
   const pass = encoder.beginComputePass(descriptor);
-  launch(pass, step, step.work);
+  pass.setPipeline(step.work.pipeline);
+  dispatch(pass, step, step.work.bindGroup);
   pass.end();
 }
 
@@ -133,8 +134,7 @@ function encodeCopy(encoder: GPUCommandEncoder, { source, texture }: Copy): void
     );
 }
 
-function launch(pass: GPUComputePassEncoder, step: Step, { pipeline, bindGroup }: Launch): void {
-  pass.setPipeline(pipeline);
+function dispatch(pass: GPUComputePassEncoder, step: Step, bindGroup: GPUBindGroup): void {
   pass.setBindGroup(0, bindGroup);
   const [x, y, z] = step.dispatch.workgroups;
   pass.dispatchWorkgroups(x, y, z);
@@ -148,6 +148,7 @@ export function submitSteps(
 ): void {
   let encoder = device.createCommandEncoder();
   let pass: GPUComputePassEncoder | undefined;
+  let pipeline: GPUComputePipeline | undefined;
   let flops = 0;
   for (const step of steps) {
     if ('texture' in step.work) {
@@ -156,8 +157,14 @@ export function submitSteps(
       encodeCopy(encoder, step.work);
       continue;
     }
-    pass ??= encoder.beginComputePass();
-    launch(pass, step, step.work);
+    if (!pass) {
+      pass = encoder.beginComputePass();
+      pipeline = undefined;
+    }
+    // Calls into the driver are most of a run's JavaScript time, so a pipeline that is set stays.
+    if (pipeline !== step.work.pipeline) pass.setPipeline(step.work.pipeline);
+    pipeline = step.work.pipeline;
+    dispatch(pass, step, step.work.bindGroup);
     flops += step.dispatch.flops ?? 0;
     if (flops > flopsPerSubmit) {
       pass.end();

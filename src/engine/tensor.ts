@@ -73,9 +73,9 @@ type Values = Float32Array | Uint32Array;
 // One padded dimension, the common case (images of 3 channels), without index arithmetic per row.
 function copyRows(from: Values, fromWidth: number, to: Values, toWidth: number): void {
   const width = Math.min(fromWidth, toWidth);
-  const rows = from.length / fromWidth;
-  for (let row = 0; row < rows; row++)
-    for (let i = 0; i < width; i++) to[row * toWidth + i] = from[row * fromWidth + i] as number;
+  let source = 0;
+  for (let target = 0; source < from.length; source += fromWidth, target += toWidth)
+    for (let i = 0; i < width; i++) to[target + i] = from[source + i] as number;
 }
 
 function copyPadded(from: Values, fromShape: readonly number[], to: Values, toShape: readonly number[]): void {
@@ -101,14 +101,19 @@ function copyPadded(from: Values, fromShape: readonly number[], to: Values, toSh
   }
 }
 
-/** Values in the order of `shape` brought into the memory layout, padding zero. Throws on a wrong length. */
-export function pack(values: Values, spec: TensorSpec, what = 'tensor'): Values {
+/**
+ * Values in the order of `shape` brought into the memory layout, padding zero. Throws on a wrong length.
+ *
+ * @param into memory of an earlier call with the same spec, written again instead of new memory
+ */
+export function pack(values: Values, spec: TensorSpec, what = 'tensor', into?: Values): Values {
   const count = elements(spec.shape);
   if (values.length !== count)
     throw new Error(`${what}: ${values.length} values given, shape [${spec.shape}] needs ${count}`);
   const length = byteLength(spec) / 4;
   if (length === count) return values;
-  const packed = values instanceof Uint32Array ? new Uint32Array(length) : new Float32Array(length);
+  const fresh = () => (values instanceof Uint32Array ? new Uint32Array(length) : new Float32Array(length));
+  const packed = into?.length === length && into.constructor === values.constructor ? into : fresh();
   const physical = physicalShape(spec);
   if (elements(physical) === count) packed.set(values);
   else if (spec.layout === 'channels') copyRows(values, spec.shape.at(-1) ?? 1, packed, physical.at(-1) ?? 1);
