@@ -4,6 +4,7 @@ import { exists, listFolder, readBytes, writeBytes } from '#platform';
 import { Engine } from '../engine/device.ts';
 import type { CheckpointStorage } from '../train/trainer.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
+import { readTunings } from './tunings.ts';
 
 /** Wrong use of a command: exit code 2. */
 export class UsageError extends Error {}
@@ -16,7 +17,10 @@ export function isImagePath(path: string): boolean {
 
 /** Opens the engine, runs, closes it. The notice about a software driver goes to stderr. */
 export async function withEngine<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
-  const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
+  const engine = await Engine.open({
+    tunings: await readTunings(),
+    onNotice: (message) => console.error(`note: ${message}`),
+  });
   try {
     return await work(engine);
   } finally {

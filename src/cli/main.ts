@@ -9,6 +9,7 @@ import { doctorCommand } from './doctor.ts';
 import { predictCommand } from './predict.ts';
 import { testCommand } from './test.ts';
 import { trainCommand } from './train.ts';
+import { tuneCommand } from './tune.ts';
 
 const program = new Command('aand')
   .description('learns a product from photos of good parts, then shows where a new photo is defective')
@@ -20,6 +21,7 @@ predictCommand(program);
 demoCommand(program);
 doctorCommand(program);
 distillTeacherCommand(program);
+tuneCommand(program);
 for (const command of program.commands) command.exitOverride();
 
 try {

@@ -5,12 +5,15 @@ import { linkKernel, variantKey } from './kernel.ts';
 import { imageFormat } from './place_images.ts';
 import type { Target } from './select.ts';
 import { imageWidth, roundUp } from './tensor.ts';
+import { type Tuning, tunedConfigurations } from './tuner.ts';
 
 export interface EngineOptions {
   /** Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere. */
   readonly minimal?: boolean;
   /** Overrides what the adapter says about itself: selects kernels as for another kind of adapter (tests, tuning). */
   readonly target?: Partial<Target>;
+  /** Results of `aand tune`; those of other devices and older kernels are ignored. */
+  readonly tunings?: readonly Tuning[];
   /** Told once when the adapter is a software driver. */
   readonly onNotice?: (message: string) => void;
 }
@@ -55,7 +58,7 @@ function readsImages(gpu: GPU): boolean {
 export class Engine implements AsyncDisposable {
   readonly device: GPUDevice;
   readonly adapter: AdapterDescription;
-  readonly target: Target;
+  target: Target;
   /** Rejects when the device is lost or reports an error outside of a scope; never resolves. */
   readonly failure: Promise<never>;
   #fail: (error: Error) => void = () => {};
@@ -117,7 +120,12 @@ export class Engine implements AsyncDisposable {
       options.onNotice?.(
         `running on a software driver (${description.description || description.architecture}), not on a GPU`,
       );
-    return new Engine(gpu, device, description, options.target ?? {});
+    const engine = new Engine(gpu, device, description, options.target ?? {});
+    for (const tuning of options.tunings ?? []) {
+      const tuned = tunedConfigurations(tuning, engine);
+      if (tuned) engine.target = { ...engine.target, tuned };
+    }
+    return engine;
   }
 
   /** Runs work that fails with the device's failure instead of hanging. */

@@ -45,6 +45,20 @@ export interface GemmConfiguration {
 
 export type GemmFamily = 'convolution' | 'weight_gradient';
 
+/** The size of a matrix product: what a configuration is chosen by. */
+export interface GemmProblem {
+  readonly family: GemmFamily;
+  readonly rows: number;
+  readonly columnQuads: number;
+  /** Steps of the sum. */
+  readonly depth: number;
+}
+
+/** Problems of one bucket (sizes within a power of two) share a tuned configuration. */
+export function tuningKey({ family, rows, columnQuads, depth }: GemmProblem): string {
+  return [family, ...[rows, columnQuads, depth].map((size) => Math.round(Math.log2(Math.max(size, 1))))].join('/');
+}
+
 /** What selection needs to know of a device; plain data, so that the pass runs without one. */
 export interface Target {
   readonly name: string;
@@ -61,6 +75,8 @@ export interface Target {
   readonly maxImageSize: number;
   /** Whether 3x3 convolutions with fixed weights take Winograd's form. */
   readonly winograd: boolean;
+  /** Configurations that `aand tune` found, by tuning key; the table decides for the others. */
+  readonly tuned?: Readonly<Record<string, GemmConfiguration>>;
   /** Forces a configuration, for tests and the tuner. */
   readonly force?: Partial<Record<GemmFamily, GemmConfiguration>>;
 }
@@ -97,20 +113,16 @@ export function gemmConfigurations(family: GemmFamily, target: Target): GemmConf
   return list;
 }
 
-/** The configuration for a matrix product of this size. */
-export function chooseGemm(
-  family: GemmFamily,
-  target: Target,
-  columnQuads: number,
-  rows = Number.POSITIVE_INFINITY,
-): GemmConfiguration {
-  const forced = target.force?.[family];
-  if (forced) return forced;
+/** The configuration for a matrix product; batched ones (Winograd) may take fewer rows. */
+export function chooseGemm(problem: GemmProblem, target: Target, batched = false): GemmConfiguration {
+  const { family, columnQuads } = problem;
+  const chosen = target.force?.[family] ?? (batched ? undefined : target.tuned?.[tuningKey(problem)]);
+  if (chosen) return chosen;
   const size = target.subgroupSize;
   if (target.software) {
     if (family === 'convolution') {
       // A subgroup with fewer rows wastes less on a small grid, and compiles faster.
-      if (size > 1 && size <= 16) return lane(size, 4, rows > 16 ? 32 : 16, 1);
+      if (size > 1 && size <= 16) return lane(size, 4, batched && problem.rows <= 16 ? 16 : 32, 1);
       if (size === 32) return lane(size, 4, 32, 1);
       return lane(1, 64, 8, columnQuads > 1 ? 2 : 1);
     }

@@ -2,7 +2,7 @@
  * The dispatch of a gathering matrix product: convolution forward, data gradient, 1x1, transposed, and the batched products of
  * Winograd. One kernel family (conv2d_lane, conv2d_tile) serves them all.
  */
-import { chooseGemm, type Dispatch, type GemmConfiguration, groups, type Target } from '../select.ts';
+import { chooseGemm, type Dispatch, type GemmConfiguration, type GemmProblem, groups, type Target } from '../select.ts';
 import type { Tensors } from '../tape.ts';
 import { channelQuads, positions, type Tensor, type View } from '../tensor.ts';
 
@@ -43,17 +43,33 @@ export interface Gather {
   readonly batches?: number;
 }
 
+/** The size of a gathering product: one stride phase of it, for data gradients. */
+export function gatherProblem(
+  { source, output, weightShape, attributes, dataGradient }: Omit<Gather, 'weights' | 'inputs' | 'target'>,
+  batched = false,
+): GemmProblem {
+  const [batch, height, width] = output.shape as [number, number, number];
+  const step = dataGradient ? attributes.stride : 1;
+  const [kernelHeight, kernelWidth] = weightShape as [number, number];
+  return {
+    family: 'convolution',
+    rows: (batched ? 1 : batch) * Math.ceil(height / step) * Math.ceil(width / step),
+    columnQuads: channelQuads(output),
+    depth: Math.ceil((kernelHeight * kernelWidth) / step ** 2) * channelQuads(source),
+  };
+}
+
 /** The dispatch of a gathering convolution; also used by operations that need a matrix product. */
 export function gatherDispatch(gather: Gather): Dispatch {
   const { source, output, attributes, dataGradient, target, batches } = gather;
-  const [batch, height, width, outputChannels] = output.shape as [number, number, number, number];
+  const [, height, width, outputChannels] = output.shape as [number, number, number, number];
   const { stride, padding, dilation } = attributes;
   const step = dataGradient ? stride : 1;
   const rowHeight = Math.ceil(height / step);
   const rowWidth = Math.ceil(width / step);
-  const rows = (batches ? 1 : batch) * rowHeight * rowWidth;
-  const outputQuads = channelQuads(output);
-  const choice = chooseGemm('convolution', target, outputQuads, batches ? rows : undefined);
+  const problem = gatherProblem(gather, batches !== undefined);
+  const { rows, columnQuads: outputQuads } = problem;
+  const choice = chooseGemm(problem, target, batches !== undefined);
   const { grid, columnTiles, module, constants } = gemmGrid(choice, 'conv2d', rows, outputQuads);
   const ending = epilogue(gather.inputs);
   const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];

@@ -1,5 +1,5 @@
 /** The gradient of a convolution with respect to its weights: a matrix product over pixels, split and summed in fixed order. */
-import { chooseGemm, type Dispatch, groups, type Target, threads } from '../select.ts';
+import { chooseGemm, type Dispatch, type GemmProblem, groups, type Target, threads } from '../select.ts';
 import { type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
 import { dimension, gemmGrid } from './gemm.ts';
@@ -25,6 +25,16 @@ const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
   },
 };
 
+/** The size of a weight gradient. */
+export function weightGradientProblem(x: Tensor, dy: Tensor, { kernel }: WeightGradientAttributes): GemmProblem {
+  return {
+    family: 'weight_gradient',
+    rows: kernel[0] * kernel[1] * channelQuads(x) * 4,
+    columnQuads: channelQuads(dy),
+    depth: positions(dy),
+  };
+}
+
 function weightGradientDispatches(
   inputs: Tensors,
   dw: Tensor,
@@ -38,7 +48,7 @@ function weightGradientDispatches(
   const rowQuads = kh * kw * channelQuads(x);
   const columnQuads = channelQuads(dy);
   const lines = dimension(dy, 0) * dimension(dy, 1);
-  const choice = chooseGemm('weight_gradient', target, columnQuads);
+  const choice = chooseGemm(weightGradientProblem(x, dy, attributes), target);
   const { grid, columnTiles, module, constants } = gemmGrid(choice, 'weight_gradient', rowQuads, columnQuads);
   const wanted = Math.min(Math.ceil((2 * target.parallelism) / grid), Math.ceil(lines / 4), 64);
   const linesPerSplit = Math.ceil(lines / Math.max(wanted, 1));

@@ -1,0 +1,23 @@
+/** The results of `aand tune` in the user's cache folder. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { exists, readBytes } from '#platform';
+import type { Tuning } from '../engine/tuner.ts';
+
+/** Where tunings are kept: the user's cache folder. */
+export function tuningPath(): string {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  return join(cache, 'aand-webgpu', 'tuning.json');
+}
+
+/** Every tuning that was kept; none where the file is missing or damaged. */
+export async function readTunings(): Promise<Tuning[]> {
+  const path = tuningPath();
+  if ((await exists(path)) !== 'file') return [];
+  try {
+    return JSON.parse(new TextDecoder().decode(await readBytes(path))) as Tuning[];
+  } catch {
+    console.error(`note: ${path} is damaged and left unused; aand tune writes it anew`);
+    return [];
+  }
+}
