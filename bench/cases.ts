@@ -19,6 +19,8 @@ export interface BenchCase {
   readonly kind: 'kernel' | 'model' | 'training';
   /** Part of `--quick`. */
   readonly quick: boolean;
+  /** Left out unless `--filter` names it. */
+  readonly long?: boolean;
   readonly parameters: () => ParameterSet;
   /** Records the work; returns what is read. */
   readonly record: (tape: Tape) => Record<string, Tensor>;
@@ -151,8 +153,7 @@ function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
   ];
 }
 
-function trainingCases(backbone: Backbone): BenchCase[] {
-  const size = 128;
+function trainingCases(backbone: Backbone, size: number): BenchCase[] {
   const detector = () => detectorParameters(backbone, 'aand');
   return [
     {
@@ -211,6 +212,8 @@ export function benchCases(): BenchCase[] {
     ...kernelCases(),
     ...modelCases(backbones.resnet18, true),
     ...modelCases(backbones.wide_resnet50_2, false),
-    ...trainingCases(backbones.resnet18),
+    ...trainingCases(backbones.resnet18, 128),
+    // At the size of the paper: half an hour on a CPU driver, so only by name.
+    ...trainingCases(backbones.wide_resnet50_2, 256).map((benchCase) => ({ ...benchCase, quick: false, long: true })),
   ];
 }

@@ -4,11 +4,12 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { Engine } from '../src/engine/device.ts';
 import { measurePeaks } from '../src/engine/peak.ts';
 import type { ProfileEntry } from '../src/engine/program.ts';
 import { benchCases } from './cases.ts';
+import { firstRunChild, measureFirstRun } from './first_run.ts';
 import { kernelLines, trainingPipelines } from './inventory.ts';
 import { type BenchReport, benchPage, type PeerResult, printedPeaks } from './report.ts';
 import { type BenchResult, runCase } from './run.ts';
@@ -19,6 +20,8 @@ interface Options {
   readonly json?: string;
   readonly html?: string;
   readonly profile?: boolean;
+  readonly firstRun?: boolean;
+  readonly firstRunChild?: boolean;
   readonly from?: string;
   readonly peers?: string;
 }
@@ -31,7 +34,7 @@ function printResult(r: BenchResult): void {
     `${r.gflops.toFixed(1).padStart(8)} GFLOP/s`,
     `${r.gbytes_per_s.toFixed(1).padStart(6)} GB/s`,
     `${(100 * r.share_of_roofline).toFixed(0).padStart(3)} % of roofline`,
-    `error ${r.max_abs_error.toExponential(1)}`,
+    `error ${r.max_abs_error?.toExponential(1) ?? '-'}`,
     `${r.dispatches} dispatches${r.copies ? ` + ${r.copies} copies` : ''}`,
     r.kind === 'kernel' ? r.configuration : `JavaScript ${r.javascript_ms.toFixed(2)} ms`,
   ];
@@ -48,7 +51,7 @@ function printProfile(name: string, entries: readonly ProfileEntry[]): void {
 
 async function measure(options: Options): Promise<BenchReport> {
   const cases = benchCases().filter(
-    ({ name, quick }) => (!options.quick || quick) && (!options.filter || name.includes(options.filter)),
+    ({ name, quick, long }) => (!options.quick || quick) && (options.filter ? name.includes(options.filter) : !long),
   );
   if (!cases.length) {
     console.error(
@@ -70,7 +73,7 @@ async function measure(options: Options): Promise<BenchReport> {
     for (const benchCase of cases) {
       bar.update({ case: benchCase.name });
       const result = await runCase(engine, benchCase, peaks, {
-        runs: options.quick ? 3 : 10,
+        runs: benchCase.long ? 2 : options.quick ? 3 : 10,
         seconds: options.quick ? 1 : 4,
         profile: options.profile ?? false,
         onProfile: printProfile,
@@ -97,11 +100,25 @@ const command = new Command('bench')
   .option('--filter <text>', 'only cases whose name contains this')
   .option('--json <file>', 'write the results as JSON')
   .option('--html <file>', 'write a page with charts')
+  .option(
+    '--first-run',
+    "measure a first inference in a new process, the driver's cache empty and filled, and nothing else",
+  )
   .option('--profile', 'print every dispatch of every case')
   .option('--from <file>', 'take the results from a JSON file instead of measuring')
   .option('--peers <file>', 'add the results of `npm run bench:peers -- --json FILE` to the page')
+  .addOption(new Option('--first-run-child').hideHelp())
   .parse();
 const options = command.opts<Options>();
+if (options.firstRunChild) {
+  await firstRunChild();
+  process.exit(0);
+}
+if (options.firstRun) {
+  const { name, cold_ms, warm_ms } = measureFirstRun();
+  console.log(`${name}: first inference ${(cold_ms / 1000).toFixed(2)} s cold, ${(warm_ms / 1000).toFixed(2)} s warm`);
+  process.exit(0);
+}
 const report = options.from ? (JSON.parse(readFileSync(options.from, 'utf8')) as BenchReport) : await measure(options);
 if (!options.from && !options.filter) {
   const pipelines = await trainingPipelines();

@@ -41,7 +41,7 @@ function table(results: readonly BenchResult[]): string {
       `${(100 * r.share_of_roofline).toFixed(0)} %`,
       `${r.dispatches}${r.copies ? ` + ${r.copies}` : ''}`,
       (r.peak_bytes / 2 ** 20).toFixed(1),
-      r.max_abs_error.toExponential(1),
+      r.max_abs_error?.toExponential(1) ?? '-',
     ];
     return `<tr><th scope="row">${escapeHtml(r.name)}</th>${cells.map((c) => `<td>${c}</td>`).join('')}<td class="text">${escapeHtml(r.configuration)}</td></tr>`;
   });

@@ -2,10 +2,10 @@
 import type { Engine } from './device.ts';
 import type { ParameterStore } from './parameters.ts';
 import { type PlaceResult, place } from './place.ts';
-import { placeImages } from './place_images.ts';
+import { type ImagePlacement, placeImages } from './place_images.ts';
 import { type Binding, boundTensor, isTensor, type PlannedNode } from './select.ts';
 import type { Tape } from './tape.ts';
-import { byteLength, pack, roundUp, type Tensor } from './tensor.ts';
+import { byteLength, imageWidth, pack, roundUp, type Tensor } from './tensor.ts';
 
 /** A range of a GPU buffer, in bytes. */
 export interface Range {
@@ -26,7 +26,7 @@ export interface ProgramMemory {
   image(binding: Binding | undefined): GPUTexture;
 }
 
-interface Plans {
+export interface Plans {
   readonly prologue: readonly PlannedNode[];
   readonly main: readonly PlannedNode[];
   readonly outputs: readonly Tensor[];
@@ -64,9 +64,26 @@ function uploadConstants(engine: Engine, tape: Tape, { prologue, main }: Plans):
   return ranges;
 }
 
-/** Places and allocates everything that a program needs beside the parameters. */
-export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plans: Plans): ProgramMemory {
-  const { maxBufferSize, maxStorageBufferBindingSize } = engine.device.limits;
+/** Where everything of a program lies, before any memory is taken. */
+interface MemoryPlan {
+  /** Values of a run. */
+  readonly result: PlaceResult;
+  /** What the prologue prepares. */
+  readonly persistent: PlaceResult;
+  readonly images: ImagePlacement;
+  readonly parameterOf: ReadonlyMap<Tensor, Tensor>;
+  /** Bytes of all of it and of the constants; parameters are not counted. */
+  readonly bytes: number;
+}
+
+export interface MemoryLimits {
+  readonly maxBufferSize: number;
+  readonly maxStorageBufferBindingSize: number;
+}
+
+/** Plans a program's memory without a device, so that it is known before the first run. */
+export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): MemoryPlan {
+  const { maxBufferSize, maxStorageBufferBindingSize } = limits;
   // Of what the prologue computes, the runs' own operands persist.
   const computed = new Set<Tensor>(plans.prologue.flatMap(({ node }) => Object.values(node.outputs)));
   const prepared = new Set<Tensor>();
@@ -94,10 +111,22 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
     maxBufferSize,
     maxStorageBufferBindingSize,
   );
+  const images = placeImages([...dispatchesOf(plans.prologue), ...dispatchesOf(plans.main)], prepared);
+  const sizes = [
+    ...result.arenaSizes,
+    ...persistent.arenaSizes,
+    ...images.heights.map((height) => height * imageWidth * 16),
+    ...[...tape.constants.keys()].map(byteLength),
+  ];
+  return { result, persistent, images, parameterOf, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}
+
+/** Allocates everything that a program needs beside the parameters. */
+export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plans: Plans): ProgramMemory {
+  const { result, persistent, images, parameterOf } = planMemory(tape, plans, engine.device.limits);
   const arenas = result.arenaSizes.map((size, i) => engine.createBuffer(`arena ${i}`, size));
   const fixed = persistent.arenaSizes.map((size, i) => engine.createBuffer(`prepared ${i}`, size));
   const constants = uploadConstants(engine, tape, plans);
-  const images = placeImages([...dispatchesOf(plans.prologue), ...dispatchesOf(plans.main)], prepared);
   const textures = images.heights.map((height, i) => engine.createImage(`image ${i}`, height));
 
   const locate = (tensor: Tensor): Range => {

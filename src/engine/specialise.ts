@@ -36,7 +36,11 @@ function winogradTile(node: Node, target: Target): WinogradTile | undefined {
   if (Math.min(ci, co) < (target.images ? winogradChannels.images : winogradChannels.memory)) return undefined;
   const [batch, height, width] = y.shape as [number, number, number];
   const tiles = (side: number) => batch * Math.ceil(height / side) * Math.ceil(width / side);
-  return tiles(4) >= 16 ? 4 : tiles(2) >= 16 ? 2 : undefined;
+  // The transformed tensors are larger than weights and activations, and each is bound whole.
+  const fits = (side: WinogradTile) =>
+    tiles(side) >= 16 &&
+    (side + 2) ** 2 * 4 * Math.max(ci * co, tiles(side) * Math.max(ci, co)) <= target.maxStorageBufferBindingSize;
+  return fits(4) ? 4 : fits(2) ? 2 : undefined;
 }
 
 /** 3x3 convolutions with stride 1 and fixed weights in Winograd's form. */

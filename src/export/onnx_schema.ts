@@ -138,3 +138,63 @@ export function encodeOnnx(graph: OnnxGraph, producerVersion: string): Uint8Arra
     )
     .finish();
 }
+
+interface Decoded {
+  graph: {
+    name: string;
+    node: { opType: string; input: string[]; output: string[]; attribute: DecodedAttribute[] }[];
+    initializer: { name: string; dims: unknown[]; dataType: number; rawData: Uint8Array }[];
+    input: DecodedValue[];
+    output: DecodedValue[];
+  };
+  metadataProps: { key: string; value: string }[];
+}
+
+interface DecodedAttribute {
+  name: string;
+  type: number;
+  f: number;
+  i: unknown;
+  s: Uint8Array;
+  ints: unknown[];
+}
+
+interface DecodedValue {
+  name: string;
+  type: { tensorType: { shape: { dim: { dimValue: unknown }[] } } };
+}
+
+function decodeAttribute(a: DecodedAttribute): OnnxAttribute {
+  if (a.type === attributeType.int) return Number(a.i);
+  if (a.type === attributeType.float) return { float: a.f };
+  return a.type === attributeType.string ? new TextDecoder().decode(a.s) : a.ints.map(Number);
+}
+
+/** The inverse of {@link encodeOnnx}, for what it writes. */
+export function decodeOnnx(bytes: Uint8Array): OnnxGraph {
+  const { graph, metadataProps } = model.decode(bytes) as unknown as Decoded;
+  const value = ({ name, type }: DecodedValue) => ({
+    name,
+    shape: type.tensorType.shape.dim.map(({ dimValue }) => Number(dimValue)),
+  });
+  return {
+    name: graph.name,
+    nodes: graph.node.map(({ opType, input, output, attribute }) => ({
+      type: opType,
+      inputs: input,
+      outputs: output,
+      attributes: Object.fromEntries(attribute.map((a) => [a.name, decodeAttribute(a)])),
+    })),
+    initializers: graph.initializer.map(({ name, dims, dataType, rawData }) => {
+      const { buffer } = new Uint8Array(rawData);
+      return {
+        name,
+        shape: dims.map(Number),
+        values: dataType === elementType.float ? new Float32Array(buffer) : new BigInt64Array(buffer),
+      };
+    }),
+    inputs: graph.input.map(value),
+    outputs: graph.output.map(value),
+    metadata: Object.fromEntries(metadataProps.map(({ key, value: text }) => [key, text])),
+  };
+}

@@ -1,0 +1,61 @@
+/** How long a first inference takes in a new process: with the driver's shader cache empty, then filled. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Engine } from '../src/engine/device.ts';
+import { ParameterStore } from '../src/engine/parameters.ts';
+import { Program } from '../src/engine/program.ts';
+import { Tape } from '../src/engine/tape.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detect, detectorParameters } from '../src/model/detector.ts';
+import { initialize } from '../src/model/initialize.ts';
+import { randomValues } from './cases.ts';
+
+const size = 256;
+
+/** From an open engine to the first result, in milliseconds. */
+async function firstInference(): Promise<number> {
+  const engine = await Engine.open();
+  try {
+    const set = detectorParameters(backbones.resnet18, 'aand');
+    const store = new ParameterStore(engine, set);
+    initialize(store, set.groups, 0);
+    const started = performance.now();
+    const tape = new Tape(set);
+    const images = tape.input('images', [1, size, size, 3], 'channels');
+    const { map, score } = detect(tape, images, backbones.resnet18, 'aand');
+    const program = await Program.compile(engine, tape, { outputs: { map, score }, store });
+    await program.run({ images: randomValues('bench/images', size * size * 3) });
+    return performance.now() - started;
+  } finally {
+    await engine.close();
+  }
+}
+
+export interface FirstRun {
+  readonly name: string;
+  readonly cold_ms: number;
+  readonly warm_ms: number;
+}
+
+/** Runs in processes of their own; only Mesa's cache can be moved, so other drivers' cold figure may be a warm one. */
+export function measureFirstRun(): FirstRun {
+  const cache = mkdtempSync(join(tmpdir(), 'aand-shaders-'));
+  const child = () =>
+    Number(
+      execFileSync(process.execPath, [process.argv[1] as string, '--first-run-child'], {
+        env: { ...process.env, MESA_SHADER_CACHE_DIR: cache },
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    );
+  try {
+    return { name: `aand-resnet18/infer/1x3x${size}x${size}`, cold_ms: child(), warm_ms: child() };
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
+}
+
+export async function firstRunChild(): Promise<void> {
+  console.log(await firstInference());
+}

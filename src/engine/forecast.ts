@@ -1,0 +1,46 @@
+/** What a program will need, from its plan alone: memory exactly, time from a device's measured peaks. */
+import { fuse } from './fuse.ts';
+import { type MemoryLimits, planMemory } from './memory.ts';
+import type { Peaks } from './peak.ts';
+import { boundTensor, type Dispatch, select, type Target } from './select.ts';
+import type { Tape } from './tape.ts';
+import { byteLength, type Tensor } from './tensor.ts';
+
+export interface Forecast {
+  /** Memory of the program without parameters, in bytes. */
+  readonly bytes: number;
+  readonly flops: number;
+  readonly dispatches: number;
+  readonly milliseconds: number;
+}
+
+/** Share of the roofline that the kernels reach (bench/results: 0.3 to 0.6 on software drivers). */
+const typicalShare = 0.4;
+
+function operandBytes({ bindings }: Dispatch): number {
+  return Object.values(bindings).reduce((sum, binding) => {
+    const tensor = boundTensor(binding);
+    return sum + (tensor ? byteLength(tensor) : 0);
+  }, 0);
+}
+
+/** @throws Error naming the tensor, where one is larger than the device binds */
+export function forecast(
+  tape: Tape,
+  outputs: readonly Tensor[],
+  target: Target,
+  limits: MemoryLimits,
+  peaks: Peaks,
+): Forecast {
+  const fused = fuse(tape, outputs, target);
+  const plans = { prologue: select(fused.prologue, target), main: select(fused.nodes, target), outputs };
+  const { bytes } = planMemory(tape, plans, limits);
+  let [flops, seconds, dispatches] = [0, 0, 0];
+  for (const dispatch of plans.main.flatMap((planned) => planned.dispatches)) {
+    const own = dispatch.flops ?? 0;
+    flops += own;
+    if (dispatch.kernel !== 'copy') dispatches++;
+    seconds += Math.max(own / (peaks.gflops * 1e9), operandBytes(dispatch) / (peaks.gbytesPerSecond * 1e9));
+  }
+  return { bytes, flops, dispatches, milliseconds: (1000 * seconds) / typicalShare };
+}

@@ -1,0 +1,70 @@
+/** The ONNX file as a reader sees it: decoded with the same schema, then evaluated by hand where that is short. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Engine } from '../src/engine/device.ts';
+import { conv2d } from '../src/engine/ops/conv2d.ts';
+import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { Tape } from '../src/engine/tape.ts';
+import { exportOnnx } from '../src/export/onnx.ts';
+import { decodeOnnx } from '../src/export/onnx_schema.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detect, detectorParameters } from '../src/model/detector.ts';
+import { recordDistillation } from '../src/train/distill.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.open();
+});
+afterAll(() => engine.close());
+
+test('weights are written OIHW, shapes NCHW', async () => {
+  const tape = new Tape(new ParameterSet());
+  const x = tape.input('x', [1, 4, 6, 2], 'channels');
+  const w = tape.parameter('w', [1, 2, 2, 3], 'filter', 'g');
+  const y = conv2d(tape, x, w, undefined, { stride: 1 });
+  const store = new ParameterStore(engine, tape.parameters);
+  // [kh, kw, Ci, Co] = [1, 2, 2, 3], each value its own index.
+  store.write(
+    'w',
+    Float32Array.from({ length: 12 }, (_, i) => i),
+  );
+  const model = decodeOnnx(await exportOnnx(tape, store, { name: 'one', version: '1', outputs: { y } }));
+  expect(model.inputs).toEqual([{ name: 'x', shape: [1, 2, 4, 6] }]);
+  expect(model.outputs).toEqual([{ name: 'y', shape: [1, 3, 4, 5] }]);
+  const [weights] = model.initializers;
+  expect(weights?.shape).toEqual([3, 2, 1, 2]);
+  // O = 0: (i, j) over I and kw: index j * 6 + i * 3.
+  expect([...(weights?.values ?? [])].slice(0, 4)).toEqual([0, 6, 3, 9]);
+  expect(model.nodes.map(({ type }) => type)).toEqual(['Conv', 'Identity']);
+  expect(model.nodes[0]?.attributes).toMatchObject({ strides: [1, 1], pads: [0, 0, 0, 0], kernel_shape: [1, 2] });
+});
+
+test('a whole detector has only nodes whose inputs exist, in order', async () => {
+  const backbone = backbones.resnet18;
+  const set = detectorParameters(backbone, 'aand');
+  const store = new ParameterStore(engine, set);
+  const tape = new Tape(set);
+  const { map, score } = detect(tape, tape.input('images', [1, 64, 64, 3], 'channels'), backbone, 'aand');
+  const model = decodeOnnx(await exportOnnx(tape, store, { name: 'aand', version: '1', outputs: { map, score } }));
+  const known = new Set([...model.inputs, ...model.initializers].map(({ name }) => name));
+  for (const node of model.nodes) {
+    for (const name of node.inputs) if (name) expect(known, `${node.type} reads ${name}`).toContain(name);
+    for (const name of node.outputs) known.add(name);
+  }
+  expect(known).toContain('map');
+  expect(known).toContain('score');
+  const parameterBytes = set.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 4), 0);
+  const written = model.initializers.reduce((sum, { values }) => sum + values.byteLength, 0);
+  expect(written).toBeGreaterThan(parameterBytes);
+  store.destroy();
+});
+
+test('a training step is refused, by the name of its operation', async () => {
+  const backbone = backbones.resnet18;
+  const set = detectorParameters(backbone, 'rd');
+  const tape = new Tape(set);
+  const { loss } = recordDistillation(tape, { backbone, mode: 'rd', size: 64, batch: 1, cached: true });
+  const store = new ParameterStore(engine, set);
+  await expect(exportOnnx(tape, store, { name: 'step', version: '1', outputs: { loss } })).rejects.toThrow(
+    /only inference can be exported/,
+  );
+});

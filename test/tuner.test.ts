@@ -1,0 +1,108 @@
+/** The tuner, its persistence, and the forecast of a program's needs. */
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { readTunings, tuningPath } from '../src/cli/tunings.ts';
+import { Engine } from '../src/engine/device.ts';
+import { forecast } from '../src/engine/forecast.ts';
+import { gradients } from '../src/engine/gradients.ts';
+import { conv2d } from '../src/engine/ops/conv2d.ts';
+import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { Program } from '../src/engine/program.ts';
+import { gemmConfigurations } from '../src/engine/select.ts';
+import { Tape } from '../src/engine/tape.ts';
+import { type Tuning, tuneCase, tuningCases, tuningFingerprint } from '../src/engine/tuner.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detect, detectorParameters } from '../src/model/detector.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.open();
+});
+afterAll(() => engine.close());
+
+function smallTape(): Tape {
+  const tape = new Tape(new ParameterSet());
+  const x = tape.input('x', [1, 8, 8, 16], 'channels');
+  const w = tape.input('w', [3, 3, 16, 32], 'filter');
+  const y = conv2d(tape, x, w, undefined, { padding: 1 });
+  gradients(tape, new Map([[y, tape.input('seed', y.shape, 'channels')]]), [x, w]);
+  return tape;
+}
+
+test('every kind of product is a case, and each is tuned to a configuration that computes the same', {
+  timeout: 120_000,
+}, async () => {
+  const cases = tuningCases([smallTape()]);
+  expect([...cases.values()].map(({ node }) => node.definition.name).sort()).toEqual([
+    'conv2d',
+    'conv2d_weight_gradient',
+    'conv_transpose2d',
+  ]);
+  for (const tuningCase of cases.values()) {
+    const rejected: string[] = [];
+    const entry = await tuneCase(engine, tuningCase, (_, reason) => rejected.push(reason));
+    expect(gemmConfigurations(tuningCase.problem.family, engine.target)).toContainEqual(entry.configuration);
+    expect(entry.milliseconds).toBeGreaterThan(0);
+    expect(rejected).toEqual([]);
+  }
+});
+
+test('a tuning is used on its own device and kernels only', async () => {
+  const tape = smallTape();
+  const key = [...tuningCases([tape]).keys()][0] as string;
+  const other = gemmConfigurations('convolution', engine.target).find(({ shape }) => shape === 'tile');
+  if (!other) throw new Error('no tile configuration');
+  const entries = { [key]: { configuration: other, milliseconds: 1, tableMilliseconds: 2 } };
+  const own: Tuning = { fingerprint: tuningFingerprint(engine), entries };
+  for (const [tuning, used] of [
+    [own, true],
+    [{ ...own, fingerprint: 'another device' }, false],
+  ] as const) {
+    await using opened = await Engine.open({ tunings: [tuning] });
+    const x = tape.inputs[0];
+    if (!x) throw new Error('no input');
+    const fresh = smallTape();
+    const y = fresh.nodes[0]?.outputs.y;
+    if (!y) throw new Error('no output');
+    const store = new ParameterStore(opened, fresh.parameters);
+    const program = await Program.compile(opened, fresh, { outputs: { y }, store });
+    expect(program.plan.includes('conv2d_tile')).toBe(used);
+  }
+});
+
+test('the forecast of memory is what the program then takes', async () => {
+  const backbone = backbones.resnet18;
+  const set = detectorParameters(backbone, 'aand');
+  const record = () => {
+    const tape = new Tape(set);
+    const { map, score } = detect(tape, tape.input('images', [2, 64, 64, 3], 'channels'), backbone, 'aand');
+    return { tape, map, score };
+  };
+  const { tape, map, score } = record();
+  const peaks = { gflops: 100, gbytesPerSecond: 5 };
+  const { bytes, flops, milliseconds } = forecast(tape, [map, score], engine.target, engine.device.limits, peaks);
+  const again = record();
+  const store = new ParameterStore(engine, set);
+  const outputs = { map: again.map, score: again.score };
+  const program = await Program.compile(engine, again.tape, { outputs, store });
+  // Beside the plan a program has its uniforms (256 bytes per dispatch) and the rounding of its buffers.
+  expect(Math.abs(program.bytes - bytes)).toBeLessThan(0.02 * bytes);
+  expect(flops).toBe(program.cost.flops);
+  expect(milliseconds).toBeGreaterThan(flops / 100e6);
+  program.destroy();
+  store.destroy();
+});
+
+test('a damaged cache is left unused', async () => {
+  const cache = mkdtempSync(join(tmpdir(), 'aand-cache-'));
+  vi.stubEnv('XDG_CACHE_HOME', cache);
+  expect(await readTunings()).toEqual([]);
+  mkdirSync(join(cache, 'aand-webgpu'));
+  writeFileSync(tuningPath(), JSON.stringify([{ fingerprint: 'one', entries: {} }]));
+  expect(await readTunings()).toEqual([{ fingerprint: 'one', entries: {} }]);
+  writeFileSync(tuningPath(), '{ not json');
+  expect(await readTunings()).toEqual([]);
+  vi.unstubAllEnvs();
+});
