@@ -74,8 +74,7 @@ const reach = 6;
 
 /** Operands that matrix kernels can read from images, by input name. One rule for all sizes keeps the pipelines few. */
 function imageOperands(node: Node): string[] {
-  if (isConvolution(node)) return ['x', 'w'];
-  if (node.definition.name === winogradDefinition.name) return ['w'];
+  if (isConvolution(node) || node.definition.name === winogradDefinition.name) return ['x', 'w'];
   return isWeightGradient(node) ? ['x', 'dy'] : [];
 }
 

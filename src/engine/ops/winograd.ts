@@ -72,13 +72,16 @@ function lowerWinograd(
     scratch(`winograd.${name}`, [positions, lines, rowWidth, channels(like)], 'channels');
   const v = transformed('input', x);
   const m = transformed('product', y);
-  const image = target.images && fitsImage(v, target) ? scratch('winograd.image', imageShape(v), 'image') : undefined;
+  const imageOf = (tensor: Tensor) =>
+    target.images && fitsImage(tensor, target) ? scratch('winograd.image', imageShape(tensor), 'image') : undefined;
+  const image = imageOf(v);
+  const product = imageOf(m);
   const tiles = { rows: lines * rowWidth, row_height: rowHeight, row_width: rowWidth };
   const ending = epilogue(inputs);
   return [
     {
-      kernel: { module: module(tile), entry: 'input_transform' },
-      bindings: { source: x, output: v },
+      kernel: { module: module(tile), entry: 'input_transform', conditions: { source_image: !!inputs.x_image } },
+      bindings: { ...(inputs.x_image ? { source_image: inputs.x_image } : { source: x }), output: v },
       uniforms: {
         ...tiles,
         source_height: dimension(x, 1),
@@ -102,9 +105,14 @@ function lowerWinograd(
       target,
       batches: positions,
     }),
+    ...(product ? [copyToImage(m, product)] : []),
     {
-      kernel: { module: module(tile), entry: 'output_transform', conditions: ending.conditions },
-      bindings: { source: m, output: y, ...ending.bindings },
+      kernel: {
+        module: module(tile),
+        entry: 'output_transform',
+        conditions: { ...ending.conditions, source_image: product !== undefined },
+      },
+      bindings: { ...(product ? { source_image: product } : { source: m }), output: y, ...ending.bindings },
       uniforms: {
         ...tiles,
         source_height: lines,
