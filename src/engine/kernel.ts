@@ -1,5 +1,5 @@
 /** From a kernel variant (module, entry point, conditions, constants) to WGSL text and what the host must know of it. */
-import { link } from 'wesl';
+import { link, RecordResolver } from 'wesl';
 import { type KernelModule, kernelModules } from '../../kernels/index.ts';
 import { expand } from './expand.ts';
 
@@ -60,7 +60,10 @@ const allConditions = [
   'weights_image',
 ];
 
-const sources = Object.fromEntries(Object.entries(kernelModules).map(([name, text]) => [`${name}.wesl`, text]));
+// Keeps parsed modules: parsing is most of a link's time, and every kernel imports the same few.
+const resolver = new RecordResolver(
+  Object.fromEntries(Object.entries(kernelModules).map(([name, text]) => [`${name}.wesl`, text])),
+);
 const linked = new Map<string, Promise<LinkedKernel>>();
 
 async function build(variant: KernelVariant): Promise<LinkedKernel> {
@@ -70,7 +73,7 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   const constants = Object.fromEntries(
     Object.entries(variant.constants ?? {}).map(([name, value]) => [name, `${value}u`]),
   );
-  const result = await link({ weslSrc: sources, rootModuleName: variant.module, conditions, constants });
+  const result = await link({ resolver, rootModuleName: variant.module, conditions, constants });
   const code = expand(result.dest);
   const block = code.match(/var<uniform> \w+: (\w+);/);
   const struct = block && code.match(new RegExp(`struct ${block[1]} \\{([^}]*)\\}`));
