@@ -97,7 +97,7 @@ const convolutionShapes: readonly [label: string, c: Omit<ConvolutionCase, 'dire
 function kernelCases(): BenchCase[] {
   const directions: Direction[] = ['forward', 'data-gradient', 'weight-gradient'];
   const list = convolutionShapes.flatMap(([label, c, quick]) => {
-    const winograd = c.w[0] === 3 && c.stride === 1 && c.w[2] >= 128;
+    const winograd = c.w[0] === 3 && c.stride === 1 && c.w[2] >= 256;
     return [
       ...directions.map((direction) => convolutionCase(label, c, direction, quick && direction !== 'data-gradient')),
       ...(winograd ? [convolutionCase(label, c, 'forward', quick, true)] : []),

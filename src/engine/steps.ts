@@ -17,9 +17,9 @@ interface Launch {
   readonly bindGroup: GPUBindGroup;
 }
 
+/** Arguments of copyBufferToTexture, made once. */
 interface Copy {
-  readonly source: Range;
-  readonly texture: GPUTexture;
+  readonly copies: readonly [GPUTexelCopyBufferInfo, GPUTexelCopyTextureInfo, GPUExtent3DStrict][];
 }
 
 interface Planned {
@@ -76,9 +76,23 @@ export async function buildSteps(
   return { steps, uniforms };
 }
 
+/** Whole lines in one copy, the rest of the last line in another. */
 function copyStep(dispatch: Dispatch, memory: ProgramMemory): Copy {
   const { x, image } = dispatch.bindings;
-  return { source: memory.resolve(x as NonNullable<typeof x>) as Range, texture: memory.image(image) };
+  const { buffer, offset, size } = memory.resolve(x as NonNullable<typeof x>) as Range;
+  const texture = memory.image(image);
+  const bytesPerRow = imageWidth * bytesPerTexel;
+  const lines = Math.floor(size / bytesPerRow);
+  const rest = (size % bytesPerRow) / bytesPerTexel;
+  const copies: [GPUTexelCopyBufferInfo, GPUTexelCopyTextureInfo, GPUExtent3DStrict][] = [];
+  if (lines) copies.push([{ buffer, offset, bytesPerRow }, { texture }, [imageWidth, lines]]);
+  if (rest)
+    copies.push([
+      { buffer, offset: offset + lines * bytesPerRow, bytesPerRow },
+      { texture, origin: [0, lines] },
+      [rest, 1],
+    ]);
+  return { copies };
 }
 
 function writeUniforms(
@@ -109,7 +123,7 @@ function writeUniforms(
 
 /** Encodes one step; `descriptor` is for the compute pass of a launch. */
 export function encodeAlone(encoder: GPUCommandEncoder, step: Step, descriptor?: GPUComputePassDescriptor): void {
-  if ('texture' in step.work) {
+  if ('copies' in step.work) {
     encodeCopy(encoder, step.work);
     return;
   }
@@ -119,19 +133,8 @@ export function encodeAlone(encoder: GPUCommandEncoder, step: Step, descriptor?:
   pass.end();
 }
 
-/** Whole lines in one copy, the rest of the last line in another. */
-function encodeCopy(encoder: GPUCommandEncoder, { source, texture }: Copy): void {
-  const { buffer, offset, size } = source;
-  const bytesPerRow = imageWidth * bytesPerTexel;
-  const lines = Math.floor(size / bytesPerRow);
-  const rest = (size % bytesPerRow) / bytesPerTexel;
-  if (lines) encoder.copyBufferToTexture({ buffer, offset, bytesPerRow }, { texture }, [imageWidth, lines]);
-  if (rest)
-    encoder.copyBufferToTexture(
-      { buffer, offset: offset + lines * bytesPerRow, bytesPerRow },
-      { texture, origin: [0, lines] },
-      [rest, 1],
-    );
+function encodeCopy(encoder: GPUCommandEncoder, { copies }: Copy): void {
+  for (const [source, destination, size] of copies) encoder.copyBufferToTexture(source, destination, size);
 }
 
 function dispatch(pass: GPUComputePassEncoder, step: Step, bindGroup: GPUBindGroup): void {
@@ -151,7 +154,7 @@ export function submitSteps(
   let pipeline: GPUComputePipeline | undefined;
   let flops = 0;
   for (const step of steps) {
-    if ('texture' in step.work) {
+    if ('copies' in step.work) {
       pass?.end();
       pass = undefined;
       encodeCopy(encoder, step.work);
