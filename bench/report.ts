@@ -110,7 +110,7 @@ export function benchPage(report: BenchReport, peers: readonly PeerResult[]): st
 <title>Bench: ${escapeHtml(report.adapter.description)}</title><style>${style}</style></head><body>
 <h1>Bench on ${escapeHtml(report.adapter.description)}</h1>
 <p>${escapeHtml(report.date)} · <code>${escapeHtml(report.command)}</code></p>
-<p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds, ${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that they do, not those that they save.</p>
+<p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds, ${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that they do, not those that they save. Kernels that read images can pass the copy peak, which is measured on buffers.</p>
 <h2>Roofline</h2><div class="chart" style="height:420px"><canvas id="roofline" role="img" aria-label="GFLOP/s over arithmetic intensity"></canvas></div>
 <h2>Models and training steps</h2><div class="chart" style="height:${60 + 30 * whole}px"><canvas id="models" role="img" aria-label="times of models"></canvas></div>
 ${peerSections.join('\n')}

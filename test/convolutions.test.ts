@@ -10,6 +10,9 @@ import { retarget } from '../src/engine/retarget.ts';
 import { type GemmConfiguration, gemmConfigurations, type Target } from '../src/engine/select.ts';
 import { Tape } from '../src/engine/tape.ts';
 import { elements, type Tensor } from '../src/engine/tensor.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detect, detectorParameters } from '../src/model/detector.ts';
+import { initialize } from '../src/model/initialize.ts';
 import { check, expectClose, features, type Operation, randomValues, run } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
 
@@ -176,6 +179,28 @@ describe('convolutions', () => {
           program.destroy();
         }
     }
+  });
+
+  test("a detector's maps do not depend on the batch that an image is in", { timeout: 120_000 }, async () => {
+    const backbone = backbones.resnet18;
+    const set = detectorParameters(backbone, 'aand');
+    const store = new ParameterStore(engine, set);
+    initialize(store, set.groups, 0);
+    const size = 128;
+    const images = randomValues({ shape: [3, size, size, 3], layout: 'dense' }, new RandomStream('batch'));
+    const maps: Float32Array[] = [];
+    for (const batch of [1, 3]) {
+      const tape = new Tape(set);
+      const { map } = detect(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone, 'aand');
+      const program = await Program.compile(engine, tape, { outputs: { map }, store });
+      if (engine.target.winograd) expect(program.plan).toContain('winograd');
+      const first = images.subarray(0, batch * size * size * 3);
+      maps.push(((await program.run({ images: first })).map as Float32Array).slice(0, size * size));
+      program.destroy();
+    }
+    store.destroy();
+    const [alone, among] = maps as [Float32Array, Float32Array];
+    expect(Buffer.compare(new Uint8Array(alone.buffer), new Uint8Array(among.buffer))).toBe(0);
   });
 
   test('a transposed convolution is the adjoint of the convolution', async () => {

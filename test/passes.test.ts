@@ -9,11 +9,13 @@ import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { mean, one } from '../src/engine/ops/reduce.ts';
+import { scratch } from '../src/engine/ops/scratch.ts';
 import { ParameterSet } from '../src/engine/parameters.ts';
 import { place, printPlacement } from '../src/engine/place.ts';
+import { placeImages } from '../src/engine/place_images.ts';
 import { type Dispatch, groups, printPlan, select, type Target } from '../src/engine/select.ts';
 import { printNodes, Tape } from '../src/engine/tape.ts';
-import { byteLength, pack, type Tensor, unpack } from '../src/engine/tensor.ts';
+import { byteLength, imageWidth, pack, type Tensor, unpack } from '../src/engine/tensor.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
 
@@ -179,6 +181,24 @@ describe('select and place', () => {
         100_000,
       ),
     ).toThrow(/needs \d+ bytes, more than the 100000 that this device binds at once: use a smaller batch/);
+  });
+
+  test('images that do not live at the same time share a texture; prepared ones keep their own', () => {
+    const image = (name: string, lines: number) => scratch(name, [lines * imageWidth * 4], 'image');
+    const [a, b, c, kept] = [image('a', 4), image('b', 2), image('c', 1), image('kept', 1)];
+    const use = (...images: Tensor[]): Dispatch => ({
+      kernel: 'copy',
+      bindings: Object.fromEntries(images.map((tensor) => [tensor.name, tensor])),
+      uniforms: {},
+      workgroups: [0, 0, 0],
+      writes: [],
+    });
+    // a lives in 0..1, b in 1..2, c in 3; kept is read in 3 and must survive to the next run.
+    const { textureOf, heights } = placeImages([use(a), use(a, b), use(b), use(c, kept)], new Set([kept]));
+    expect(textureOf.get(a)).not.toBe(textureOf.get(b));
+    expect(textureOf.get(c)).toBe(textureOf.get(a));
+    expect([...textureOf].filter(([, texture]) => texture === textureOf.get(kept))).toHaveLength(1);
+    expect([...heights].sort()).toEqual([1, 2, 4]);
   });
 
   test('arenas stay within the largest buffer', () => {

@@ -35,11 +35,13 @@ function winogradTile(node: Node, target: Target): WinogradTile | undefined {
   if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1) return undefined;
   if (Math.min(ci, co) < (target.images ? winogradChannels.images : winogradChannels.memory)) return undefined;
   const [batch, height, width] = y.shape as [number, number, number];
-  const tiles = (side: number) => batch * Math.ceil(height / side) * Math.ceil(width / side);
+  // The choice goes by one image, so that a result does not depend on the batch that it was computed in.
+  const tiles = (side: number) => Math.ceil(height / side) * Math.ceil(width / side);
   // The transformed tensors are larger than weights and activations, and each is bound whole.
   const fits = (side: WinogradTile) =>
     tiles(side) >= 16 &&
-    (side + 2) ** 2 * 4 * Math.max(ci * co, tiles(side) * Math.max(ci, co)) <= target.maxStorageBufferBindingSize;
+    (side + 2) ** 2 * 4 * Math.max(ci * co, batch * tiles(side) * Math.max(ci, co)) <=
+      target.maxStorageBufferBindingSize;
   return fits(4) ? 4 : fits(2) ? 2 : undefined;
 }
 

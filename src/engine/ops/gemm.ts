@@ -4,7 +4,7 @@
  */
 import { chooseGemm, type Dispatch, type GemmConfiguration, type GemmProblem, groups, type Target } from '../select.ts';
 import type { Tensors } from '../tape.ts';
-import { channelQuads, positions, type Tensor, type View } from '../tensor.ts';
+import { channelQuads, positions, quads, type Tensor, type View } from '../tensor.ts';
 
 export type ConvolutionAttributes = {
   readonly stride: number;
@@ -24,6 +24,7 @@ export function epilogue(inputs: Tensors) {
   return {
     conditions: { bias: b !== undefined, add: residual !== undefined && !gate, gate: gate !== undefined },
     bindings: { ...(b && { bias: b }), ...(residual && { residual }), ...(gate && { gate }) },
+    uniforms: { residual_quads: residual ? quads(residual) : 0 },
   };
 }
 
@@ -110,6 +111,7 @@ export function gatherDispatch(gather: Gather): Dispatch {
       dilation,
       column_tiles: columnTiles,
       relu: attributes.relu ? 1 : 0,
+      ...ending.uniforms,
     },
     workgroups: groups(grid, batches ?? step * step),
     writes: ['output'],

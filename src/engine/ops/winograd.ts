@@ -122,6 +122,7 @@ function lowerWinograd(
         output_width: width,
         output_quads: channelQuads(y),
         relu: attributes.relu ? 1 : 0,
+        ...ending.uniforms,
       },
       workgroups: threads(tiles.rows * channelQuads(y)),
       writes: ['output'],
