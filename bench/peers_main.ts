@@ -163,6 +163,8 @@ async function compare(name: string, adapter: string, peers: readonly Peer[], ro
   const expected = Float32Array.from(ours.ready.output);
   const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const errors = peers.map((peer) => largestDifference(Float32Array.from(peer.ready.output), expected));
+  // Written so that a NaN is a difference.
+  const same = (i: number) => (errors[i] as number) <= tolerance * scale;
   const times: number[][] = peers.map(() => []);
   for (let round = 0; round < rounds; round++)
     for (const [i, peer] of peers.entries()) (times[i] as number[]).push(await peer.run());
@@ -185,13 +187,13 @@ async function compare(name: string, adapter: string, peers: readonly Peer[], ro
   });
   console.log(`\n${name}, ${adapter}`);
   for (const [i, r] of results.entries()) {
-    const wrong = (errors[i] as number) > tolerance * scale ? '  DIFFERENT RESULT' : '';
+    const wrong = same(i) ? '' : '  DIFFERENT RESULT: left out';
     console.log(
       `  ${`${r.engine} ${r.version} ${r.provider}`.padEnd(42)} ${r.median_ms.toFixed(1).padStart(9)} ms ±${(100 * r.spread).toFixed(0).padStart(2)} %  ` +
         `${r.ratio_to_ours.toFixed(2).padStart(7)} x ours  difference ${r.max_abs_error.toExponential(1)}${wrong}`,
     );
   }
-  return results.filter((_, i) => (errors[i] as number) <= tolerance * scale);
+  return results.filter((_, i) => same(i));
 }
 
 const options = new Command('bench:peers')

@@ -89,7 +89,10 @@ function error(
   );
 }
 
-/** Measures one case and checks its result. */
+// Largest error that counts as the same result, relative to the largest value.
+const tolerance = 1e-3;
+
+/** Measures one case; throws where its result is wrong, for then its time means nothing. */
 export async function runCase(
   engine: Engine,
   benchCase: BenchCase,
@@ -109,6 +112,12 @@ export async function runCase(
     for (const [name, values] of Object.entries(result))
       if (values.some((value) => !Number.isFinite(value))) throw new Error(`${benchCase.name}: ${name} is not finite`);
     const maxError = benchCase.long ? null : error(benchCase, outputs, result, reference);
+    const scale = Object.values(result).reduce(
+      (most, values) => values.reduce((m, value) => Math.max(m, Math.abs(value)), most),
+      0,
+    );
+    if (maxError !== null && !(maxError <= tolerance * scale))
+      throw new Error(`${benchCase.name}: the result is ${maxError} off, at values of up to ${scale}`);
     // On a real GPU a single kernel is shorter than a submit; on a software driver copies between kernels count too.
     const stamps =
       benchCase.kind === 'kernel' && !engine.adapter.software && engine.device.features.has('timestamp-query');

@@ -80,7 +80,7 @@ export class Engine implements AsyncDisposable {
       parallelism: adapter.software ? 16 : 512,
       maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
       // Mesa's software driver reads a storage texture's quad three times faster than a storage buffer's: it checks bounds per
-      // texel instead of per float and lane (measured: `npm run bench -- --filter load`).
+      // texel instead of per float and lane (docs/performance.md).
       images: adapter.description.includes('llvmpipe') && readsImages(gpu) && device.features.has('subgroups'),
       maxImageSize: device.limits.maxTextureDimension2D,
       winograd: adapter.software,

@@ -2,9 +2,9 @@
 import { fuse } from './fuse.ts';
 import { type MemoryLimits, planMemory } from './memory.ts';
 import type { Peaks } from './peak.ts';
-import { boundTensor, type Dispatch, select, type Target } from './select.ts';
+import { dispatchBytes, select, type Target } from './select.ts';
 import type { Tape } from './tape.ts';
-import { byteLength, type Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 
 export interface Forecast {
   /** Memory of the program without parameters, in bytes. */
@@ -16,13 +16,6 @@ export interface Forecast {
 
 /** Share of the roofline that the kernels reach (bench/results: 0.3 to 0.6 on software drivers). */
 const typicalShare = 0.4;
-
-function operandBytes({ bindings }: Dispatch): number {
-  return Object.values(bindings).reduce((sum, binding) => {
-    const tensor = boundTensor(binding);
-    return sum + (tensor ? byteLength(tensor) : 0);
-  }, 0);
-}
 
 /** @throws Error naming the tensor, where one is larger than the device binds */
 export function forecast(
@@ -40,7 +33,7 @@ export function forecast(
     const own = dispatch.flops ?? 0;
     flops += own;
     if (dispatch.kernel !== 'copy') dispatches++;
-    seconds += Math.max(own / (peaks.gflops * 1e9), operandBytes(dispatch) / (peaks.gbytesPerSecond * 1e9));
+    seconds += Math.max(own / (peaks.gflops * 1e9), dispatchBytes(dispatch) / (peaks.gbytesPerSecond * 1e9));
   }
   return { bytes, flops, dispatches, milliseconds: (1000 * seconds) / typicalShare };
 }

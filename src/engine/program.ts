@@ -8,7 +8,7 @@ import { fuse } from './fuse.ts';
 import { allocate, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
-import { boundTensor, type Dispatch, printPlan, select } from './select.ts';
+import { boundTensor, dispatchBytes, printPlan, select } from './select.ts';
 import { buildSteps, encodeAlone, type Step, submitSteps } from './steps.ts';
 import type { Tape } from './tape.ts';
 import { byteLength, elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
@@ -296,11 +296,4 @@ export class Program {
   destroy(): void {
     for (const resource of [...this.#buffers, ...this.#staging, ...this.#textures]) resource.destroy();
   }
-}
-
-function dispatchBytes({ bindings }: Dispatch): number {
-  return Object.values(bindings).reduce((sum, binding) => {
-    const tensor = boundTensor(binding);
-    return sum + (tensor ? byteLength(tensor) : 0);
-  }, 0);
 }

@@ -6,7 +6,7 @@ import type { KernelVariant } from './kernel.ts';
 import { variantKey } from './kernel.ts';
 import type { PageKind } from './parameters.ts';
 import type { Node } from './tape.ts';
-import type { Tensor, View } from './tensor.ts';
+import { byteLength, type Tensor, type View } from './tensor.ts';
 
 export interface PageBinding {
   readonly group: string;
@@ -164,6 +164,14 @@ export function isTensor(binding: Binding): binding is Tensor {
 export function boundTensor(binding: Binding): Tensor | undefined {
   if (isTensor(binding)) return binding;
   return 'tensor' in binding ? binding.tensor : undefined;
+}
+
+/** Bytes of every operand of a dispatch. */
+export function dispatchBytes({ bindings }: Dispatch): number {
+  return Object.values(bindings).reduce((sum, binding) => {
+    const tensor = boundTensor(binding);
+    return sum + (tensor ? byteLength(tensor) : 0);
+  }, 0);
 }
 
 function printKernel({ kernel, workgroups }: Dispatch): string {
