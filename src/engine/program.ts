@@ -11,7 +11,7 @@ import type { PlaceResult } from './place.ts';
 import { boundTensor, dispatchBytes, printPlan, select } from './select.ts';
 import { buildSteps, encodeAlone, type Step, submitSteps } from './steps.ts';
 import type { Tape } from './tape.ts';
-import { byteLength, elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
+import { elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
 
 export type RunInputs = Readonly<Record<string, Float32Array | Uint32Array>>;
 export type RunOutputs = Record<string, Float32Array>;
