@@ -199,6 +199,9 @@ export function isBatchNorm(node: Node): node is Node & { attributes: BatchNormA
   return node.definition.name === 'batch_norm';
 }
 
+// As in kernels/batch_norm_fold.wesl.
+const rowsPerThread = 16;
+
 /** Folded weights and bias of a convolution followed by batch norm in evaluation; recorded by `fuse` in the prologue. */
 export const batchNormFoldDefinition: OpDefinition<{ epsilon: number; transposed: boolean }> = {
   name: 'batch_norm_fold',
@@ -216,12 +219,14 @@ export const batchNormFoldDefinition: OpDefinition<{ epsilon: number; transposed
     const running_var = need(inputs, 'running_var');
     const w = need(outputs, 'w');
     const b = need(outputs, 'b');
+    const lines = quads(w) / values.quads;
+    const count = attributes.transposed ? quads(w) : Math.ceil(lines / rowsPerThread) * values.quads;
     return [
       {
         kernel: { module: 'batch_norm_fold', entry: 'fold_weights', conditions: { transposed: attributes.transposed } },
         bindings: { original: filter, weight, running_var, output: w },
-        uniforms: { ...values, count: quads(w) },
-        workgroups: threads(quads(w)),
+        uniforms: { ...values, count, size: quads(w) },
+        workgroups: threads(count),
         writes: ['output'],
       },
       {

@@ -38,11 +38,12 @@ export const toImageDefinition: OpDefinition = {
     if (x.layout !== 'filter') return [copyToImage(x, image)];
     const [, width, channels] = physicalShape(x) as [number, number, number];
     const packed = scratch('image.packed', image.shape);
+    const columns = quads(packed) / (width * channels);
     const pack: Dispatch = {
       kernel: { module: 'image', entry: 'pack' },
       bindings: { weights: x, packed },
-      uniforms: { channels: width * channels, quads: channelQuads(x), count: quads(packed) },
-      workgroups: threads(quads(packed)),
+      uniforms: { channels: width * channels, quads: channelQuads(x), count: columns },
+      workgroups: threads(columns),
       writes: ['packed'],
     };
     return [pack, copyToImage(packed, image)];
