@@ -4,7 +4,7 @@ export { type Image, preprocess } from './data/image.ts';
 export { Detector, type Prediction } from './detector/detector.ts';
 export { type DetectorSettings, newSettings, writeDetector } from './detector/file.ts';
 export { Engine, type EngineOptions } from './engine/device.ts';
-export { evaluate } from './eval/evaluate.ts';
+export { TestSet } from './eval/evaluate.ts';
 export { jet } from './eval/panels.ts';
 export { backboneNamed, backbones } from './model/backbone.ts';
 export { proceduralTextures } from './synthetic/procedural_textures.ts';

@@ -117,8 +117,8 @@ describe('data sets', () => {
     expect(dataset.test.map(({ defect, stem }) => `${defect}/${stem}`)).toEqual(['dent/000', 'dent/001', 'good/000']);
     expect(dataset.warnings).toHaveLength(1);
     expect(dataset.warnings[0]).toContain('dent/001.png: no ground truth');
-    expect([...(await loadMask(dataset.test[0]?.maskPath, 4))]).toEqual(new Array(16).fill(1));
-    expect([...(await loadMask(undefined, 2))]).toEqual([0, 0, 0, 0]);
+    expect([...(await loadMask(dataset.test[0] ?? {}, 4))]).toEqual(new Array(16).fill(1));
+    expect([...(await loadMask({}, 2))]).toEqual([0, 0, 0, 0]);
   });
 
   test('an empty folder is named with what was expected', async () => {

@@ -1,16 +1,33 @@
 /** Metrics, thresholds, heat maps. */
 import { describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/engine/random.ts';
-import { evaluate } from '../src/eval/evaluate.ts';
-import { aupro, connectedComponents, descending, rankMetrics } from '../src/eval/metrics.ts';
+import { TestSet } from '../src/eval/evaluate.ts';
+import { MapStore } from '../src/eval/map_store.ts';
+import { connectedComponents, descending, rankMetrics } from '../src/eval/metrics.ts';
 import { drawPanels, jet } from '../src/eval/panels.ts';
-import { calibrate, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
+import { PixelEvaluator } from '../src/eval/pixels.ts';
+import { calibrate, isAnomalous, normalizeScore, parseThreshold, thresholdFromGood } from '../src/eval/thresholds.ts';
 import { goldenSet } from './support/shared.ts';
 
 const golden = goldenSet('metrics');
 
+/** Pixel metrics of maps and masks [n, height, width]; `memory` bytes of maps stay in memory, the rest goes to disk. */
+async function pixelMetrics(maps: Float32Array, masks: ArrayLike<number>, height: number, width: number, memory = 1e9) {
+  const store = new MapStore(memory);
+  const evaluator = new PixelEvaluator(store);
+  const area = height * width;
+  for (let start = 0; start < maps.length; start += area) {
+    const map = maps.slice(start, start + area);
+    const truth = Uint8Array.from({ length: area }, (_, i) => (masks[start + i] ? 1 : 0));
+    evaluator.add(await store.add(map), map, truth, height, width);
+  }
+  const metrics = await evaluator.finish();
+  await store.close();
+  return metrics;
+}
+
 describe('metrics', () => {
-  test.skipIf(!golden)('the golden metrics are met within 1e-6', () => {
+  test.skipIf(!golden)('the golden metrics are met within 1e-6', async () => {
     if (!golden) return;
     const value = (name: string) => golden.get(name)[0] as number;
     const image = rankMetrics(golden.get('scores'), golden.get('labels'));
@@ -19,10 +36,9 @@ describe('metrics', () => {
     expect(Math.abs((image?.f1Max ?? Number.NaN) - value('f1_max'))).toBeLessThan(1e-6);
     expect(Math.abs((image?.f1Threshold ?? Number.NaN) - value('f1_max_threshold'))).toBeLessThan(1e-6);
     const [, height, width] = golden.shape('maps') as [number, number, number];
-    const pixel = rankMetrics(golden.get('maps'), golden.get('masks'));
+    const pixel = await pixelMetrics(golden.get('maps'), golden.get('masks'), height, width);
     expect(Math.abs((pixel?.auroc ?? Number.NaN) - value('pixel_auroc'))).toBeLessThan(1e-6);
-    const overlap = aupro(golden.get('maps'), golden.get('masks'), height, width) ?? Number.NaN;
-    expect(Math.abs(overlap - value('aupro_30'))).toBeLessThan(1e-6);
+    expect(Math.abs((pixel?.aupro ?? Number.NaN) - value('aupro_30'))).toBeLessThan(1e-6);
     console.log('golden metrics: 6 of 6 values within 1e-6');
   });
 
@@ -42,9 +58,9 @@ describe('metrics', () => {
     expect(rankMetrics(new Float32Array([0.9, 0.8, 0.2, 0.1]), [0, 0, 1, 1])?.auroc).toBe(0);
   });
 
-  test('one class alone has no metric', () => {
+  test('one class alone has no metric', async () => {
     expect(rankMetrics(new Float32Array([1, 2]), [0, 0])).toBeNull();
-    expect(aupro(new Float32Array(4), [0, 0, 0, 0], 2, 2)).toBeNull();
+    expect(await pixelMetrics(new Float32Array(4), [0, 0, 0, 0], 2, 2)).toBeNull();
   });
 
   test('NaN scores are refused', () => {
@@ -68,7 +84,7 @@ describe('metrics', () => {
     expect([...labels]).toEqual([1, 0, 0, 1, 2, 2, 0, 0]);
   });
 
-  test('AUPRO weighs regions, not pixels', () => {
+  test('AUPRO weighs regions, not pixels', async () => {
     // A large region found and a small one missed: half of the regions are covered at any low false-alarm rate.
     const masks = new Uint8Array(100);
     masks.fill(1, 0, 20);
@@ -76,7 +92,43 @@ describe('metrics', () => {
     const maps = new Float32Array(100).fill(0.5);
     maps.fill(1, 0, 20);
     maps[99] = 0;
-    expect(aupro(maps, masks, 10, 10)).toBeCloseTo(0.5, 6);
+    expect((await pixelMetrics(maps, masks, 10, 10))?.aupro).toBeCloseTo(0.5, 6);
+  });
+
+  test('pixel metrics equal those of one sort over all pixels, with ties, negative values, from memory and from disk', async () => {
+    const random = new RandomStream('pixels');
+    const [count, side] = [6, 24];
+    const masks = Uint8Array.from({ length: count * side * side }, (_, i) => (i % 31 < 4 && i > side * side ? 1 : 0));
+    // Few distinct values, so that most pixels are tied; some negative, some zeros of both signs.
+    const maps = Float32Array.from(
+      masks,
+      (m) => (Math.round(random.normal() * 4 + 3 * m) / 4) * (random.next() < 0.5 ? 1 : -0),
+    );
+    const all = rankMetrics(maps, masks);
+    const fromMemory = await pixelMetrics(maps, masks, side, side);
+    for (const key of ['auroc', 'averagePrecision', 'f1Max', 'f1Threshold'] as const)
+      expect(fromMemory?.[key], key).toBeCloseTo(all?.[key] as number, 12);
+    expect(await pixelMetrics(maps, masks, side, side, 5000)).toEqual(fromMemory);
+  });
+
+  test("RD4AD's overlap per image follows its code", async () => {
+    // One row: good pixels 0 to 9, one region of two pixels found at 8.5 and 9.5. Written out: thresholds 0 to 9.5 in 200 steps.
+    const map = Float32Array.from([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 8.5, 9.5]);
+    const truth = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
+    const points: [number, number][] = [];
+    for (let i = 0; i < 200; i++) {
+      const threshold = (i * 9.5) / 200;
+      const above = [...map.keys()].filter((p) => (map[p] as number) > threshold);
+      points.push([above.filter((p) => !truth[p]).length / 10, above.filter((p) => truth[p]).length / 2]);
+    }
+    const kept = points.filter(([rate]) => rate < 0.3).reverse();
+    const largest = Math.max(...kept.map(([rate]) => rate));
+    let area = 0;
+    for (let i = 1; i < kept.length; i++) {
+      const [[x0, y0], [x1, y1]] = [kept[i - 1], kept[i]] as [[number, number], [number, number]];
+      area += (0.5 * (x1 - x0) * (y0 + y1)) / largest;
+    }
+    expect((await pixelMetrics(map, truth, 1, 12))?.auproPerImage).toBeCloseTo(area, 12);
   });
 });
 
@@ -91,13 +143,41 @@ describe('thresholds', () => {
     expect(isAnomalous(1.999, calibration)).toBe(false);
   });
 
-  test('with good images only it is the largest good score', () => {
-    expect(calibrate(new Float32Array([0.5, 1.5, 1]), null)).toEqual({
-      threshold: 1.5,
-      min: 0.5,
-      max: 1.5,
-      rule: 'largest score of the good images',
+  const range = { min: 0, max: 9 };
+  const scores = [0.5, 1.5, 1, 2];
+
+  test('from good images: largest score, quantile, share of false alarms', () => {
+    const find = (text: string) => thresholdFromGood(scores, parseThreshold(text) as never, 'good images');
+    expect(find('max')).toEqual({ threshold: 2, rule: 'largest score of 4 good images' });
+    expect(find('quantile:0.5').threshold).toBe(1.25);
+    const alarms = (text: string) => scores.filter((score) => score >= find(text).threshold).length;
+    expect(alarms('false-alarms:0')).toBe(0);
+    expect(alarms('false-alarms:0.25')).toBe(1);
+    expect(alarms('false-alarms:0.6')).toBe(2);
+    expect(find('false-alarms:0').threshold).toBeCloseTo(2, 5);
+  });
+
+  test('pixels take the threshold of good images, F1 needs both classes, by hand wins', () => {
+    const base = {
+      image: null,
+      pixel: null,
+      good: scores,
+      goodSource: 'good images',
+      imageRange: range,
+      pixelRange: range,
+    };
+    const { image, pixel } = calibrate({ ...base, rule: { kind: 'max' } });
+    expect(pixel.threshold).toBe(image.threshold);
+    expect(() => calibrate({ ...base, rule: { kind: 'f1' } })).toThrow('needs good and defective');
+    expect(calibrate({ ...base, rule: parseThreshold('value:3,4') })).toMatchObject({
+      image: { threshold: 3, rule: 'set by hand' },
+      pixel: { threshold: 4 },
     });
+  });
+
+  test('rules that make no sense are refused', () => {
+    for (const text of ['quantile', 'quantile:2', 'false-alarms:1', 'value:x', 'best', 'f1:3'])
+      expect(() => parseThreshold(text), text).toThrow(`threshold '${text}' is not known; there are f1, max`);
   });
 
   test('equal scores do not divide by zero', () => {
@@ -109,36 +189,70 @@ describe('thresholds', () => {
 });
 
 describe('evaluate', () => {
-  test('good images only: no metrics, thresholds from them', () => {
-    const image = (score: number) => ({
-      path: 'a',
-      stem: 'a',
-      defect: 'good',
-      score,
-      map: new Float32Array(4).fill(score),
-      truth: new Uint8Array(4),
-      hasTruth: true,
-    });
-    const { metrics, image: calibration, pixel } = evaluate([image(1), image(2)], 2);
-    expect(Object.values(metrics)).toEqual([null, null, null, null, null, null]);
-    expect(calibration.threshold).toBe(2);
-    expect(pixel.threshold).toBe(2);
+  const add = (set: TestSet, defect: string, score: number, truth: Uint8Array | undefined) =>
+    set.add(
+      { path: 'a', stem: 'a', defect },
+      { score, map: new Float32Array(4).fill(score), width: 2, height: 2 },
+      truth,
+    );
+
+  test('good images only: no metrics', async () => {
+    const set = new TestSet();
+    await add(set, 'good', 1, new Uint8Array(4));
+    await add(set, 'good', 2, new Uint8Array(4));
+    const { metrics, imageRange, pixelRange } = await set.evaluate();
+    const { intervals, ...values } = metrics;
+    expect(Object.values(values).every((value) => value === null)).toBe(true);
+    expect(Object.values(intervals)).toEqual([null, null, null]);
+    expect([imageRange, pixelRange]).toEqual([
+      { min: 1, max: 2 },
+      { min: 1, max: 2 },
+    ]);
   });
 
-  test('a defect without a mask counts for images, not for pixels', () => {
-    const make = (defect: string, score: number, hasTruth: boolean) => ({
-      path: 'a',
-      stem: 'a',
-      defect,
-      score,
-      map: new Float32Array(4).fill(score),
-      truth: new Uint8Array(4),
-      hasTruth,
-    });
-    const { metrics } = evaluate([make('good', 1, true), make('dent', 2, false)], 2);
+  test('a defect without a mask counts for images, not for pixels', async () => {
+    const set = new TestSet();
+    await add(set, 'good', 1, new Uint8Array(4));
+    await add(set, 'dent', 2, undefined);
+    const { metrics } = await set.evaluate();
     expect(metrics.image_AUROC).toBe(1);
     expect(metrics.pixel_AUROC).toBeNull();
     expect(metrics.AUPRO).toBeNull();
+  });
+
+  test('labels by mask: an empty mask makes a good image, and is counted', async () => {
+    const set = new TestSet('mask');
+    await add(set, 'good', 3, new Uint8Array(4));
+    await add(set, 'dent', 2, Uint8Array.of(0, 1, 0, 0));
+    await add(set, 'dent', 1, new Uint8Array(4));
+    const { metrics, relabelled } = await set.evaluate();
+    expect(relabelled).toBe(1);
+    expect(metrics.image_AUROC).toBe(0.5);
+  });
+
+  test('intervals hold the value, repeat, and narrow with more images', async () => {
+    const random = new RandomStream('intervals');
+    const width = async (count: number) => {
+      const set = new TestSet();
+      for (let i = 0; i < count; i++)
+        await add(
+          set,
+          i % 2 ? 'dent' : 'good',
+          random.normal() + (i % 2 ? 5 : 4),
+          i % 2 ? undefined : new Uint8Array(4),
+        );
+      const { metrics } = await set.evaluate();
+      expect((await set.evaluate()).metrics.intervals).toEqual(metrics.intervals);
+      const [low, high] = metrics.intervals.image_AUROC as [number, number];
+      expect(low).toBeLessThan(metrics.image_AUROC as number);
+      expect(high).toBeGreaterThan(metrics.image_AUROC as number);
+      return high - low;
+    };
+    expect(await width(400)).toBeLessThan((await width(40)) / 2);
+  });
+
+  test('a score that is no number names its image', async () => {
+    await expect(add(new TestSet(), 'good', Number.NaN, undefined)).rejects.toThrow(/a: the score is NaN/);
   });
 });
 
@@ -153,7 +267,8 @@ describe('pictures', () => {
     const base = {
       image: { width: 8, height: 8, channels: 3, data: new Uint8Array(192).fill(100) } as const,
       mask: new Uint8Array(64),
-      size: 8,
+      width: 8,
+      height: 8,
       score: 1,
       normalizedScore: 0.5,
       anomalous: true,

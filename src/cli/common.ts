@@ -1,6 +1,7 @@
 /** What the commands share: errors with exit codes, the engine, interruption, files. */
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { exists, listFolder, readBytes, writeBytes } from '#platform';
+import { isImagePath } from '../data/files.ts';
 import { Engine } from '../engine/device.ts';
 import type { CheckpointStorage } from '../train/trainer.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
@@ -8,12 +9,6 @@ import { readTunings } from './tunings.ts';
 
 /** Wrong use of a command: exit code 2. */
 export class UsageError extends Error {}
-
-export const imageExtensions = ['.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff'];
-
-export function isImagePath(path: string): boolean {
-  return imageExtensions.includes(extname(path).toLowerCase());
-}
 
 /** Opens the engine, runs, closes it. The notice about a software driver goes to stderr. */
 export async function withEngine<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
@@ -72,4 +67,18 @@ export function positiveInteger(text: string, what: string): number {
   if (!Number.isInteger(value) || value < 1)
     throw new UsageError(`${what} must be a positive whole number, not '${text}'`);
   return value;
+}
+
+/** A text as the name of a file or folder. */
+export function safeName(text: string): string {
+  return text.replace(/[^\p{L}\p{N}._ +-]/gu, '_').replace(/^\.+/, '_') || '_';
+}
+
+/** Turns errors about options into usage errors. */
+export function usage<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }

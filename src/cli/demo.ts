@@ -5,7 +5,9 @@ import { mapConcurrently, openDataset } from '../data/dataset.ts';
 import { demoProducts, drawPart, type Product } from '../synthetic/demo_products.ts';
 import { interruptSignal, withEngine } from './common.ts';
 import { duration, ProgressReporter } from './progress.ts';
-import { planTraining, trainAndTest } from './train.ts';
+import { percent } from './results.ts';
+import { planTraining } from './train.ts';
+import { trainAndTest } from './training_run.ts';
 
 const trainCount = 40;
 const testGood = 16;
@@ -55,9 +57,8 @@ export function demoCommand(program: Command): void {
             seed: String(seed),
           });
           const { metrics } = await trainAndTest(engine, plan, await openDataset(folder), signal);
-          const percent = (key: string) => (100 * (metrics[key] as number)).toFixed(1);
           lines.push(
-            `  ${product.name.padEnd(8)} image AUROC ${percent('image_AUROC')}  pixel AUROC ${percent('pixel_AUROC')}  PRO ${percent('AUPRO')}`,
+            `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
           );
         }
       });

@@ -3,11 +3,13 @@
 import { Command, CommanderError } from 'commander';
 import { Interrupted } from '../train/trainer.ts';
 import { UsageError } from './common.ts';
+import { dataCommand } from './data.ts';
 import { demoCommand } from './demo.ts';
 import { distillTeacherCommand } from './distill_teacher.ts';
 import { doctorCommand } from './doctor.ts';
 import { exportCommand } from './export.ts';
 import { predictCommand } from './predict.ts';
+import { previewCommand } from './preview.ts';
 import { testCommand } from './test.ts';
 import { trainCommand } from './train.ts';
 import { tuneCommand } from './tune.ts';
@@ -16,6 +18,8 @@ const program = new Command('aand')
   .description('learns a product from photos of good parts, then shows where a new photo is defective')
   .exitOverride()
   .showHelpAfterError('(aand COMMAND --help lists the options)');
+dataCommand(program);
+previewCommand(program);
 trainCommand(program);
 testCommand(program);
 predictCommand(program);

@@ -2,10 +2,10 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
-import { stemOf } from '../data/dataset.ts';
+import { isImagePath, stemOf } from '../data/files.ts';
 import { Detector } from '../detector/detector.ts';
 import { drawPanels } from '../eval/panels.ts';
-import { findImages, interruptSignal, isImagePath, withEngine } from './common.ts';
+import { findImages, interruptSignal, withEngine } from './common.ts';
 import { ProgressReporter } from './progress.ts';
 
 interface PredictionRow {
@@ -58,19 +58,20 @@ export function predictCommand(program: Command): void {
           const image = await decodeImage(await readBytes(path), path);
           const [prediction] = await detector.predict([image]);
           if (!prediction || !Number.isFinite(prediction.score)) throw new Error(`${path}: the score is not a number`);
-          const { score, map, mask, normalizedScore, anomalous } = prediction;
+          const { score, map, mask, width, height, normalizedScore, anomalous } = prediction;
           rows.push({
             path,
             raw_score: score,
             pred_score: normalizedScore,
             pred_label: anomalous ? 'anomalous' : 'good',
           });
-          const { imageSize: size, pixel } = detector.settings;
+          const { pixel } = detector.settings;
           const panels = drawPanels({
             image,
             map,
             mask,
-            size,
+            width,
+            height,
             score,
             normalizedScore,
             anomalous,

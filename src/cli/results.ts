@@ -1,55 +1,62 @@
-/** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png; and the tested images themselves. */
+/** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
 import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
-import { type Dataset, loadImage, loadMask, mapConcurrently, type Sample } from '../data/dataset.ts';
+import { type Dataset, loadMask, mapConcurrently, type Sample } from '../data/dataset.ts';
+import type { Tiling } from '../data/tiles.ts';
 import type { MapRunner } from '../detector/detector.ts';
-import type { EvaluatedImage, Metrics } from '../eval/evaluate.ts';
+import { largestBlob } from '../eval/blobs.ts';
+import { type Labels, type Metrics, type TestedImage, TestSet } from '../eval/evaluate.ts';
 import { drawPanels } from '../eval/panels.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
+import { safeName } from './common.ts';
 import type { ProgressReporter } from './progress.ts';
 
-/** Runs the detector over samples in batches; decoding runs ahead of the device. */
+/** Runs the detector over samples in batches; decoding runs ahead of the device. The caller closes the result. */
 export async function runSamples(
   runner: MapRunner,
   samples: readonly Sample[],
-  reporter: ProgressReporter,
-  signal: AbortSignal | undefined,
-  label: string,
-): Promise<EvaluatedImage[]> {
-  const size = runner.imageSize;
+  options: {
+    readonly reporter: ProgressReporter;
+    readonly signal?: AbortSignal | undefined;
+    readonly label: string;
+    readonly tiling?: Tiling | undefined;
+    readonly labels?: Labels;
+  },
+): Promise<TestSet> {
+  const { reporter, signal, tiling } = options;
   const batch = 8;
-  const progress = reporter.counting(label);
-  const results: EvaluatedImage[] = [];
+  const progress = reporter.counting(options.label);
+  const results = new TestSet(options.labels);
   const load = (start: number) =>
     mapConcurrently(samples.slice(start, start + batch), async (sample) => ({
       sample,
-      image: await loadImage(sample.path, size),
-      truth: await loadMask(sample.maskPath, size),
+      image: await decodeImage(await readBytes(sample.path), sample.path),
     }));
   let next = load(0);
   next.catch(() => {});
-  for (let start = 0; start < samples.length; start += batch) {
-    signal?.throwIfAborted();
-    const loaded = await next;
-    next = load(start + batch);
-    next.catch(() => {});
-    const raw = await runner.run(loaded.map(({ image }) => image));
-    loaded.forEach(({ sample, truth }, i) => {
-      const { score, map } = raw[i] as { score: number; map: Float32Array };
-      if (!Number.isFinite(score))
-        throw new Error(`${sample.path}: the score is ${score}; the model's weights are unusable`);
-      const { path, stem, defect } = sample;
-      results.push({
-        path,
-        stem,
-        defect,
-        score,
-        map,
-        truth,
-        hasTruth: defect === 'good' || sample.maskPath !== undefined,
-      });
-    });
-    progress(results.length, samples.length);
+  try {
+    for (let start = 0; start < samples.length; start += batch) {
+      signal?.throwIfAborted();
+      const loaded = await next;
+      next = load(start + batch);
+      next.catch(() => {});
+      const started = performance.now();
+      const raw = await runner.predict(
+        loaded.map(({ image }) => image),
+        tiling,
+      );
+      const milliseconds = (performance.now() - started) / loaded.length;
+      for (const [i, { sample }] of loaded.entries()) {
+        const result = raw[i] as (typeof raw)[number];
+        const known = sample.defect === 'good' || sample.maskPath !== undefined;
+        const truth = known ? await loadMask(sample, result.width, result.height) : undefined;
+        await results.add(sample, { ...result, milliseconds }, truth);
+      }
+      progress(results.images.length, samples.length);
+    }
+  } catch (error) {
+    await results.close();
+    throw error;
   }
   reporter.stop();
   return results;
@@ -60,73 +67,105 @@ export interface Calibrations {
   readonly pixel: Calibration;
 }
 
-function csvField(value: string | number): string {
+export function csvField(value: string | number): string {
   const text = String(value);
   return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** One line per image. */
-export function scoresCsv(results: readonly EvaluatedImage[], { image }: Calibrations): string {
-  const rows = results.map(({ path, defect, score }) =>
-    [
-      path,
-      'test',
-      defect === 'good' ? 'good' : 'anomalous',
-      defect,
-      score,
-      normalizeScore(score, image),
-      isAnomalous(score, image) ? 'anomalous' : 'good',
-    ]
-      .map(csvField)
-      .join(','),
-  );
-  return `${['path,split,label,defect,raw_score,pred_score,pred_label', ...rows].join('\n')}\n`;
+/** One line per image: the verdict, the marked area (share of the image) and the largest marked blob's box in map pixels. */
+export async function scoresCsv(results: TestSet, { image, pixel }: Calibrations, split = 'test'): Promise<string> {
+  const rows: string[] = [];
+  for (const [i, tested] of results.images.entries()) {
+    const { path, defect, score, anomalous, width, height, milliseconds } = tested;
+    const { area, box } = largestBlob(await results.map(i), width, height, pixel);
+    rows.push(
+      [
+        path,
+        split,
+        anomalous ? 'anomalous' : 'good',
+        defect,
+        score,
+        normalizeScore(score, image),
+        isAnomalous(score, image) ? 'anomalous' : 'good',
+        area,
+        box ? box.join(' ') : '',
+        milliseconds.toFixed(1),
+      ]
+        .map(csvField)
+        .join(','),
+    );
+  }
+  const head = 'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,milliseconds';
+  return `${[head, ...rows].join('\n')}\n`;
 }
 
-/** Writes the picture of every result. */
+/** The four panels of one result. */
+export async function resultPicture(tested: TestedImage, map: Float32Array, { image, pixel }: Calibrations) {
+  const { path, stem, defect, score, width, height } = tested;
+  const known = defect === 'good' || tested.maskPath !== undefined;
+  return drawPanels({
+    image: await decodeImage(await readBytes(path), path),
+    truth: known ? await loadMask(tested, width, height) : undefined,
+    map,
+    mask: Uint8Array.from(map, (value) => (isAnomalous(value, pixel) ? 1 : 0)),
+    width,
+    height,
+    score,
+    normalizedScore: normalizeScore(score, image),
+    anomalous: isAnomalous(score, image),
+    pixel,
+    label: `${defect}/${stem}`,
+  });
+}
+
+/** Writes the picture of every result; where stems repeat within a defect, later ones get a number. */
 export async function writePictures(
   out: string,
-  results: readonly EvaluatedImage[],
-  size: number,
-  { image, pixel }: Calibrations,
+  results: TestSet,
+  calibrations: Calibrations,
   reporter: ProgressReporter,
 ): Promise<void> {
+  const taken = new Map<string, number>();
+  const names = results.images.map(({ defect, stem }) => {
+    const name = `${safeName(defect)}/${safeName(stem)}`;
+    const count = (taken.get(name) ?? 0) + 1;
+    taken.set(name, count);
+    return count === 1 ? name : `${name}-${count}`;
+  });
   await mapConcurrently(
-    results,
-    async ({ path, stem, defect, score, map, truth, hasTruth }) => {
-      const picture = drawPanels({
-        image: await decodeImage(await readBytes(path), path),
-        truth: hasTruth ? truth : undefined,
-        map,
-        mask: Uint8Array.from(map, (value) => (isAnomalous(value, pixel) ? 1 : 0)),
-        size,
-        score,
-        normalizedScore: normalizeScore(score, image),
-        anomalous: isAnomalous(score, image),
-        pixel,
-        label: `${defect}/${stem}`,
-      });
-      await writeBytes(`${out}/images/${defect}/${stem}.png`, await encodePng(picture));
+    results.images,
+    async (tested, i) => {
+      const picture = await resultPicture(tested, await results.map(i), calibrations);
+      await writeBytes(`${out}/images/${names[i]}.png`, await encodePng(picture));
     },
     reporter.counting('pictures'),
   );
   reporter.stop();
 }
 
-/** Metrics in per cent with one decimal, both names in use. */
+export const metricNames = [
+  ['image_AUROC', 'I-AUROC'],
+  ['pixel_AUROC', 'P-AUROC'],
+  ['AUPRO', 'PRO (data set, limit 0.3)'],
+  ['AUPRO_per_image', 'PRO (RD4AD, per image)'],
+  ['image_AP', 'I-AP'],
+  ['pixel_AP', 'P-AP'],
+  ['image_F1Max', 'I-F1-max'],
+  ['pixel_F1Max', 'P-F1-max'],
+] as const satisfies readonly (readonly [keyof Metrics, string])[];
+
+/** Per cent with one decimal; null stays null. */
+export function percent(value: number | null | undefined): string {
+  return typeof value === 'number' ? (100 * value).toFixed(1) : 'null';
+}
+
+/** Metrics in per cent with one decimal, both names in use, with the intervals that there are. */
 export function metricsTable(metrics: Metrics): string {
-  const names: [keyof Metrics, string][] = [
-    ['image_AUROC', 'I-AUROC'],
-    ['pixel_AUROC', 'P-AUROC'],
-    ['AUPRO', 'PRO (data set, limit 0.3)'],
-    ['image_AP', 'I-AP'],
-    ['image_F1Max', 'I-F1-max'],
-    ['pixel_F1Max', 'P-F1-max'],
-  ];
-  return names
+  return metricNames
     .map(([key, paper]) => {
-      const value = metrics[key];
-      return `  ${key.padEnd(12)} ${paper.padEnd(26)} ${value === null ? 'null' : (100 * value).toFixed(1).padStart(5)}`;
+      const interval = metrics.intervals[key as keyof Metrics['intervals']];
+      const range = interval ? `  (95 %: ${percent(interval[0])} to ${percent(interval[1])})` : '';
+      return `  ${key.padEnd(16)} ${paper.padEnd(26)} ${percent(metrics[key]).padStart(5)}${range}`;
     })
     .join('\n');
 }

@@ -1,32 +1,41 @@
-/** `aand test`: a trained detector on the test set of a category folder. */
-import type { Command } from 'commander';
+/** `aand test`: a trained detector on the test set of a category. */
+import { type Command, Option } from 'commander';
 import { readBytes, writeBytes } from '#platform';
 import { openDataset } from '../data/dataset.ts';
 import { MapRunner } from '../detector/detector.ts';
 import { readSettings } from '../detector/file.ts';
 import { ParameterStore } from '../engine/parameters.ts';
-import { evaluate } from '../eval/evaluate.ts';
+import type { Labels } from '../eval/evaluate.ts';
 import { backboneNamed } from '../model/backbone.ts';
 import { detectorParameters, groups } from '../model/detector.ts';
 import { loadParameters } from '../model/initialize.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
 import { interruptSignal, withEngine } from './common.ts';
+import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
+import { writeReport } from './report.ts';
 import { counts, metricsTable, runSamples, scoresCsv, writePictures } from './results.ts';
 
 export function testCommand(program: Command): void {
-  program
+  const command = program
     .command('test')
-    .description('test a trained detector on a category folder')
+    .description('test a trained detector on a category')
     .argument('<model>', 'model.safetensors of aand train')
-    .argument('<category>', "folder in MVTec AD's layout")
+    .argument('<category>', "a category in any layout; with --category the data set's folder")
     .requiredOption('--out <folder>', 'where the results go')
-    .action(async (model: string, category: string, { out }: { out: string }) => {
+    .addOption(
+      new Option('--labels <by>', "an image is defective by its folder's name, or by its mask")
+        .choices(['folder', 'mask'])
+        .default('folder'),
+    );
+  addDataOptions(command).action(
+    async (model: string, category: string, options: DataOptions & { out: string; labels: Labels }) => {
+      const { out, labels } = options;
       const file = readSafetensors(await readBytes(model), model);
       const settings = readSettings(file, model);
-      const dataset = await openDataset(category);
-      if (!dataset.test.length) throw new Error(`${category}/test holds no images: there is nothing to test`);
+      const dataset = await openDataset(category, datasetOptions(options));
+      if (!dataset.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
       for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
       const signal = interruptSignal();
       await withEngine(async (engine) => {
@@ -36,29 +45,41 @@ export function testCommand(program: Command): void {
         loadParameters(store, Object.values(groups), file, model);
         const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
         const reporter = new ProgressReporter();
-        const results = await runSamples(runner, dataset.test, reporter, signal, 'testing');
-        const { metrics } = evaluate(results, settings.imageSize);
-        // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
-        const report = {
-          ...metrics,
-          category: dataset.name,
-          counts: counts(dataset, 0),
-          image_threshold: settings.image,
-          pixel_threshold: settings.pixel,
-          settings: settings.training,
-          seed: settings.training.seed ?? null,
-          adapter: engine.adapter.description || engine.target.name,
-          version: await packageVersion(),
-          seconds: { total: (performance.now() - started) / 1000 },
-        };
-        await writeBytes(`${out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
-        await writeBytes(`${out}/scores.csv`, scoresCsv(results, settings));
-        await writePictures(out, results, settings.imageSize, settings, reporter);
-        console.log(`${dataset.name}: ${results.length} test images`);
-        console.log(metricsTable(metrics));
-        console.log(`written to ${out}: metrics.json, scores.csv, images/`);
-        await runner.destroy();
-        store.destroy();
+        const { tiling } = settings;
+        const results = await runSamples(runner, dataset.test, { reporter, signal, label: 'testing', tiling, labels });
+        try {
+          const evaluation = await results.evaluate();
+          // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
+          const calibrations = { image: settings.image, pixel: settings.pixel };
+          const report = {
+            ...evaluation.metrics,
+            category: dataset.name,
+            format: dataset.format,
+            counts: counts(dataset, 0),
+            relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
+            image_threshold: settings.image,
+            pixel_threshold: settings.pixel,
+            settings: { ...settings.training, history: undefined, labels },
+            seed: settings.training.seed ?? null,
+            adapter: engine.adapter.description || engine.target.name,
+            version: await packageVersion(),
+            seconds: { total: (performance.now() - started) / 1000 },
+            warnings: dataset.warnings,
+            history: settings.training.history,
+          };
+          await writeBytes(`${out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
+          await writeBytes(`${out}/scores.csv`, await scoresCsv(results, calibrations));
+          await writePictures(out, results, calibrations, reporter);
+          await writeReport(`${out}/report.html`, { report, results, evaluation, calibrations, runner, tiling });
+          console.log(`${dataset.name}: ${results.images.length} test images`);
+          console.log(metricsTable(evaluation.metrics));
+          console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
+        } finally {
+          await results.close();
+          await runner.destroy();
+          store.destroy();
+        }
       });
-    });
+    },
+  );
 }

@@ -1,33 +1,24 @@
-/** `aand train`: both stages on a category folder, then a test where there is a test set. */
-import type { Command } from 'commander';
-import { decodeImage, exists, readBytes, writeBytes } from '#platform';
-import { type Dataset, loadImage, mapConcurrently, openDataset, type Sample, spread } from '../data/dataset.ts';
+/** `aand train`: both stages on a category, then a test where there is a test set. */
+import { type Command, Option } from 'commander';
+import { decodeImage, readBytes } from '#platform';
+import { mapConcurrently, openDataset } from '../data/dataset.ts';
+import type { ForegroundRule } from '../data/foreground.ts';
 import type { Image } from '../data/image.ts';
-import { MapRunner } from '../detector/detector.ts';
-import { newSettings, writeDetector } from '../detector/file.ts';
-import type { Engine } from '../engine/device.ts';
-import { type EvaluatedImage, evaluate } from '../eval/evaluate.ts';
+import { checkTiling, type Tiling } from '../data/tiles.ts';
+import type { Labels } from '../eval/evaluate.ts';
+import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
-import { checkImageSize, type Mode } from '../model/detector.ts';
+import { checkImageSize, type Mode, modes } from '../model/detector.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import { proceduralTextures } from '../synthetic/procedural_textures.ts';
-import { trainDetector } from '../train/train_detector.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
-import {
-  checkpointFile,
-  findImages,
-  interruptSignal,
-  positiveInteger,
-  readWeights,
-  UsageError,
-  withEngine,
-} from './common.ts';
-import { packagedFile, packageVersion } from './package.ts';
-import { ProgressReporter } from './progress.ts';
-import { counts, metricsTable, runSamples, scoresCsv, writePictures } from './results.ts';
+import { findImages, interruptSignal, positiveInteger, readWeights, UsageError, usage, withEngine } from './common.ts';
+import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import { packagedFile } from './package.ts';
+import { trainAndTest } from './training_run.ts';
 
-export interface TrainOptions {
-  readonly out: string;
+/** Options of training, shared by `train` and `benchmark`. */
+export interface TrainingOptions {
   readonly backbone: string;
   readonly weights?: string;
   readonly textures?: string;
@@ -35,6 +26,17 @@ export interface TrainOptions {
   readonly batch: string;
   readonly epochs: string;
   readonly limit?: string;
+  readonly foreground?: string;
+  readonly tile?: string;
+  readonly tileOverlap?: string;
+  readonly threshold?: string;
+  readonly holdOut?: string;
+  readonly labels?: Labels;
+  readonly select?: 'last' | 'test-oracle';
+}
+
+export interface TrainOptions extends TrainingOptions {
+  readonly out: string;
   readonly mode: string;
   readonly seed: string;
   readonly resume?: boolean;
@@ -54,6 +56,15 @@ export interface TrainPlan {
   readonly teacherPath: string;
   readonly teacher: SafetensorsFile;
   readonly textures: TextureSource;
+  /** Undefined: by the data set's category. */
+  readonly foreground: ForegroundRule | undefined;
+  readonly tiling: Tiling | undefined;
+  /** Undefined: F1-max with a test set, else the largest score of held-out good images. */
+  readonly threshold: ThresholdRule | undefined;
+  /** Share of the good images that is kept from training for the threshold; undefined: .1 where there is no test set. */
+  readonly holdOut: number | undefined;
+  readonly labels: Labels;
+  readonly select: 'last' | 'test-oracle';
 }
 
 function parseEpochs(text: string): [number, number] {
@@ -63,15 +74,6 @@ function parseEpochs(text: string): [number, number] {
   return parts as [number, number];
 }
 
-/** Turns errors about options into usage errors. */
-function usage<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
 async function textureFolder(folder: string): Promise<TextureSource> {
   const paths = await findImages(folder);
   if (!paths.length) throw new Error(`${folder} holds no images to use as textures`);
@@ -79,10 +81,31 @@ async function textureFolder(folder: string): Promise<TextureSource> {
   return { name: `${paths.length} images`, count: images.length, texture: (index) => images[index] as Image };
 }
 
+/** The folder of textures, or the procedural ones. */
+export async function textureSource(folder: string | undefined): Promise<TextureSource> {
+  return folder ? textureFolder(folder) : proceduralTextures();
+}
+
+/** --tile and --tile-overlap (a quarter of a tile where it is not given). */
+export function tilingFrom(o: { readonly tile?: string; readonly tileOverlap?: string }): Tiling | undefined {
+  if (o.tile === undefined) {
+    if (o.tileOverlap !== undefined) throw new UsageError('--tile-overlap needs --tile');
+    return undefined;
+  }
+  const size = positiveInteger(o.tile, '--tile');
+  const overlap = o.tileOverlap === undefined ? Math.floor(size / 4) : Number(o.tileOverlap);
+  usage(() => checkTiling({ size, overlap }));
+  return { size, overlap };
+}
+
+export function thresholdFrom(text: string | undefined): ThresholdRule | undefined {
+  return text === undefined ? undefined : usage(() => parseThreshold(text));
+}
+
 export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const backbone = usage(() => backboneNamed(options.backbone)).name as BackboneName;
-  if (options.mode !== 'aand' && options.mode !== 'rd')
-    throw new UsageError(`--mode is 'aand' or 'rd', not '${options.mode}'`);
+  if (!(modes as readonly string[]).includes(options.mode))
+    throw new UsageError(`--mode is one of ${modes.join(', ')}, not '${options.mode}'`);
   const imageSize = positiveInteger(options.imageSize, '--image-size');
   usage(() => checkImageSize(imageSize));
   const seed = Number(options.seed);
@@ -90,157 +113,88 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const batch = positiveInteger(options.batch, '--batch');
   const epochs = parseEpochs(options.epochs);
   const limit = options.limit === undefined ? undefined : positiveInteger(options.limit, '--limit');
+  const holdOut = options.holdOut === undefined ? undefined : Number(options.holdOut);
+  if (holdOut !== undefined && !(holdOut >= 0 && holdOut < 1))
+    throw new UsageError(`--hold-out must lie between 0 and 1, not '${options.holdOut}'`);
   if (!options.weights && backbone !== 'resnet18')
     throw new UsageError(`--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`);
   const teacherPath = options.weights ?? packagedFile('weights/teacher_resnet18.safetensors');
   return {
     out: options.out,
     backbone,
-    mode: options.mode,
+    mode: options.mode as Mode,
     imageSize,
     batch,
     epochs,
     seed,
     limit,
     resume: options.resume ?? false,
+    foreground: foregroundFrom(options.foreground),
+    tiling: tilingFrom(options),
+    threshold: thresholdFrom(options.threshold),
+    holdOut,
+    labels: options.labels ?? 'folder',
+    select: options.select ?? 'last',
     teacherPath,
     teacher: await readWeights(teacherPath),
-    textures: options.textures ? await textureFolder(options.textures) : proceduralTextures(),
+    textures: await textureSource(options.textures),
   };
 }
 
-/** Trains, tests where there is a test set, and writes everything into the output folder. */
-export async function trainAndTest(
-  engine: Engine,
-  plan: TrainPlan,
-  dataset: Dataset,
-  signal: AbortSignal,
-): Promise<{ metrics: Record<string, unknown>; results: EvaluatedImage[] }> {
-  const started = performance.now();
-  const reporter = new ProgressReporter();
-  for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
-  const chosen = plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
-  const images = await mapConcurrently(
-    chosen,
-    ({ path }) => loadImage(path, plan.imageSize),
-    reporter.counting('loading'),
-  );
-  const checkpoint = {
-    stage1: checkpointFile(`${plan.out}/stage1.checkpoint`),
-    stage2: checkpointFile(`${plan.out}/stage2.checkpoint`),
-  };
-  if (
-    !plan.resume &&
-    ((await exists(`${plan.out}/stage1.checkpoint`)) || (await exists(`${plan.out}/stage2.checkpoint`)))
-  )
-    console.error(
-      `note: ${plan.out} holds checkpoints of an earlier run; they are replaced (--resume would continue it)`,
-    );
-  const backbone = backboneNamed(plan.backbone);
-  const { store, history } = await trainDetector({
-    engine,
-    backbone,
-    mode: plan.mode,
-    teacher: plan.teacher,
-    teacherName: plan.teacherPath,
-    images,
-    textures: plan.textures,
-    imageSize: plan.imageSize,
-    batch: plan.batch,
-    epochs: plan.epochs,
-    seed: plan.seed,
-    checkpoint,
-    resume: plan.resume,
-    signal,
-    onProgress: reporter.training,
-  });
-  reporter.stop();
-  const trainSeconds = (performance.now() - started) / 1000;
-
-  const runner = new MapRunner(engine, store, backbone, plan.mode, plan.imageSize);
-  try {
-    const testing = dataset.test.length > 0;
-    const samples: readonly Sample[] = testing ? dataset.test : chosen;
-    const results = await runSamples(runner, samples, reporter, signal, testing ? 'testing' : 'calibrating');
-    const { metrics, image, pixel } = evaluate(results, plan.imageSize);
-    const settings = {
-      backbone: plan.backbone,
-      mode: plan.mode,
-      weights: plan.teacherPath,
-      textures: plan.textures.name,
-      image_size: plan.imageSize,
-      batch: plan.batch,
-      epochs: plan.epochs,
-      limit: plan.limit ?? null,
-      checkpoint: 'last epoch',
-    };
-    const version = await packageVersion();
-    const model = await writeDetector(
-      store,
-      newSettings({
-        backbone: plan.backbone,
-        mode: plan.mode,
-        imageSize: plan.imageSize,
-        image,
-        pixel,
-        calibrationScores: results.map(({ score, defect }) => ({ score, anomalous: defect !== 'good' })),
-        training: { ...settings, seed: plan.seed, category: dataset.name, history },
-        version,
-      }),
-    );
-    await writeBytes(`${plan.out}/model.safetensors`, model);
-    const report = {
-      ...metrics,
-      category: dataset.name,
-      counts: counts(dataset, chosen.length),
-      image_threshold: image,
-      pixel_threshold: pixel,
-      settings,
-      seed: plan.seed,
-      adapter: engine.adapter.description || engine.target.name,
-      version,
-      seconds: { train: trainSeconds, total: (performance.now() - started) / 1000 },
-      history,
-    };
-    await writeBytes(`${plan.out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
-    await writeBytes(`${plan.out}/scores.csv`, scoresCsv(results, { image, pixel }));
-    if (testing) await writePictures(plan.out, results, plan.imageSize, { image, pixel }, reporter);
-    console.log(
-      `${dataset.name}: ${chosen.length} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`,
-    );
-    console.log(
-      testing
-        ? metricsTable(metrics)
-        : '  no test set: no metrics; the threshold is the largest score of the good images',
-    );
-    console.log(`written to ${plan.out}: model.safetensors, metrics.json, scores.csv${testing ? ', images/' : ''}`);
-    return { metrics: report, results };
-  } finally {
-    await runner.destroy();
-    store.destroy();
-  }
-}
-
-export function trainCommand(program: Command): void {
-  program
-    .command('train')
-    .description('learn a product from photos of good parts; test where there is a test set')
-    .argument('<category>', "folder in MVTec AD's layout; train/good is enough")
-    .requiredOption('--out <folder>', 'where the results go')
+/** Options that `train` and `benchmark` share. */
+export function addTrainingOptions(command: Command): Command {
+  return command
     .option('--backbone <name>', 'resnet18, resnet34, resnet50 or wide_resnet50_2', 'resnet18')
-    .option('--weights <file>', 'teacher weights (safetensors, torchvision names); default: the packaged teacher')
+    .option(
+      '--weights <file>',
+      'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher',
+    )
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
     .option('--image-size <pixels>', 'side of the network input, a multiple of 32', '256')
     .option('--batch <count>', 'images per step', '16')
     .option('--epochs <stage1,stage2>', 'epochs of the two stages', '100,120')
     .option('--limit <count>', 'use this many training images, spread evenly over the sorted list')
-    .option('--mode <aand|rd>', 'aand, or the RD4AD baseline', 'aand')
+    .option(...foregroundOption, 'auto')
+    .option('--tile <pixels>', 'cut images into squares of this side instead of resizing them whole')
+    .option('--tile-overlap <pixels>', 'what neighbouring tiles share; default: a quarter of a tile')
+    .option('--threshold <rule>', `${thresholdHelp}; default: f1 with a test set, else max of held-out good images`)
+    .option('--hold-out <share>', 'good images kept from training for the threshold; default: .1 without a test set')
+    .addOption(
+      new Option('--labels <by>', "an image is defective by its folder's name, or by its mask")
+        .choices(['folder', 'mask'])
+        .default('folder'),
+    )
+    .addOption(
+      new Option(
+        '--select <epoch>',
+        'the last epoch, or the one best on the test set (for comparison with papers only)',
+      )
+        .choices(['last', 'test-oracle'])
+        .default('last'),
+    );
+}
+
+export function trainCommand(program: Command): void {
+  const command = program
+    .command('train')
+    .description('learn a product from photos of good parts; test where there is a test set')
+    .argument(
+      '<category>',
+      "a category in any layout, or a folder of good images; with --category the data set's folder",
+    )
+    .requiredOption('--out <folder>', 'where the results go')
+    .option(
+      '--mode <mode>',
+      'aand; for comparison rd (the RD4AD baseline), raa, hkd (rd with one of its parts)',
+      'aand',
+    )
     .option('--seed <number>', 'random seed', '0')
-    .option('--resume', 'continue from the checkpoints in the output folder')
-    .action(async (category: string, options: TrainOptions) => {
-      const plan = await planTraining(options);
-      const dataset = await openDataset(category);
-      const signal = interruptSignal();
-      await withEngine((engine) => trainAndTest(engine, plan, dataset, signal));
-    });
+    .option('--resume', 'continue from the checkpoints in the output folder');
+  addTrainingOptions(command);
+  addDataOptions(command).action(async (category: string, options: TrainOptions & DataOptions) => {
+    const plan = await planTraining(options);
+    const dataset = await openDataset(category, datasetOptions(options));
+    const signal = interruptSignal();
+    await withEngine((engine) => trainAndTest(engine, plan, dataset, signal));
+  });
 }

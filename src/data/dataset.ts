@@ -1,70 +1,87 @@
-/** Data sets in MVTec AD's layout: train/good, test/{good|DEFECT}, ground_truth/DEFECT/STEM_mask.png. */
-import { decodeImage, exists, listFolder, readBytes } from '#platform';
+/** What a data set is to the rest of the program: lists of images with their labels and masks, whatever the layout on disk. */
+import { decodeImage, exists, readBytes } from '#platform';
 import type { Image } from './image.ts';
+import { type FolderKeys, openFolder } from './layouts/folder.ts';
+import { isMvtec, openMvtec } from './layouts/mvtec.ts';
+import { isMvtec3d, openMvtec3d } from './layouts/mvtec3d.ts';
+import { isVisa, openVisa } from './layouts/visa.ts';
 import { resizeBicubic, resizeNearest } from './resize.ts';
 
 export interface Sample {
   readonly path: string;
   /** File name without its extension. */
   readonly stem: string;
-  /** `good` or the defect's folder. */
+  /** `good` or the kind of defect. */
   readonly defect: string;
   /** Ground truth, for defects that have one. */
   readonly maskPath?: string;
+  /** The mask holds class numbers: everything above 0 is a defect. */
+  readonly maskOfClasses?: boolean;
 }
+
+export const formats = ['mvtec', 'visa', 'mvtec3d', 'folder'] as const;
+export type Format = (typeof formats)[number];
 
 export interface Dataset {
   readonly name: string;
+  readonly format: Format;
   readonly train: readonly Sample[];
   readonly test: readonly Sample[];
   /** What was found wanting, by file. */
   readonly warnings: readonly string[];
 }
 
-const extensions = /\.(png|jpe?g|bmp|webp|tiff?)$/i;
-
-export function stemOf(name: string): string {
-  return name.replace(/\.[^.]*$/, '');
+export interface DatasetOptions {
+  /** How the images lie on disk; `auto` looks. */
+  readonly format?: Format | 'auto';
+  /** A category below the folder; without it the folder is the category. */
+  readonly category?: string;
+  /** Keys of the folder format. */
+  readonly folder?: FolderKeys;
 }
 
-async function images(folder: string): Promise<string[]> {
-  return (await listFolder(folder)).filter((name) => extensions.test(name));
+/** Where a category lies: its data set's folder and its name. */
+export interface CategoryLocation {
+  readonly root: string;
+  readonly category: string;
+  /** The category's own folder. */
+  readonly folder: string;
+}
+
+export function locate(path: string, category?: string): CategoryLocation {
+  const folder = path.replace(/\/+$/, '') || '/';
+  if (category) return { root: folder, category, folder: `${folder}/${category}` };
+  const cut = folder.lastIndexOf('/');
+  return { root: cut < 0 ? '.' : folder.slice(0, cut) || '/', category: folder.slice(cut + 1), folder };
+}
+
+/** The layout that a folder shows. */
+export async function detectFormat(location: CategoryLocation): Promise<Format> {
+  if (await isMvtec3d(location)) return 'mvtec3d';
+  if (await isMvtec(location)) return 'mvtec';
+  if (await isVisa(location)) return 'visa';
+  return 'folder';
 }
 
 /**
- * Reads the layout of a category folder.
+ * Opens a category.
  *
- * @throws Error naming the folder that is missing or empty and what was expected there
+ * @param path the category's folder, or the data set's with `options.category`
+ * @throws Error naming the folder or file that is missing or empty and what was expected there
  */
-export async function openDataset(folder: string): Promise<Dataset> {
-  const root = folder.replace(/\/+$/, '');
-  if ((await exists(root)) !== 'folder') throw new Error(`${root}: no such folder`);
-  const good = `${root}/train/good`;
-  const names = await images(good);
-  if (!names.length) {
-    const there = (await listFolder(root)).join(', ') || 'nothing';
-    throw new Error(
-      `${good} holds no images: a category folder in MVTec AD's layout is needed, with good parts in train/good ` +
-        `(png, jpg, bmp, webp or tif); ${root} holds ${there}`,
-    );
-  }
-  const train = names.map((name) => ({ path: `${good}/${name}`, stem: stemOf(name), defect: 'good' }));
-  const test: Sample[] = [];
-  const warnings: string[] = [];
-  for (const entry of await listFolder(`${root}/test`)) {
-    if (!entry.endsWith('/')) continue;
-    const defect = entry.slice(0, -1);
-    const truth = `${root}/ground_truth/${defect}`;
-    const masks = new Map((await images(truth)).map((name) => [stemOf(name), `${truth}/${name}`]));
-    for (const name of await images(`${root}/test/${defect}`)) {
-      const stem = stemOf(name);
-      const path = `${root}/test/${defect}/${name}`;
-      const maskPath = masks.get(`${stem}_mask`) ?? masks.get(stem);
-      if (defect !== 'good' && !maskPath) warnings.push(`${path}: no ground truth ${truth}/${stem}_mask.png`);
-      test.push({ path, stem, defect, ...(defect !== 'good' && maskPath && { maskPath }) });
-    }
-  }
-  return { name: root.split('/').at(-1) ?? root, train, test, warnings };
+export async function openDataset(path: string, options: DatasetOptions = {}): Promise<Dataset> {
+  const location = locate(path, options.category);
+  if ((await exists(location.root)) !== 'folder') throw new Error(`${location.root}: no such folder`);
+  const keys = options.folder && Object.keys(options.folder).length ? options.folder : undefined;
+  const wanted = options.format ?? 'auto';
+  const format = wanted !== 'auto' ? wanted : keys ? 'folder' : await detectFormat(location);
+  // VisA's lists may name a category whose folder is missing: they say so themselves.
+  if (format !== 'visa' && (await exists(location.folder)) !== 'folder')
+    throw new Error(`${location.folder}: no such folder`);
+  if (format === 'mvtec') return openMvtec(location);
+  if (format === 'mvtec3d') return openMvtec3d(location);
+  if (format === 'visa') return openVisa(location);
+  return openFolder(location, keys ?? {});
 }
 
 /** `count` items spread evenly over a list, in order. */
@@ -78,11 +95,17 @@ export async function loadImage(path: string, size: number): Promise<Image> {
   return resizeBicubic(await decodeImage(await readBytes(path), path), size, size);
 }
 
-/** Ground truth at the map's size: 0/1 [size, size]; all zero without a file. */
-export async function loadMask(path: string | undefined, size: number): Promise<Uint8Array> {
-  if (!path) return new Uint8Array(size * size);
-  const mask = resizeNearest(await decodeImage(await readBytes(path), path, 1), size, size);
-  return mask.data.map((value) => (value / 255 > 0.5 ? 1 : 0));
+/** Ground truth at the map's size: 0/1 [height, width]; all zero without a file. */
+export async function loadMask(
+  sample: Pick<Sample, 'maskPath' | 'maskOfClasses'>,
+  width: number,
+  height = width,
+): Promise<Uint8Array> {
+  const { maskPath, maskOfClasses } = sample;
+  if (!maskPath) return new Uint8Array(width * height);
+  const mask = resizeNearest(await decodeImage(await readBytes(maskPath), maskPath, 1), width, height);
+  const limit = maskOfClasses ? 0 : 0.5;
+  return mask.data.map((value) => (value / 255 > limit ? 1 : 0));
 }
 
 /** Loads in order, a few at a time, so that decoding keeps all cores busy without holding every file in memory. */

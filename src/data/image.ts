@@ -22,6 +22,16 @@ export function normalize(image: Image): Float32Array {
   return values;
 }
 
+/** The inverse of {@link normalize}, rounded to 8 bits. */
+export function denormalize(values: Float32Array, width: number, height: number): Image {
+  const data = Uint8Array.from(values, (value, i) =>
+    Math.round(
+      255 * Math.min(1, Math.max(0, value * (imagenetDeviation[i % 3] as number) + (imagenetMean[i % 3] as number))),
+    ),
+  );
+  return { width, height, channels: 3, data };
+}
+
 /** An RGB image as the network takes it: [size, size, 3], bicubic with Pillow's antialiasing, normalised. */
 export function preprocess(image: Image, size: number): { image: Image; values: Float32Array } {
   const resized = resizeBicubic(image, size, size);

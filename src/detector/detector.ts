@@ -1,6 +1,7 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
 import { type Image, normalize, stack } from '../data/image.ts';
 import { resizeBicubic } from '../data/resize.ts';
+import { blendTiles, crop, type Tiling, tileGrid } from '../data/tiles.ts';
 import type { Engine } from '../engine/device.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { Program } from '../engine/program.ts';
@@ -10,15 +11,21 @@ import { type Backbone, backboneNamed } from '../model/backbone.ts';
 import { detect, detectorParameters, groups, type Mode } from '../model/detector.ts';
 import { loadParameters } from '../model/initialize.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
+import { Explainer, type LevelExplanation } from './explain.ts';
 import { type DetectorSettings, readSettings } from './file.ts';
 
-/** Scores without a threshold: what {@link MapRunner} computes. */
+/** Scores without a threshold. */
 export interface RawPrediction {
   /** Largest value of the map. */
   readonly score: number;
-  /** Raw anomaly map [imageSize, imageSize]. */
+  /** Raw anomaly map [height, width]. */
   readonly map: Float32Array;
+  /** Size of the map: the model's image size, or that of the blended tiles. */
+  readonly width: number;
+  readonly height: number;
 }
+
+const tilesPerRun = 8;
 
 /** The inference programs of a detector's parameters, by batch size. */
 export class MapRunner {
@@ -28,6 +35,7 @@ export class MapRunner {
   readonly #backbone: Backbone;
   readonly #mode: Mode;
   readonly #programs = new Map<number, Promise<Program>>();
+  #explainer: Explainer | undefined;
 
   constructor(engine: Engine, store: ParameterStore, backbone: Backbone, mode: Mode, imageSize: number) {
     this.#engine = engine;
@@ -57,12 +65,50 @@ export class MapRunner {
       score: Float32Array;
     };
     const area = this.imageSize ** 2;
-    return images.map((_, i) => ({ score: score[i] as number, map: map.slice(i * area, (i + 1) * area) }));
+    return images.map((_, i) => ({
+      score: score[i] as number,
+      map: map.slice(i * area, (i + 1) * area),
+      width: this.imageSize,
+      height: this.imageSize,
+    }));
+  }
+
+  /**
+   * Images of any size: resized as in training, or cut into tiles whose maps are blended (the score is then the largest
+   * value of the blended map).
+   */
+  async predict(images: readonly Image[], tiling?: Tiling): Promise<RawPrediction[]> {
+    const side = this.imageSize;
+    if (!tiling) return this.run(images.map((image) => resizeBicubic(image, side, side)));
+    const results: RawPrediction[] = [];
+    for (const image of images) {
+      const tiles = tileGrid(image.width, image.height, tiling);
+      const maps: Float32Array[] = [];
+      for (let start = 0; start < tiles.length; start += tilesPerRun) {
+        const parts = tiles.slice(start, start + tilesPerRun).map((tile) => crop(image, tile));
+        maps.push(...(await this.run(parts.map((part) => resizeBicubic(part, side, side)))).map(({ map }) => map));
+      }
+      const { width, height, values } = blendTiles(image, tiling, maps, side, side / tiling.size);
+      results.push({ score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height });
+    }
+    return results;
+  }
+
+  /** The levels behind an image's map; the image resized to imageSize x imageSize. */
+  explain(image: Image): Promise<LevelExplanation[]> {
+    this.#explainer ??= new Explainer(this.#engine, this.#store, this.#backbone, this.#mode, this.imageSize);
+    return this.#explainer.explain(image);
+  }
+
+  /** After the parameters were written. */
+  async refresh(): Promise<void> {
+    for (const program of this.#programs.values()) await (await program).refresh();
   }
 
   async destroy(): Promise<void> {
     for (const program of this.#programs.values()) (await program.catch(() => undefined))?.destroy();
     this.#programs.clear();
+    await this.#explainer?.destroy();
   }
 }
 
@@ -70,7 +116,7 @@ export interface Prediction extends RawPrediction {
   /** Normalised to 0..1, 0.5 = at the threshold. */
   readonly normalizedScore: number;
   readonly anomalous: boolean;
-  /** Pixels at or above the pixel threshold, 0/1 [imageSize, imageSize]. */
+  /** Pixels at or above the pixel threshold, 0/1 [height, width]. */
   readonly mask: Uint8Array;
 }
 
@@ -113,11 +159,10 @@ export class Detector implements AsyncDisposable {
     return (await this.#runner.program(1)).dispatchCount;
   }
 
-  /** Predicts images of any size; they are resized as in training. */
+  /** Predicts images of any size; they are resized, or cut into tiles, as in training. */
   async predict(images: readonly Image[]): Promise<Prediction[]> {
-    const { imageSize, image, pixel } = this.settings;
-    const resized = images.map((picture) => resizeBicubic(picture, imageSize, imageSize));
-    return (await this.#runner.run(resized)).map((raw) => ({
+    const { image, pixel, tiling } = this.settings;
+    return (await this.#runner.predict(images, tiling)).map((raw) => ({
       ...raw,
       normalizedScore: normalizeScore(raw.score, image),
       anomalous: isAnomalous(raw.score, image),

@@ -1,5 +1,6 @@
 /** The one-file model: weights, pre-processing, thresholds, calibration, settings and versions in a safetensors file. */
 import { imagenetDeviation, imagenetMean } from '../data/image.ts';
+import type { Tiling } from '../data/tiles.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
@@ -9,6 +10,15 @@ import { type SafetensorsFile, writeSafetensors } from '../weights/safetensors.t
 
 export const formatVersion = 'aand-webgpu/1';
 
+/** The raw score of one image of the calibration. */
+export interface CalibrationScore {
+  readonly score: number;
+  readonly anomalous: boolean;
+  readonly path?: string;
+  /** `test`, `held-out`, `train` or `calibrate`. */
+  readonly source?: string;
+}
+
 export interface DetectorSettings {
   readonly backbone: BackboneName;
   readonly mode: Mode;
@@ -17,8 +27,10 @@ export interface DetectorSettings {
   readonly deviation: readonly number[];
   readonly image: Calibration;
   readonly pixel: Calibration;
-  /** Raw scores that the image calibration was made from, with their labels. */
-  readonly calibrationScores: readonly { readonly score: number; readonly anomalous: boolean }[];
+  /** Tiles that images are cut into; absent for whole images. */
+  readonly tiling?: Tiling;
+  /** Every raw score that is known, so that the threshold can be drawn anew without the images. */
+  readonly calibrationScores: readonly CalibrationScore[];
   /** How it was trained. */
   readonly training: Readonly<Record<string, unknown>>;
   readonly version: string;

@@ -1,77 +1,134 @@
-/** Evaluates maps and scores over a test set: thresholds first, then the metrics. */
-import { aupro, type RankMetrics, rankMetrics } from './metrics.ts';
-import { type Calibration, calibrate } from './thresholds.ts';
+/** Evaluates a test set image by image: maps are kept aside, metrics and thresholds come at the end. */
+import type { Sample } from '../data/dataset.ts';
+import { bootstrapIntervals, type Interval } from './bootstrap.ts';
+import { MapStore } from './map_store.ts';
+import { type RankMetrics, rankMetrics } from './metrics.ts';
+import { PixelEvaluator, type PixelMetrics } from './pixels.ts';
 
-export interface EvaluatedImage {
-  readonly path: string;
-  readonly stem: string;
-  readonly defect: string;
+/** A sample with its result; the map is read back by {@link TestSet.map}. */
+export interface TestedImage extends Sample {
   readonly score: number;
-  /** Raw map [size, size]. */
+  readonly width: number;
+  readonly height: number;
+  /** Whether it counts as defective. */
+  readonly anomalous: boolean;
+  /** Milliseconds of the device and the host for this image, its batch's share. */
+  readonly milliseconds: number;
+}
+
+export interface Result {
+  readonly score: number;
+  /** [height, width]. */
   readonly map: Float32Array;
-  /** 0/1 [size, size]. */
-  readonly truth: Uint8Array;
-  /** Whether the truth is known: good images, and defects with a mask. */
-  readonly hasTruth: boolean;
+  readonly width: number;
+  readonly height: number;
+  readonly milliseconds?: number;
 }
 
 /** Names as anomalib's; null for what cannot be computed. */
 export interface Metrics {
   readonly image_AUROC: number | null;
   readonly pixel_AUROC: number | null;
+  /** Data-set level, limit .3. */
   readonly AUPRO: number | null;
+  /** Mean over defective images, as RD4AD computes it. */
+  readonly AUPRO_per_image: number | null;
   readonly image_AP: number | null;
+  readonly pixel_AP: number | null;
   readonly image_F1Max: number | null;
   readonly pixel_F1Max: number | null;
+  /** 95 %, bootstrap over images. */
+  readonly intervals: {
+    readonly image_AUROC: Interval | null;
+    readonly image_AP: Interval | null;
+    readonly image_F1Max: Interval | null;
+  };
 }
 
 export interface Evaluation {
   readonly metrics: Metrics;
-  readonly image: Calibration;
-  readonly pixel: Calibration;
+  readonly image: RankMetrics | null;
+  readonly pixel: PixelMetrics | null;
+  readonly imageRange: { readonly min: number; readonly max: number };
+  readonly pixelRange: { readonly min: number; readonly max: number };
+  /** Images whose label by mask differs from their folder's. */
+  readonly relabelled: number;
 }
 
-function join<T extends Float32Array | Uint8Array>(parts: readonly T[], result: T): T {
-  let offset = 0;
-  for (const part of parts) {
-    result.set(part as never, offset);
-    offset += part.length;
+/** `folder`: the folder's name decides; `mask`: an image is defective where its resized mask is not empty (the authors' way). */
+export type Labels = 'folder' | 'mask';
+
+export class TestSet {
+  readonly #maps = new MapStore();
+  readonly #pixels = new PixelEvaluator(this.#maps);
+  readonly #images: TestedImage[] = [];
+  readonly #labels: Labels;
+  #relabelled = 0;
+
+  constructor(labels: Labels = 'folder') {
+    this.#labels = labels;
   }
-  return result;
-}
 
-/** Metrics and thresholds of a set of results at one map size. */
-export function evaluate(images: readonly EvaluatedImage[], size: number): Evaluation {
-  const scores = Float32Array.from(images, ({ score }) => score);
-  const labels = images.map(({ defect }) => (defect === 'good' ? 0 : 1));
-  const image = rankMetrics(scores, labels);
-  const known = images.filter(({ hasTruth }) => hasTruth);
-  const area = size * size;
-  const maps = join(
-    known.map(({ map }) => map),
-    new Float32Array(known.length * area),
-  );
-  const truths = join(
-    known.map(({ truth }) => truth),
-    new Uint8Array(known.length * area),
-  );
-  const pixel: RankMetrics | null = known.length ? rankMetrics(maps, truths) : null;
-  const anyMap = known.length
-    ? maps
-    : join(
-        images.map(({ map }) => map),
-        new Float32Array(images.length * area),
-      );
-  return {
-    metrics: {
-      image_AUROC: image?.auroc ?? null,
-      pixel_AUROC: pixel?.auroc ?? null,
-      AUPRO: known.length ? aupro(maps, truths, size, size) : null,
-      image_AP: image?.averagePrecision ?? null,
-      image_F1Max: image?.f1Max ?? null,
-      pixel_F1Max: pixel?.f1Max ?? null,
-    },
-    image: calibrate(scores, image),
-    pixel: calibrate(anyMap, pixel),
-  };
+  get images(): readonly TestedImage[] {
+    return this.#images;
+  }
+
+  /**
+   * Adds a result.
+   *
+   * @param truth 0/1 [height, width], all zero for good images; undefined where a defect has no mask
+   * @throws Error where the score or the map is not finite
+   */
+  async add(sample: Sample, result: Result, truth: Uint8Array | undefined): Promise<void> {
+    const { score, map, width, height, milliseconds = 0 } = result;
+    if (!Number.isFinite(score))
+      throw new Error(`${sample.path}: the score is ${score}; the model's weights are unusable`);
+    const byFolder = sample.defect !== 'good';
+    const anomalous = this.#labels === 'mask' && truth ? truth.includes(1) : byFolder;
+    if (anomalous !== byFolder) this.#relabelled++;
+    const index = await this.#maps.add(map);
+    this.#pixels.add(index, map, truth, height, width);
+    this.#images.push({ ...sample, score, width, height, anomalous, milliseconds });
+  }
+
+  /** The map of image i, [height, width]. */
+  map(i: number): Promise<Float32Array> {
+    return this.#maps.get(i);
+  }
+
+  /** Metrics of everything added. */
+  async evaluate(): Promise<Evaluation> {
+    if (!this.#images.length) throw new Error('there are no images to evaluate');
+    const scores = Float32Array.from(this.#images, ({ score }) => score);
+    const labels = this.#images.map(({ anomalous }) => (anomalous ? 1 : 0));
+    const image = rankMetrics(scores, labels);
+    const pixel = await this.#pixels.finish();
+    const intervals = bootstrapIntervals(scores, labels);
+    return {
+      metrics: {
+        image_AUROC: image?.auroc ?? null,
+        pixel_AUROC: pixel?.auroc ?? null,
+        AUPRO: pixel?.aupro ?? null,
+        AUPRO_per_image: pixel?.auproPerImage ?? null,
+        image_AP: image?.averagePrecision ?? null,
+        pixel_AP: pixel?.averagePrecision ?? null,
+        image_F1Max: image?.f1Max ?? null,
+        pixel_F1Max: pixel?.f1Max ?? null,
+        intervals: {
+          image_AUROC: intervals?.auroc ?? null,
+          image_AP: intervals?.averagePrecision ?? null,
+          image_F1Max: intervals?.f1Max ?? null,
+        },
+      },
+      image,
+      pixel,
+      imageRange: { min: scores.reduce((a, b) => Math.min(a, b)), max: scores.reduce((a, b) => Math.max(a, b)) },
+      pixelRange: this.#pixels.range,
+      relabelled: this.#relabelled,
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#maps.close();
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * Detection metrics (method, 3.14; names as in ../shared conventions): AUROC, average precision, F1-max over images or pixels,
- * and AUPRO in MVTec's data-set-level definition. Exact: one sort, ties handled as one threshold. Null where undefined.
+ * Detection metrics of a list of scores (method, 3.14): AUROC, average precision, F1-max. Exact: one sort, ties handled as one
+ * threshold. Null where undefined. Pixels of a whole test set go through `pixels.ts`.
  */
 
 /** Indices that sort scores from the largest to the smallest (radix sort on the float bits). */
@@ -74,6 +74,28 @@ export function rankMetrics(scores: Float32Array, labels: ArrayLike<number>): Ra
   return { auroc: area / (positives * negatives), averagePrecision: precisionSum, f1Max, f1Threshold };
 }
 
+/** Points of the curves behind {@link rankMetrics}, one per distinct score: (false-positive, true-positive rate) and (recall, precision). */
+export function rankCurves(
+  scores: Float32Array,
+  labels: ArrayLike<number>,
+): { roc: [number, number][]; precisionRecall: [number, number][] } {
+  const order = descending(scores);
+  const positives = order.reduce((sum, i) => sum + (labels[i] ? 1 : 0), 0);
+  const negatives = scores.length - positives;
+  const roc: [number, number][] = [[0, 0]];
+  const precisionRecall: [number, number][] = [];
+  let [hits, alarms] = [0, 0];
+  order.forEach((index, rank) => {
+    if (labels[index]) hits++;
+    else alarms++;
+    const next = order[rank + 1];
+    if (next !== undefined && scores[next] === scores[index]) return;
+    roc.push([alarms / negatives, hits / positives]);
+    precisionRecall.push([hits / positives, hits / (hits + alarms)]);
+  });
+  return { roc, precisionRecall };
+}
+
 /** Labels 8-connected components of 0/1 masks [n, height, width], numbered from 1 over all masks. */
 export function connectedComponents(
   masks: ArrayLike<number>,
@@ -106,46 +128,4 @@ export function connectedComponents(
     }
   }
   return { labels, sizes };
-}
-
-/**
- * Area under the per-region-overlap curve up to a false-positive rate, divided by it: MVTec's definition, over all images.
- *
- * @param maps [n, height, width]
- * @param masks 0/1, same size
- * @returns null without anomalous or without normal pixels
- */
-export function aupro(
-  maps: Float32Array,
-  masks: ArrayLike<number>,
-  height: number,
-  width: number,
-  limit = 0.3,
-): number | null {
-  const { labels, sizes } = connectedComponents(masks, height, width);
-  const normals = labels.reduce((count, label) => count + (label === 0 ? 1 : 0), 0);
-  if (!sizes.length || !normals) return null;
-  const order = descending(maps);
-  let alarms = 0;
-  let overlap = 0;
-  let previousRate = 0;
-  let previousOverlap = 0;
-  let area = 0;
-  for (let i = 0; i < order.length; ) {
-    const score = maps[order[i] as number] as number;
-    for (; i < order.length && maps[order[i] as number] === score; i++) {
-      const label = labels[order[i] as number] as number;
-      if (label === 0) alarms++;
-      else overlap += 1 / ((sizes[label - 1] as number) * sizes.length);
-    }
-    const rate = alarms / normals;
-    if (rate >= limit) {
-      const share = rate === previousRate ? 0 : (limit - previousRate) / (rate - previousRate);
-      const end = previousOverlap + share * (overlap - previousOverlap);
-      return (area + 0.5 * (limit - previousRate) * (previousOverlap + end)) / limit;
-    }
-    area += 0.5 * (rate - previousRate) * (previousOverlap + overlap);
-    [previousRate, previousOverlap] = [rate, overlap];
-  }
-  return area / limit;
 }

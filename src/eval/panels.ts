@@ -4,10 +4,9 @@
  */
 import type { Image } from '../data/image.ts';
 import { resizeBilinear, resizeNearest } from '../data/resize.ts';
+import { type Colour, canvas, ink, outline, paste } from './drawing.ts';
 import { drawText, glyphHeight, glyphWidth } from './font.ts';
 import { type Calibration, normalizeScore } from './thresholds.ts';
-
-export type Colour = readonly [number, number, number];
 
 /** The JET colour map: blue for 0, green for 0.5, red for 1. */
 export function jet(value: number): Colour {
@@ -19,51 +18,24 @@ const side = 256;
 const gap = 6;
 const header = 18;
 const legend = 56;
-const background: Colour = [24, 26, 30];
-const ink: Colour = [235, 235, 235];
 const red: Colour = [255, 40, 40];
 const white: Colour = [255, 255, 255];
 
-function canvas(width: number, height: number): Image {
+function binary(mask: Uint8Array, width: number, height: number): Image {
   const data = new Uint8Array(width * height * 3);
-  for (let i = 0; i < data.length; i++) data[i] = background[i % 3] as number;
-  return { width, height, channels: 3, data };
-}
-
-function paste(target: Image, source: Image, x: number, y: number): void {
-  for (let row = 0; row < source.height; row++)
-    target.data.set(
-      source.data.subarray(row * source.width * 3, (row + 1) * source.width * 3),
-      ((y + row) * target.width + x) * 3,
-    );
-}
-
-function binary(mask: Uint8Array, size: number): Image {
-  const data = new Uint8Array(size * size * 3);
   mask.forEach((value, i) => {
     data.fill(value ? 255 : 0, i * 3, i * 3 + 3);
   });
-  return resizeNearest({ width: size, height: size, channels: 3, data }, side, side);
-}
-
-/** Draws the outline of a mask (already at the image's size) into an image. */
-function outline(image: Image, mask: Image, colour: Colour): void {
-  const { width, height } = image;
-  const on = (x: number, y: number) =>
-    x >= 0 && y >= 0 && x < width && y < height && (mask.data[(y * width + x) * 3] as number) > 0;
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++)
-      if (on(x, y) && !(on(x - 1, y) && on(x + 1, y) && on(x, y - 1) && on(x, y + 1)))
-        image.data.set(colour, (y * width + x) * 3);
+  return resizeNearest({ width, height, channels: 3, data }, side, side);
 }
 
 /** 50 % blend of the coloured map over the image. */
-function overlay(image: Image, map: Float32Array, size: number, pixel: Calibration): Image {
-  const grey = new Uint8Array(size * size);
+function overlay(image: Image, { map, width, height, pixel }: PanelInput): Image {
+  const grey = new Uint8Array(width * height);
   map.forEach((value, i) => {
     grey[i] = Math.round(255 * normalizeScore(value, pixel));
   });
-  const scaled = resizeBilinear({ width: size, height: size, channels: 1, data: grey }, side, side);
+  const scaled = resizeBilinear({ width, height, channels: 1, data: grey }, side, side);
   const data = new Uint8Array(image.data.length);
   for (let i = 0; i < side * side; i++) {
     const colour = jet((scaled.data[i] as number) / 255);
@@ -91,11 +63,13 @@ function drawLegend(target: Image, x: number, y: number, pixel: Calibration): vo
 
 export interface PanelInput {
   readonly image: Image;
-  /** 0/1 [size, size]; undefined where it is not known. */
+  /** 0/1 [height, width]; undefined where it is not known. */
   readonly truth?: Uint8Array | undefined;
+  /** [height, width], as the mask. */
   readonly map: Float32Array;
   readonly mask: Uint8Array;
-  readonly size: number;
+  readonly width: number;
+  readonly height: number;
   readonly score: number;
   readonly normalizedScore: number;
   readonly anomalous: boolean;
@@ -107,12 +81,12 @@ export interface PanelInput {
 /** The picture of one result, 1110 x 280 pixels with ground truth, one panel less without. */
 export function drawPanels(input: PanelInput): Image {
   const image = resizeBilinear(input.image, side, side);
-  const mask = binary(input.mask, input.size);
-  const heat = overlay(image, input.map, input.size, input.pixel);
+  const mask = binary(input.mask, input.width, input.height);
+  const heat = overlay(image, input);
   outline(heat, mask, red);
   const panels: { title: string; picture: Image }[] = [{ title: input.label, picture: image }];
   if (input.truth) {
-    const truth = binary(input.truth, input.size);
+    const truth = binary(input.truth, input.width, input.height);
     outline(heat, truth, white);
     panels.push({ title: 'ground truth', picture: truth });
   }

@@ -8,22 +8,110 @@ export interface Calibration {
   readonly threshold: number;
   readonly min: number;
   readonly max: number;
-  /** How the threshold was found. */
-  readonly rule: 'F1-max on the test set' | 'largest score of the good images';
+  /** How the threshold was found, in words. */
+  readonly rule: string;
 }
 
-/** A calibration from scores; without a defective image the threshold is the largest good score. */
-export function calibrate(scores: Float32Array, metrics: RankMetrics | null): Calibration {
-  if (!scores.length) throw new Error('there are no scores to calibrate with');
-  let min = Number.POSITIVE_INFINITY;
-  let max = Number.NEGATIVE_INFINITY;
-  for (const score of scores) {
-    min = Math.min(min, score);
-    max = Math.max(max, score);
+/** Where the line between good and anomalous is drawn. */
+export type ThresholdRule =
+  /** Largest F1 on a test set with both classes. */
+  | { readonly kind: 'f1' }
+  /** Just above the largest score of good images. */
+  | { readonly kind: 'max' }
+  /** A quantile of the scores of good images, interpolated. */
+  | { readonly kind: 'quantile'; readonly quantile: number }
+  /** At most this share of good images at or above it. */
+  | { readonly kind: 'false-alarms'; readonly rate: number }
+  /** Raw scores by hand. */
+  | { readonly kind: 'value'; readonly image: number; readonly pixel: number };
+
+export const thresholdHelp = 'f1, max, quantile:Q (0 to 1), false-alarms:RATE (0 to 1) or value:RAW[,RAW_OF_PIXELS]';
+
+/** @throws Error listing the rules */
+export function parseThreshold(text: string): ThresholdRule {
+  const [, kind, value] = /^([a-z0-9-]+)(?::(.+))?$/.exec(text) ?? [];
+  if ((kind === 'f1' || kind === 'max') && value === undefined) return { kind };
+  const numbers = (value ?? '').split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  const [first, second] = numbers as [number, number | undefined];
+  if (kind === 'quantile' && numbers.length === 1 && first > 0 && first <= 1) return { kind, quantile: first };
+  if (kind === 'false-alarms' && numbers.length === 1 && first >= 0 && first < 1) return { kind, rate: first };
+  if (kind === 'value' && numbers.length <= 2 && numbers.every(Number.isFinite))
+    return { kind, image: first, pixel: second ?? first };
+  throw new Error(`threshold '${text}' is not known; there are ${thresholdHelp}`);
+}
+
+const single = new Float32Array(1);
+const singleBits = new Uint32Array(single.buffer);
+
+/** The next larger float32. */
+function above(value: number): number {
+  single[0] = value;
+  if (single[0] === 0) singleBits[0] = 1;
+  else singleBits[0] = (singleBits[0] as number) + (value > 0 ? 1 : -1);
+  return single[0] as number;
+}
+
+/** Threshold, and its rule in words, from scores of good images alone. */
+export function thresholdFromGood(
+  scores: ArrayLike<number>,
+  rule: Exclude<ThresholdRule, { kind: 'f1' | 'value' }>,
+  source: string,
+): { threshold: number; rule: string } {
+  if (!scores.length) throw new Error('there are no scores of good images to find a threshold from');
+  const sorted = Array.from(scores).sort((a, b) => a - b);
+  const n = sorted.length;
+  const of = `${n} ${source}`;
+  if (rule.kind === 'max') return { threshold: sorted[n - 1] as number, rule: `largest score of ${of}` };
+  if (rule.kind === 'quantile') {
+    const at = rule.quantile * (n - 1);
+    const low = sorted[Math.floor(at)] as number;
+    const high = sorted[Math.ceil(at)] as number;
+    return { threshold: low + (high - low) * (at % 1), rule: `quantile ${rule.quantile} of ${of}` };
   }
-  return metrics
-    ? { threshold: metrics.f1Threshold, min, max, rule: 'F1-max on the test set' }
-    : { threshold: max, min, max, rule: 'largest score of the good images' };
+  const allowed = Math.floor(rule.rate * n + 1e-9);
+  const largestQuiet = sorted[n - 1 - allowed] as number;
+  return { threshold: above(largestQuiet), rule: `at most ${100 * rule.rate} % false alarms on ${of}` };
+}
+
+export interface CalibrationInput {
+  readonly rule: ThresholdRule;
+  /** Of a test set with both classes. */
+  readonly image: RankMetrics | null;
+  readonly pixel: RankMetrics | null;
+  /** Scores of good images, and what they are, such as 'held-out good images'. */
+  readonly good: ArrayLike<number>;
+  readonly goodSource: string;
+  readonly imageRange: { readonly min: number; readonly max: number };
+  readonly pixelRange: { readonly min: number; readonly max: number };
+}
+
+/**
+ * Calibrations of images and pixels. An image's score is its map's maximum, so what is found from good images alone holds for
+ * pixels too: no pixel of a quiet good image is marked.
+ *
+ * @throws Error where the rule needs a class that is absent
+ */
+export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Calibration } {
+  if (o.rule.kind === 'value') {
+    const rule = 'set by hand';
+    return {
+      image: { threshold: o.rule.image, ...o.imageRange, rule },
+      pixel: { threshold: o.rule.pixel, ...o.pixelRange, rule },
+    };
+  }
+  if (o.rule.kind === 'f1') {
+    if (!o.image) throw new Error('the threshold rule f1 needs good and defective images');
+    const rule = 'F1-max on the test set';
+    const image = { threshold: o.image.f1Threshold, ...o.imageRange, rule };
+    return {
+      image,
+      pixel: o.pixel
+        ? { threshold: o.pixel.f1Threshold, ...o.pixelRange, rule }
+        : { threshold: image.threshold, ...o.pixelRange, rule: 'that of images (there are no masks)' },
+    };
+  }
+  const found = thresholdFromGood(o.good, o.rule, o.goodSource);
+  return { image: { ...found, ...o.imageRange }, pixel: { ...found, ...o.pixelRange } };
 }
 
 export function normalizeScore(score: number, { threshold, min, max }: Calibration): number {

@@ -8,8 +8,22 @@ import { amplify } from './raa.ts';
 import { Scope } from './scope.ts';
 import { bottleneck, student } from './student.ts';
 
-/** `aand`: with amplification; `rd`: the RD4AD baseline, teacher features as targets (method, 3.17). */
-export type Mode = 'aand' | 'rd';
+/**
+ * The paper's ablation: `rd` is the RD4AD baseline (method, 3.17), `raa` adds the amplification of stage I to it, `hkd` the hard
+ * distillation loss, `aand` both.
+ */
+export const modes = ['rd', 'raa', 'hkd', 'aand'] as const;
+export type Mode = (typeof modes)[number];
+
+/** Whether the student's targets are amplified features. */
+export function amplifies(mode: Mode): boolean {
+  return mode === 'aand' || mode === 'raa';
+}
+
+/** Whether stage II adds the loss of the hardest positions. */
+export function distillsHard(mode: Mode): boolean {
+  return mode === 'aand' || mode === 'hkd';
+}
 
 /** Parameter groups: what is trained together. */
 export const groups = { teacher: 'teacher', amplification: 'amplification', student: 'student' } as const;
@@ -30,10 +44,10 @@ export function checkImageSize(size: number): void {
     throw new Error(`image size ${size} is not a multiple of 32 (the coarsest features are 1/32 of it)`);
 }
 
-/** The targets of the student: teacher features, amplified in mode `aand`. */
+/** The targets of the student: teacher features, amplified where the mode says so. */
 export function targets(tape: Tape, images: Tensor, backbone: Backbone, mode: Mode) {
   const features = teacher(teacherScope(tape), images, backbone);
-  if (mode === 'rd') return { features, amplified: features, gates: [] as Tensor[] };
+  if (!amplifies(mode)) return { features, amplified: features, gates: [] as Tensor[] };
   const levels = features.map((feature, level) => amplify(amplifierScope(tape, level), feature));
   return { features, amplified: levels.map((level) => level.amplified), gates: levels.map((level) => level.gate) };
 }

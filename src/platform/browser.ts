@@ -3,6 +3,8 @@
  * `imports` conditions; `node.ts` has the same exports.
  */
 import type { Image } from '../data/image.ts';
+import type { ImageFacts } from '../data/inspect.ts';
+import type { ScratchFile } from '../eval/map_store.ts';
 
 export function openGpu(): { gpu: GPU } {
   if (!navigator.gpu)
@@ -44,12 +46,40 @@ export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 |
   return { width, height, channels, data };
 }
 
+/** Size of an image file; browsers do not tell what it was before they decoded it. */
+export async function inspectImage(bytes: Uint8Array, path: string): Promise<ImageFacts> {
+  const { width, height } = await decodeImage(bytes, path);
+  return { width, height, channels: 3, depth: 8, format: 'image' };
+}
+
 function noFiles(): never {
   throw new Error('browsers have no file system: pass the data itself');
 }
 
 export const encodePng = noFiles as (image: Image) => Promise<Uint8Array>;
+export const encodeWebp = noFiles as (image: Image) => Promise<Uint8Array>;
 export const readBytes = noFiles as (path: string) => Promise<Uint8Array>;
 export const writeBytes = noFiles as (path: string, data: Uint8Array | string) => Promise<void>;
 export const exists = noFiles as (path: string) => Promise<'file' | 'folder' | undefined>;
 export const listFolder = noFiles as (path: string) => Promise<string[]>;
+
+/** Blobs, which browsers keep on disk when they are many. */
+export async function openScratchFile(): Promise<ScratchFile> {
+  const parts: { start: number; blob: Blob }[] = [];
+  let end = 0;
+  return {
+    async append(bytes) {
+      parts.push({ start: end, blob: new Blob([bytes as Uint8Array<ArrayBuffer>]) });
+      end += bytes.length;
+    },
+    async read(offset, length) {
+      const part = parts.find(({ start, blob }) => start <= offset && offset + length <= start + blob.size);
+      if (!part) throw new Error(`nothing was kept at byte ${offset}`);
+      const slice = part.blob.slice(offset - part.start, offset - part.start + length);
+      return new Uint8Array(await slice.arrayBuffer());
+    },
+    async close() {
+      parts.length = 0;
+    },
+  };
+}

@@ -2,11 +2,15 @@
  * What differs in Node: the WebGPU implementation (Dawn, package `webgpu`), image decoding (sharp) and files.
  * Chosen by the package's `imports` conditions; `browser.ts` has the same exports.
  */
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import sharp from 'sharp';
+import { decode as decodeBmp } from 'bmp-ts';
+import sharp, { type Sharp } from 'sharp';
 import { create, globals } from 'webgpu';
 import type { Image } from '../data/image.ts';
+import type { ImageFacts } from '../data/inspect.ts';
+import type { ScratchFile } from '../eval/map_store.ts';
 
 /** A GPU object; dropping it after `device.destroy()` lets the process exit. */
 export function openGpu(): { gpu: GPU } {
@@ -35,11 +39,35 @@ export const adapterAdvice =
   'Debian/Ubuntu: bash scripts/setup-system.sh (mesa-vulkan-drivers 24 or newer and libvulkan1). ' +
   'VK_DRIVER_FILES can name a driver file, for instance /usr/share/vulkan/icd.d/lvp_icd.json.';
 
-/** Decodes an image file to 8-bit RGB, or grey where asked; EXIF rotation applied, transparency on black. */
+/** 8-bit RGB of a Windows bitmap, which sharp does not read. */
+function decodeBitmap(bytes: Uint8Array): { width: number; height: number; data: Uint8Array } {
+  const { width, height, data } = decodeBmp(Buffer.from(bytes), { toRGBA: true });
+  if (!(width > 0 && height > 0 && data.length >= width * height * 4)) throw new Error('the bitmap is truncated');
+  const rgb = new Uint8Array(width * height * 3);
+  for (let i = 0; i < width * height; i++) for (let c = 0; c < 3; c++) rgb[i * 3 + c] = data[i * 4 + c] as number;
+  return { width, height, data: rgb };
+}
+
+function isBitmap(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x42 && bytes[1] === 0x4d;
+}
+
+function reader(bytes: Uint8Array): Sharp {
+  if (!isBitmap(bytes)) return sharp(bytes, { failOn: 'error' });
+  const { width, height, data } = decodeBitmap(bytes);
+  return sharp(data, { raw: { width, height, channels: 3 } });
+}
+
+/**
+ * Decodes an image file to 8-bit RGB, or grey where asked: EXIF rotation applied, the alpha channel dropped (as Pillow does),
+ * 16 bits cut to the upper 8, CMYK converted to sRGB.
+ *
+ * @throws Error naming the file
+ */
 export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 | 3 = 3): Promise<Image> {
   try {
     // Masks are copied value by value; photographs are converted to sRGB.
-    const decoder = sharp(bytes, { failOn: 'error' }).rotate().removeAlpha();
+    const decoder = reader(bytes).rotate().removeAlpha();
     const { data, info } = await decoder
       .toColourspace(channels === 3 ? 'srgb' : 'b-w')
       .raw({ depth: 'uchar' })
@@ -57,10 +85,23 @@ export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 |
   }
 }
 
+/** What an image file is, decoded once to be sure that it can be; sizes after EXIF rotation. */
+export async function inspectImage(bytes: Uint8Array, path: string): Promise<ImageFacts> {
+  const { width, height } = await decodeImage(bytes, path);
+  if (isBitmap(bytes)) return { width, height, channels: 3, depth: 8, format: 'bmp' };
+  const { channels, depth, format } = await sharp(bytes).metadata();
+  return { width, height, channels: channels ?? 3, depth: depth === 'ushort' ? 16 : 8, format: format ?? 'unknown' };
+}
+
 /** Encodes 8-bit pixels as PNG. */
 export async function encodePng(image: Image): Promise<Uint8Array> {
   const { width, height, channels } = image;
   return sharp(image.data, { raw: { width, height, channels } }).png().toBuffer();
+}
+
+/** Encodes 8-bit pixels small enough to lie in a page. */
+export async function encodeWebp({ width, height, channels, data }: Image): Promise<Uint8Array> {
+  return sharp(data, { raw: { width, height, channels } }).webp({ quality: 88 }).toBuffer();
 }
 
 export async function readBytes(path: string): Promise<Uint8Array> {
@@ -107,4 +148,26 @@ export async function listFolder(path: string): Promise<string[]> {
   } catch {
     return [];
   }
+}
+
+/** A temporary file that is gone when it is closed, or when the process ends without closing it. */
+export async function openScratchFile(): Promise<ScratchFile> {
+  const folder = await mkdtemp(join(tmpdir(), 'aand-maps-'));
+  const file = await open(join(folder, 'maps'), 'w+');
+  // The open file lives on without its name, and cannot be left behind.
+  await rm(folder, { recursive: true });
+  let end = 0;
+  return {
+    async append(bytes) {
+      const { bytesWritten } = await file.write(bytes, 0, bytes.length, end);
+      if (bytesWritten !== bytes.length) throw new Error(`the disk of ${tmpdir()} is full: maps could not be kept`);
+      end += bytes.length;
+    },
+    async read(offset, length) {
+      const bytes = new Uint8Array(length);
+      await file.read(bytes, 0, length, offset);
+      return bytes;
+    },
+    close: () => file.close(),
+  };
 }

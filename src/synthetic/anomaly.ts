@@ -30,7 +30,7 @@ export interface SyntheticSample {
 export function synthesizeAnomaly(
   values: Float32Array,
   size: number,
-  foreground: Float32Array | undefined,
+  foreground: ArrayLike<number> | undefined,
   textures: TextureSource,
   random: RandomStream,
 ): SyntheticSample {

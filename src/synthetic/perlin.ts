@@ -44,7 +44,11 @@ const maxTries = 11;
  *
  * @param foreground 0/1, or undefined for everywhere
  */
-export function perlinMask(size: number, foreground: Float32Array | undefined, random: RandomStream): Float32Array {
+export function perlinMask(
+  size: number,
+  foreground: ArrayLike<number> | undefined,
+  random: RandomStream,
+): Float32Array {
   const rows = 2 ** random.integer(0, 5);
   const columns = 2 ** random.integer(0, 5);
   const mask = new Float32Array(size * size);

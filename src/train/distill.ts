@@ -3,7 +3,7 @@ import { adamStep } from '../engine/ops/adam.ts';
 import type { RunInputs } from '../engine/program.ts';
 import type { Tape } from '../engine/tape.ts';
 import type { Backbone } from '../model/backbone.ts';
-import { type Mode, reconstruct, targets } from '../model/detector.ts';
+import { distillsHard, type Mode, reconstruct, targets } from '../model/detector.ts';
 import { gridSide } from './amplify.ts';
 import { hardDistillationLoss } from './losses.ts';
 import { adamDefaults } from './schedule.ts';
@@ -31,7 +31,7 @@ export function recordDistillation(
       )
     : targets(tape, tape.input('images', [o.batch, o.size, o.size, 3], 'channels'), o.backbone, o.mode).amplified;
   const { students } = reconstruct(tape, features, o.backbone, true);
-  const loss = hardDistillationLoss(tape, features, students, { hard: o.mode === 'aand' });
+  const loss = hardDistillationLoss(tape, features, students, { hard: distillsHard(o.mode) });
   return { loss, outputs: { loss } };
 }
 

@@ -7,7 +7,7 @@ import { RandomStream } from '../engine/random.ts';
 import { Tape } from '../engine/tape.ts';
 import { elements } from '../engine/tensor.ts';
 import type { Backbone } from '../model/backbone.ts';
-import { checkImageSize, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
+import { amplifies, checkImageSize, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
 import { initialize, loadParameters } from '../model/initialize.ts';
 import { synthesizeAnomaly, type TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
@@ -26,6 +26,10 @@ export interface TrainDetectorOptions {
   readonly teacherName: string;
   /** Good images, already resized to imageSize x imageSize. */
   readonly images: readonly Image[];
+  /** 0/1 [imageSize, imageSize] of each image: where synthetic anomalies may fall; undefined for everywhere. */
+  readonly foregrounds?: readonly Uint8Array[] | undefined;
+  /** What else tells this run from others, for checkpoints: the foreground's rule, tiles. */
+  readonly variant?: string;
   readonly textures: TextureSource;
   readonly imageSize: number;
   readonly batch: number;
@@ -39,6 +43,8 @@ export interface TrainDetectorOptions {
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Called after each epoch of stage II, counted from 1; the store holds its parameters. */
+  readonly afterEpoch?: ((epoch: number, store: ParameterStore) => Promise<void>) | undefined;
 }
 
 export interface TrainedDetector {
@@ -59,11 +65,13 @@ export async function trainDetector(o: TrainDetectorOptions): Promise<TrainedDet
   if (!o.images.length) throw new Error('there are no good images to learn from');
   for (const image of o.images)
     if (image.width !== o.imageSize || image.height !== o.imageSize) throw new Error('images must be resized first');
+  if (o.foregrounds && o.foregrounds.length !== o.images.length)
+    throw new Error(`${o.foregrounds.length} foregrounds for ${o.images.length} images`);
   const store = new ParameterStore(o.engine, detectorParameters(o.backbone, o.mode));
   try {
     loadParameters(store, [groups.teacher], o.teacher, o.teacherName, 'teacher.');
     initialize(store, [groups.amplification, groups.student], o.seed);
-    const stage1 = o.mode === 'aand' ? await stageOne(o, store) : [];
+    const stage1 = amplifies(o.mode) ? await stageOne(o, store) : [];
     const stage2 = await stageTwo(o, store);
     return { store, history: { stage1, stage2 } };
   } catch (error) {
@@ -83,6 +91,7 @@ function settingsText(o: TrainDetectorOptions): string {
     batch: o.batch,
     epochs: o.epochs,
     seed: o.seed,
+    ...(o.variant && { variant: o.variant }),
   });
 }
 
@@ -109,7 +118,7 @@ async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise
           synthesizeAnomaly(
             normalize(o.images[item] as Image),
             o.imageSize,
-            undefined,
+            o.foregrounds?.[item],
             o.textures,
             new RandomStream(o.seed, 'synthetic', epoch, item),
           ),
@@ -117,6 +126,7 @@ async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise
         const inputs = amplificationInputs({
           images: stack(samples.map((sample) => sample.values)),
           masks: stack(samples.map((sample) => sample.mask)),
+          foregrounds: o.foregrounds && stack([...items].map((item) => Float32Array.from(o.foregrounds?.[item] ?? []))),
           batch: items.length,
           size: o.imageSize,
           step,
@@ -141,6 +151,7 @@ async function stageTwo(o: TrainDetectorOptions, store: ParameterStore): Promise
   try {
     return await train({
       stage: 'stage II',
+      afterEpoch: o.afterEpoch && ((epoch) => o.afterEpoch?.(epoch, store) ?? Promise.resolve()),
       store,
       group: groups.student,
       items: o.images.length,

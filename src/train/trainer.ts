@@ -52,6 +52,8 @@ export interface TrainOptions {
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Called after each epoch's checkpoint, counted from 1. */
+  readonly afterEpoch?: ((epoch: number) => Promise<void>) | undefined;
   /** Runs one step over these items; `step` counts from 1 over the whole stage. Resolves with the batch's losses. */
   step(items: Uint32Array, epoch: number, step: number): Promise<Losses>;
 }
@@ -106,6 +108,7 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
     await pending;
     state.history.push(Object.fromEntries([...sums].map(([name, sum]) => [name, sum / options.items])));
     await save(options, { ...state, epoch: state.epoch + 1 });
+    await options.afterEpoch?.(state.epoch + 1);
   }
   return state.history;
 }

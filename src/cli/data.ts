@@ -1,0 +1,62 @@
+/** `aand data`: what was understood of a data set, before anything is trained on it. */
+import type { Command } from 'commander';
+import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
+import { loadMask, mapConcurrently, openDataset, type Sample, spread } from '../data/dataset.ts';
+import { inspectDataset } from '../data/inspect.ts';
+import { contactSheet } from '../eval/contact_sheet.ts';
+import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
+import { ProgressReporter } from './progress.ts';
+
+const shownTraining = 16;
+const shownPerDefect = 8;
+const maskSide = 128;
+
+/** Some good images, then some of every kind of test image with their masks. */
+function shown(train: readonly Sample[], test: readonly Sample[]): Sample[] {
+  const kinds = [...new Set(test.map(({ defect }) => defect))];
+  return [
+    ...spread(train, shownTraining),
+    ...kinds.flatMap((kind) =>
+      spread(
+        test.filter(({ defect }) => defect === kind),
+        shownPerDefect,
+      ),
+    ),
+  ];
+}
+
+export function dataCommand(program: Command): void {
+  const command = program
+    .command('data')
+    .description('show what is understood of a data set: counts, sizes, what is wrong, a contact sheet')
+    .argument('<category>', "a category in any layout, or a folder; with --category the data set's folder")
+    .option('--out <file>', 'where the contact sheet goes', 'contact-sheet.png')
+    .option('--json', 'print the facts as JSON');
+  addDataOptions(command).action(async (category: string, options: DataOptions & { out: string; json?: boolean }) => {
+    const dataset = await openDataset(category, datasetOptions(options));
+    const reporter = new ProgressReporter();
+    const facts = await inspectDataset(dataset, reporter.counting('reading'));
+    reporter.stop();
+    const samples = shown(dataset.train, dataset.test).filter(({ path }) => facts.readable.has(path));
+    const cells = await mapConcurrently(samples, async (sample) => ({
+      image: await decodeImage(await readBytes(sample.path), sample.path),
+      label: `${sample.defect}/${sample.stem}`,
+      ...(sample.maskPath && {
+        mask: { values: await loadMask(sample, maskSide).catch(() => new Uint8Array(maskSide ** 2)), side: maskSide },
+      }),
+    }));
+    const title = `${dataset.name} (${dataset.format}): ${dataset.train.length} to learn from, ${dataset.test.length} to test`;
+    await writeBytes(options.out, await encodePng(contactSheet(cells, { title })));
+    if (options.json) {
+      const { counts, kinds, warnings } = facts;
+      console.log(JSON.stringify({ name: dataset.name, format: dataset.format, counts, kinds, warnings }, null, 2));
+      return;
+    }
+    console.log(`${dataset.name}: layout ${dataset.format}`);
+    for (const [name, count] of Object.entries(facts.counts)) console.log(`  ${name.padEnd(28)} ${count}`);
+    for (const { kind, count } of facts.kinds) console.log(`  ${kind.padEnd(28)} ${count}`);
+    if (facts.warnings.length) console.log(`${facts.warnings.length} found wanting:`);
+    for (const warning of facts.warnings) console.log(`  ${warning}`);
+    console.log(`contact sheet: ${options.out}`);
+  });
+}

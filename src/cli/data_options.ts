@@ -1,0 +1,72 @@
+/** Options of every command that opens a data set. */
+import { type Command, Option } from 'commander';
+import { type DatasetOptions, type Format, formats } from '../data/dataset.ts';
+import { type ForegroundRule, foregroundHelp, parseForeground } from '../data/foreground.ts';
+import type { FolderKeys } from '../data/layouts/folder.ts';
+import { UsageError } from './common.ts';
+
+export interface DataOptions {
+  readonly format?: Format | 'auto';
+  readonly category?: string;
+  readonly normalDir?: string;
+  readonly abnormalDir?: string[];
+  readonly normalTestDir?: string;
+  readonly maskDir?: string;
+  readonly extensions?: string;
+  readonly testSplitRatio?: string;
+  readonly splitSeed?: string;
+}
+
+export function addDataOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--format <layout>', 'how the images lie on disk').choices([...formats, 'auto']).default('auto'),
+    )
+    .option('--category <name>', 'a category below the folder')
+    .option('--normal-dir <folder>', 'good images, in the folder layout')
+    .option('--abnormal-dir <folder...>', 'bad images, one folder per kind')
+    .option('--normal-test-dir <folder>', 'good images for the test')
+    .option('--mask-dir <folder>', 'masks of the bad images')
+    .option('--extensions <list>', 'extensions that count as images, such as .png,.jpg')
+    .option('--test-split-ratio <share>', 'share of good images for the test without --normal-test-dir (default .2)')
+    .option('--split-seed <number>', 'which images that share draws (default 0)');
+}
+
+function share(text: string, what: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 1)) throw new UsageError(`${what} must lie between 0 and 1, not '${text}'`);
+  return value;
+}
+
+export function datasetOptions(o: DataOptions): DatasetOptions {
+  const folder: FolderKeys = {
+    ...(o.normalDir && { normalDir: o.normalDir }),
+    ...(o.abnormalDir && { abnormalDirs: o.abnormalDir }),
+    ...(o.normalTestDir && { normalTestDir: o.normalTestDir }),
+    ...(o.maskDir && { maskDir: o.maskDir }),
+    ...(o.extensions && { extensions: o.extensions.split(',').map((name) => name.trim()) }),
+    ...(o.testSplitRatio && { testSplit: share(o.testSplitRatio, '--test-split-ratio') }),
+    ...(o.splitSeed && { seed: Number(o.splitSeed) }),
+  };
+  if (Object.keys(folder).length && o.format && !['auto', 'folder'].includes(o.format))
+    throw new UsageError(`--normal-dir and its like belong to --format folder, not ${o.format}`);
+  return {
+    format: o.format ?? 'auto',
+    ...(o.category && { category: o.category }),
+    ...(Object.keys(folder).length > 0 && { folder }),
+  };
+}
+
+export const foregroundOption = [
+  '--foreground <rule>',
+  `where the product is on good images: ${foregroundHelp}`,
+] as const;
+
+/** The rule that was asked for; undefined for 'auto'. */
+export function foregroundFrom(text: string | undefined): ForegroundRule | undefined {
+  try {
+    return parseForeground(text ?? 'auto');
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}

@@ -1,0 +1,108 @@
+/** `aand preview`: what stage I would learn from: foregrounds and synthetic anomalies, before a training is wasted on them. */
+import type { Command } from 'commander';
+import { encodePng, writeBytes } from '#platform';
+import { openDataset, spread } from '../data/dataset.ts';
+import { describeForeground, foregroundRuleFor } from '../data/foreground.ts';
+import { denormalize, type Image, normalize } from '../data/image.ts';
+import { loadTrainingImages } from '../data/training_images.ts';
+import { RandomStream } from '../engine/random.ts';
+import { type Cell, contactSheet } from '../eval/contact_sheet.ts';
+import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
+import { positiveInteger } from './common.ts';
+import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import { ProgressReporter } from './progress.ts';
+import { textureSource, tilingFrom } from './train.ts';
+
+const shownForegrounds = 16;
+const shownAnomalies = 32;
+
+interface PreviewOptions extends DataOptions {
+  readonly out: string;
+  readonly imageSize: string;
+  readonly foreground: string;
+  readonly textures?: string;
+  readonly tile?: string;
+  readonly tileOverlap?: string;
+  readonly seed: string;
+}
+
+export function previewCommand(program: Command): void {
+  const command = program
+    .command('preview')
+    .description('contact sheets of the foreground and of synthetic anomalies, before training')
+    .argument('<category>', "a category in any layout, or a folder; with --category the data set's folder")
+    .option('--out <folder>', 'where the sheets go', 'preview')
+    .option('--image-size <pixels>', 'side of the network input', '256')
+    .option(...foregroundOption, 'auto')
+    .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
+    .option('--tile <pixels>', 'cut images into squares of this side')
+    .option('--tile-overlap <pixels>', 'what neighbouring tiles share')
+    .option('--seed <number>', 'random seed', '0');
+  addDataOptions(command).action(async (category: string, options: PreviewOptions) => {
+    const size = positiveInteger(options.imageSize, '--image-size');
+    const rule = foregroundFrom(options.foreground);
+    const tiling = tilingFrom(options);
+    const dataset = await openDataset(category, datasetOptions(options));
+    const foreground = rule ?? foregroundRuleFor(dataset.format, dataset.name);
+    const reporter = new ProgressReporter();
+    const samples = spread(dataset.train, shownAnomalies);
+    const data = await loadTrainingImages(samples, size, {
+      foreground,
+      tiling,
+      onProgress: reporter.counting('loading'),
+    });
+    reporter.stop();
+    for (const warning of data.warnings) console.error(`warning: ${warning}`);
+    const label = (i: number) => (tiling ? `tile ${i}` : (samples[i]?.stem ?? String(i)));
+    const everywhere = new Uint8Array(size * size).fill(1);
+    const mask = (i: number) => data.foregrounds?.[i] ?? everywhere;
+    const share = (values: ArrayLike<number>) =>
+      Array.from(values).reduce((sum, value) => sum + value, 0) / (size * size);
+
+    const picked = spread([...data.images.keys()], shownForegrounds);
+    const masks: Cell[] = picked.map((i) => ({
+      image: data.images[i] as Image,
+      label: `${label(i)} ${(100 * share(mask(i))).toFixed(0)}%`,
+      mask: { values: mask(i), side: size, dim: true },
+    }));
+    const name = describeForeground(foreground);
+    await writeBytes(
+      `${options.out}/foreground.png`,
+      await encodePng(contactSheet(masks, { title: `${dataset.name}: foreground by ${name}` })),
+    );
+
+    const textures = await textureSource(options.textures);
+    let clean = 0;
+    const anomalies: Cell[] = Array.from({ length: shownAnomalies }, (_, shot) => {
+      const i = shot % data.images.length;
+      const made = synthesizeAnomaly(
+        normalize(data.images[i] as Image),
+        size,
+        data.foregrounds?.[i],
+        textures,
+        new RandomStream(Number(options.seed), 'synthetic', Math.floor(shot / data.images.length), i),
+      );
+      if (!made.mask.includes(1)) clean++;
+      return {
+        image: denormalize(made.values, size, size),
+        label: `${label(i)} ${(100 * share(made.mask)).toFixed(1)}%`,
+        mask: { values: made.mask, side: size },
+      };
+    });
+    await writeBytes(
+      `${options.out}/synthetic-anomalies.png`,
+      await encodePng(
+        contactSheet(anomalies, { title: `${dataset.name}: synthetic anomalies, textures: ${textures.name}` }),
+      ),
+    );
+    const shares = data.images.map((_, i) => share(mask(i))).sort((a, b) => a - b);
+    const percent = (value: number | undefined) => `${(100 * (value ?? 0)).toFixed(0)} %`;
+    console.log(
+      `foreground by ${name}: ${percent(shares[0])} to ${percent(shares.at(-1))} of an image, median ${percent(shares[shares.length >> 1])}`,
+    );
+    console.log(`${clean} of ${shownAnomalies} synthetic samples stay clean (a fifth is meant to)`);
+    console.log(
+      `look at ${options.out}/foreground.png (outlined, the rest dimmed) and ${options.out}/synthetic-anomalies.png`,
+    );
+  });
+}

@@ -1,0 +1,102 @@
+/** Gathers the pictures of a report and writes it. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { decodeImage, encodeWebp, readBytes, writeBytes } from '#platform';
+import type { Image } from '../data/image.ts';
+import { resizeBicubic, resizeNearest } from '../data/resize.ts';
+import type { Tiling } from '../data/tiles.ts';
+import type { MapRunner } from '../detector/detector.ts';
+import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
+import { jet } from '../eval/panels.ts';
+import { isAnomalous } from '../eval/thresholds.ts';
+import { type Figure, reportPage } from '../report/report.ts';
+import { type Calibrations, resultPicture } from './results.ts';
+
+const perGallery = 4;
+const explained = 2;
+
+async function dataUri(image: Image): Promise<string> {
+  return `data:image/webp;base64,${Buffer.from(await encodeWebp(image)).toString('base64')}`;
+}
+
+/** Values 0 to `top` in colours. */
+function coloured(values: Float32Array, side: number, top: number): Image {
+  const data = new Uint8Array(side * side * 3);
+  values.forEach((value, i) => {
+    data.set(jet(Math.min(1, Math.max(0, value / top))), i * 3);
+  });
+  return resizeNearest({ width: side, height: side, channels: 3, data }, 192, 192);
+}
+
+async function explanation(runner: MapRunner, tested: TestedImage) {
+  const size = runner.imageSize;
+  const image = resizeBicubic(await decodeImage(await readBytes(tested.path), tested.path), size, size);
+  const levels = await runner.explain(image);
+  const largest = (pick: (level: (typeof levels)[number]) => Float32Array | undefined) =>
+    levels.reduce((top, level) => (pick(level) ?? new Float32Array()).reduce((a, b) => Math.max(a, b), top), 1e-6);
+  const distanceTop = largest(({ distance }) => distance);
+  const residualTop = largest(({ residual }) => residual);
+  const figures: Figure[] = [{ uri: await dataUri(image), caption: 'image' }];
+  for (const [i, { side, distance, gate, residual }] of levels.entries()) {
+    const name = `level ${i + 1} (${side}x${side})`;
+    figures.push({
+      uri: await dataUri(coloured(distance, side, distanceTop)),
+      caption: `${name}: distance, red = ${distanceTop.toFixed(2)}`,
+    });
+    if (gate) figures.push({ uri: await dataUri(coloured(gate, side, 1)), caption: `${name}: gate, red = 1` });
+    if (residual)
+      figures.push({
+        uri: await dataUri(coloured(residual, side, residualTop)),
+        caption: `${name}: residual, red = ${residualTop.toFixed(2)}`,
+      });
+  }
+  return { title: `${tested.defect}/${tested.stem}, score ${tested.score.toFixed(3)}`, figures };
+}
+
+/** Writes report.html. */
+export async function writeReport(
+  path: string,
+  o: {
+    readonly report: Readonly<Record<string, unknown>>;
+    readonly results: TestSet;
+    readonly evaluation: Evaluation;
+    readonly calibrations: Calibrations;
+    readonly runner: MapRunner;
+    readonly tiling: Tiling | undefined;
+  },
+): Promise<void> {
+  const { results, calibrations } = o;
+  const ranked = [...results.images.entries()].sort(([, a], [, b]) => b.score - a.score);
+  const pick = (anomalous: boolean, called: boolean) =>
+    ranked.filter(([, t]) => t.anomalous === anomalous && isAnomalous(t.score, calibrations.image) === called);
+  const figures = async (list: typeof ranked): Promise<Figure[]> => {
+    const made: Figure[] = [];
+    for (const [i, tested] of list.slice(0, perGallery)) {
+      const picture = await resultPicture(tested, await results.map(i), calibrations);
+      made.push({ uri: await dataUri(picture), caption: `${tested.path}, raw score ${tested.score.toFixed(3)}` });
+    }
+    return made;
+  };
+  const found = pick(true, true);
+  // Levels lie on one image; of blended tiles there is no such picture.
+  const toExplain = o.tiling ? [] : (found.length ? found : ranked).slice(0, explained);
+  const explanations = [];
+  for (const [, tested] of toExplain) explanations.push(await explanation(o.runner, tested));
+  const require = createRequire(import.meta.url);
+  const charts = readFileSync(join(dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8');
+  const page = reportPage(
+    {
+      report: o.report,
+      images: results.images,
+      evaluation: o.evaluation,
+      ...calibrations,
+      falseAlarms: await figures(pick(false, true)),
+      misses: await figures(pick(true, false).reverse()),
+      found: await figures(found),
+      explanations,
+    },
+    charts,
+  );
+  await writeBytes(path, page);
+}

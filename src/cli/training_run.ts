@@ -1,0 +1,244 @@
+/** One training with its test: loads, trains, evaluates, and writes everything into the output folder. */
+import { exists, writeBytes } from '#platform';
+import { type Dataset, type Sample, spread } from '../data/dataset.ts';
+import { describeForeground, foregroundRuleFor } from '../data/foreground.ts';
+import { loadTrainingImages } from '../data/training_images.ts';
+import { MapRunner } from '../detector/detector.ts';
+import { type CalibrationScore, newSettings, writeDetector } from '../detector/file.ts';
+import type { Engine } from '../engine/device.ts';
+import type { ParameterStore } from '../engine/parameters.ts';
+import { RandomStream } from '../engine/random.ts';
+import type { Metrics, TestSet } from '../eval/evaluate.ts';
+import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
+import { backboneNamed } from '../model/backbone.ts';
+import { trainDetector } from '../train/train_detector.ts';
+import { BestOnTest } from './best_on_test.ts';
+import { checkpointFile } from './common.ts';
+import { packageVersion } from './package.ts';
+import { ProgressReporter } from './progress.ts';
+import { writeReport } from './report.ts';
+import { counts, metricsTable, runSamples, scoresCsv, writePictures } from './results.ts';
+import type { TrainPlan } from './train.ts';
+
+const holdOutShare = 0.1;
+// Fewer images than this are all needed for training.
+const holdOutLeast = 10;
+
+/** Good images for training and, apart from them, for the threshold. */
+function splitGood(plan: TrainPlan, dataset: Dataset): { train: Sample[]; heldOut: Sample[] } {
+  const chosen = plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
+  const automatic = !dataset.test.length && chosen.length >= holdOutLeast ? holdOutShare : 0;
+  const count = Math.round((plan.holdOut ?? automatic) * chosen.length);
+  if (!count) return { train: chosen, heldOut: [] };
+  if (count >= chosen.length)
+    throw new Error(`--hold-out leaves none of the ${chosen.length} good images for training`);
+  const drawn = new Set(new RandomStream(plan.seed, 'hold-out').sample(chosen.length, count));
+  return { train: chosen.filter((_, i) => !drawn.has(i)), heldOut: chosen.filter((_, i) => drawn.has(i)) };
+}
+
+function calibrationScores(results: TestSet, source: string): CalibrationScore[] {
+  return results.images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
+}
+
+export interface TrainingResult {
+  /** What metrics.json holds. */
+  readonly report: Record<string, unknown>;
+  readonly metrics: Metrics;
+}
+
+/** Trains, tests where there is a test set, and writes everything into the output folder. */
+export async function trainAndTest(
+  engine: Engine,
+  plan: TrainPlan,
+  dataset: Dataset,
+  signal: AbortSignal,
+): Promise<TrainingResult> {
+  const started = performance.now();
+  const reporter = new ProgressReporter();
+  const { train, heldOut } = splitGood(plan, dataset);
+  const foreground = plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name);
+  const data = await loadTrainingImages(train, plan.imageSize, {
+    foreground,
+    tiling: plan.tiling,
+    onProgress: reporter.counting('loading'),
+  });
+  const warnings = [...dataset.warnings, ...data.warnings];
+  for (const warning of warnings) console.error(`warning: ${warning}`);
+  const checkpoint = {
+    stage1: checkpointFile(`${plan.out}/stage1.checkpoint`),
+    stage2: checkpointFile(`${plan.out}/stage2.checkpoint`),
+  };
+  if (
+    !plan.resume &&
+    ((await exists(`${plan.out}/stage1.checkpoint`)) || (await exists(`${plan.out}/stage2.checkpoint`)))
+  )
+    console.error(
+      `note: ${plan.out} holds checkpoints of an earlier run; they are replaced (--resume would continue it)`,
+    );
+  const backbone = backboneNamed(plan.backbone);
+  const testing = dataset.test.length > 0;
+  const runnerFor = (store: ParameterStore) => new MapRunner(engine, store, backbone, plan.mode, plan.imageSize);
+  const oracle =
+    plan.select === 'test-oracle' && testing
+      ? new BestOnTest(`${plan.out}/best.checkpoint`, plan.resume, async (store) => {
+          const runner = runnerFor(store);
+          const label = 'testing this epoch';
+          const results = await runSamples(runner, dataset.test, { reporter, signal, label, tiling: plan.tiling });
+          const { metrics } = await results.evaluate();
+          await results.close();
+          await runner.destroy();
+          return (metrics.image_AUROC ?? 0) + (metrics.pixel_AUROC ?? 0);
+        })
+      : undefined;
+  // A checkpoint belongs to a run with the same foregrounds, tiles and images, not only the same number of them.
+  const variant = [
+    foreground.kind === 'none' ? '' : `foreground ${describeForeground(foreground)}`,
+    plan.tiling ? `tiles ${plan.tiling.size}/${plan.tiling.overlap}` : '',
+    heldOut.length ? `${heldOut.length} held out` : '',
+  ]
+    .filter(Boolean)
+    .join(', ');
+  const { store, history } = await trainDetector({
+    engine,
+    backbone,
+    mode: plan.mode,
+    teacher: plan.teacher,
+    teacherName: plan.teacherPath,
+    images: data.images,
+    foregrounds: data.foregrounds,
+    variant,
+    textures: plan.textures,
+    imageSize: plan.imageSize,
+    batch: plan.batch,
+    epochs: plan.epochs,
+    seed: plan.seed,
+    checkpoint,
+    resume: plan.resume,
+    signal,
+    onProgress: reporter.training,
+    afterEpoch: oracle && ((epoch, store) => oracle.after(epoch, plan.epochs[1], store)),
+  });
+  reporter.stop();
+  const bestEpoch = await oracle?.restore(store);
+  const trainSeconds = (performance.now() - started) / 1000;
+
+  const runner = runnerFor(store);
+  const opened: TestSet[] = [];
+  const run = async (samples: readonly Sample[], label: string) => {
+    const results = await runSamples(runner, samples, {
+      reporter,
+      signal,
+      label,
+      tiling: plan.tiling,
+      labels: plan.labels,
+    });
+    opened.push(results);
+    return results;
+  };
+  try {
+    const tested = testing ? await run(dataset.test, 'testing') : undefined;
+    const evaluation = await tested?.evaluate();
+    const rule: ThresholdRule = plan.threshold ?? (evaluation?.image ? { kind: 'f1' } : { kind: 'max' });
+    const needsGood = heldOut.length > 0 || !evaluation || !['f1', 'value'].includes(rule.kind);
+    const calibrating = needsGood ? await run(heldOut.length ? heldOut : train, 'calibrating') : undefined;
+    const good = await calibrating?.evaluate();
+    const shown = tested ?? (calibrating as TestSet);
+    const result = evaluation ?? (good as NonNullable<typeof good>);
+    const { image, pixel } = calibrate({
+      rule,
+      image: result.image,
+      pixel: result.pixel,
+      good: calibrating?.images.map(({ score }) => score) ?? [],
+      goodSource: heldOut.length ? 'held-out good images' : 'good training images',
+      imageRange: result.imageRange,
+      pixelRange: result.pixelRange,
+    });
+    const settings = {
+      backbone: plan.backbone,
+      mode: plan.mode,
+      weights: plan.teacherPath,
+      textures: plan.textures.name,
+      foreground: describeForeground(foreground),
+      tiling: plan.tiling ?? null,
+      image_size: plan.imageSize,
+      batch: plan.batch,
+      epochs: plan.epochs,
+      limit: plan.limit ?? null,
+      held_out: heldOut.length,
+      labels: plan.labels,
+      checkpoint:
+        bestEpoch === undefined
+          ? 'last epoch'
+          : `epoch ${bestEpoch} of stage II, the best on the test set (test-oracle)`,
+    };
+    const version = await packageVersion();
+    const model = await writeDetector(
+      store,
+      newSettings({
+        backbone: plan.backbone,
+        mode: plan.mode,
+        imageSize: plan.imageSize,
+        ...(plan.tiling && { tiling: plan.tiling }),
+        image,
+        pixel,
+        calibrationScores: [
+          ...(tested ? calibrationScores(tested, 'test') : []),
+          ...(calibrating ? calibrationScores(calibrating, heldOut.length ? 'held-out' : 'train') : []),
+        ],
+        training: { ...settings, seed: plan.seed, category: dataset.name, history },
+        version,
+      }),
+    );
+    await writeBytes(`${plan.out}/model.safetensors`, model);
+    const report = {
+      ...result.metrics,
+      category: dataset.name,
+      format: dataset.format,
+      counts: counts(dataset, train.length),
+      relabelled_by_mask: plan.labels === 'mask' ? result.relabelled : null,
+      image_threshold: image,
+      pixel_threshold: pixel,
+      settings,
+      seed: plan.seed,
+      adapter: engine.adapter.description || engine.target.name,
+      version,
+      seconds: { train: trainSeconds, total: (performance.now() - started) / 1000 },
+      warnings,
+      history,
+    };
+    await writeBytes(`${plan.out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
+    await writeBytes(`${plan.out}/scores.csv`, await scoresCsv(shown, { image, pixel }, testing ? 'test' : 'train'));
+    if (testing) await writePictures(plan.out, shown, { image, pixel }, reporter);
+    await writeReport(`${plan.out}/report.html`, {
+      report,
+      results: shown,
+      evaluation: result,
+      calibrations: { image, pixel },
+      runner,
+      tiling: plan.tiling,
+    });
+    printSummary(plan, dataset, train.length, testing, result.metrics, bestEpoch);
+    return { report, metrics: result.metrics };
+  } finally {
+    for (const results of opened) await results.close();
+    await runner.destroy();
+    store.destroy();
+  }
+}
+
+function printSummary(
+  plan: TrainPlan,
+  dataset: Dataset,
+  trained: number,
+  testing: boolean,
+  metrics: Metrics,
+  bestEpoch: number | undefined,
+): void {
+  console.log(`${dataset.name}: ${trained} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`);
+  if (bestEpoch !== undefined)
+    console.log(`  epoch ${bestEpoch} chosen ON THE TEST SET (--select test-oracle): not a measure of new images`);
+  console.log(testing ? metricsTable(metrics) : '  no test set: no metrics; the threshold comes from good images');
+  console.log(
+    `written to ${plan.out}: model.safetensors, metrics.json, scores.csv, report.html${testing ? ', images/' : ''}`,
+  );
+}
