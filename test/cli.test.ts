@@ -57,7 +57,9 @@ const quick = ['--image-size', '32', '--batch', '3', '--epochs', '1,2'];
 
 /** Lines of a run's scores.csv without the last column, the time. */
 function scores(run: string): string[] {
-  const lines = readFileSync(join(folder, run, 'scores.csv'), 'utf8').trim().split('\n');
+  const lines = readFileSync(join(folder, run, 'scores.csv'), 'utf8')
+    .trim()
+    .split('\n');
   return lines.map((line) => line.replace(/,[^,]*$/, ''));
 }
 

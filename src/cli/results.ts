@@ -170,10 +170,11 @@ export function metricsTable(metrics: Metrics): string {
     .join('\n');
 }
 
-export function counts(dataset: Dataset, trained: number) {
+/** Images by role; `trained` where a training took place. */
+export function counts(dataset: Dataset, trained?: number) {
   const bad = dataset.test.filter(({ defect }) => defect !== 'good');
   return {
-    train_good: trained,
+    ...(trained !== undefined && { train_good: trained }),
     test_good: dataset.test.length - bad.length,
     test_anomalous: bad.length,
     test_without_mask: bad.filter(({ maskPath }) => !maskPath).length,

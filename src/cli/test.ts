@@ -51,21 +51,22 @@ export function testCommand(program: Command): void {
           const evaluation = await results.evaluate();
           // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
           const calibrations = { image: settings.image, pixel: settings.pixel };
+          const { history, ...trained } = settings.training;
           const report = {
             ...evaluation.metrics,
             category: dataset.name,
             format: dataset.format,
-            counts: counts(dataset, 0),
+            counts: counts(dataset),
             relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
             image_threshold: settings.image,
             pixel_threshold: settings.pixel,
-            settings: { ...settings.training, history: undefined, labels },
+            settings: { ...trained, labels },
             seed: settings.training.seed ?? null,
             adapter: engine.adapter.description || engine.target.name,
             version: await packageVersion(),
             seconds: { total: (performance.now() - started) / 1000 },
             warnings: dataset.warnings,
-            history: settings.training.history,
+            history,
           };
           await writeBytes(`${out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
           await writeBytes(`${out}/scores.csv`, await scoresCsv(results, calibrations));

@@ -14,8 +14,8 @@ p { margin: 4px 0 8px; max-width: 85ch } .quiet { color: var(--quiet) } .warning
 th, td { padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top } th:first-child, td.text, th.text { text-align: left; font-weight: 400 } thead th { color: var(--quiet); font-weight: 600 }
 td.text { overflow-wrap: anywhere } dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; font-size: 14px; margin: 0 } dt { color: var(--quiet) } dd { margin: 0; overflow-wrap: anywhere }
 .gallery { display: grid; gap: 12px } .gallery figure { margin: 0 } .gallery img, .levels img { max-width: 100%; height: auto; border-radius: 4px; display: block }
-figcaption { font-size: 13px; color: var(--quiet); overflow-wrap: anywhere } .levels { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; margin-bottom: 16px } .levels figure { margin: 0 } .levels img { width: 100% }
+figcaption { font-size: 13px; color: var(--quiet); overflow-wrap: anywhere } .levels { display: grid; grid-template-columns: repeat(3, minmax(0, 200px)); gap: 10px; margin-bottom: 16px } .levels figure { margin: 0 } .levels img { width: 100% } .levels figure:first-child { grid-column: 1 / -1; max-width: 200px }
 details { margin: 8px 0 } summary { cursor: pointer }
 @media print { body { max-width: none; padding: 0; font-size: 12px } h2 { break-after: avoid } figure, .charts > div, tr { break-inside: avoid } details { display: block } }
-@media (max-width: 520px) { dl { grid-template-columns: 1fr } dt { margin-top: 6px } .figure b { font-size: 20px } }
+@media (max-width: 520px) { dl { grid-template-columns: minmax(0, 2fr) minmax(0, 3fr) } .figure b { font-size: 20px } }
 `;
