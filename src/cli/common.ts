@@ -5,6 +5,7 @@ import { isImagePath } from '../data/files.ts';
 import { Engine } from '../engine/device.ts';
 import type { CheckpointStorage } from '../train/trainer.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
+import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
 import { readTunings } from './tunings.ts';
 
 /** Wrong use of a command: exit code 2. */
@@ -36,8 +37,10 @@ export function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
+/** Weights in safetensors or PyTorch's own format. */
 export async function readWeights(path: string): Promise<SafetensorsFile> {
-  return readSafetensors(await readBytes(path), path);
+  const bytes = await readBytes(path);
+  return isTorchFile(bytes) ? { tensors: readTorchFile(bytes, path), metadata: {} } : readSafetensors(bytes, path);
 }
 
 /** A checkpoint file. */

@@ -2,12 +2,14 @@
 /** The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted. */
 import { Command, CommanderError } from 'commander';
 import { Interrupted } from '../train/trainer.ts';
+import { calibrateCommand } from './calibrate.ts';
 import { UsageError } from './common.ts';
 import { dataCommand } from './data.ts';
 import { demoCommand } from './demo.ts';
 import { distillTeacherCommand } from './distill_teacher.ts';
 import { doctorCommand } from './doctor.ts';
 import { exportCommand } from './export.ts';
+import { importCommand } from './import.ts';
 import { predictCommand } from './predict.ts';
 import { previewCommand } from './preview.ts';
 import { testCommand } from './test.ts';
@@ -24,6 +26,8 @@ trainCommand(program);
 testCommand(program);
 predictCommand(program);
 demoCommand(program);
+calibrateCommand(program);
+importCommand(program);
 doctorCommand(program);
 exportCommand(program);
 distillTeacherCommand(program);

@@ -129,6 +129,16 @@ export interface TensorToStore {
   readonly type?: 'F32' | 'F16';
 }
 
+/** Tensors that were read, ready to be written: half precision stays, the rest is float32. */
+export function storable(tensors: ReadonlyMap<string, StoredTensor>): Map<string, TensorToStore> {
+  return new Map(
+    [...tensors].map(([name, { shape, values, type }]) => [
+      name,
+      { shape, values, type: type === 'F16' ? type : 'F32' },
+    ]),
+  );
+}
+
 /** Writes a safetensors file; the same input gives the same bytes. */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, TensorToStore>,

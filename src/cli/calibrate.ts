@@ -1,0 +1,121 @@
+/** `aand calibrate`: a new threshold for a model, without training: from good images, or from the scores that it holds. */
+import type { Command } from 'commander';
+import { readBytes, writeBytes } from '#platform';
+import { stemOf } from '../data/files.ts';
+import { MapRunner } from '../detector/detector.ts';
+import { type CalibrationScore, type DetectorSettings, formatVersion, readSettings } from '../detector/file.ts';
+import { ParameterStore } from '../engine/parameters.ts';
+import { rankMetrics } from '../eval/metrics.ts';
+import { calibrate } from '../eval/thresholds.ts';
+import { backboneNamed } from '../model/backbone.ts';
+import { detectorParameters, groups } from '../model/detector.ts';
+import { loadParameters } from '../model/initialize.ts';
+import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../weights/safetensors.ts';
+import { findImages, interruptSignal, withEngine } from './common.ts';
+import { ProgressReporter } from './progress.ts';
+import { runSamples } from './results.ts';
+import { thresholdFrom } from './train.ts';
+
+interface CalibrateOptions {
+  readonly rule: string;
+  readonly bad?: string[];
+  readonly out?: string;
+}
+
+async function samples(paths: readonly string[], defect: string) {
+  const found = [];
+  for (const path of paths) {
+    const images = await findImages(path);
+    if (!images.length) throw new Error(`${path} holds no images (png, jpg, bmp, webp or tif)`);
+    found.push(...images.map((image) => ({ path: image, stem: stemOf(image), defect })));
+  }
+  return found;
+}
+
+/** Scores and the range of map values of images, by the model of a file. */
+async function score(file: SafetensorsFile, model: string, settings: DetectorSettings, good: string[], bad: string[]) {
+  const list = [...(await samples(good, 'good')), ...(await samples(bad, 'bad'))];
+  const signal = interruptSignal();
+  return withEngine(async (engine) => {
+    const backbone = backboneNamed(settings.backbone);
+    const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
+    loadParameters(store, Object.values(groups), file, model);
+    const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
+    const reporter = new ProgressReporter();
+    const results = await runSamples(runner, list, { reporter, signal, label: 'calibrating', tiling: settings.tiling });
+    const { pixelRange } = await results.evaluate();
+    const scores: CalibrationScore[] = results.images.map(({ score, anomalous, path }) => ({
+      score,
+      anomalous,
+      path,
+      source: 'calibrate',
+    }));
+    await results.close();
+    await runner.destroy();
+    store.destroy();
+    return { scores, pixelRange };
+  });
+}
+
+export function calibrateCommand(program: Command): void {
+  program
+    .command('calibrate')
+    .description('draw the threshold anew: from these good images, or without any from the scores that the model holds')
+    .argument('<model>', 'model.safetensors')
+    .argument('[good...]', 'good images or folders that the model was not trained on')
+    .option('--rule <rule>', 'max, quantile:Q, false-alarms:RATE, value:RAW[,RAW_OF_PIXELS]; f1 with --bad', 'max')
+    .option('--bad <images...>', 'defective images or folders, for the rule f1')
+    .option('--out <file>', 'where the model goes; default: in place')
+    .action(async (model: string, good: string[], options: CalibrateOptions) => {
+      const rule = thresholdFrom(options.rule) as NonNullable<ReturnType<typeof thresholdFrom>>;
+      const file = readSafetensors(await readBytes(model), model);
+      const settings = readSettings(file, model);
+      const fresh =
+        good.length > 0 || options.bad?.length
+          ? await score(file, model, settings, good, options.bad ?? [])
+          : undefined;
+      // Held-out and test images say more about new ones than those that the model learned from.
+      const kept = settings.calibrationScores.filter(({ source }) => source !== 'train');
+      const scores = fresh?.scores ?? (kept.length ? kept : settings.calibrationScores);
+      if (!scores.length && rule.kind !== 'value')
+        throw new Error(`${model} holds no calibration scores: give good images`);
+      const goodScores = scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
+      const metrics = rankMetrics(
+        Float32Array.from(scores, ({ score }) => score),
+        scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
+      );
+      const values = scores.map(({ score }) => score);
+      const imageRange = values.length ? { min: Math.min(...values), max: Math.max(...values) } : settings.image;
+      const found = calibrate({
+        rule,
+        image: metrics,
+        pixel: null,
+        good: goodScores,
+        goodSource: fresh ? 'good images' : 'good images that the model remembers',
+        imageRange: { min: imageRange.min, max: imageRange.max },
+        pixelRange: fresh?.pixelRange ?? { min: settings.pixel.min, max: settings.pixel.max },
+      });
+      const others = fresh
+        ? settings.calibrationScores.filter(({ source }) => source !== 'calibrate')
+        : settings.calibrationScores;
+      const updated: DetectorSettings = {
+        ...settings,
+        ...found,
+        calibrationScores: [...others, ...(fresh?.scores ?? [])],
+      };
+      const out = options.out ?? model;
+      await writeBytes(
+        out,
+        writeSafetensors(storable(file.tensors), {
+          ...file.metadata,
+          format: formatVersion,
+          detector: JSON.stringify(updated),
+        }),
+      );
+      console.log(`threshold of images: ${settings.image.threshold.toPrecision(5)} (${settings.image.rule})`);
+      console.log(`             is now: ${found.image.threshold.toPrecision(5)} (${found.image.rule})`);
+      const alarms = goodScores.filter((value) => value >= found.image.threshold).length;
+      if (goodScores.length) console.log(`  ${alarms} of ${goodScores.length} good images are called anomalous`);
+      console.log(`written to ${out}`);
+    });
+}

@@ -1,0 +1,92 @@
+/** `aand import`: weights of the PyTorch world as this program's files. */
+import type { Command } from 'commander';
+import { writeBytes } from '#platform';
+import { formatVersion, newSettings } from '../detector/file.ts';
+import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { checkImageSize } from '../model/detector.ts';
+import { type ImportReport, importStateDicts } from '../weights/import.ts';
+import { storable, writeSafetensors } from '../weights/safetensors.ts';
+import { positiveInteger, readWeights, usage } from './common.ts';
+import { packageVersion } from './package.ts';
+
+interface ImportOptions {
+  readonly backbone?: string;
+  readonly out: string;
+  readonly imageSize: string;
+}
+
+// A cosine distance per level, so three at most; without calibration scores the middle is as good as any.
+const uncalibrated = {
+  threshold: 1.5,
+  min: 0,
+  max: 3,
+  rule: 'not calibrated: aand calibrate draws the threshold from good images',
+};
+
+/** Groups names by what they begin with and why they were left out. */
+function summary(ignored: ImportReport['ignored']): string[] {
+  const groups = new Map<string, string[]>();
+  for (const { name, reason, path } of ignored) {
+    const key = `${path}: ${reason}`;
+    groups.set(key, [...(groups.get(key) ?? []), name]);
+  }
+  return [...groups].map(
+    ([reason, names]) =>
+      `  ignored ${String(names.length).padStart(4)}  ${reason} (${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''})`,
+  );
+}
+
+export function importCommand(program: Command): void {
+  program
+    .command('import')
+    .description(
+      "PyTorch files as a teacher (torchvision's) or a whole detector (stage I and II; RD4AD's with torchvision's)",
+    )
+    .argument('<files...>', '.pth or .safetensors')
+    .option('--backbone <name>', 'resnet18, resnet34, resnet50 or wide_resnet50_2; default: found by the shapes')
+    .option('--image-size <pixels>', 'side of the network input that the detector was trained at', '256')
+    .requiredOption('--out <file>', 'the .safetensors file to write')
+    .action(async (paths: string[], options: ImportOptions) => {
+      const backbone =
+        options.backbone === undefined ? undefined : usage(() => backboneNamed(options.backbone as string));
+      const imageSize = positiveInteger(options.imageSize, '--image-size');
+      usage(() => checkImageSize(imageSize));
+      const files = [];
+      for (const path of paths) files.push({ path, tensors: (await readWeights(path)).tensors });
+      const result = importStateDicts(files, backbone);
+      console.log(
+        `${result.kind}, ${result.backbone.name}${result.kind === 'detector' ? `, mode ${result.mode}` : ''}`,
+      );
+      console.log(`  matched ${String(result.tensors.size).padStart(4)}  none is missing, every shape fits`);
+      for (const line of summary(result.ignored)) console.log(line);
+      const version = await packageVersion();
+      if (result.kind === 'teacher') {
+        const bare = new Map(
+          [...storable(result.tensors)].map(([name, tensor]) => [name.slice('teacher.'.length), tensor]),
+        );
+        await writeBytes(
+          options.out,
+          writeSafetensors(bare, { backbone: result.backbone.name, source: paths.join(', ') }),
+        );
+        console.log(`written to ${options.out}: for aand train --weights`);
+        return;
+      }
+      const settings = newSettings({
+        backbone: result.backbone.name as BackboneName,
+        mode: result.mode,
+        imageSize,
+        image: uncalibrated,
+        pixel: uncalibrated,
+        calibrationScores: [],
+        training: { imported_from: paths, mode: result.mode, backbone: result.backbone.name, image_size: imageSize },
+        version,
+      });
+      await writeBytes(
+        options.out,
+        writeSafetensors(storable(result.tensors), { format: formatVersion, detector: JSON.stringify(settings) }),
+      );
+      console.log(
+        `written to ${options.out}: it has no threshold yet; aand calibrate ${options.out} GOOD_IMAGES... draws one`,
+      );
+    });
+}

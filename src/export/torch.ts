@@ -1,0 +1,37 @@
+/** A detector file as the authors' `.pth` files: stage I {encoder_AT}, stage II {bn, decoder_ss}; RD4AD's {bn, decoder}. */
+import { readSettings } from '../detector/file.ts';
+import { amplifies } from '../model/detector.ts';
+import { readSafetensors, storable, type TensorToStore } from '../weights/safetensors.ts';
+import { writeTorchFile } from '../weights/torch_writer.ts';
+
+export interface TorchFiles {
+  /** Teacher with its amplification modules, {encoder_AT}; without amplification the teacher alone, torchvision's names. */
+  readonly stage1: Uint8Array;
+  /** {bn, decoder_ss}, or RD4AD's {bn, decoder}. */
+  readonly stage2: Uint8Array;
+}
+
+/**
+ * @param bytes a `model.safetensors` of `aand train`
+ * @param what its name, for error messages
+ */
+export function exportTorch(bytes: Uint8Array, what: string): TorchFiles {
+  const file = readSafetensors(bytes, what);
+  const { mode } = readSettings(file, what);
+  const tensors = storable(file.tensors);
+  const part = (prefix: string) => {
+    const found = new Map<string, TensorToStore>();
+    for (const [name, tensor] of tensors) if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
+    return found;
+  };
+  const amplified = amplifies(mode);
+  return {
+    stage1: writeTorchFile(new Map([[amplified ? 'encoder_AT' : '', part('teacher.')]])),
+    stage2: writeTorchFile(
+      new Map([
+        ['bn', part('bottleneck.')],
+        [amplified ? 'decoder_ss' : 'decoder', part('student.')],
+      ]),
+    ),
+  };
+}

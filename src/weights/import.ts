@@ -1,0 +1,150 @@
+/**
+ * State dicts of the PyTorch world under this program's names: torchvision backbones, the authors' stage-I and stage-II files,
+ * RD4AD's (method, 3.8). Says of every tensor whether it was used, ignored or had another shape, and what is missing.
+ */
+import type { ParameterSpec } from '../engine/parameters.ts';
+import { type Backbone, backbones } from '../model/backbone.ts';
+import { amplifierNames, detectorParameters, type Mode } from '../model/detector.ts';
+import { storedShape } from './names.ts';
+import type { StoredTensor } from './safetensors.ts';
+
+export interface SourceFile {
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+export interface ImportReport {
+  /** What the files make together: a whole detector, or a teacher alone. */
+  readonly kind: 'detector' | 'teacher';
+  readonly mode: Mode;
+  readonly backbone: Backbone;
+  /** By this program's names. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Tensors that no part of the model uses, by file, with the reason. */
+  readonly ignored: readonly { readonly path: string; readonly name: string; readonly reason: string }[];
+}
+
+/** Wrappers that training scripts put around a state dict. */
+const wrappers = /^(?:(?:state_dict|model|model_state_dict|net|module)\.)+/;
+
+// Parts of the files, and where they belong here. "decoder_ss" before "decoder": both start alike.
+const parts: readonly (readonly [RegExp, string])[] = [
+  [/^(?:encoder_AT|encoder)\./, 'teacher.'],
+  [/^(?:bn|bottleneck)\.(?=conv\d|bn\d|bn_layer)/, 'bottleneck.'],
+  [/^(?:decoder_ss|decoder|student)\./, 'student.'],
+  [/^teacher\./, 'teacher.'],
+];
+
+/** The name of a tensor here; torchvision's names have no prefix. */
+export function importedName(name: string): string {
+  const bare = name.replace(wrappers, '');
+  for (const [pattern, prefix] of parts)
+    if (pattern.test(bare)) return prefix + bare.replace(pattern, '').replace(/^module\./, '');
+  return `teacher.${bare}`;
+}
+
+/** Why a tensor is not used, for those that the files are known to carry; undefined for others. */
+function knownUnused(name: string): string | undefined {
+  if (name.endsWith('num_batches_tracked')) return 'a counter that nothing reads';
+  if (/^teacher\.(layer4|fc)\./.test(name)) return 'the teacher ends after layer3';
+  if (/^bottleneck\.(conv4|bn4)\./.test(name)) return 'unused by the method';
+  if (name.includes('memory')) return 'the authors drop it on loading';
+  return undefined;
+}
+
+/** The backbone whose shapes a teacher or student has; undefined where none fits. */
+export function detectBackbone(tensors: ReadonlyMap<string, StoredTensor>): Backbone | undefined {
+  const fits = (backbone: Backbone) => {
+    const specs = detectorParameters(backbone, 'aand').specs.filter(({ name }) => tensors.has(name));
+    return specs.length > 0 && specs.every((spec) => `${storedShape(spec)}` === `${tensors.get(spec.name)?.shape}`)
+      ? specs.length
+      : 0;
+  };
+  const ranked = Object.values(backbones)
+    .map((backbone) => ({ backbone, count: fits(backbone) }))
+    .sort((a, b) => b.count - a.count);
+  return ranked[0]?.count ? ranked[0].backbone : undefined;
+}
+
+/** First names of a list, for messages. */
+function some(names: readonly string[]): string {
+  return `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+}
+
+/**
+ * Joins files into a model.
+ *
+ * @param wanted the backbone that the user named; undefined: found by the shapes
+ * @throws Error naming what is missing, of another shape, there twice, or unknown
+ */
+export function importStateDicts(files: readonly SourceFile[], wanted?: Backbone): ImportReport {
+  const all = new Map<string, StoredTensor & { readonly path: string; readonly original: string }>();
+  for (const { path, tensors } of files)
+    for (const [original, tensor] of tensors) {
+      const name = importedName(original);
+      const twin = all.get(name);
+      // Torchvision's file may come beside a stage-I file, whose teacher is the same.
+      if (twin?.values.some((value, i) => value !== tensor.values[i]))
+        throw new Error(`'${original}' is in ${twin.path} and in ${path} with other values; give one of the two files`);
+      all.set(name, { ...tensor, path, original });
+    }
+  const backbone = wanted ?? detectBackbone(all);
+  if (!backbone)
+    throw new Error(
+      `the shapes in ${files.map(({ path }) => path).join(', ')} are those of no known backbone; --backbone names one`,
+    );
+  const has = (prefix: string) => [...all.keys()].some((name) => name.startsWith(prefix));
+  const amplified = amplifierNames.some((name) => has(`teacher.${name}.`));
+  const rebuilt = has('bottleneck.') || has('student.');
+  const kind = rebuilt ? 'detector' : 'teacher';
+  const mode: Mode = amplified ? 'aand' : 'rd';
+  if (amplified && !rebuilt)
+    throw new Error(
+      'these files hold stage I only (teacher and amplification); the stage-II file with bn and decoder_ss is needed too',
+    );
+  const specs = detectorParameters(backbone, mode).specs.filter(
+    ({ name }) => kind === 'detector' || name.startsWith('teacher.'),
+  );
+  const tensors = matched(specs, all, backbone);
+  const used = new Set(tensors.keys());
+  const ignored = [...all]
+    .filter(([name]) => !used.has(name))
+    .map(([name, { path, original }]) => ({
+      path,
+      name: original,
+      reason: knownUnused(name) ?? 'not part of the model',
+    }));
+  return { kind, mode, backbone, tensors, ignored };
+}
+
+function matched(
+  specs: readonly ParameterSpec[],
+  all: ReadonlyMap<string, StoredTensor & { readonly path: string; readonly original: string }>,
+  backbone: Backbone,
+): Map<string, StoredTensor> {
+  const missing: string[] = [];
+  const tensors = new Map<string, StoredTensor>();
+  for (const spec of specs) {
+    const tensor = all.get(spec.name);
+    if (!tensor) {
+      missing.push(spec.name);
+      continue;
+    }
+    const expected = storedShape(spec);
+    if (`${tensor.shape}` !== `${expected}`)
+      throw new Error(
+        `${tensor.path}: '${tensor.original}' is [${tensor.shape}], ${backbone.name} needs [${expected}]; is it the right backbone?`,
+      );
+    const bad = tensor.values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new Error(`${tensor.path}: '${tensor.original}' holds ${tensor.values[bad]} at index ${bad}`);
+    tensors.set(spec.name, { shape: tensor.shape, values: tensor.values, type: tensor.type });
+  }
+  if (missing.length) {
+    const lacking = ['teacher.', 'bottleneck.', 'student.'].filter((prefix) =>
+      missing.some((name) => name.startsWith(prefix)),
+    );
+    const advice = lacking.includes('teacher.') ? "; RD4AD's files need torchvision's beside them" : '';
+    throw new Error(`${missing.length} tensors are missing (${some(missing)})${advice}`);
+  }
+  return tensors;
+}
