@@ -1,26 +1,83 @@
 /** `aand export`: the detector for other runtimes. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { readBytes, writeBytes } from '#platform';
+import { spread } from '../data/dataset.ts';
 import { exportDetector } from '../export/detector.ts';
-import { UsageError, withEngine } from './common.ts';
+import { exportTorch } from '../export/torch.ts';
+import { findImages, positiveInteger, UsageError, withEngine } from './common.ts';
+import { compareWithRuntime } from './onnx_check.ts';
 import { packageVersion } from './package.ts';
+import { ProgressReporter } from './progress.ts';
+
+interface ExportOptions {
+  readonly to: 'onnx' | 'pth';
+  readonly out: string;
+  readonly batch: string;
+  readonly verify?: string;
+  readonly images: string;
+}
+
+const megabytes = (bytes: Uint8Array) => `${(bytes.length / 2 ** 20).toFixed(1)} MiB`;
+
+async function toTorch(model: string, out: string): Promise<void> {
+  const { stage1, stage2 } = exportTorch(await readBytes(model), model);
+  const stem = out.replace(/\.pth$/, '');
+  for (const [name, bytes] of [
+    [`${stem}_stage1.pth`, stage1],
+    [`${stem}_stage2.pth`, stage2],
+  ] as const) {
+    await writeBytes(name, bytes);
+    console.log(`${name}: ${megabytes(bytes)}`);
+  }
+}
+
+async function toOnnx(model: string, options: ExportOptions): Promise<void> {
+  const batch = positiveInteger(options.batch, '--batch');
+  if (options.verify && batch !== 1) throw new UsageError('--verify runs single images: leave --batch at 1');
+  const count = positiveInteger(options.images, '--images');
+  const images = options.verify ? spread(await findImages(options.verify), count) : [];
+  if (options.verify && !images.length) throw new Error(`${options.verify} holds no images`);
+  const bytes = await readBytes(model);
+  const version = await packageVersion();
+  await withEngine(async (engine) => {
+    const onnx = await exportDetector(engine, bytes, model, { batch, version });
+    await writeBytes(options.out, onnx);
+    console.log(`${options.out}: ${megabytes(onnx)}`);
+    if (!images.length) return;
+    const reporter = new ProgressReporter();
+    const result = await compareWithRuntime(
+      engine,
+      onnx,
+      { bytes, path: model },
+      images,
+      reporter.counting('comparing'),
+    );
+    reporter.stop();
+    console.log(
+      `${result.runtime} on ${result.images} images: largest difference of score ${result.score.toExponential(1)}, of map ` +
+        `${result.map.toExponential(1)}; ${result.labels} verdicts differ`,
+    );
+  });
+}
 
 export function exportCommand(program: Command): void {
   program
     .command('export')
-    .description('write a detector as ONNX: input `images` [N,3,S,S], normalised; outputs `map` and `score`')
+    .description(
+      'write a detector as ONNX (image in, uint8 [N,H,W,3]; anomaly_map, raw_score, pred_score, pred_label, pred_mask out) ' +
+        "or as the authors' .pth files (OUT_stage1.pth, OUT_stage2.pth)",
+    )
     .argument('<model>', 'model.safetensors of aand train')
-    .requiredOption('--to <format>', 'onnx')
+    .addOption(new Option('--to <format>', 'what to write').choices(['onnx', 'pth']).makeOptionMandatory())
     .requiredOption('--out <file>', 'the file to write')
-    .option('--batch <n>', 'images per run', '1')
-    .action(async (model: string, options: { to: string; out: string; batch: string }) => {
-      if (options.to !== 'onnx') throw new UsageError(`--to ${options.to}: only onnx can be written`);
-      const batch = Number(options.batch);
-      if (!Number.isInteger(batch) || batch < 1) throw new UsageError(`--batch ${options.batch} is not a whole number`);
-      const bytes = await readBytes(model);
-      const version = await packageVersion();
-      const onnx = await withEngine((engine) => exportDetector(engine, bytes, model, { batch, version }));
-      await writeBytes(options.out, onnx);
-      console.log(`${options.out}: ${(onnx.length / 2 ** 20).toFixed(1)} MiB`);
+    .option('--batch <n>', 'images per run of the ONNX graph', '1')
+    .option(
+      '--verify <folder>',
+      'run the ONNX file in ONNX Runtime on images of this folder and print the largest difference',
+    )
+    .option('--images <n>', 'how many images to verify with', '20')
+    .action(async (model: string, options: ExportOptions) => {
+      if (options.to === 'pth') await toTorch(model, options.out);
+      else await toOnnx(model, options);
     });
 }

@@ -1,4 +1,4 @@
-/** A detector file as ONNX: input `images` [N, 3, S, S], resized and normalised; outputs `map` [N, S, S] and `score` [N], raw. */
+/** A detector file as ONNX, from an 8-bit image of any size to score, label, map and mask. */
 import { readSettings } from '../detector/file.ts';
 import type { Engine } from '../engine/device.ts';
 import { ParameterStore } from '../engine/parameters.ts';
@@ -8,12 +8,14 @@ import { detect, detectorParameters, groups } from '../model/detector.ts';
 import { loadParameters } from '../model/initialize.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
 import { exportOnnx } from './onnx.ts';
+import { postprocess, preprocess } from './processing.ts';
 
 /**
  * @param bytes a `model.safetensors` of `aand train`
  * @param what its name, for error messages
  * @param batch images per run: shapes are static
- * @returns the bytes of an .onnx file; its metadata holds the settings (mean, deviation, thresholds)
+ * @returns the bytes of an .onnx file: input `image` uint8 [batch, height, width, 3]; outputs `anomaly_map` and `raw_score` (raw),
+ *   `pred_score` (0.5 = at the threshold), `pred_label`, `pred_mask`; its metadata holds the settings
  */
 export async function exportDetector(
   engine: Engine,
@@ -23,6 +25,8 @@ export async function exportDetector(
 ): Promise<Uint8Array> {
   const file = readSafetensors(bytes, what);
   const settings = readSettings(file, what);
+  if (settings.tiling)
+    throw new Error(`${what}: this detector cuts images into tiles, which an ONNX graph cannot do here`);
   const backbone = backboneNamed(settings.backbone);
   const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
   try {
@@ -35,8 +39,12 @@ export async function exportDetector(
     return await exportOnnx(tape, store, {
       name: `${settings.mode}-${settings.backbone}`,
       version: options.version,
-      outputs: { map, score },
+      outputs: { anomaly_map: map, raw_score: score },
       metadata,
+      surround: {
+        before: (graph) => preprocess(graph, options.batch, settings),
+        after: (graph) => postprocess(graph, options.batch, settings),
+      },
     });
   } finally {
     store.destroy();

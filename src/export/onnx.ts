@@ -1,12 +1,12 @@
 /**
- * A recorded tape as an ONNX graph (operator set 17): every inference operation of the models has its rule here. Tensors become
+ * A recorded tape as an ONNX graph (operator set 18): every inference operation of the models has its rule here. Tensors become
  * NCHW, convolution weights OIHW (transposed ones IOHW).
  */
 import { gaussianNorm } from '../engine/ops/resample.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
 import { type Node, need, type Tape } from '../engine/tape.ts';
 import { elements, type Tensor, type TensorSpec } from '../engine/tensor.ts';
-import { encodeOnnx, type OnnxAttribute, type OnnxNode, type OnnxTensor } from './onnx_schema.ts';
+import { encodeOnnx, type OnnxAttribute, type OnnxNode, type OnnxTensor, type OnnxValue } from './onnx_schema.ts';
 
 /** Axes of the engine's tensor in the order of the graph's. */
 function axisOrder({ shape, layout }: TensorSpec): number[] {
@@ -35,7 +35,7 @@ function permute(values: Float32Array, spec: TensorSpec): Float32Array {
 }
 
 /** Collects nodes and initialisers; names values after tensors. */
-class GraphBuilder {
+export class GraphBuilder {
   readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxTensor[] = [];
   readonly #names = new Map<Tensor, string>();
@@ -114,7 +114,10 @@ function channelDot(graph: GraphBuilder, a: string, b: string): string {
 }
 
 function norm(graph: GraphBuilder, x: string, axis: number, epsilon: number): string {
-  return graph.emit('Max', [graph.emit('ReduceL2', [x], { axes: [axis], keepdims: 1 }), graph.floats([epsilon])]);
+  return graph.emit('Max', [
+    graph.emit('ReduceL2', [x, graph.integers([axis])], { keepdims: 1 }),
+    graph.floats([epsilon]),
+  ]);
 }
 
 /** One axis of the Gaussian with half-sample reflection: [N, 1, S, S]. */
@@ -152,7 +155,7 @@ const scoreMapRule: Rule = (node, graph) => {
   const sum = graph.emit('Sum', levels);
   const smooth = blurAxis(graph, blurAxis(graph, sum, size, 3, scoreSigma), size, 2, scoreSigma);
   graph.emit('Squeeze', [smooth, graph.integers([1])], {}, graph.name(need(node.outputs, 'map')));
-  const largest = graph.emit('ReduceMax', [smooth], { axes: [1, 2, 3], keepdims: 0 });
+  const largest = graph.emit('ReduceMax', [smooth, graph.integers([1, 2, 3])], { keepdims: 0 });
   graph.emit('Relu', [largest], {}, graph.name(need(node.outputs, 'score')));
 };
 
@@ -222,6 +225,13 @@ export interface OnnxOptions {
   /** Outputs of the graph by name. */
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Nodes around the tape's, instead of its own inputs and outputs. */
+  readonly surround?: {
+    /** Emits the nodes that make the tape's inputs; returns the graph's. */
+    before(graph: GraphBuilder): readonly OnnxValue[];
+    /** Emits the nodes after the tape's outputs; returns the graph's. */
+    after(graph: GraphBuilder): readonly OnnxValue[];
+  };
 }
 
 /**
@@ -233,6 +243,7 @@ export interface OnnxOptions {
 export async function exportOnnx(tape: Tape, store: ParameterStore, options: OnnxOptions): Promise<Uint8Array> {
   const graph = new GraphBuilder();
   for (const [name, tensor] of Object.entries(options.outputs)) graph.rename(tensor, name);
+  const inputs = options.surround?.before(graph);
   const parameters = new Set<Tensor>();
   for (const node of tape.nodes) {
     const rule = rules[node.definition.name];
@@ -240,6 +251,7 @@ export async function exportOnnx(tape: Tape, store: ParameterStore, options: Onn
     rule(node, graph);
     for (const tensor of Object.values(node.inputs)) if (tensor.role === 'parameter') parameters.add(tensor);
   }
+  const outputs = options.surround?.after(graph);
   const values = await store.read([...parameters].map(({ name }) => name));
   for (const tensor of parameters)
     graph.initializers.push({
@@ -258,8 +270,8 @@ export async function exportOnnx(tape: Tape, store: ParameterStore, options: Onn
       name: options.name,
       nodes: graph.nodes,
       initializers: graph.initializers,
-      inputs: tape.inputs.map((tensor) => ({ name: tensor.name, shape: onnxShape(tensor) })),
-      outputs: Object.entries(options.outputs).map(([name, tensor]) => ({ name, shape: onnxShape(tensor) })),
+      inputs: inputs ?? tape.inputs.map((tensor) => ({ name: tensor.name, shape: onnxShape(tensor) })),
+      outputs: outputs ?? Object.entries(options.outputs).map(([name, tensor]) => ({ name, shape: onnxShape(tensor) })),
       metadata: options.metadata ?? {},
     },
     options.version,

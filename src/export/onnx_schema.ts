@@ -60,7 +60,7 @@ const root = protobuf.Root.fromJSON({
     TypeProto: { fields: { tensorType: field(1, 'TensorTypeProto') } },
     TensorTypeProto: { fields: { elemType: field(1, 'int32'), shape: field(2, 'TensorShapeProto') } },
     TensorShapeProto: { fields: { dim: repeated(1, 'DimensionProto') } },
-    DimensionProto: { fields: { dimValue: field(1, 'int64') } },
+    DimensionProto: { fields: { dimValue: field(1, 'int64'), dimParam: field(2, 'string') } },
   },
 });
 
@@ -82,16 +82,24 @@ export interface OnnxTensor {
   readonly values: Float32Array | BigInt64Array;
 }
 
+/** An input or output of the graph; a dimension with a name is free. */
+export interface OnnxValue {
+  readonly name: string;
+  readonly shape: readonly (number | string)[];
+  /** float where it is absent. */
+  readonly type?: 'uint8' | 'bool';
+}
+
 export interface OnnxGraph {
   readonly name: string;
   readonly nodes: readonly OnnxNode[];
   readonly initializers: readonly OnnxTensor[];
-  readonly inputs: readonly { readonly name: string; readonly shape: readonly number[] }[];
-  readonly outputs: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-const elementType = { float: 1, int64: 7 };
+const elementType = { float: 1, uint8: 2, int64: 7, bool: 9 };
 const attributeType = { float: 1, int: 2, string: 3, ints: 7 };
 
 function encodeAttribute(name: string, value: OnnxAttribute): Record<string, unknown> {
@@ -101,12 +109,12 @@ function encodeAttribute(name: string, value: OnnxAttribute): Record<string, unk
   return { name, ints: [...value], type: attributeType.ints };
 }
 
-function encodeValue({ name, shape }: { name: string; shape: readonly number[] }): Record<string, unknown> {
-  const dim = shape.map((dimValue) => ({ dimValue }));
-  return { name, type: { tensorType: { elemType: elementType.float, shape: { dim } } } };
+function encodeValue({ name, shape, type = undefined }: OnnxValue): Record<string, unknown> {
+  const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType: elementType[type ?? 'float'], shape: { dim } } } };
 }
 
-/** A graph as the bytes of an .onnx file: operator set 17. */
+/** A graph as the bytes of an .onnx file: operator set 18. */
 export function encodeOnnx(graph: OnnxGraph, producerVersion: string): Uint8Array {
   return model
     .encode(
@@ -114,7 +122,7 @@ export function encodeOnnx(graph: OnnxGraph, producerVersion: string): Uint8Arra
         irVersion: 8,
         producerName: 'aand-webgpu',
         producerVersion,
-        opsetImport: [{ domain: '', version: 17 }],
+        opsetImport: [{ domain: '', version: 18 }],
         metadataProps: Object.entries(graph.metadata).map(([key, value]) => ({ key, value })),
         graph: {
           name: graph.name,
@@ -161,7 +169,7 @@ interface DecodedAttribute {
 
 interface DecodedValue {
   name: string;
-  type: { tensorType: { shape: { dim: { dimValue: unknown }[] } } };
+  type: { tensorType: { elemType: number; shape: { dim: { dimValue: unknown; dimParam: string }[] } } };
 }
 
 function decodeAttribute(a: DecodedAttribute): OnnxAttribute {
@@ -173,10 +181,11 @@ function decodeAttribute(a: DecodedAttribute): OnnxAttribute {
 /** The inverse of {@link encodeOnnx}, for what it writes. */
 export function decodeOnnx(bytes: Uint8Array): OnnxGraph {
   const { graph, metadataProps } = model.decode(bytes) as unknown as Decoded;
-  const value = ({ name, type }: DecodedValue) => ({
-    name,
-    shape: type.tensorType.shape.dim.map(({ dimValue }) => Number(dimValue)),
-  });
+  const value = ({ name, type: { tensorType } }: DecodedValue): OnnxValue => {
+    const shape = tensorType.shape.dim.map(({ dimValue, dimParam }) => dimParam || Number(dimValue));
+    const type = (['uint8', 'bool'] as const).find((key) => elementType[key] === tensorType.elemType);
+    return { name, shape, ...(type && { type }) };
+  };
   return {
     name: graph.name,
     nodes: graph.node.map(({ opType, input, output, attribute }) => ({
