@@ -1,8 +1,9 @@
 // Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per platform; kernels are
 // inlined as text, native packages stay external.
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
+const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const common = {
   bundle: true,
   format: 'esm',
@@ -11,7 +12,13 @@ const common = {
   sourcemap: true,
   logLevel: 'warning',
 };
-const external = ['webgpu', 'sharp', 'commander', 'cli-progress', 'benchmark', 'protobufjs', 'puppeteer-core'];
+const external = [
+  // The linker is bundled: loading its many files would cost every start.
+  ...Object.keys(manifest.dependencies).filter((name) => name !== 'wesl'),
+  ...Object.keys(manifest.peerDependencies),
+  'benchmark',
+  'puppeteer-core',
+];
 
 rmSync('dist', { recursive: true, force: true });
 await build({

@@ -2,6 +2,7 @@
 /** The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted. */
 import { Command, CommanderError } from 'commander';
 import { Interrupted } from '../train/trainer.ts';
+import { benchmarkCommand } from './benchmark.ts';
 import { calibrateCommand } from './calibrate.ts';
 import { UsageError } from './common.ts';
 import { dataCommand } from './data.ts';
@@ -15,6 +16,7 @@ import { previewCommand } from './preview.ts';
 import { testCommand } from './test.ts';
 import { trainCommand } from './train.ts';
 import { tuneCommand } from './tune.ts';
+import { workerCommand } from './worker.ts';
 
 const program = new Command('aand')
   .description('learns a product from photos of good parts, then shows where a new photo is defective')
@@ -26,6 +28,8 @@ trainCommand(program);
 testCommand(program);
 predictCommand(program);
 demoCommand(program);
+benchmarkCommand(program);
+workerCommand(program);
 calibrateCommand(program);
 importCommand(program);
 doctorCommand(program);

@@ -1,7 +1,7 @@
 /** One training with its test: loads, trains, evaluates, and writes everything into the output folder. */
 import { exists, writeBytes } from '#platform';
 import { type Dataset, type Sample, spread } from '../data/dataset.ts';
-import { describeForeground, foregroundRuleFor } from '../data/foreground.ts';
+import { describeForeground, type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
 import { loadTrainingImages } from '../data/training_images.ts';
 import { MapRunner } from '../detector/detector.ts';
 import { type CalibrationScore, newSettings, writeDetector } from '../detector/file.ts';
@@ -11,7 +11,9 @@ import { RandomStream } from '../engine/random.ts';
 import type { Metrics, TestSet } from '../eval/evaluate.ts';
 import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
+import { amplifies } from '../model/detector.ts';
 import { trainDetector } from '../train/train_detector.ts';
+import type { Progress } from '../train/trainer.ts';
 import { BestOnTest } from './best_on_test.ts';
 import { checkpointFile } from './common.ts';
 import { packageVersion } from './package.ts';
@@ -52,11 +54,15 @@ export async function trainAndTest(
   plan: TrainPlan,
   dataset: Dataset,
   signal: AbortSignal,
+  onProgress?: (progress: Progress) => void,
 ): Promise<TrainingResult> {
   const started = performance.now();
   const reporter = new ProgressReporter();
   const { train, heldOut } = splitGood(plan, dataset);
-  const foreground = plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name);
+  // Only stage I asks where the product is.
+  const foreground: ForegroundRule = amplifies(plan.mode)
+    ? (plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name))
+    : { kind: 'none' };
   const data = await loadTrainingImages(train, plan.imageSize, {
     foreground,
     tiling: plan.tiling,
@@ -115,7 +121,10 @@ export async function trainAndTest(
     checkpoint,
     resume: plan.resume,
     signal,
-    onProgress: reporter.training,
+    onProgress: (progress) => {
+      reporter.training(progress);
+      onProgress?.(progress);
+    },
     afterEpoch: oracle && ((epoch, store) => oracle.after(epoch, plan.epochs[1], store)),
   });
   reporter.stop();

@@ -11,7 +11,7 @@ export async function bundle(entry: string, outfile: string, platform: 'node' | 
     target: platform === 'node' ? 'node20' : 'es2022',
     conditions: platform === 'browser' ? ['browser'] : [],
     loader: { '.wesl': 'text' },
-    external: ['webgpu', 'sharp', 'commander', 'cli-progress'],
+    external: ['webgpu', 'sharp', 'commander', 'cli-progress', 'bullmq', 'ioredis'],
     logLevel: 'error',
   });
 }

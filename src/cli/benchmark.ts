@@ -1,0 +1,146 @@
+/** `aand benchmark`: all categories of a data set, in the modes of the paper's ablation, with several seeds. */
+import type { Command } from 'commander';
+import { writeBytes } from '#platform';
+import { listCategories } from '../data/categories.ts';
+import type { Engine } from '../engine/device.ts';
+import { modes } from '../model/detector.ts';
+import {
+  type BenchmarkRun,
+  benchmarkCsv,
+  benchmarkMarkdown,
+  benchmarkPage,
+  benchmarkRows,
+} from '../report/benchmark_table.ts';
+import {
+  type BenchmarkTask,
+  benchmarkRun,
+  finishedReport,
+  type Outcome,
+  runTask,
+  taskName,
+} from './benchmark_tasks.ts';
+import { interruptSignal, UsageError, withEngine } from './common.ts';
+import { addDataOptions, type DataOptions } from './data_options.ts';
+import { runThroughQueue } from './queue.ts';
+import { addTrainingOptions, planTraining, type TrainingOptions } from './train.ts';
+
+interface BenchmarkOptions extends TrainingOptions, DataOptions {
+  readonly out: string;
+  readonly categories?: string;
+  readonly modes: string;
+  readonly seeds: string;
+  readonly queue?: string;
+}
+
+function parseModes(text: string): string[] {
+  const list = text.split(',').map((mode) => mode.trim());
+  for (const mode of list)
+    if (!(modes as readonly string[]).includes(mode))
+      throw new UsageError(`--modes takes ${modes.join(', ')}, not '${mode}'`);
+  return list;
+}
+
+function parseSeeds(text: string): number[] {
+  const list = text.split(',').map(Number);
+  if (!list.length || list.some((seed) => !Number.isInteger(seed)))
+    throw new UsageError(`--seeds must be whole numbers such as 0,1,2, not '${text}'`);
+  return list;
+}
+
+/** Writes what there is so far, so that a benchmark that is cut off has its table too. */
+async function writeResults(out: string, runs: readonly BenchmarkRun[], total: number, options: BenchmarkOptions) {
+  const note =
+    `${runs.length} of ${total} runs. ${options.backbone}, ${options.imageSize} pixels, batch ${options.batch}, epochs ${options.epochs}` +
+    `${options.limit ? `, ${options.limit} training images` : ''}; ${options.select === 'test-oracle' ? 'epoch chosen ON THE TEST SET (test-oracle)' : 'last epoch'}; ` +
+    `labels by ${options.labels ?? 'folder'}.`;
+  const page = benchmarkPage(runs, `Benchmark: ${[...new Set(runs.map(({ category }) => category))].join(', ')}`, note);
+  await writeBytes(`${out}/results.csv`, benchmarkCsv(runs));
+  await writeBytes(`${out}/results.json`, `${JSON.stringify({ note, rows: benchmarkRows(runs), runs }, null, 2)}\n`);
+  await writeBytes(`${out}/results.md`, benchmarkMarkdown(runs, note));
+  await writeBytes(`${out}/results.html`, page);
+  return benchmarkMarkdown(runs, note);
+}
+
+/** Runs tasks one after the other in this process; a failed one does not stop the others. */
+async function runHere(
+  tasks: readonly BenchmarkTask[],
+  signal: AbortSignal,
+  onDone: (outcome: Outcome) => Promise<void>,
+): Promise<void> {
+  // Opened at the first run: a finished benchmark needs no device.
+  await withEngine(async (engine: Engine) => {
+    for (const [i, task] of tasks.entries()) {
+      signal.throwIfAborted();
+      console.error(`run ${i + 1} of ${tasks.length}: ${taskName(task)}`);
+      try {
+        await onDone({ task, report: await runTask(engine, task, signal) });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        await onDone({ task, error: (error as Error).message });
+      }
+    }
+  });
+}
+
+export function benchmarkCommand(program: Command): void {
+  const command = program
+    .command('benchmark')
+    .description('train and test every category of a data set; continues where it was stopped')
+    .argument('<dataset>', 'the folder that holds the categories')
+    .option('--out <folder>', 'where the results go', 'benchmark-results')
+    .option('--categories <list>', 'only these, such as screw,bottle')
+    .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', 'aand')
+    .option('--seeds <list>', 'random seeds', '0')
+    .option('--queue <url>', 'hand the runs to aand worker processes through Redis, such as redis://host:6379');
+  addTrainingOptions(command);
+  addDataOptions(command).action(async (dataset: string, options: BenchmarkOptions) => {
+    const { out, categories: wanted, modes: modeList, seeds: seedList, queue, category, ...training } = options;
+    if (category) throw new UsageError('--category is --categories here');
+    const wantedModes = parseModes(modeList);
+    const seeds = parseSeeds(seedList);
+    const root = dataset.replace(/\/+$/, '');
+    const all = await listCategories(root);
+    const categories = wanted?.split(',').map((name) => name.trim()) ?? all;
+    for (const name of categories)
+      if (!all.includes(name)) throw new UsageError(`${root} has no category '${name}'; there are ${all.join(', ')}`);
+    const tasks = wantedModes.flatMap((mode) =>
+      categories.flatMap((category) =>
+        seeds.map(
+          (seed): BenchmarkTask => ({
+            dataset: root,
+            category,
+            mode,
+            seed,
+            out: `${out}/${category}/${mode}/seed${seed}`,
+            options: training,
+          }),
+        ),
+      ),
+    );
+    // Mistakes in the options show before the first run, not in each of them.
+    await planTraining({ ...options, mode: wantedModes[0] as string, seed: String(seeds[0]) });
+    const signal = interruptSignal();
+    const reports = new Map<BenchmarkTask, Readonly<Record<string, unknown>>>();
+    const errors: string[] = [];
+    const runs = () =>
+      tasks.flatMap((task) => (reports.has(task) ? [benchmarkRun(task, reports.get(task) ?? {})] : []));
+    const onDone = async ({ task, report, error }: Outcome) => {
+      if (report) reports.set(task, report);
+      if (error) errors.push(`${taskName(task)}: ${error}`);
+      if (report) await writeResults(out, runs(), tasks.length, options);
+    };
+    const open: BenchmarkTask[] = [];
+    for (const task of tasks) {
+      const report = await finishedReport(task);
+      if (report) reports.set(task, report);
+      else open.push(task);
+    }
+    if (reports.size) console.error(`${reports.size} of ${tasks.length} runs are finished already`);
+    if (open.length) await (queue ? runThroughQueue(queue, open, signal, onDone) : runHere(open, signal, onDone));
+    if (reports.size) {
+      console.log(await writeResults(out, runs(), tasks.length, options));
+      console.log(`written to ${out}: results.csv, results.json, results.md, results.html, a folder per run`);
+    }
+    if (errors.length) throw new Error(`${errors.length} of ${tasks.length} runs failed:\n  ${errors.join('\n  ')}`);
+  });
+}

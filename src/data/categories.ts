@@ -1,0 +1,28 @@
+/** The categories of a data set folder, whatever its layout. */
+import { exists, readBytes } from '#platform';
+import { detectFormat } from './dataset.ts';
+import { foldersIn } from './files.ts';
+
+/**
+ * @returns names in the order of the data set's own list, else sorted
+ * @throws Error where the folder holds none
+ */
+export async function listCategories(root: string): Promise<string[]> {
+  if ((await exists(root)) !== 'folder') throw new Error(`${root}: no such folder`);
+  const found: string[] = [];
+  for (const category of await foldersIn(root))
+    if ((await detectFormat({ root, category, folder: `${root}/${category}` })) !== 'folder') found.push(category);
+  if (!found.length && (await exists(`${root}/meta.json`)) === 'file') {
+    const meta = JSON.parse(new TextDecoder().decode(await readBytes(`${root}/meta.json`))) as { train?: object };
+    found.push(...Object.keys(meta.train ?? {}));
+  }
+  if (!found.length) {
+    const single = (await detectFormat({ root: `${root}/..`, category: '', folder: root })) !== 'folder';
+    throw new Error(
+      single
+        ? `${root} is a category itself: give the folder that holds the categories`
+        : `${root} holds no category in the layout of MVTec AD, VisA or MVTec 3D-AD`,
+    );
+  }
+  return found;
+}

@@ -1,0 +1,154 @@
+/** The results of a benchmark as rows, and as CSV, Markdown and a page. */
+import type { Interval } from '../eval/bootstrap.ts';
+import { escapeHtml } from './report.ts';
+import { style } from './style.ts';
+
+/** One finished run. */
+export interface BenchmarkRun {
+  readonly category: string;
+  readonly mode: string;
+  readonly seed: number;
+  readonly metrics: Readonly<Record<string, number | null>>;
+  /** 95 % intervals by bootstrap over the test images. */
+  readonly intervals: Readonly<Record<string, Interval | null>>;
+  readonly trainSeconds: number | null;
+  readonly adapter: string;
+}
+
+export const columns = [
+  ['image_AUROC', 'I-AUROC'],
+  ['pixel_AUROC', 'P-AUROC'],
+  ['AUPRO', 'PRO'],
+  ['AUPRO_per_image', 'PRO per image'],
+  ['image_AP', 'I-AP'],
+  ['image_F1Max', 'I-F1-max'],
+  ['pixel_F1Max', 'P-F1-max'],
+] as const;
+
+export interface Cell {
+  readonly mean: number | null;
+  /** Sample standard deviation over seeds; null for one seed. */
+  readonly deviation: number | null;
+  /** Bounds of the runs' intervals, averaged over seeds. */
+  readonly interval: Interval | null;
+}
+
+/** One category in one mode, over its seeds; the mean row has no interval. */
+export interface BenchmarkRow {
+  readonly category: string;
+  readonly mode: string;
+  readonly seeds: readonly number[];
+  readonly cells: Readonly<Record<string, Cell>>;
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function cell(runs: readonly BenchmarkRun[], key: string): Cell {
+  const values = runs.map(({ metrics }) => metrics[key]).filter((value) => typeof value === 'number');
+  if (values.length < runs.length || !values.length) return { mean: null, deviation: null, interval: null };
+  const average = mean(values);
+  const deviation =
+    values.length > 1 ? Math.sqrt(values.reduce((sum, v) => sum + (v - average) ** 2, 0) / (values.length - 1)) : null;
+  const intervals = runs
+    .map((run) => run.intervals[key])
+    .filter((interval) => interval !== null && interval !== undefined);
+  const interval: Interval | null =
+    intervals.length === runs.length
+      ? [mean(intervals.map(([low]) => low)), mean(intervals.map(([, high]) => high))]
+      : null;
+  return { mean: average, deviation, interval };
+}
+
+/** Rows by mode and category, each mode ended by the mean over its categories (null where one lacks a value). */
+export function benchmarkRows(runs: readonly BenchmarkRun[]): BenchmarkRow[] {
+  const unique = <T>(list: readonly T[]) => [...new Set(list)];
+  return unique(runs.map(({ mode }) => mode)).flatMap((mode) => {
+    const ofMode = runs.filter((run) => run.mode === mode);
+    const rows = unique(ofMode.map(({ category }) => category)).map((category): BenchmarkRow => {
+      const own = ofMode.filter((run) => run.category === category);
+      return {
+        category,
+        mode,
+        seeds: own.map(({ seed }) => seed),
+        cells: Object.fromEntries(columns.map(([key]) => [key, cell(own, key)])),
+      };
+    });
+    const cells = columns.map(([key]): [string, Cell] => {
+      const means = rows.map((row) => row.cells[key]?.mean ?? null);
+      const known = means.filter((value) => value !== null);
+      return [key, { mean: known.length === means.length ? mean(known) : null, deviation: null, interval: null }];
+    });
+    return [...rows, { category: 'mean', mode, seeds: [], cells: Object.fromEntries(cells) }];
+  });
+}
+
+const percent = (value: number | null) => (value === null ? 'null' : (100 * value).toFixed(1));
+
+function cellText({ mean, deviation, interval }: Cell): string {
+  const spread = deviation === null ? '' : ` ± ${percent(deviation)}`;
+  return `${percent(mean)}${spread}${interval ? ` [${percent(interval[0])}, ${percent(interval[1])}]` : ''}`;
+}
+
+/** One line per run, full precision; null stays empty. */
+export function benchmarkCsv(runs: readonly BenchmarkRun[]): string {
+  const bounds = ['image_AUROC', 'image_AP', 'image_F1Max'];
+  const head = [
+    'category,mode,seed',
+    ...columns.map(([key]) => key),
+    ...bounds.flatMap((key) => [`${key}_low`, `${key}_high`]),
+    'train_seconds,adapter',
+  ].join(',');
+  const lines = runs.map((run) =>
+    [
+      run.category,
+      run.mode,
+      run.seed,
+      ...columns.map(([key]) => run.metrics[key] ?? ''),
+      ...bounds.flatMap((key): readonly (number | string)[] => run.intervals[key] ?? ['', '']),
+      run.trainSeconds ?? '',
+      `"${run.adapter.replaceAll('"', '""')}"`,
+    ].join(','),
+  );
+  return `${[head, ...lines].join('\n')}\n`;
+}
+
+export const rules =
+  'Per cent; mean ± standard deviation over seeds; in brackets the 95 % interval of one run by bootstrap over its test images, ' +
+  "averaged over seeds. PRO: all test images together, limit 0.3 (MVTec); PRO per image: RD4AD's code, not comparable with it.";
+
+export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): string {
+  const head = ['mode', 'category', 'seeds', ...columns.map(([, name]) => name)];
+  const lines = benchmarkRows(runs).map((row) => {
+    const bold = (text: string) => (row.category === 'mean' ? `**${text}**` : text);
+    const cells = columns.map(([key]) => bold(cellText(row.cells[key] as Cell)));
+    return `| ${[row.mode, bold(row.category), row.seeds.join(' '), ...cells].join(' | ')} |`;
+  });
+  return [`| ${head.join(' | ')} |`, `|${head.map(() => '---').join('|')}|`, ...lines, '', rules, note, ''].join('\n');
+}
+
+/** A page with the table and a bar for every category and mode. */
+export function benchmarkPage(runs: readonly BenchmarkRun[], title: string, note: string): string {
+  const rows = benchmarkRows(runs);
+  const body = rows.map((row) => {
+    const cells = columns.map(([key], i) => {
+      const value = row.cells[key] as Cell;
+      const bar =
+        i < 3 && value.mean !== null
+          ? `<div class="bar"><i style="width:${(100 * value.mean).toFixed(1)}%"></i></div>`
+          : '';
+      const detail = [
+        value.deviation === null ? '' : `± ${percent(value.deviation)}`,
+        value.interval ? `${percent(value.interval[0])} – ${percent(value.interval[1])}` : '',
+      ].filter(Boolean);
+      return `<td>${value.mean === null ? '–' : percent(value.mean)}${bar}<small>${detail.join('<br>')}</small></td>`;
+    });
+    return `<tr class="${row.category === 'mean' ? 'mean' : ''}"><th scope="row">${escapeHtml(row.mode)}</th><td class="text">${escapeHtml(row.category)}</td><td>${row.seeds.length || ''}</td>${cells.join('')}</tr>`;
+  });
+  const extra = `body { max-width: 1200px } .bar { height: 4px; background: var(--line); border-radius: 2px; min-width: 70px } .bar i { display: block; height: 4px; background: var(--good); border-radius: 2px } tr.mean { font-weight: 600; background: var(--card) } small { color: var(--quiet); font-weight: 400; white-space: nowrap } td, th { white-space: nowrap }`;
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)}</title><style>${style}${extra}</style></head><body>
+<h1>${escapeHtml(title)}</h1><p class="quiet">${escapeHtml(rules)}</p><p class="quiet">${escapeHtml(note)}</p>
+<div class="scroll"><table><thead><tr><th>mode</th><th class="text">category</th><th>seeds</th>${columns.map(([, name]) => `<th>${name}</th>`).join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>
+</body></html>
+`;
+}
