@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Makes sure that the operating system gives what the project needs:
 #   a Vulkan loader and a driver that Dawn accepts (a GPU's, or Mesa's lavapipe 24 or newer), and,
-#   with --browsers, Chromium and Firefox for the browser tests.
+#   with --tests, what the tests run beside it: Chromium, Firefox and redis-server.
 # Installs through apt as root or through sudo; anything else gets a message that says what to install.
 set -euo pipefail
 
-browsers=no
+tests=no
 for argument in "$@"; do
   case "$argument" in
-    --browsers) browsers=yes ;;
-    *) echo "usage: setup-system.sh [--browsers]" >&2; exit 2 ;;
+    --tests) tests=yes ;;
+    *) echo "usage: setup-system.sh [--tests]" >&2; exit 2 ;;
   esac
 done
 
@@ -32,9 +32,10 @@ need=()
 from_backports=()
 has_loader || need+=(libvulkan1)
 if ! has_gpu_driver && ! mesa_is_new; then from_backports+=(mesa-vulkan-drivers); fi
-if [ "$browsers" = yes ]; then
+if [ "$tests" = yes ]; then
   command -v chromium >/dev/null || command -v google-chrome >/dev/null || [ -n "${CHROMIUM:-}" ] || need+=(chromium)
   command -v firefox-esr >/dev/null || command -v firefox >/dev/null || [ -n "${FIREFOX:-}" ] || need+=(firefox-esr)
+  command -v redis-server >/dev/null || need+=(redis-server)
 fi
 if [ ${#need[@]} -eq 0 ] && [ ${#from_backports[@]} -eq 0 ]; then exit 0; fi
 
@@ -43,7 +44,7 @@ command -v apt-get >/dev/null || fail "please install with your package manager:
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   { command -v sudo >/dev/null && sudo -n true 2>/dev/null; } ||
-    fail "root rights are needed; please run: sudo bash scripts/setup-system.sh$([ "$browsers" = yes ] && echo ' --browsers')"
+    fail "root rights are needed; please run: sudo bash scripts/setup-system.sh$([ "$tests" = yes ] && echo ' --tests')"
   as_root=(sudo)
 fi
 

@@ -16,6 +16,7 @@ import { previewCommand } from './preview.ts';
 import { testCommand } from './test.ts';
 import { trainCommand } from './train.ts';
 import { tuneCommand } from './tune.ts';
+import { weightsCommand } from './weights.ts';
 import { workerCommand } from './worker.ts';
 
 const program = new Command('aand')
@@ -32,11 +33,12 @@ benchmarkCommand(program);
 workerCommand(program);
 calibrateCommand(program);
 importCommand(program);
+weightsCommand(program);
 doctorCommand(program);
 exportCommand(program);
 distillTeacherCommand(program);
 tuneCommand(program);
-for (const command of program.commands) command.exitOverride();
+for (const command of program.commands) for (const part of [command, ...command.commands]) part.exitOverride();
 
 try {
   await program.parseAsync();

@@ -3,7 +3,7 @@
  * second benchmark does not mix with it. A worker that dies loses nothing: its run returns to the queue when its lock runs out,
  * and the next worker continues from the run's checkpoints where both see the same folder.
  */
-import type { Job, Queue, Worker } from 'bullmq';
+import type { Job, Worker } from 'bullmq';
 import type { Progress } from '../train/trainer.ts';
 import { type BenchmarkTask, type Outcome, runTask, taskName } from './benchmark_tasks.ts';
 import { UsageError, withEngine } from './common.ts';
@@ -41,16 +41,24 @@ function jobId({ dataset, category, mode, seed, out, options }: BenchmarkTask): 
 
 type Report = Record<string, unknown>;
 
-/** A first contact: an unreachable server is an error with a name, not a silent wait. */
-async function reach(queue: Queue, url: string): Promise<void> {
-  let last = '';
-  queue.on('error', (error) => {
-    last = error.message;
+/** A first contact without retries: an unreachable server is an error with a name, not a silent wait. */
+async function reach(url: string) {
+  const options = connection(url);
+  const { Redis } = await import('ioredis');
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 5000 });
+  let reason = '';
+  redis.on('error', (error) => {
+    reason = error.message;
   });
-  const limit = new Promise<never>((_, reject) =>
-    setTimeout(() => reject(new Error(`no Redis answers at ${url}${last ? ` (${last})` : ''}`)), 5000).unref(),
-  );
-  await Promise.race([queue.waitUntilReady(), limit]);
+  try {
+    await redis.connect();
+    await redis.ping();
+    return options;
+  } catch (error) {
+    throw new Error(`no Redis answers at ${url} (${reason || (error as Error).message})`);
+  } finally {
+    redis.disconnect();
+  }
 }
 
 /** Hands tasks to workers and waits for all of them. Stopping it leaves the runs in the queue. */
@@ -61,12 +69,9 @@ export async function runThroughQueue(
   onDone: (outcome: Outcome) => Promise<void>,
 ): Promise<void> {
   const { Queue, QueueEvents } = await loadBullMq();
-  const queue = new Queue<BenchmarkTask, Report>(queueName, { connection: connection(url) });
-  await reach(queue, url).catch(async (error) => {
-    await queue.disconnect();
-    throw error;
-  });
-  const events = new QueueEvents(queueName, { connection: connection(url) });
+  const options = await reach(url);
+  const queue = new Queue<BenchmarkTask, Report>(queueName, { connection: options });
+  const events = new QueueEvents(queueName, { connection: options });
   try {
     await events.waitUntilReady();
     const byId = new Map(tasks.map((task) => [jobId(task), task]));
@@ -79,12 +84,12 @@ export async function runThroughQueue(
       const task = byId.get(id);
       if (task) console.error(`${taskName(task)}: its worker is gone; the run goes back to the queue`);
     });
-    const options = { attempts: 3, removeOnComplete: { age: 3600 }, removeOnFail: { age: 3600 } };
+    const jobOptions = { attempts: 3, removeOnComplete: { age: 3600 }, removeOnFail: { age: 3600 } };
     const jobs: { task: BenchmarkTask; job: Job<BenchmarkTask, Report> }[] = [];
     for (const [id, task] of byId) {
       const known = await queue.getJob(id);
       if (await known?.isFailed()) await known?.remove();
-      jobs.push({ task, job: await queue.add('run', task, { ...options, jobId: id }) });
+      jobs.push({ task, job: await queue.add('run', task, { ...jobOptions, jobId: id }) });
     }
     console.error(`${jobs.length} runs are queued; aand worker --queue ${url} works on them`);
     const stopped = new Promise<never>((_, reject) => {
@@ -116,11 +121,7 @@ const progressMilliseconds = 5000;
 /** Works on runs until it is interrupted, or with `once` until the queue is empty. */
 export async function work(url: string, name: string, signal: AbortSignal, once: boolean): Promise<void> {
   const { DelayedError, Queue, Worker } = await loadBullMq();
-  const queue = new Queue(queueName, { connection: connection(url) });
-  await reach(queue, url).catch(async (error) => {
-    await queue.disconnect();
-    throw error;
-  });
+  const queue = new Queue(queueName, { connection: await reach(url) });
   await withEngine(async (engine) => {
     const process = async (job: Job<BenchmarkTask, Report>, token?: string): Promise<Report> => {
       console.error(`${name}: ${taskName(job.data)}`);

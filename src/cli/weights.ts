@@ -1,0 +1,49 @@
+/** `aand weights pull`: the official ImageNet weights of a backbone. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { officialWeights } from '../weights/official.ts';
+import { interruptSignal, usage } from './common.ts';
+import { download } from './download.ts';
+import { ProgressReporter } from './progress.ts';
+
+/** Where downloads are kept: AAND_CACHE, else the user's cache folder. */
+function cacheFolder(): string {
+  return process.env.AAND_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'aand-webgpu');
+}
+
+export function weightsCommand(program: Command): void {
+  const weights = program.command('weights').description('teacher weights');
+  weights
+    .command('pull')
+    .description('download the official ImageNet weights of a backbone (torchvision, IMAGENET1K_V1)')
+    .argument('<backbone>', 'resnet18, resnet34, resnet50 or wide_resnet50_2')
+    .option('--from <url>', 'another place of the same file')
+    .option('--cache <folder>', 'where it is kept; default: AAND_CACHE or the cache folder of the user')
+    .action(async (name: string, options: { from?: string; cache?: string }) => {
+      const backbone = usage(() => backboneNamed(name)).name as BackboneName;
+      const { url, file, sha256 } = officialWeights[backbone];
+      const path = join(options.cache ?? join(cacheFolder(), 'weights'), file);
+      const reporter = new ProgressReporter();
+      const progress = reporter.counting(file);
+      let fetched: boolean;
+      try {
+        fetched = await download(options.from ?? url, path, {
+          sha256,
+          signal: interruptSignal(),
+          onProgress: progress,
+        });
+      } catch (error) {
+        const { cause, message } = error as Error & { cause?: Error };
+        throw new Error(
+          `${message}${cause?.message ? ` (${cause.message})` : ''}. What has arrived is kept and the next call continues. ` +
+            `Without a connection: fetch ${url} elsewhere and put it at ${path}, or give the file to --weights`,
+        );
+      } finally {
+        reporter.stop();
+      }
+      console.log(`${fetched ? 'downloaded and checked' : 'already there, checked'}: ${path}`);
+      console.log(`use it with: aand train ... --backbone ${backbone} --weights ${path}`);
+    });
+}

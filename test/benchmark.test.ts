@@ -1,0 +1,298 @@
+/** The benchmark as a user runs it: every layout trains and tests; resumed; the same numbers through a queue with a killed worker. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type BenchmarkRun, benchmarkCsv, benchmarkMarkdown, benchmarkRows } from '../src/report/benchmark_table.ts';
+import { bundle } from './support/bundle.ts';
+import { writeMvtec, writeMvtec3d, writeVisa } from './support/layouts.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'aand-benchmark-'));
+let cliFolder: string;
+let cli: string;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  cliFolder = mkdtempSync(join(process.cwd(), 'node_modules', '.aand-benchmark-'));
+  cli = join(cliFolder, 'cli.mjs');
+  await bundle('src/cli/main.ts', cli, 'node');
+  await writeMvtec(join(folder, 'mvtec'), 'washer', 0);
+  await writeMvtec(join(folder, 'mvtec'), 'fabric', 1);
+  await writeVisa(join(folder, 'visa'), 'candle');
+  await writeMvtec3d(join(folder, 'mvtec3d'), 'bagel');
+});
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(cliFolder, { recursive: true, force: true });
+});
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(
+  args: readonly string[],
+  onError?: (text: string) => void,
+): { child: ChildProcess; ended: Promise<Result> } {
+  const child = spawn('node', [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.push(child);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data) => {
+    stdout += data;
+  });
+  child.stderr.on('data', (data) => {
+    stderr += data;
+    onError?.(stderr);
+  });
+  return { child, ended: new Promise((done) => child.on('close', (code) => done({ code, stdout, stderr }))) };
+}
+
+const aand = (...args: string[]) => start(args).ended;
+const quick = ['--image-size', '32', '--batch', '3', '--epochs', '1,2'];
+
+/** Metrics of a benchmark by run, without what differs from time to time. */
+function numbers(out: string): Record<string, unknown> {
+  const { runs } = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as { runs: BenchmarkRun[] };
+  return Object.fromEntries(
+    runs.map(({ category, mode, seed, metrics, intervals }) => [
+      `${category}/${mode}/${seed}`,
+      { ...metrics, seed, intervals },
+    ]),
+  );
+}
+
+describe('the table', () => {
+  const run = (category: string, seed: number, auroc: number | null): BenchmarkRun => ({
+    category,
+    mode: 'rd',
+    seed,
+    metrics: { image_AUROC: auroc },
+    intervals: { image_AUROC: auroc === null ? null : [auroc - 0.1, auroc + 0.1] },
+    trainSeconds: 1,
+    adapter: 'a "b"',
+  });
+
+  test('means over seeds, then over categories; null where one lacks a value', () => {
+    const rows = benchmarkRows([run('x', 0, 0.8), run('x', 1, 0.9), run('y', 0, 0.5)]);
+    expect(rows.map(({ category }) => category)).toEqual(['x', 'y', 'mean']);
+    expect(rows[0]?.cells.image_AUROC?.mean).toBeCloseTo(0.85, 12);
+    expect(rows[0]?.cells.image_AUROC?.deviation).toBeCloseTo(Math.SQRT1_2 / 10, 12);
+    expect(rows[1]?.cells.image_AUROC?.deviation).toBeNull();
+    expect(rows[2]?.cells.image_AUROC?.mean).toBeCloseTo(0.675, 12);
+    expect(rows[2]?.cells.AUPRO?.mean).toBeNull();
+    expect(benchmarkRows([run('x', 0, 0.8), run('y', 0, null)])[2]?.cells.image_AUROC?.mean).toBeNull();
+  });
+
+  test('per cent with one decimal in Markdown, full precision in CSV', () => {
+    expect(benchmarkMarkdown([run('x', 0, 0.8125)], '')).toContain('| rd | x | 0 | 81.3 [71.3, 91.3] | null |');
+    expect(benchmarkCsv([run('x', 0, 0.8125)]).split('\n')[1]).toBe(
+      'x,rd,0,0.8125,,,,,,,0.7125,0.9125,,,,,1,"a ""b"""',
+    );
+  });
+});
+
+describe('every layout trains for an epoch and is tested', () => {
+  for (const [layout, category] of [
+    ['visa', 'candle'],
+    ['mvtec3d', 'bagel'],
+  ] as const)
+    test(layout, async () => {
+      const out = join(folder, `out-${layout}`);
+      const { code, stderr } = await aand(
+        'train',
+        join(folder, layout),
+        '--category',
+        category,
+        '--out',
+        out,
+        ...quick,
+      );
+      expect(stderr).not.toContain('warning');
+      expect(code).toBe(0);
+      const metrics = JSON.parse(readFileSync(join(out, 'metrics.json'), 'utf8'));
+      expect(metrics).toMatchObject({
+        format: layout,
+        counts: { train_good: 6, test_good: 2, test_anomalous: 2, test_without_mask: 0 },
+      });
+      expect(metrics.AUPRO).toBeTypeOf('number');
+      expect(metrics.settings.foreground).toBe(layout === 'visa' ? 'threshold:150' : 'threshold:50');
+      expect(readdirSync(join(out, 'images')).sort()).toEqual(
+        layout === 'visa' ? ['chip + scratch', 'good', 'rust'] : ['chip', 'good', 'rust'],
+      );
+      expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('Worst false alarms');
+    });
+
+  test('tiles, held-out images, a share of false alarms, the epoch chosen on the test set', async () => {
+    const out = join(folder, 'out-tiles');
+    const args = [
+      '--tile',
+      '96',
+      '--hold-out',
+      '0.34',
+      '--threshold',
+      'false-alarms:0.5',
+      '--select',
+      'test-oracle',
+      '--labels',
+      'mask',
+    ];
+    const { code, stdout } = await aand(
+      'train',
+      join(folder, 'mvtec/washer'),
+      '--out',
+      out,
+      '--foreground',
+      'otsu-bright',
+      ...args,
+      ...quick,
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/epoch 2 chosen ON THE TEST SET/);
+    const metrics = JSON.parse(readFileSync(join(out, 'metrics.json'), 'utf8'));
+    expect(metrics.counts.train_good).toBe(4);
+    expect(metrics.image_threshold.rule).toBe('at most 50 % false alarms on 2 held-out good images');
+    expect(metrics.settings).toMatchObject({
+      tiling: { size: 96, overlap: 24 },
+      held_out: 2,
+      foreground: 'otsu-bright',
+      labels: 'mask',
+    });
+    expect(metrics.settings.checkpoint).toContain('test-oracle');
+    const predicted = await aand(
+      'predict',
+      join(out, 'model.safetensors'),
+      join(folder, 'mvtec/washer/test/rust'),
+      '--out',
+      join(folder, 'p'),
+      '--json',
+    );
+    const csv = readFileSync(join(out, 'scores.csv'), 'utf8');
+    expect(csv).toContain(`,${JSON.parse(predicted.stdout)[0].raw_score},`);
+  });
+});
+
+describe('calibrate', () => {
+  const model = join(folder, 'out-visa/model.safetensors');
+  test('draws the threshold from the scores that the model holds, from images, or by hand', async () => {
+    const copy = join(folder, 'calibrated.safetensors');
+    const kept = await aand('calibrate', model, '--rule', 'false-alarms:0', '--out', copy);
+    expect(kept.stdout).toMatch(
+      /is now: [\d.]+ \(at most 0 % false alarms on 2 good images that the model remembers\)\n {2}0 of 2 good/,
+    );
+    const images = await aand(
+      'calibrate',
+      copy,
+      join(folder, 'visa/candle/Data/Images/Normal'),
+      '--rule',
+      'quantile:0.5',
+    );
+    expect(images.stdout).toMatch(
+      /is now: [\d.]+ \(quantile 0.5 of 8 good images\)\n {2}4 of 8 good images are called anomalous/,
+    );
+    const hand = await aand('calibrate', copy, '--rule', 'value:0.25');
+    expect(hand.stdout).toMatch(/is now: 0\.25000 \(set by hand\)/);
+    expect(
+      (await aand('calibrate', copy, '--rule', 'f1', join(folder, 'visa/candle/Data/Images/Normal'))).stderr,
+    ).toMatch(/f1 needs good and defective images/);
+    expect((await aand('calibrate', copy, '--rule', 'best')).code).toBe(2);
+  });
+});
+
+const benchmark = (out: string, ...more: string[]) => [
+  'benchmark',
+  join(folder, 'mvtec'),
+  '--out',
+  out,
+  '--modes',
+  'rd,aand',
+  '--seeds',
+  '0',
+  ...quick,
+  ...more,
+];
+const alone = join(folder, 'alone');
+
+describe('benchmark', () => {
+  test('all categories and modes; a second call only reads; other settings are refused', async () => {
+    const first = await aand(...benchmark(alone));
+    expect(first.stderr).toContain('run 4 of 4');
+    expect(first.code).toBe(0);
+    expect(Object.keys(numbers(alone))).toEqual(['fabric/rd/0', 'washer/rd/0', 'fabric/aand/0', 'washer/aand/0']);
+    for (const name of ['results.csv', 'results.md', 'results.html'])
+      expect(existsSync(join(alone, name)), name).toBe(true);
+    const model = join(alone, 'washer/rd/seed0/model.safetensors');
+    const { mtimeMs } = statSync(model);
+    const second = await aand(...benchmark(alone));
+    expect(second.stderr).toContain('4 of 4 runs are finished already');
+    expect(second.stdout).toContain('| aand | **mean** |');
+    expect(statSync(model).mtimeMs).toBe(mtimeMs);
+    const other = await aand(...benchmark(alone, '--limit', '3'));
+    expect(other.stderr).toMatch(/metrics\.json is of a run with other settings/);
+    expect(other.code).toBe(1);
+  });
+
+  test('wrong use', async () => {
+    expect((await aand(...benchmark(alone, '--categories', 'bolt'))).stderr).toMatch(
+      /has no category 'bolt'; there are fabric, washer/,
+    );
+    expect((await aand(...benchmark(alone, '--modes', 'x'))).code).toBe(2);
+    expect((await aand(...benchmark(alone, '--queue', 'host'))).stderr).not.toContain(' at ');
+    const silent = await aand(...benchmark(join(folder, 'none'), '--queue', 'redis://127.0.0.1:1'));
+    expect(silent.stderr).toMatch(/no Redis answers at redis:\/\/127\.0\.0\.1:1/);
+    expect(silent.code).toBe(1);
+  });
+});
+
+function hasRedis(): boolean {
+  try {
+    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    console.warn('skipped: no redis-server on this machine (Debian: redis-server), so the queue is not tested');
+    return false;
+  }
+}
+
+describe.skipIf(!hasRedis())('through a queue', () => {
+  const port = 20000 + (process.pid % 20000);
+  const url = `redis://127.0.0.1:${port}`;
+  beforeAll(async () => {
+    const server = spawn('redis-server', ['--port', String(port), '--save', '', '--dir', folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(server);
+    await new Promise<void>((ready) =>
+      server.stdout.on('data', (data) => {
+        if (String(data).includes('Ready to accept connections')) ready();
+      }),
+    );
+  });
+
+  test('two workers, one killed in the middle of a run: the same numbers as in one process', async () => {
+    const out = join(folder, 'queued');
+    const coordinator = start(benchmark(out, '--queue', url));
+    const survivor = start(['worker', '--queue', url, '--name', 'survivor']);
+    let killed = '';
+    const victim = start(['worker', '--queue', url, '--name', 'victim'], (text) => {
+      if (!killed && /stage (I|II) /.test(text)) {
+        killed = /victim: (.*)/.exec(text)?.[1] ?? 'unknown';
+        victim.child.kill('SIGKILL');
+      }
+    });
+    await victim.ended;
+    expect(killed).toMatch(/^(washer|fabric), /);
+    const { code, stderr } = await coordinator.ended;
+    expect(stderr).toContain(`${killed}: its worker is gone; the run goes back to the queue`);
+    expect(code).toBe(0);
+    survivor.child.kill('SIGINT');
+    const ended = await survivor.ended;
+    expect(ended.code).toBe(0);
+    expect(ended.stderr).toContain(`survivor: ${killed}`);
+    expect(numbers(out)).toEqual(numbers(alone));
+  }, 240_000);
+});
