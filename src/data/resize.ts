@@ -94,18 +94,32 @@ export function resizeBicubic(image: Image, width: number, height: number): Imag
   return { width, height, channels, data: source };
 }
 
-/** Pillow's nearest: source = floor((x + 0.5) * input / output). */
+/**
+ * Source of each output coordinate, floor((x + 0.5) * input / output) as Pillow computes it: by adding the step again and again,
+ * which falls below a whole number now and then where the product would meet it.
+ */
+function nearestSources(input: number, output: number): Int32Array {
+  const step = input / output;
+  let at = step * 0.5;
+  return Int32Array.from({ length: output }, () => {
+    const source = Math.min(Math.floor(at), input - 1);
+    at += step;
+    return source;
+  });
+}
+
+/** Pillow's `Image.resize((width, height), NEAREST)`. */
 export function resizeNearest(image: Image, width: number, height: number): Image {
   const { channels } = image;
   const data = new Uint8Array(width * height * channels);
-  for (let y = 0; y < height; y++) {
-    const sy = Math.min(Math.floor(((y + 0.5) * image.height) / height), image.height - 1);
-    for (let x = 0; x < width; x++) {
-      const sx = Math.min(Math.floor(((x + 0.5) * image.width) / width), image.width - 1);
+  const columns = nearestSources(image.width, width);
+  nearestSources(image.height, height).forEach((sy, y) => {
+    for (let x = 0; x < width; x++)
       for (let c = 0; c < channels; c++)
-        data[(y * width + x) * channels + c] = image.data[(sy * image.width + sx) * channels + c] as number;
-    }
-  }
+        data[(y * width + x) * channels + c] = image.data[
+          (sy * image.width + (columns[x] as number)) * channels + c
+        ] as number;
+  });
   return { width, height, channels, data };
 }
 
