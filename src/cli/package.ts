@@ -1,22 +1,10 @@
 /** Files and version of this package, found from the built command or from the sources. */
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { readBytes } from '#platform';
-
-function root(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error('the package folder was not found');
-    folder = parent;
-  }
-  return folder;
-}
+import { join } from 'node:path';
+import { packageRoot, readBytes } from '#platform';
 
 /** Path of a file that ships with the package. */
 export function packagedFile(path: string): string {
-  return join(root(), path);
+  return join(packageRoot(), path);
 }
 
 export async function packageVersion(): Promise<string> {

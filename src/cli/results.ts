@@ -1,5 +1,5 @@
 /** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
-import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
+import { decodeImage, encodePng, loadResized, readBytes, writeBytes } from '#platform';
 import { type Dataset, loadMask, mapConcurrently, type Sample } from '../data/dataset.ts';
 import type { Tiling } from '../data/tiles.ts';
 import type { MapRunner } from '../detector/detector.ts';
@@ -30,7 +30,10 @@ export async function runSamples(
   const load = (start: number) =>
     mapConcurrently(samples.slice(start, start + batch), async (sample) => ({
       sample,
-      image: await decodeImage(await readBytes(sample.path), sample.path),
+      // Whole images come resized from the decoder's threads; tiles need them as they are.
+      image: tiling
+        ? await decodeImage(await readBytes(sample.path), sample.path)
+        : await loadResized(sample.path, runner.imageSize),
     }));
   let next = load(0);
   next.catch(() => {});

@@ -1,11 +1,10 @@
 /** What a data set is to the rest of the program: lists of images with their labels and masks, whatever the layout on disk. */
 import { decodeImage, exists, readBytes } from '#platform';
-import type { Image } from './image.ts';
 import { type FolderKeys, openFolder } from './layouts/folder.ts';
 import { isMvtec, openMvtec } from './layouts/mvtec.ts';
 import { isMvtec3d, openMvtec3d } from './layouts/mvtec3d.ts';
 import { isVisa, openVisa } from './layouts/visa.ts';
-import { resizeBicubic, resizeNearest } from './resize.ts';
+import { resizeNearest } from './resize.ts';
 
 export interface Sample {
   readonly path: string;
@@ -88,11 +87,6 @@ export async function openDataset(path: string, options: DatasetOptions = {}): P
 export function spread<T>(list: readonly T[], count: number): T[] {
   if (count >= list.length) return [...list];
   return Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)] as T);
-}
-
-/** Decodes and resizes as the network sees it (method, 3.2). */
-export async function loadImage(path: string, size: number): Promise<Image> {
-  return resizeBicubic(await decodeImage(await readBytes(path), path), size, size);
 }
 
 /** Ground truth at the map's size: 0/1 [height, width]; all zero without a file. */

@@ -1,5 +1,5 @@
 /** Good images as training sees them: resized, with their foregrounds; cut into tiles where asked. */
-import { decodeImage, exists, readBytes } from '#platform';
+import { decodeImage, exists, loadResized, readBytes } from '#platform';
 import { mapConcurrently, type Sample } from './dataset.ts';
 import { imagesIn, masksIn } from './files.ts';
 import { type ForegroundRule, foreground } from './foreground.ts';
@@ -38,19 +38,20 @@ export async function loadTrainingImages(
   },
 ): Promise<TrainingImages> {
   const { foreground: rule, tiling } = options;
-  const masks = await ownMasks(rule);
+  const own = await ownMasks(rule);
   const warnings: string[] = [];
   const loaded = await mapConcurrently(
     samples,
     async ({ path, stem }) => {
+      if (!tiling && rule.kind === 'none') return [{ path, image: await loadResized(path, size), mask: undefined }];
       const image = await decodeImage(await readBytes(path), path);
-      const maskPath = masks.get(stem);
+      const maskPath = own.get(stem);
       if (rule.kind === 'folder' && !maskPath) warnings.push(`${path}: no foreground mask ${stem}.png in ${rule.path}`);
-      const own = maskPath ? await decodeImage(await readBytes(maskPath), maskPath, 1) : undefined;
+      const ownMask = maskPath ? await decodeImage(await readBytes(maskPath), maskPath, 1) : undefined;
       const parts = tiling ? tileGrid(image.width, image.height, tiling) : [undefined];
       return parts.map((tile) => {
         const part = tile ? crop(image, tile) : image;
-        const ownPart = tile && own ? crop(own, tile) : own;
+        const ownPart = tile && ownMask ? crop(ownMask, tile) : ownMask;
         return { path, image: resizeBicubic(part, size, size), mask: foreground(part, rule, size, ownPart) };
       });
     },
@@ -59,12 +60,13 @@ export async function loadTrainingImages(
   const all = loaded.flat();
   const images = all.map(({ image }) => image);
   if (rule.kind === 'none') return { images, foregrounds: undefined, warnings };
-  const empty = all.filter(({ mask }) => !mask.includes(1));
+  const masks = all.map(({ mask }) => mask as Uint8Array);
+  const empty = all.filter((_, i) => !masks[i]?.includes(1));
   if (empty.length > all.length / 2)
     throw new Error(
       `the foreground is empty on ${empty.length} of ${all.length} images (the first is ${empty[0]?.path}): ` +
         'choose another rule with --foreground; aand preview shows what a rule does',
     );
   for (const { path } of empty) warnings.push(`${path}: the foreground is empty`);
-  return { images, foregrounds: all.map(({ mask }) => mask), warnings };
+  return { images, foregrounds: masks, warnings };
 }

@@ -56,6 +56,8 @@ function noFiles(): never {
   throw new Error('browsers have no file system: pass the data itself');
 }
 
+export const loadResized = noFiles as (path: string, size: number) => Promise<Image>;
+export const packageRoot = noFiles as () => string;
 export const encodePng = noFiles as (image: Image) => Promise<Uint8Array>;
 export const encodeWebp = noFiles as (image: Image) => Promise<Uint8Array>;
 export const readBytes = noFiles as (path: string) => Promise<Uint8Array>;
