@@ -1,5 +1,12 @@
 /** Bundles a file of the tests for a child process or a page. */
+import { readFileSync } from 'node:fs';
 import { build } from 'esbuild';
+
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>;
+// As scripts/build.mjs: packages stay outside, but for the linker of kernels, which browsers need inside.
+const external = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }).filter(
+  (name) => name !== 'wesl',
+);
 
 export async function bundle(entry: string, outfile: string, platform: 'node' | 'browser'): Promise<void> {
   await build({
@@ -11,7 +18,7 @@ export async function bundle(entry: string, outfile: string, platform: 'node' | 
     target: platform === 'node' ? 'node20' : 'es2022',
     conditions: platform === 'browser' ? ['browser'] : [],
     loader: { '.wesl': 'text' },
-    external: ['webgpu', 'sharp', 'commander', 'cli-progress', 'bullmq', 'ioredis'],
+    external: platform === 'node' ? external : [],
     logLevel: 'error',
   });
 }
