@@ -1,6 +1,7 @@
 // Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per platform; kernels are
 // inlined as text, native packages stay external.
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -47,5 +48,31 @@ await build({
   minify: true,
   outdir: 'dist',
   entryPoints: { browser: 'src/browser.ts', peer_page: 'bench/peer_page.ts' },
+});
+// The page: a folder of static files for any host.
+const page = {
+  ...common,
+  platform: 'browser',
+  conditions: ['browser'],
+  minify: true,
+  sourcemap: false,
+  outdir: 'dist/app',
+};
+const { metafile } = await build({
+  ...page,
+  entryPoints: { main: 'app/main.ts', machine: 'app/machine.ts' },
+  metafile: true,
+});
+for (const file of ['index.html', 'style.css', 'icon.svg']) cpSync(`app/${file}`, `dist/app/${file}`);
+cpSync('weights/teacher_resnet18.safetensors', 'dist/app/teacher_resnet18.safetensors');
+for (const file of ['demo.safetensors', 'demo.png'])
+  if (existsSync(`.demo/${file}`)) cpSync(`.demo/${file}`, `dist/app/${file}`);
+const hash = createHash('sha256');
+for (const file of [...Object.keys(metafile.outputs), 'dist/app/index.html', 'dist/app/style.css'].sort())
+  hash.update(readFileSync(file));
+await build({
+  ...page,
+  entryPoints: { service_worker: 'app/service_worker.ts' },
+  define: { BUILD: JSON.stringify(hash.digest('hex').slice(0, 12)) },
 });
 chmodSync('dist/cli.js', 0o755);

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { encodePng, writeBytes } from '#platform';
 import { mapConcurrently, openDataset } from '../data/dataset.ts';
 import { demoProducts, drawPart, type Product } from '../synthetic/demo_products.ts';
-import { interruptSignal, withEngine } from './common.ts';
+import { interruptSignal, UsageError, withEngine } from './common.ts';
 import { duration, ProgressReporter } from './progress.ts';
 import { percent } from './results.ts';
 import { planTraining } from './train.ts';
@@ -39,12 +39,16 @@ export function demoCommand(program: Command): void {
     .command('demo')
     .description('make a small product data set, learn it, and show its defects; about four minutes on two cores')
     .option('--out <folder>', 'where the results go', 'demo-results')
-    .action(async ({ out }: { out: string }) => {
+    .option('--product <name>', 'washer or fabric; default: both')
+    .action(async ({ out, product: wanted }: { out: string; product?: string }) => {
+      const products = demoProducts.filter(({ name }) => !wanted || name === wanted);
+      if (!products.length)
+        throw new UsageError(`--product is ${demoProducts.map(({ name }) => name).join(' or ')}, not '${wanted}'`);
       const started = performance.now();
       const signal = interruptSignal();
       const lines: string[] = [];
       await withEngine(async (engine) => {
-        for (const product of demoProducts) {
+        for (const product of products) {
           const folder = `${out}/data/${product.name}`;
           await writeProduct(folder, product, new ProgressReporter());
           const plan = await planTraining({
@@ -64,6 +68,6 @@ export function demoCommand(program: Command): void {
       });
       console.log(`\ndemo, ${duration((performance.now() - started) / 1000)}:`);
       for (const line of lines) console.log(line);
-      console.log(`look at ${out}/washer/images/ and ${out}/fabric/images/: image | ground truth | heat map | mask`);
+      for (const { name } of products) console.log(`look at ${out}/${name}/report.html and ${out}/${name}/images/`);
     });
 }

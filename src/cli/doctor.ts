@@ -2,15 +2,12 @@
 import type { Command } from 'commander';
 import { exists } from '#platform';
 import { Engine } from '../engine/device.ts';
-import { forecast } from '../engine/forecast.ts';
+import { type Forecast, forecast } from '../engine/forecast.ts';
 import { measurePeaks, type Peaks } from '../engine/peak.ts';
 import { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
 import { type BackboneName, backboneNamed, backbones } from '../model/backbone.ts';
 import { detect, detectorParameters, groups } from '../model/detector.ts';
-import { recordAmplification } from '../train/amplify.ts';
-import { recordDistillation } from '../train/distill.ts';
-import { recordStep } from '../train/step_programs.ts';
+import { forecastStep } from '../train/forecast_training.ts';
 import { UsageError } from './common.ts';
 import { packagedFile, packageVersion } from './package.ts';
 
@@ -30,13 +27,11 @@ function printForecast(engine: Engine, peaks: Peaks, name: BackboneName, imageSi
   const set = detectorParameters(backbone, 'aand');
   const pages = (group: string) => set.pageSizes(group).reduce((sum, size) => sum + size, 0);
   const weights = Object.values(groups).reduce((sum, group) => sum + pages(group), 0);
-  const print = (what: string, record: (tape: Tape) => readonly Tensor[], extra: number, images: number) => {
-    const tape = new Tape(set);
+  const printLine = (what: string, images: number, make: () => Forecast) => {
     try {
-      const outputs = record(tape);
-      const { bytes, milliseconds, dispatches } = forecast(tape, outputs, engine.target, engine.device.limits, peaks);
+      const { bytes, milliseconds, dispatches } = make();
       console.log(
-        `forecast     ${what}: ${mebibytes(bytes + weights + extra)}, about ${milliseconds.toFixed(0)} ms ` +
+        `forecast     ${what}: ${mebibytes(bytes)}, about ${milliseconds.toFixed(0)} ms ` +
           `(${((1000 * images) / milliseconds).toFixed(1)} images/s), ${dispatches} dispatches`,
       );
     } catch (error) {
@@ -44,27 +39,18 @@ function printForecast(engine: Engine, peaks: Peaks, name: BackboneName, imageSi
     }
   };
   console.log(`forecast     ${name}, ${imageSize} px; weights ${mebibytes(weights)}`);
-  const infer = (count: number) => (tape: Tape) => {
-    const images = tape.input('images', [count, imageSize, imageSize, 3], 'channels');
-    const { map, score } = detect(tape, images, backbone, 'aand');
-    return [map, score];
-  };
-  print('inference, 1 image', infer(1), 0, 1);
-  print(`inference, ${batch} images`, infer(batch), 0, batch);
-  // Gradients and Adam's two moments lie beside the weights that are trained.
-  const stage1 = (tape: Tape) => {
-    const { loss } = recordAmplification(tape, backbone, imageSize, batch);
-    recordStep(tape, loss, groups.amplification);
-    return [loss];
-  };
-  print(`training stage I, batch ${batch}`, stage1, 3 * pages(groups.amplification), batch);
-  const stage2 = (tape: Tape) => {
-    const settings = { backbone, mode: 'aand', size: imageSize, batch, cached: true } as const;
-    const { loss } = recordDistillation(tape, settings);
-    recordStep(tape, loss, groups.student);
-    return [loss];
-  };
-  print(`training stage II, batch ${batch}`, stage2, 3 * pages(groups.student), batch);
+  for (const count of [1, batch])
+    printLine(`inference, ${count} image${count > 1 ? 's' : ''}`, count, () => {
+      const tape = new Tape(set);
+      const images = tape.input('images', [count, imageSize, imageSize, 3], 'channels');
+      const { map, score } = detect(tape, images, backbone, 'aand');
+      const result = forecast(tape, [map, score], engine.target, engine.device.limits, peaks);
+      return { ...result, bytes: result.bytes + weights };
+    });
+  for (const stage of [1, 2] as const)
+    printLine(`training stage ${stage === 1 ? 'I' : 'II'}, batch ${batch}`, batch, () =>
+      forecastStep(engine, peaks, backbone, { mode: 'aand', imageSize, batch }, stage),
+    );
 }
 
 export function doctorCommand(program: Command): void {

@@ -1,0 +1,45 @@
+/** The page's side of the worker. */
+import * as Comlink from 'comlink';
+import type { Machine } from './machine.ts';
+
+const worker = new Worker('machine.js', { type: 'module' });
+export const machine = Comlink.wrap<Machine>(worker);
+
+/** What went wrong, in words that say what to do. */
+export function advice(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  if (/offers no WebGPU|No WebGPU adapter/.test(text))
+    return (
+      'This browser gives the page no WebGPU. Use a current Chrome, Edge, Firefox or Safari over https or on localhost; ' +
+      'in Linux Chrome, chrome://flags/#enable-unsafe-webgpu turns it on.'
+    );
+  if (/device was lost/.test(text))
+    return 'The GPU was taken away (driver reset, sleep, or too much memory). The page opens it again at the next action; a training goes on from its last checkpoint.';
+  if (/out of memory|allocation|more than the \d+ that this device binds/i.test(text))
+    return `The GPU's memory is not enough: choose a smaller image size or batch. (${text})`;
+  if (/quota/i.test(text))
+    return `The browser's storage is full: free some space or discard the kept training. (${text})`;
+  return text;
+}
+
+const box = () => document.getElementById('problem') as HTMLParagraphElement;
+
+export function showProblem(error: unknown): void {
+  box().textContent = advice(error);
+  box().hidden = false;
+}
+
+export function clearProblem(): void {
+  box().hidden = true;
+}
+
+/** Runs work of the user's, and shows what goes wrong in it. */
+export async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    clearProblem();
+    return await work();
+  } catch (error) {
+    showProblem(error);
+    return undefined;
+  }
+}

@@ -1,0 +1,86 @@
+/** Elements from code: small helpers instead of a framework. */
+
+type Child = Node | string | undefined | false;
+type Properties<T> = Partial<Omit<T, 'style' | 'children'>> & { readonly aria?: Readonly<Record<string, string>> };
+
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Properties<HTMLElementTagNameMap[K]> = {},
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  const { aria, ...rest } = properties;
+  Object.assign(made, rest);
+  for (const [name, value] of Object.entries(aria ?? {}))
+    made.setAttribute(name === 'role' ? name : `aria-${name}`, value);
+  made.append(...children.filter((child): child is Node | string => child !== undefined && child !== false));
+  return made;
+}
+
+export function button(text: string, onclick: () => void, className = ''): HTMLButtonElement {
+  return element('button', { type: 'button', className, onclick }, text);
+}
+
+/** A labelled control. */
+export function field(label: string, control: HTMLElement): HTMLLabelElement {
+  return element('label', { className: 'field' }, label, control);
+}
+
+/** A file chooser that looks like a button. */
+export function fileButton(
+  text: string,
+  accept: string,
+  multiple: boolean,
+  onFiles: (files: File[]) => void,
+): HTMLLabelElement {
+  const input = element('input', { type: 'file', accept, multiple });
+  input.addEventListener('change', () => {
+    onFiles([...(input.files ?? [])]);
+    input.value = '';
+  });
+  return element('label', { className: 'file' }, text, input);
+}
+
+async function entryFiles(entry: FileSystemEntry): Promise<File[]> {
+  if (entry.isFile)
+    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const files: File[] = [];
+  // A reader gives its entries in portions.
+  for (;;) {
+    const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!part.length) return files;
+    for (const inner of part) files.push(...(await entryFiles(inner)));
+  }
+}
+
+/** Lets files and folders be dropped on an element. */
+export function acceptDrops(target: HTMLElement, onFiles: (files: File[]) => void): void {
+  target.addEventListener('dragover', (event) => {
+    event.preventDefault();
+    target.classList.add('over');
+  });
+  target.addEventListener('dragleave', () => target.classList.remove('over'));
+  target.addEventListener('drop', async (event) => {
+    event.preventDefault();
+    target.classList.remove('over');
+    const entries = [...(event.dataTransfer?.items ?? [])]
+      .map((item) => item.webkitGetAsEntry())
+      .filter((entry) => entry !== null);
+    const files = entries.length
+      ? (await Promise.all(entries.map(entryFiles))).flat()
+      : [...(event.dataTransfer?.files ?? [])];
+    onFiles(files);
+  });
+}
+
+export function isImageFile(file: File): boolean {
+  return /\.(png|jpe?g|bmp|webp|avif|gif)$/i.test(file.name);
+}
+
+/** Offers bytes as a download. */
+export function save(name: string, data: BlobPart, type: string): void {
+  const link = element('a', { href: URL.createObjectURL(new Blob([data], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

@@ -1,0 +1,424 @@
+/** Inspect: a model, images or the camera, heat maps with a threshold that moves, corrections. */
+import * as Comlink from 'comlink';
+import type { DetectorSettings } from '../src/detector/file.ts';
+import { rankMetrics } from '../src/eval/metrics.ts';
+import { type Calibration, calibrate, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
+import type { ColourMapName } from './colour_maps.ts';
+import { attempt, machine, showProblem } from './connection.ts';
+import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
+import { colouredCanvas, drawLegend, drawOverlay } from './heat_map.ts';
+import type { MapResult } from './types.ts';
+
+interface Item {
+  readonly name: string;
+  readonly file: File | undefined;
+  readonly bitmap: ImageBitmap;
+  readonly result: MapResult;
+  label: 'good' | 'bad' | undefined;
+}
+
+type SortKey = 'name' | 'score' | 'verdict';
+
+export function createInspectView(root: HTMLElement) {
+  let settings: DetectorSettings | undefined;
+  let threshold: Calibration = { threshold: 1, min: 0, max: 2, rule: '' };
+  let items: Item[] = [];
+  let selected: Item | undefined;
+  let camera: MediaStream | undefined;
+  let sort: { key: SortKey; down: boolean } = { key: 'score', down: true };
+
+  const canvas = element('canvas', { aria: { role: 'img', label: 'image with heat map' } });
+  const legendCanvas = element('canvas', { aria: { role: 'img', label: 'colour scale' } });
+  const legendTexts = [element('span'), element('span'), element('span')] as const;
+  const verdict = element('p', { className: 'verdict', aria: { role: 'status' } }, 'No image yet');
+  const details = element('p', { className: 'quiet' }, 'Drop images here, or a model file (.safetensors).');
+  const spot = element('div');
+  const modelLine = element('p', { className: 'quiet' }, 'no model');
+  const opacity = element('input', { type: 'range', min: '0', max: '100', value: '50', id: 'opacity' });
+  const slider = element('input', { type: 'range', min: '0', max: '1000', value: '500', id: 'threshold' });
+  const thresholdText = element('output', { htmlFor: 'threshold' as never });
+  const colours = element(
+    'select',
+    { id: 'colours' },
+    ...['jet', 'turbo', 'inferno', 'viridis'].map((name) => element('option', { value: name }, name)),
+  );
+  const table = element('tbody');
+  const corrections = element('p', { className: 'quiet', aria: { role: 'status' } });
+
+  const colourMap = () => colours.value as ColourMapName;
+  /** The pixels' scale moves with the threshold, so that its middle colour stays at the line. */
+  const pixel = (): Calibration => ({ ...(settings?.pixel ?? threshold), threshold: pixelThreshold() });
+  const pixelThreshold = () =>
+    (settings?.pixel.threshold ?? 0) + threshold.threshold - (settings?.image.threshold ?? 0);
+
+  const draw = (item = selected) => {
+    drawLegend(legendCanvas, colourMap());
+    const p = pixel();
+    const range = p.max - p.min;
+    [1, 0.5, 0].forEach((value, i) => {
+      (legendTexts[i] as HTMLElement).textContent = (p.threshold + (value - 0.5) * range).toFixed(2);
+    });
+    if (!item) return;
+    const { result, bitmap } = item;
+    const map = { values: result.map, width: result.width, height: result.height };
+    drawOverlay(canvas, bitmap, bitmap, map, { pixel: p, colours: colourMap(), opacity: Number(opacity.value) / 100 });
+    const bad = isAnomalous(result.score, threshold);
+    verdict.textContent = bad ? 'Anomalous' : 'Good';
+    verdict.className = `verdict ${bad ? 'bad' : 'good'}`;
+    const { decode, detect } = result.milliseconds;
+    details.textContent = `${item.name}: score ${normalizeScore(result.score, threshold).toFixed(3)} (raw ${result.score.toFixed(4)}); decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
+  };
+
+  const sorted = () => {
+    const by: Record<SortKey, (a: Item, b: Item) => number> = {
+      name: (a, b) => a.name.localeCompare(b.name),
+      score: (a, b) => a.result.score - b.result.score,
+      verdict: (a, b) =>
+        Number(isAnomalous(a.result.score, threshold)) - Number(isAnomalous(b.result.score, threshold)),
+    };
+    return [...items].sort((a, b) => by[sort.key](a, b) * (sort.down ? -1 : 1));
+  };
+
+  const list = () => {
+    table.replaceChildren(
+      ...sorted().map((item) => {
+        const bad = isAnomalous(item.result.score, threshold);
+        const row = element(
+          'tr',
+          { className: item === selected ? 'selected' : '' },
+          element(
+            'td',
+            { className: 'name' },
+            button(item.name, () => choose(item)),
+          ),
+          element('td', {}, normalizeScore(item.result.score, threshold).toFixed(3)),
+          element('td', { className: bad ? 'bad-text' : 'good-text' }, bad ? 'anomalous' : 'good'),
+          element('td', {}, item.label ? `marked ${item.label}` : ''),
+        );
+        return row;
+      }),
+    );
+    const bad = items.filter(({ result }) => isAnomalous(result.score, threshold)).length;
+    count.textContent = items.length ? `${items.length} images, ${bad} anomalous` : 'no images';
+  };
+
+  const choose = (item: Item) => {
+    selected = item;
+    spot.replaceChildren();
+    draw();
+    list();
+  };
+
+  const setThreshold = (value: number, rule: string) => {
+    threshold = { ...threshold, threshold: value, rule };
+    slider.value = String(Math.round((1000 * (value - low())) / (high() - low())));
+    thresholdText.textContent = `${value.toFixed(4)} (${rule})`;
+    draw();
+    list();
+  };
+  // The slider reaches beyond the calibration's scores on both sides.
+  const low = () => threshold.min - 0.25 * (threshold.max - threshold.min || 1);
+  const high = () => threshold.max + 0.25 * (threshold.max - threshold.min || 1);
+
+  const openModel = async (bytes: ArrayBuffer, name: string) => {
+    settings = await machine.openModel(Comlink.transfer(bytes, [bytes]), name);
+    const { backbone, mode, imageSize, training } = settings;
+    threshold = settings.image;
+    modelLine.textContent = `${name}: ${String(training.category ?? training.name ?? '')} ${backbone}, ${mode}, ${imageSize} pixels`;
+    setThreshold(threshold.threshold, threshold.rule);
+    const files = items.map(({ file }) => file).filter((file) => file !== undefined);
+    items = [];
+    selected = undefined;
+    await inspectFiles(files);
+  };
+
+  const inspectFiles = async (files: readonly File[]) => {
+    const model = files.find(({ name }) => name.endsWith('.safetensors'));
+    if (model) await openModel(await model.arrayBuffer(), model.name);
+    const images = files.filter(isImageFile);
+    if (!images.length) {
+      if (!model && files.length)
+        showProblem('None of these files is an image (png, jpg, bmp, webp) or a model (.safetensors).');
+      return;
+    }
+    if (!settings) throw new Error('Open a model first: drop a .safetensors file of aand train or of the Train view.');
+    for (const [i, file] of images.entries()) {
+      count.textContent = `inspecting ${i + 1} of ${images.length}`;
+      try {
+        const bytes = await file.arrayBuffer();
+        const bitmap = await createImageBitmap(file);
+        const result = await machine.predict(Comlink.transfer(bytes, [bytes]), file.name);
+        items.push({ name: file.name, file, bitmap, result, label: undefined });
+        choose(items.at(-1) as Item);
+      } catch (error) {
+        showProblem(error);
+      }
+    }
+    list();
+  };
+
+  const mark = (label: Item['label']) => {
+    if (!selected) return;
+    selected.label = label;
+    list();
+  };
+
+  /** A new threshold from what is known and what was marked. */
+  const recalibrate = () => {
+    if (!settings) return;
+    const marked = items.filter(({ label }) => label);
+    if (!marked.length) {
+      corrections.textContent = 'Mark some images as good or bad first.';
+      return;
+    }
+    const corrected = marked.map(({ name, label, result }) => ({
+      score: result.score,
+      anomalous: label === 'bad',
+      path: name,
+      source: 'corrected',
+    }));
+    const names = new Set(corrected.map(({ path }) => path));
+    const known = settings.calibrationScores.filter(
+      ({ path, source }) => source !== 'train' && !(path && names.has(path)),
+    );
+    const scores = [...known, ...corrected];
+    const values = scores.map(({ score }) => score);
+    const range = { min: Math.min(...values), max: Math.max(...values) };
+    const metrics = rankMetrics(
+      Float32Array.from(values),
+      scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
+    );
+    const found = calibrate({
+      rule: metrics ? { kind: 'f1' } : { kind: 'false-alarms', rate: 0 },
+      image: metrics,
+      pixel: null,
+      good: scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score),
+      goodSource: 'good images',
+      imageRange: range,
+      pixelRange: { min: settings.pixel.min, max: settings.pixel.max },
+    });
+    const before = threshold.threshold;
+    const changed = items.filter(
+      ({ result }) => isAnomalous(result.score, threshold) !== isAnomalous(result.score, found.image),
+    ).length;
+    settings = { ...settings, calibrationScores: scores };
+    threshold = found.image;
+    setThreshold(found.image.threshold, metrics ? `F1-max over ${scores.length} scores` : found.image.rule);
+    corrections.textContent = `Threshold ${before.toFixed(4)} → ${found.image.threshold.toFixed(4)}; ${changed} of ${items.length} verdicts changed.`;
+  };
+
+  const downloadModel = () =>
+    attempt(async () => {
+      if (!settings) throw new Error('no model is open');
+      const pixelCalibration = { ...pixel(), rule: threshold.rule };
+      const bytes = await machine.modelFile({ ...settings, image: threshold, pixel: pixelCalibration });
+      save('model.safetensors', bytes as Uint8Array<ArrayBuffer>, 'application/octet-stream');
+    });
+
+  const downloadCsv = () => {
+    const rows = items.map(({ name, result, label }) =>
+      [
+        `"${name.replaceAll('"', '""')}"`,
+        result.score,
+        normalizeScore(result.score, threshold),
+        isAnomalous(result.score, threshold) ? 'anomalous' : 'good',
+        label ?? '',
+      ].join(','),
+    );
+    save('scores.csv', `${['name,raw_score,pred_score,pred_label,marked', ...rows].join('\n')}\n`, 'text/csv');
+  };
+
+  const downloadPicture = () =>
+    canvas.toBlob((blob) => blob && save(`${selected?.name ?? 'camera'}-heat.png`, blob, 'image/png'));
+
+  canvas.addEventListener('click', (event) =>
+    attempt(async () => {
+      if (!selected?.file) return;
+      const box = canvas.getBoundingClientRect();
+      const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+      const x = (event.clientX - box.left - (box.width - canvas.width * scale) / 2) / (canvas.width * scale);
+      const y = (event.clientY - box.top - (box.height - canvas.height * scale) / 2) / (canvas.height * scale);
+      if (x < 0 || y < 0 || x >= 1 || y >= 1) return;
+      const { map, width, height } = selected.result;
+      const value = map[Math.floor(y * height) * width + Math.floor(x * width)] as number;
+      const bytes = await selected.file.arrayBuffer();
+      const levels = await machine.explain(Comlink.transfer(bytes, [bytes]), selected.name);
+      const figures = levels.flatMap(({ side, distance, gate, residual }, level) => {
+        const at = Math.floor(y * side) * side + Math.floor(x * side);
+        const figure = (name: string, values: Float32Array | undefined, top: number) =>
+          values &&
+          element(
+            'figure',
+            {},
+            colouredCanvas(values, side, side, colourMap(), (v) => v / top),
+            element('figcaption', {}, `level ${level + 1} ${name}: ${(values[at] as number).toFixed(3)}`),
+          );
+        return [figure('distance', distance, 1), figure('gate', gate, 1), figure('residual', residual, 1)].filter(
+          (f) => f !== undefined,
+        );
+      });
+      spot.replaceChildren(
+        element(
+          'h3',
+          {},
+          `At ${Math.round(100 * x)} %, ${Math.round(100 * y)} %: ${value.toFixed(4)} raw, ${normalizeScore(value, pixel()).toFixed(3)}`,
+        ),
+        element('div', { className: 'levels' }, ...figures),
+      );
+    }),
+  );
+
+  const stopCamera = () => {
+    for (const track of camera?.getTracks() ?? []) track.stop();
+    camera = undefined;
+    cameraButton.textContent = 'Camera';
+  };
+
+  const toggleCamera = () =>
+    attempt(async () => {
+      if (camera) return stopCamera();
+      if (!settings) throw new Error('Open a model first.');
+      camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
+      cameraButton.textContent = 'Stop camera';
+      const video = element('video', { muted: true, playsInline: true, srcObject: camera });
+      await video.play();
+      let frames = 0;
+      const started = performance.now();
+      while (camera) {
+        const bitmap = await createImageBitmap(video);
+        const frame = await createImageBitmap(bitmap);
+        const result = await machine.predict(Comlink.transfer(frame, [frame]), 'camera');
+        frames++;
+        selected?.file ?? selected?.bitmap.close();
+        selected = { name: 'camera', file: undefined, bitmap, result, label: undefined };
+        draw();
+        const fps = frames / ((performance.now() - started) / 1000);
+        details.textContent = `${fps.toFixed(1)} frames per second; ${details.textContent ?? ''}`;
+      }
+    }).finally(stopCamera);
+
+  const cameraButton = button('Camera', toggleCamera);
+  const count = element('p', { className: 'quiet', aria: { role: 'status' } }, 'no images');
+  const heading = (text: string, key: SortKey) => {
+    const cell = element('th', { scope: 'col' });
+    const update = () =>
+      cell.setAttribute('aria-sort', sort.key !== key ? 'none' : sort.down ? 'descending' : 'ascending');
+    cell.append(
+      button(text, () => {
+        sort = { key, down: sort.key === key ? !sort.down : key === 'score' };
+        for (const other of headings) other.update();
+        list();
+      }),
+    );
+    return { cell, update };
+  };
+  const headings = [heading('image', 'name'), heading('score', 'score'), heading('verdict', 'verdict')];
+
+  const receive = (files: File[]) => attempt(() => inspectFiles(files));
+  const stage = element(
+    'div',
+    { className: 'stage' },
+    canvas,
+    element('div', { className: 'legend' }, legendCanvas, element('div', {}, ...legendTexts)),
+  );
+  const left = element(
+    'div',
+    { className: 'card' },
+    stage,
+    element('div', { className: 'row' }, verdict),
+    details,
+    element(
+      'div',
+      { className: 'row' },
+      fileButton('Open images', 'image/*', true, receive),
+      fileButton('Open model', '.safetensors', false, receive),
+      cameraButton,
+      button('Save picture', downloadPicture),
+    ),
+    spot,
+  );
+  acceptDrops(root, receive);
+  opacity.addEventListener('input', () => draw());
+  colours.addEventListener('change', () => draw());
+  slider.addEventListener('input', () =>
+    setThreshold(low() + (Number(slider.value) / 1000) * (high() - low()), 'set by hand'),
+  );
+  root.append(
+    element(
+      'div',
+      { className: 'columns' },
+      left,
+      element(
+        'div',
+        {},
+        element(
+          'div',
+          { className: 'card' },
+          element('h2', {}, 'Model and view'),
+          modelLine,
+          field('Threshold', element('div', {}, slider, thresholdText)),
+          field('Opacity of the heat map', opacity),
+          field('Colours', colours),
+        ),
+        element(
+          'div',
+          { className: 'card' },
+          element('h2', {}, 'Images'),
+          count,
+          element(
+            'div',
+            { className: 'scroll', tabIndex: 0, aria: { role: 'region', label: 'Inspected images' } },
+            element(
+              'table',
+              {},
+              element(
+                'thead',
+                {},
+                element('tr', {}, ...headings.map(({ cell }) => cell), element('th', { scope: 'col' }, 'marked')),
+              ),
+              table,
+            ),
+          ),
+          element('div', { className: 'row' }, button('Save table (CSV)', downloadCsv)),
+        ),
+        element(
+          'div',
+          { className: 'card' },
+          element('h2', {}, 'Corrections'),
+          element(
+            'p',
+            { className: 'quiet' },
+            'Was the verdict of the shown image wrong? Mark it; the threshold is drawn anew from all scores that are known.',
+          ),
+          element(
+            'div',
+            { className: 'row' },
+            button('This is good', () => mark('good')),
+            button('This is bad', () => mark('bad')),
+            button('Recalibrate', recalibrate, 'primary'),
+          ),
+          corrections,
+          element('div', { className: 'row' }, button('Save model', downloadModel)),
+        ),
+      ),
+    ),
+  );
+  for (const { update } of headings) update();
+  drawLegend(legendCanvas, 'jet');
+
+  return {
+    openModel,
+    /** The model that comes with the page, where it was built with one. */
+    async openDemo(): Promise<void> {
+      const answer = await fetch('demo.safetensors').catch(() => undefined);
+      if (!answer?.ok) {
+        modelLine.textContent = 'No model yet: open one of aand train, or learn a product in the Train view.';
+        return;
+      }
+      const bytes = await answer.arrayBuffer();
+      await attempt(() => openModel(bytes, 'demo model'));
+      const sample = await fetch('demo.png').catch(() => undefined);
+      if (sample?.ok) await attempt(async () => inspectFiles([new File([await sample.blob()], 'demo.png')]));
+    },
+  };
+}

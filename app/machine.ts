@@ -1,0 +1,137 @@
+/** The worker: everything that needs the GPU or much time. The page's own thread only draws and listens. */
+import * as Comlink from 'comlink';
+import { decodeImage } from '#platform';
+import type { Image } from '../src/data/image.ts';
+import { resizeBicubic } from '../src/data/resize.ts';
+import { MapRunner } from '../src/detector/detector.ts';
+import { type DetectorSettings, formatVersion, readSettings } from '../src/detector/file.ts';
+import { Engine } from '../src/engine/device.ts';
+import { ParameterStore } from '../src/engine/parameters.ts';
+import { backboneNamed } from '../src/model/backbone.ts';
+import { detectorParameters, groups } from '../src/model/detector.ts';
+import { loadParameters } from '../src/model/initialize.ts';
+import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../src/weights/safetensors.ts';
+import { runBench } from './bench_run.ts';
+import { Trainer } from './training.ts';
+import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingCallbacks } from './types.ts';
+
+interface OpenModel {
+  readonly file: SafetensorsFile;
+  readonly settings: DetectorSettings;
+  readonly store: ParameterStore;
+  readonly runner: MapRunner;
+}
+
+function imageOf(bitmap: ImageBitmap): Image {
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context) throw new Error('this browser offers no 2-D canvas in workers');
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const rgba = context.getImageData(0, 0, width, height).data;
+  const data = new Uint8Array(width * height * 3);
+  for (let i = 0; i < width * height; i++) for (let c = 0; c < 3; c++) data[i * 3 + c] = rgba[i * 4 + c] as number;
+  return { width, height, channels: 3, data };
+}
+
+async function decode(source: ArrayBuffer | ImageBitmap, name: string): Promise<Image> {
+  return source instanceof ArrayBuffer ? decodeImage(new Uint8Array(source), name) : imageOf(source);
+}
+
+export class Machine {
+  #engine: Promise<Engine> | undefined;
+  #model: OpenModel | undefined;
+  #trainer: Trainer | undefined;
+
+  /** The device, opened at the first need and again after it was lost. */
+  #open(): Promise<Engine> {
+    if (!this.#engine) {
+      this.#engine = Engine.open();
+      this.#engine.then(
+        (engine) => engine.device.lost.then(() => this.#forget()),
+        () => this.#forget(),
+      );
+    }
+    return this.#engine;
+  }
+
+  #forget(): void {
+    this.#engine = undefined;
+    this.#model = undefined;
+    this.#trainer = undefined;
+  }
+
+  async device(): Promise<DeviceFacts> {
+    const { adapter, target } = await this.#open();
+    const name = adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'GPU';
+    return { name, software: adapter.software, subgroupSize: target.subgroupSize };
+  }
+
+  /** Opens a detector file; the one before is closed. */
+  async openModel(bytes: ArrayBuffer, name: string): Promise<DetectorSettings> {
+    const engine = await this.#open();
+    const file = readSafetensors(new Uint8Array(bytes), name);
+    const settings = readSettings(file, name);
+    const backbone = backboneNamed(settings.backbone);
+    const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
+    try {
+      loadParameters(store, Object.values(groups), file, name);
+    } catch (error) {
+      store.destroy();
+      throw error;
+    }
+    await this.#model?.runner.destroy();
+    this.#model?.store.destroy();
+    const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
+    this.#model = { file, settings, store, runner };
+    return settings;
+  }
+
+  #opened(): OpenModel {
+    if (!this.#model) throw new Error('no model is open');
+    return this.#model;
+  }
+
+  async predict(source: ArrayBuffer | ImageBitmap, name: string): Promise<MapResult> {
+    const { runner, settings } = this.#opened();
+    const started = performance.now();
+    const image = await decode(source, name);
+    const decoded = performance.now();
+    const [result] = await runner.predict([image], settings.tiling);
+    if (!result) throw new Error(`${name}: no result`);
+    if (!Number.isFinite(result.score)) throw new Error(`${name}: the score is ${result.score}`);
+    const milliseconds = { decode: decoded - started, detect: performance.now() - decoded };
+    return Comlink.transfer({ ...result, milliseconds }, [result.map.buffer]);
+  }
+
+  /** The levels behind an image's map. */
+  async explain(source: ArrayBuffer | ImageBitmap, name: string): Promise<LevelMaps[]> {
+    const { runner } = this.#opened();
+    const size = runner.imageSize;
+    return runner.explain(resizeBicubic(await decode(source, name), size, size));
+  }
+
+  /** The open model with other settings (thresholds, calibration), as a file that the command line opens too. */
+  modelFile(settings: DetectorSettings): Uint8Array {
+    const { file } = this.#opened();
+    const bytes = writeSafetensors(storable(file.tensors), {
+      ...file.metadata,
+      format: formatVersion,
+      detector: JSON.stringify(settings),
+    });
+    return Comlink.transfer(bytes, [bytes.buffer]);
+  }
+
+  async trainer(): Promise<Trainer & Comlink.ProxyMarked> {
+    this.#trainer ??= new Trainer(await this.#open());
+    return Comlink.proxy(this.#trainer);
+  }
+
+  async bench(onProgress: (done: number, total: number) => void): Promise<BenchReport> {
+    return runBench(await this.#open(), onProgress);
+  }
+}
+
+export type { TrainingCallbacks };
+
+Comlink.expose(new Machine());

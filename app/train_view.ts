@@ -1,0 +1,387 @@
+/** Train: photographs of good parts (and bad ones), a look at what will be learned, the training, its result. */
+import * as Comlink from 'comlink';
+import { foregroundHelp } from '../src/data/foreground.ts';
+import { type Chart, chart, css } from './charts.ts';
+import { attempt, machine } from './connection.ts';
+import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
+import { colouredCanvas, pixelCanvas } from './heat_map.ts';
+import type { Example, KeptTraining, TrainingJob, TrainingProgress, TrainingResult } from './types.ts';
+
+const minutes = (seconds: number) =>
+  seconds < 90
+    ? `${Math.ceil(seconds)} s`
+    : seconds < 5400
+      ? `${Math.round(seconds / 60)} min`
+      : `${(seconds / 3600).toFixed(1)} h`;
+
+export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer, name: string) => Promise<void>): void {
+  const good = new Map<string, File>();
+  const bad = new Map<string, File>();
+  let running = false;
+
+  const number = (value: string, min: string, step: string) => element('input', { type: 'number', value, min, step });
+  const name = element('input', { type: 'text', value: 'my product' });
+  const imageSize = number('128', '32', '32');
+  const batch = number('8', '1', '1');
+  const epochs1 = number('20', '1', '1');
+  const epochs2 = number('30', '1', '1');
+  const foreground = element(
+    'select',
+    {},
+    ...['none', 'otsu-bright', 'otsu-dark', 'disc', 'rectangle'].map((rule) =>
+      element('option', { value: rule }, rule),
+    ),
+  );
+  const mode = element(
+    'select',
+    {},
+    element('option', { value: 'aand' }, 'AAND, both stages'),
+    element('option', { value: 'rd' }, 'RD4AD, faster'),
+  );
+
+  const summary = element(
+    'p',
+    { className: 'quiet', aria: { role: 'status' } },
+    'Nothing yet. Twenty good photographs are a start.',
+  );
+  const forecast = element('p', { className: 'quiet', aria: { role: 'status' } });
+  const preview = element('div');
+  const status = element('p', { aria: { role: 'status' } });
+  const bar = element('progress', { max: 1, value: 0, aria: { label: 'progress of this stage' } });
+  const examples = element('div', { className: 'sheet' });
+  const result = element('div');
+  const keptBox = element('div', { className: 'card', hidden: true });
+  const progressCard = element('div', { className: 'card', hidden: true });
+  const resultCard = element('div', { className: 'card', hidden: true });
+  const lossCanvas = element('canvas', { aria: { role: 'img', label: 'loss of each epoch' } });
+  let losses: Chart | undefined;
+
+  const job = (): TrainingJob => ({
+    name: name.value,
+    imageSize: Number(imageSize.value),
+    batch: Number(batch.value),
+    epochs: [Number(epochs1.value), Number(epochs2.value)],
+    foreground: foreground.value,
+    mode: mode.value as TrainingJob['mode'],
+    seed: 0,
+  });
+
+  const refresh = () => {
+    summary.textContent = good.size
+      ? `${good.size} good${bad.size ? `, ${bad.size} bad` : '; no bad ones: the threshold will come from good images alone'}`
+      : 'Nothing yet. Twenty good photographs are a start.';
+    const usable = good.size > 0 && !running;
+    for (const control of [start, look, estimate]) control.disabled = !usable;
+    pause.disabled = !running;
+  };
+
+  const take = (list: Map<string, File>, files: readonly File[]) => {
+    for (const file of files.filter(isImageFile)) {
+      // Files of several folders may share a name.
+      let key = file.name;
+      for (let i = 2; list.has(key); i++) key = `${i}-${file.name}`;
+      list.set(key, file);
+    }
+    refresh();
+  };
+
+  const drop = (title: string, list: Map<string, File>) => {
+    const area = element(
+      'div',
+      { className: 'drop' },
+      element('h2', {}, title),
+      element(
+        'div',
+        { className: 'row' },
+        fileButton('Choose', 'image/*', true, (files) => take(list, files)),
+      ),
+      element('p', { className: 'quiet' }, 'or drop images or a folder here'),
+    );
+    acceptDrops(area, (files) => take(list, files));
+    return area;
+  };
+
+  const showPreview = () =>
+    attempt(async () => {
+      const trainer = await machine.trainer();
+      const files = await Promise.all(
+        [...good].slice(0, 8).map(async ([key, file]) => ({ name: key, bytes: await file.arrayBuffer() })),
+      );
+      const { side, foregrounds, anomalies, share } = await trainer.preview(job(), files);
+      const sheet = (pictures: readonly Uint8Array[]) =>
+        element('div', { className: 'sheet' }, ...pictures.map((pixels) => pixelCanvas(pixels, side, side)));
+      preview.replaceChildren(
+        element('h3', {}, `Foreground: ${(100 * share).toFixed(0)} % of the images (dark parts are left out)`),
+        sheet(foregrounds),
+        element('h3', {}, 'Synthetic anomalies that stage I learns from'),
+        sheet(anomalies),
+      );
+    });
+
+  const showForecast = () =>
+    attempt(async () => {
+      forecast.textContent = 'measuring this device…';
+      const trainer = await machine.trainer();
+      const { bytes, seconds, advice } = await trainer.forecast(job(), good.size);
+      forecast.textContent = `About ${(bytes / 2 ** 20).toFixed(0)} MiB of GPU memory and ${minutes(seconds)}. ${advice}`;
+    });
+
+  const onProgress = ({
+    stage,
+    epoch,
+    epochs,
+    images,
+    total,
+    losses,
+    imagesPerSecond,
+    remaining,
+  }: TrainingProgress) => {
+    bar.value = (epoch + images / total) / epochs;
+    const values = Object.entries(losses)
+      .map(([key, value]) => `${key} ${value.toPrecision(3)}`)
+      .join(', ');
+    status.textContent = `${stage}, epoch ${epoch + 1} of ${epochs}: ${values}; ${imagesPerSecond.toFixed(1)} images/s, ${minutes(remaining)} left in this stage`;
+  };
+
+  const onEpoch = (stage: string, values: Readonly<Record<string, number>>) => {
+    if (!losses) return;
+    const wanted = stage === 'stage I' ? ['focal', 'amplification'] : ['loss'];
+    for (const [i, key] of wanted.entries()) {
+      const label = `${stage} ${key}`;
+      let series = losses.data.datasets.find((dataset) => dataset.label === label);
+      if (!series) {
+        const colour = [css('--accent'), css('--bad'), css('--good')][stage === 'stage I' ? i : 2] as string;
+        series = { label, data: [], borderColor: colour, backgroundColor: colour, pointRadius: 2, showLine: true };
+        losses.data.datasets.push(series);
+      }
+      const data = series.data as { x: number; y: number }[];
+      data.push({ x: data.length + 1, y: values[key] as number });
+    }
+    losses.update();
+  };
+
+  const onExamples = (list: readonly Example[]) => {
+    const top = Math.max(...list.map(({ score }) => score), 1e-6);
+    examples.replaceChildren(
+      ...list.flatMap(({ pixels, side, map, name, score }) => [
+        element(
+          'figure',
+          { style: 'margin:0' } as never,
+          pixelCanvas(pixels, side, side),
+          element('figcaption', {}, name),
+        ),
+        element(
+          'figure',
+          { style: 'margin:0' } as never,
+          colouredCanvas(map, side, side, 'jet', (v) => v / top),
+          element('figcaption', {}, score.toFixed(3)),
+        ),
+      ]),
+    );
+  };
+
+  const finish = (done: TrainingResult) => {
+    const { settings, auroc, f1, trainedOn, heldOut, seconds } = done;
+    const figure = (value: string, text: string) => element('div', {}, element('b', {}, value), text);
+    const percent = (value: number | null) => (value === null ? '–' : `${(100 * value).toFixed(1)} %`);
+    const canvas = element('canvas', { aria: { role: 'img', label: 'scores of good and bad images' } });
+    result.replaceChildren(
+      element(
+        'div',
+        { className: 'figures' },
+        figure(percent(auroc), 'image AUROC'),
+        figure(percent(f1), 'F1 at the threshold'),
+        figure(settings.image.threshold.toFixed(4), 'threshold'),
+        figure(String(trainedOn), `good images learned${heldOut ? `, ${heldOut} held out` : ''}`),
+        figure(minutes(seconds), 'this run'),
+      ),
+      element(
+        'p',
+        { className: 'quiet' },
+        `Threshold: ${settings.image.rule}.${auroc === null ? ' Without bad images nothing can be measured.' : ''}`,
+      ),
+      element('div', { className: 'chart' }, canvas),
+      element(
+        'div',
+        { className: 'row' },
+        button(
+          'Inspect with it',
+          () => attempt(async () => onModel(await (await machine.trainer()).model(), 'model.safetensors')),
+          'primary',
+        ),
+        button('Save model', () =>
+          attempt(async () =>
+            save('model.safetensors', await (await machine.trainer()).model(), 'application/octet-stream'),
+          ),
+        ),
+      ),
+    );
+    const scores = settings.calibrationScores;
+    const [low, high] = [settings.image.min, settings.image.max];
+    const bins = 16;
+    const step = (high - low) / bins || 1;
+    const counts = (anomalous: boolean) =>
+      Array.from(
+        { length: bins },
+        (_, bin) =>
+          scores.filter(
+            (s) => s.anomalous === anomalous && Math.min(bins - 1, Math.floor((s.score - low) / step)) === bin,
+          ).length,
+      );
+    resultCard.hidden = false;
+    chart(canvas, {
+      type: 'bar',
+      data: {
+        labels: Array.from({ length: bins }, (_, i) => (low + (i + 0.5) * step).toFixed(3)),
+        datasets: [
+          { label: 'good', data: counts(false), backgroundColor: css('--good') },
+          { label: 'bad', data: counts(true), backgroundColor: css('--bad') },
+        ],
+      },
+      options: {
+        scales: {
+          x: { stacked: true, title: { display: true, text: 'raw score' } },
+          y: { stacked: true, ticks: { precision: 0 } },
+        },
+      },
+    });
+  };
+
+  const run = () =>
+    attempt(async () => {
+      running = true;
+      refresh();
+      keptBox.hidden = true;
+      progressCard.hidden = false;
+      resultCard.hidden = true;
+      losses?.destroy();
+      losses = chart(lossCanvas, {
+        type: 'scatter',
+        data: { datasets: [] },
+        options: { scales: { x: { title: { display: true, text: 'epoch' } }, y: { type: 'logarithmic' } } },
+      });
+      const lock = await navigator.wakeLock?.request('screen').catch(() => undefined);
+      const trainer = await machine.trainer();
+      try {
+        finish(await trainer.run(Comlink.proxy({ onProgress, onEpoch, onExamples })));
+        status.textContent = 'Done.';
+        bar.value = 1;
+      } catch (error) {
+        if (!/interrupted/.test((error as Error).message)) throw error;
+        status.textContent =
+          'Paused after the last finished epoch. It waits on this device, even if the page is closed.';
+      } finally {
+        await lock?.release();
+      }
+    }).finally(async () => {
+      running = false;
+      refresh();
+      await showKept();
+    });
+
+  const begin = () =>
+    attempt(async () => {
+      const trainer = await machine.trainer();
+      status.textContent = 'storing the images on this device…';
+      progressCard.hidden = false;
+      await navigator.storage.persist?.();
+      await trainer.begin(job());
+      for (const [kind, list] of [
+        ['good', good],
+        ['bad', bad],
+      ] as const)
+        for (const [key, file] of list) {
+          const bytes = await file.arrayBuffer();
+          await trainer.add(kind, key, Comlink.transfer(bytes, [bytes]));
+        }
+      await run();
+    });
+
+  const describe = ({ job, good, bad, finished }: KeptTraining) =>
+    `"${job.name}": ${good} good${bad ? `, ${bad} bad` : ''}, ${job.imageSize} pixels, epochs ${job.epochs.join(' and ')}${finished ? ', finished' : ', not finished'}`;
+
+  const showKept = async () => {
+    const trainer = await machine.trainer();
+    const kept = await trainer.kept();
+    keptBox.hidden = !kept || running;
+    if (!kept) return;
+    keptBox.replaceChildren(
+      element('h2', {}, 'A training is kept on this device'),
+      element('p', {}, describe(kept)),
+      element(
+        'div',
+        { className: 'row' },
+        kept.finished
+          ? button(
+              'Inspect with its model',
+              () => attempt(async () => onModel(await (await machine.trainer()).model(), 'model.safetensors')),
+              'primary',
+            )
+          : button('Resume', run, 'primary'),
+        button('Discard', () =>
+          attempt(async () => {
+            await (await machine.trainer()).discard();
+            await showKept();
+          }),
+        ),
+      ),
+    );
+  };
+
+  const start = button('Start training', begin, 'primary');
+  const look = button('Preview', showPreview);
+  const estimate = button('Forecast', showForecast);
+  const pause = button('Pause', () => attempt(async () => (await machine.trainer()).pause()));
+  const cancel = button('Cancel and discard', () =>
+    attempt(async () => {
+      await (await machine.trainer()).discard();
+      progressCard.hidden = true;
+    }),
+  );
+  foreground.title = foregroundHelp;
+
+  root.append(
+    keptBox,
+    element(
+      'div',
+      { className: 'columns' },
+      element(
+        'div',
+        {},
+        element(
+          'div',
+          { className: 'card' },
+          element('div', { className: 'fields' }, drop('Good parts', good), drop('Bad parts (optional)', bad)),
+          summary,
+          element(
+            'div',
+            { className: 'fields' },
+            field('Name', name),
+            field('Image size', imageSize),
+            field('Batch', batch),
+            field('Epochs, stage I', epochs1),
+            field('Epochs, stage II', epochs2),
+            field('Foreground', foreground),
+            field('Method', mode),
+          ),
+          element('div', { className: 'row' }, look, estimate, start),
+          forecast,
+          preview,
+        ),
+      ),
+      element('div', {}, progressCard, resultCard),
+    ),
+  );
+  progressCard.append(
+    element('h2', {}, 'Training'),
+    bar,
+    status,
+    element('div', { className: 'row' }, pause, cancel),
+    element('div', { className: 'chart' }, lossCanvas),
+    element('h3', {}, 'Examples after each epoch'),
+    examples,
+  );
+  resultCard.append(element('h2', {}, 'Result'), result);
+  refresh();
+  showKept().catch(() => {});
+}

@@ -1,0 +1,276 @@
+/** Training in the worker: images, checkpoints and the result lie on this device (OPFS), so a closed tab loses one epoch. */
+import { decodeImage } from '#platform';
+import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
+import { denormalize, type Image, normalize } from '../src/data/image.ts';
+import { resizeBicubic } from '../src/data/resize.ts';
+import { MapRunner } from '../src/detector/detector.ts';
+import { newSettings, writeDetector } from '../src/detector/file.ts';
+import type { Engine } from '../src/engine/device.ts';
+import type { ParameterStore } from '../src/engine/parameters.ts';
+import { measurePeaks } from '../src/engine/peak.ts';
+import { RandomStream } from '../src/engine/random.ts';
+import { TestSet } from '../src/eval/evaluate.ts';
+import { calibrate } from '../src/eval/thresholds.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
+import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
+import { forecastTraining } from '../src/train/forecast_training.ts';
+import { trainDetector } from '../src/train/train_detector.ts';
+import type { Progress } from '../src/train/trainer.ts';
+import { readSafetensors } from '../src/weights/safetensors.ts';
+import { filesIn, readFile, removeTree, writeFile } from './storage.ts';
+import type {
+  Example,
+  ForecastFacts,
+  KeptTraining,
+  Preview,
+  TrainingCallbacks,
+  TrainingJob,
+  TrainingResult,
+} from './types.ts';
+
+const root = 'training';
+const backbone = backbones.resnet18;
+const heldOutShare = 0.1;
+const heldOutLeast = 10;
+const shownExamples = 4;
+const previewSide = 96;
+const previewCount = 8;
+// Where a browser on a laptop begins to struggle.
+const comfortableBytes = 2 * 2 ** 30;
+
+interface Loaded {
+  readonly name: string;
+  readonly image: Image;
+  readonly mask: Uint8Array;
+}
+
+/** A rule by its name; 'auto' means no foreground here, for nobody knows the product. */
+function ruleOf(text: string) {
+  return parseForeground(text) ?? foregroundRuleFor('folder', '');
+}
+
+async function load(kind: 'good' | 'bad', size: number, rule: string): Promise<Loaded[]> {
+  const loaded: Loaded[] = [];
+  for (const name of await filesIn(`${root}/${kind}`)) {
+    const image = await decodeImage((await readFile(`${root}/${kind}/${name}`)) ?? new Uint8Array(), name);
+    loaded.push({ name, image: resizeBicubic(image, size, size), mask: foreground(image, ruleOf(rule), size) });
+  }
+  return loaded;
+}
+
+export class Trainer {
+  readonly #engine: Engine;
+  #stop: AbortController | undefined;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** What is kept from before. */
+  async kept(): Promise<KeptTraining | undefined> {
+    const text = await readFile(`${root}/job.json`);
+    if (!text) return undefined;
+    return {
+      job: JSON.parse(new TextDecoder().decode(text)) as TrainingJob,
+      good: (await filesIn(`${root}/good`)).length,
+      bad: (await filesIn(`${root}/bad`)).length,
+      finished: (await filesIn(root)).includes('model.safetensors'),
+    };
+  }
+
+  /** Takes over the images of a new training; what was kept before is gone. */
+  async begin(job: TrainingJob): Promise<void> {
+    await removeTree(root);
+    await writeFile(`${root}/job.json`, JSON.stringify(job));
+  }
+
+  /**
+   * Adds an image.
+   *
+   * @throws Error where it cannot be read
+   */
+  async add(kind: 'good' | 'bad', name: string, bytes: ArrayBuffer): Promise<{ width: number; height: number }> {
+    const data = new Uint8Array(bytes);
+    const { width, height } = await decodeImage(data, name);
+    await writeFile(`${root}/${kind}/${name}`, data);
+    return { width, height };
+  }
+
+  async discard(): Promise<void> {
+    this.#stop?.abort();
+    await removeTree(root);
+  }
+
+  pause(): void {
+    this.#stop?.abort();
+  }
+
+  async forecast(job: TrainingJob, images: number): Promise<ForecastFacts> {
+    const peaks = await measurePeaks(this.#engine);
+    const { bytes, seconds } = forecastTraining(this.#engine, peaks, backbone, job, images);
+    const advice =
+      bytes > comfortableBytes
+        ? 'That is much memory for a browser: a smaller image size or batch needs less.'
+        : seconds > 3600
+          ? 'That is long: a smaller image size or fewer epochs are faster; it can be paused and resumed.'
+          : 'This device should manage that.';
+    return { bytes, seconds, advice };
+  }
+
+  /** What stage I will see, of a few good images. */
+  async preview(job: TrainingJob, files: readonly { name: string; bytes: ArrayBuffer }[]): Promise<Preview> {
+    const foregrounds: Uint8Array[] = [];
+    const anomalies: Uint8Array[] = [];
+    const textures = proceduralTextures();
+    let covered = 0;
+    for (const [i, { name, bytes }] of files.slice(0, previewCount).entries()) {
+      const native = await decodeImage(new Uint8Array(bytes), name);
+      const image = resizeBicubic(native, previewSide, previewSide);
+      const mask = foreground(native, ruleOf(job.foreground), previewSide);
+      covered += mask.reduce((sum, value) => sum + value, 0) / mask.length;
+      foregrounds.push(image.data.map((value, p) => (mask[Math.floor(p / 3)] ? value : value >> 2)));
+      // A stream whose sample is not a clean one: every fifth is.
+      for (let attempt = 0; attempt < 20; attempt++) {
+        const random = new RandomStream(job.seed, 'preview', i, attempt);
+        const made = synthesizeAnomaly(normalize(image), previewSide, Float32Array.from(mask), textures, random);
+        if (!made.mask.includes(1) && attempt < 19) continue;
+        anomalies.push(denormalize(made.values, previewSide, previewSide).data);
+        break;
+      }
+    }
+    return { side: previewSide, foregrounds, anomalies, share: covered / Math.max(foregrounds.length, 1) };
+  }
+
+  /** Trains from where the checkpoints are, tests, and keeps the model. Rejects with 'Interrupted' when it is paused. */
+  async run(callbacks: TrainingCallbacks): Promise<TrainingResult> {
+    const kept = await this.kept();
+    if (!kept) throw new Error('there is no training to run');
+    const { job } = kept;
+    const started = performance.now();
+    this.#stop = new AbortController();
+    const good = await load('good', job.imageSize, job.foreground);
+    const bad = await load('bad', job.imageSize, 'none');
+    const heldOutCount = good.length >= heldOutLeast ? Math.round(heldOutShare * good.length) : 0;
+    const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
+    const train = good.filter((_, i) => !drawn.has(i));
+    const heldOut = good.filter((_, i) => drawn.has(i));
+    const teacher = await fetch('teacher_resnet18.safetensors');
+    if (!teacher.ok) throw new Error(`the teacher's weights could not be loaded (${teacher.status})`);
+    const storage = (name: string) => ({
+      load: () => readFile(`${root}/${name}`),
+      save: (data: Uint8Array) => writeFile(`${root}/${name}`, data),
+    });
+    const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
+    let runner: MapRunner | undefined;
+    let last: Progress | undefined;
+    const { store, history } = await trainDetector({
+      engine: this.#engine,
+      backbone,
+      mode: job.mode,
+      teacher: readSafetensors(new Uint8Array(await teacher.arrayBuffer()), 'teacher'),
+      teacherName: 'packaged teacher',
+      images: train.map(({ image }) => image),
+      foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
+      variant: `foreground ${job.foreground}`,
+      textures: proceduralTextures(),
+      imageSize: job.imageSize,
+      batch: job.batch,
+      epochs: job.epochs,
+      seed: job.seed,
+      checkpoint: { stage1: storage('stage1.checkpoint'), stage2: storage('stage2.checkpoint') },
+      resume: true,
+      signal: this.#stop.signal,
+      onProgress: (progress) => {
+        callbacks.onProgress(progress);
+        if (progress.images === progress.total) callbacks.onEpoch(progress.stage, progress.losses);
+        last = progress;
+      },
+      afterEpoch: async (_, store) => {
+        runner ??= new MapRunner(this.#engine, store, backbone, job.mode, job.imageSize);
+        await runner.refresh();
+        callbacks.onExamples(await this.#show(runner, examples));
+      },
+    });
+    runner ??= new MapRunner(this.#engine, store, backbone, job.mode, job.imageSize);
+    try {
+      await runner.refresh();
+      const seconds = (performance.now() - started) / 1000;
+      return await this.#finish({ job, runner, store, history, bad, heldOut, train, seconds, last });
+    } finally {
+      await runner.destroy();
+      store.destroy();
+    }
+  }
+
+  async #show(runner: MapRunner, examples: readonly Loaded[]): Promise<Example[]> {
+    const shown: Example[] = [];
+    for (const { name, image } of examples) {
+      const [result] = await runner.run([image]);
+      if (result) shown.push({ name, pixels: image.data, side: image.width, score: result.score, map: result.map });
+    }
+    return shown;
+  }
+
+  async #finish(o: {
+    job: TrainingJob;
+    runner: MapRunner;
+    store: ParameterStore;
+    history: unknown;
+    bad: readonly Loaded[];
+    heldOut: readonly Loaded[];
+    train: readonly Loaded[];
+    seconds: number;
+    last: Progress | undefined;
+  }): Promise<TrainingResult> {
+    const { job, runner, store } = o;
+    const results = new TestSet();
+    // Held-out images where there are some: what was trained on looks better than it should.
+    const good = o.heldOut.length ? o.heldOut : o.train;
+    for (const [defect, list] of [
+      ['good', good],
+      ['bad', o.bad],
+    ] as const)
+      for (const { name, image } of list) {
+        const [result] = await runner.run([image]);
+        if (result) await results.add({ path: name, stem: name, defect }, result, undefined);
+      }
+    const { image, imageRange, pixelRange } = await results.evaluate();
+    const source = o.heldOut.length ? 'held-out' : 'train';
+    const calibrations = calibrate({
+      rule: image ? { kind: 'f1' } : { kind: 'max' },
+      image,
+      pixel: null,
+      good: results.images.filter(({ anomalous }) => !anomalous).map(({ score }) => score),
+      goodSource: o.heldOut.length ? 'held-out good images' : 'good training images',
+      imageRange,
+      pixelRange,
+    });
+    const settings = newSettings({
+      backbone: 'resnet18',
+      mode: job.mode,
+      imageSize: job.imageSize,
+      ...calibrations,
+      calibrationScores: results.images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source })),
+      training: { ...job, weights: 'packaged teacher', history: o.history, images: o.train.length },
+      version: 'browser',
+    });
+    await results.close();
+    await writeFile(`${root}/model.safetensors`, await writeDetector(store, settings));
+    return {
+      settings,
+      auroc: image?.auroc ?? null,
+      f1: image?.f1Max ?? null,
+      trainedOn: o.train.length,
+      heldOut: o.heldOut.length,
+      seconds: o.seconds,
+    };
+  }
+
+  /** The finished model. */
+  async model(): Promise<ArrayBuffer> {
+    const bytes = await readFile(`${root}/model.safetensors`);
+    if (!bytes) throw new Error('no finished model is kept');
+    return bytes.buffer;
+  }
+}

@@ -1,0 +1,108 @@
+/** What the page and its worker tell each other. */
+import type { DetectorSettings } from '../src/detector/file.ts';
+
+export interface DeviceFacts {
+  readonly name: string;
+  readonly software: boolean;
+  readonly subgroupSize: number;
+}
+
+/** A prediction without a verdict: the threshold is the page's, and moves. */
+export interface MapResult {
+  readonly score: number;
+  readonly map: Float32Array;
+  readonly width: number;
+  readonly height: number;
+  readonly milliseconds: { readonly decode: number; readonly detect: number };
+}
+
+export interface LevelMaps {
+  readonly side: number;
+  readonly distance: Float32Array;
+  readonly gate: Float32Array | undefined;
+  readonly residual: Float32Array | undefined;
+}
+
+/** A training as it is kept on disk, so that closing the tab loses nothing but the running epoch. */
+export interface TrainingJob {
+  readonly name: string;
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly epochs: readonly [number, number];
+  readonly foreground: string;
+  readonly mode: 'aand' | 'rd';
+  readonly seed: number;
+}
+
+export interface TrainingProgress {
+  readonly stage: string;
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly images: number;
+  readonly total: number;
+  readonly losses: Readonly<Record<string, number>>;
+  readonly imagesPerSecond: number;
+  readonly remaining: number;
+}
+
+/** An example under the student of the last epoch. */
+export interface Example {
+  readonly name: string;
+  readonly pixels: Uint8Array;
+  readonly side: number;
+  readonly score: number;
+  readonly map: Float32Array;
+}
+
+export interface TrainingCallbacks {
+  onProgress(progress: TrainingProgress): void;
+  onEpoch(stage: string, losses: Readonly<Record<string, number>>): void;
+  onExamples(examples: readonly Example[]): void;
+}
+
+export interface TrainingResult {
+  readonly settings: DetectorSettings;
+  readonly auroc: number | null;
+  readonly f1: number | null;
+  readonly trainedOn: number;
+  readonly heldOut: number;
+  readonly seconds: number;
+}
+
+/** A training that waits to be continued, or is done. */
+export interface KeptTraining {
+  readonly job: TrainingJob;
+  readonly good: number;
+  readonly bad: number;
+  readonly finished: boolean;
+}
+
+export interface ForecastFacts {
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly advice: string;
+}
+
+export interface Preview {
+  readonly side: number;
+  /** RGB pixels of foregrounds (dimmed outside) and of synthetic anomalies. */
+  readonly foregrounds: readonly Uint8Array[];
+  readonly anomalies: readonly Uint8Array[];
+  /** Share of the images that is foreground. */
+  readonly share: number;
+}
+
+export interface BenchLine {
+  readonly name: string;
+  readonly median_ms: number;
+  readonly spread: number;
+  readonly gflops: number;
+  readonly intensity: number;
+  readonly dispatches: number;
+}
+
+export interface BenchReport {
+  readonly adapter: string;
+  readonly peaks: { readonly gflops: number; readonly gbytesPerSecond: number };
+  readonly results: readonly BenchLine[];
+}
