@@ -410,15 +410,21 @@ export function createInspectView(root: HTMLElement) {
     openModel,
     /** The model that comes with the page, where it was built with one. */
     async openDemo(): Promise<void> {
-      const answer = await fetch('demo.safetensors').catch(() => undefined);
-      if (!answer?.ok) {
+      const contents = await fetch('contents.json').then(
+        (answer) => (answer.ok ? (answer.json() as Promise<{ demo: boolean }>) : { demo: false }),
+        () => ({ demo: false }),
+      );
+      if (!contents.demo) {
         modelLine.textContent = 'No model yet: open one of aand train, or learn a product in the Train view.';
         return;
       }
+      const answer = await fetch('demo.safetensors');
       const bytes = await answer.arrayBuffer();
       await attempt(() => openModel(bytes, 'demo model'));
-      const sample = await fetch('demo.png').catch(() => undefined);
-      if (sample?.ok) await attempt(async () => inspectFiles([new File([await sample.blob()], 'demo.png')]));
+      await attempt(async () => {
+        const sample = await fetch('demo.png');
+        await inspectFiles([new File([await sample.blob()], 'demo.png')]);
+      });
     },
   };
 }

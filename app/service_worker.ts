@@ -19,7 +19,15 @@ interface ServiceWorkerScope {
 // TypeScript's DOM types know pages, not service workers.
 const scope = self as unknown as ServiceWorkerScope;
 const cacheName = `aand-${BUILD}`;
-const needed = ['./', 'main.js', 'machine.js', 'style.css', 'icon.svg', 'teacher_resnet18.safetensors'];
+const needed = [
+  './',
+  'main.js',
+  'machine.js',
+  'style.css',
+  'icon.svg',
+  'contents.json',
+  'teacher_resnet18.safetensors',
+];
 
 scope.addEventListener('install', (event) => {
   event.waitUntil(

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import sirv from 'sirv';
+import { copyDemo } from './copy_demo.mjs';
 
 const port = Number(process.env.PORT ?? 8080);
 if (process.argv.includes('--demo') && !existsSync('.demo/demo.safetensors')) {
@@ -13,8 +14,7 @@ if (process.argv.includes('--demo') && !existsSync('.demo/demo.safetensors')) {
   cpSync('.demo/run/washer/model.safetensors', '.demo/demo.safetensors');
   cpSync('.demo/run/data/washer/test/rust/000.png', '.demo/demo.png');
 }
-for (const file of ['demo.safetensors', 'demo.png'])
-  if (existsSync(`.demo/${file}`)) cpSync(`.demo/${file}`, `dist/app/${file}`);
+copyDemo();
 createServer(sirv('dist/app', { dev: true })).listen(port, '127.0.0.1', () => {
   console.log(`the page is at http://127.0.0.1:${port}/  (Ctrl-C ends)`);
 });

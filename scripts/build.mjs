@@ -1,8 +1,9 @@
 // Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per platform; kernels are
 // inlined as text, native packages stay external.
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
+import { copyDemo } from './copy_demo.mjs';
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const common = {
@@ -65,8 +66,7 @@ const { metafile } = await build({
 });
 for (const file of ['index.html', 'style.css', 'icon.svg']) cpSync(`app/${file}`, `dist/app/${file}`);
 cpSync('weights/teacher_resnet18.safetensors', 'dist/app/teacher_resnet18.safetensors');
-for (const file of ['demo.safetensors', 'demo.png'])
-  if (existsSync(`.demo/${file}`)) cpSync(`.demo/${file}`, `dist/app/${file}`);
+copyDemo();
 const hash = createHash('sha256');
 for (const file of [...Object.keys(metafile.outputs), 'dist/app/index.html', 'dist/app/style.css'].sort())
   hash.update(readFileSync(file));
