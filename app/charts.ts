@@ -31,9 +31,19 @@ Chart.register(
 
 export const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export function chart(canvas: HTMLCanvasElement, configuration: ChartConfiguration): Chart {
+function takeColours(): void {
   Chart.defaults.color = css('--quiet');
   Chart.defaults.borderColor = css('--line');
+}
+
+// Charts that are drawn already follow when the system turns dark or light.
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+  takeColours();
+  for (const shown of Object.values(Chart.instances)) shown.update();
+});
+
+export function chart(canvas: HTMLCanvasElement, configuration: ChartConfiguration): Chart {
+  takeColours();
   Chart.defaults.font.family = 'system-ui, sans-serif';
   Chart.defaults.animation = false;
   Chart.defaults.maintainAspectRatio = false;
