@@ -7,13 +7,13 @@ import type { ColourMapName } from './colour_maps.ts';
 import { attempt, machine, showProblem } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
 import { colouredCanvas, drawLegend, drawOverlay } from './heat_map.ts';
-import type { MapResult } from './types.ts';
+import type { MapResult, TrainingProgress } from './types.ts';
 
 interface Item {
   readonly name: string;
   readonly file: File | undefined;
   readonly bitmap: ImageBitmap;
-  readonly result: MapResult;
+  result: MapResult;
   label: 'good' | 'bad' | undefined;
 }
 
@@ -24,6 +24,10 @@ export function createInspectView(root: HTMLElement) {
   let threshold: Calibration = { threshold: 1, min: 0, max: 2, rule: '' };
   let items: Item[] = [];
   let selected: Item | undefined;
+  // What was begun with another model, or before newer files came, stops where it is.
+  let generation = 0;
+  // The sample of the demo model makes room for the user's own images.
+  let showingDemo = false;
   let camera: MediaStream | undefined;
   let sort: { key: SortKey; down: boolean } = { key: 'score', down: true };
 
@@ -120,7 +124,15 @@ export function createInspectView(root: HTMLElement) {
   const low = () => threshold.min - 0.25 * (threshold.max - threshold.min || 1);
   const high = () => threshold.max + 0.25 * (threshold.max - threshold.min || 1);
 
+  const dropDemo = () => {
+    if (!showingDemo) return;
+    showingDemo = false;
+    items = [];
+    selected = undefined;
+  };
+
   const openModel = async (bytes: ArrayBuffer, name: string) => {
+    generation++;
     settings = await machine.openModel(Comlink.transfer(bytes, [bytes]), name);
     const { backbone, mode, imageSize, training } = settings;
     threshold = settings.image;
@@ -141,6 +153,7 @@ export function createInspectView(root: HTMLElement) {
         showProblem('None of these files is an image (png, jpg, bmp, webp) or a model (.safetensors).');
       return;
     }
+    const own = generation;
     if (!settings) throw new Error('Open a model first: drop a .safetensors file of aand train or of the Train view.');
     for (const [i, file] of images.entries()) {
       count.textContent = `inspecting ${i + 1} of ${images.length}`;
@@ -148,6 +161,7 @@ export function createInspectView(root: HTMLElement) {
         const bytes = await file.arrayBuffer();
         const bitmap = await createImageBitmap(file);
         const result = await machine.predict(Comlink.transfer(bytes, [bytes]), file.name);
+        if (own !== generation) return;
         items.push({ name: file.name, file, bitmap, result, label: undefined });
         choose(items.at(-1) as Item);
       } catch (error) {
@@ -206,6 +220,43 @@ export function createInspectView(root: HTMLElement) {
     setThreshold(found.image.threshold, metrics ? `F1-max over ${scores.length} scores` : found.image.rule);
     corrections.textContent = `Threshold ${before.toFixed(4)} → ${found.image.threshold.toFixed(4)}; ${changed} of ${items.length} verdicts changed.`;
   };
+
+  /** Lets the model learn the images that were marked as good; what it thinks of them now is shown. */
+  const fineTune = () =>
+    attempt(async () => {
+      const marked = items.filter(({ label, file }) => label === 'good' && file);
+      if (!settings || !marked.length) {
+        corrections.textContent = 'Mark some images as good first: fine-tuning learns them.';
+        return;
+      }
+      const files = await Promise.all(
+        marked.map(async ({ name, file }) => ({ name, bytes: await (file as File).arrayBuffer() })),
+      );
+      const before = new Map(items.map(({ name, result }) => [name, result.score]));
+      tune.disabled = true;
+      try {
+        const { images } = await machine.fineTune(
+          files,
+          { ...settings, image: threshold, pixel: pixel() },
+          Comlink.proxy(({ epoch, epochs, remaining }: TrainingProgress) => {
+            corrections.textContent = `learning, epoch ${epoch + 1} of ${epochs}, ${Math.ceil(remaining)} s left`;
+          }),
+        );
+        for (const item of items) {
+          if (!item.file) continue;
+          const bytes = await item.file.arrayBuffer();
+          item.result = await machine.predict(Comlink.transfer(bytes, [bytes]), item.name);
+        }
+        const changes = marked.map(
+          ({ name, result }) => `${name} ${(before.get(name) as number).toFixed(3)} → ${result.score.toFixed(3)}`,
+        );
+        corrections.textContent = `Learned from ${images} good images. Raw scores: ${changes.slice(0, 4).join(', ')}. Recalibrate, then save the model.`;
+        draw();
+        list();
+      } finally {
+        tune.disabled = false;
+      }
+    });
 
   const downloadModel = () =>
     attempt(async () => {
@@ -297,6 +348,7 @@ export function createInspectView(root: HTMLElement) {
       }
     }).finally(stopCamera);
 
+  const tune = button('Fine-tune', fineTune);
   const cameraButton = button('Camera', toggleCamera);
   const count = element('p', { className: 'quiet', aria: { role: 'status' } }, 'no images');
   const heading = (text: string, key: SortKey) => {
@@ -314,7 +366,12 @@ export function createInspectView(root: HTMLElement) {
   };
   const headings = [heading('image', 'name'), heading('score', 'score'), heading('verdict', 'verdict')];
 
-  const receive = (files: File[]) => attempt(() => inspectFiles(files));
+  const receive = (files: File[]) => {
+    if (!files.length) return;
+    if (showingDemo) generation++;
+    dropDemo();
+    return attempt(() => inspectFiles(files));
+  };
   const stage = element(
     'div',
     { className: 'stage' },
@@ -388,7 +445,7 @@ export function createInspectView(root: HTMLElement) {
           element(
             'p',
             { className: 'quiet' },
-            'Was the verdict of the shown image wrong? Mark it; the threshold is drawn anew from all scores that are known.',
+            'Was the verdict of the shown image wrong? Mark it. Recalibrating draws the threshold anew from all scores that are known; fine-tuning lets the model learn what was marked as good.',
           ),
           element(
             'div',
@@ -396,6 +453,7 @@ export function createInspectView(root: HTMLElement) {
             button('This is good', () => mark('good')),
             button('This is bad', () => mark('bad')),
             button('Recalibrate', recalibrate, 'primary'),
+            tune,
           ),
           corrections,
           element('div', { className: 'row' }, button('Save model', downloadModel)),
@@ -407,7 +465,10 @@ export function createInspectView(root: HTMLElement) {
   drawLegend(legendCanvas, 'jet');
 
   return {
-    openModel,
+    async openModel(bytes: ArrayBuffer, name: string): Promise<void> {
+      dropDemo();
+      await openModel(bytes, name);
+    },
     /** The model that comes with the page, where it was built with one. */
     async openDemo(): Promise<void> {
       const contents = await fetch('contents.json').then(
@@ -418,10 +479,15 @@ export function createInspectView(root: HTMLElement) {
         modelLine.textContent = 'No model yet: open one of aand train, or learn a product in the Train view.';
         return;
       }
+      const own = generation;
       const answer = await fetch('demo.safetensors');
       const bytes = await answer.arrayBuffer();
+      // The user was faster.
+      if (own !== generation || settings) return;
+      showingDemo = true;
       await attempt(() => openModel(bytes, 'demo model'));
       await attempt(async () => {
+        if (!showingDemo) return;
         const sample = await fetch('demo.png');
         await inspectFiles([new File([await sample.blob()], 'demo.png')]);
       });

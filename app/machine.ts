@@ -4,16 +4,24 @@ import { decodeImage } from '#platform';
 import type { Image } from '../src/data/image.ts';
 import { resizeBicubic } from '../src/data/resize.ts';
 import { MapRunner } from '../src/detector/detector.ts';
-import { type DetectorSettings, formatVersion, readSettings } from '../src/detector/file.ts';
+import { type DetectorSettings, formatVersion, readSettings, writeDetector } from '../src/detector/file.ts';
 import { Engine } from '../src/engine/device.ts';
 import { ParameterStore } from '../src/engine/parameters.ts';
 import { backboneNamed } from '../src/model/backbone.ts';
 import { detectorParameters, groups } from '../src/model/detector.ts';
 import { loadParameters } from '../src/model/initialize.ts';
+import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
+import { trainDetector } from '../src/train/train_detector.ts';
 import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../src/weights/safetensors.ts';
 import { runBench } from './bench_run.ts';
+import { filesIn, readFile } from './storage.ts';
 import { Trainer } from './training.ts';
-import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingCallbacks } from './types.ts';
+import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingProgress } from './types.ts';
+
+// A tenth of training's rate: the student should bend, not start over.
+const fineTuneRate = 0.0005;
+const fineTuneEpochs = 5;
+const rememberedImages = 48;
 
 interface OpenModel {
   readonly file: SafetensorsFile;
@@ -122,6 +130,46 @@ export class Machine {
     return Comlink.transfer(bytes, [bytes.buffer]);
   }
 
+  /**
+   * Goes on training the open model for a moment on images that were marked as good, among those of the kept training where
+   * there is one, so that it does not forget them. The model with its new weights is open afterwards.
+   */
+  async fineTune(
+    marked: readonly { readonly name: string; readonly bytes: ArrayBuffer }[],
+    settings: DetectorSettings,
+    onProgress: (progress: TrainingProgress) => void,
+  ): Promise<{ images: number }> {
+    const engine = await this.#open();
+    const { file, runner } = this.#opened();
+    const size = runner.imageSize;
+    const images: Image[] = [];
+    for (const { name, bytes } of marked) images.push(resizeBicubic(await decode(bytes, name), size, size));
+    for (const name of (await filesIn('training/good')).slice(0, rememberedImages)) {
+      const bytes = (await readFile(`training/good/${name}`)) ?? new Uint8Array();
+      images.push(resizeBicubic(await decodeImage(bytes, name), size, size));
+    }
+    const { store } = await trainDetector({
+      engine,
+      backbone: backboneNamed(settings.backbone),
+      mode: settings.mode,
+      teacher: file,
+      teacherName: 'the open model',
+      start: file,
+      images,
+      textures: proceduralTextures(),
+      imageSize: size,
+      batch: Math.min(8, images.length),
+      epochs: [1, fineTuneEpochs],
+      seed: 0,
+      baseRate: fineTuneRate,
+      onProgress,
+    });
+    const bytes = await writeDetector(store, settings);
+    store.destroy();
+    await this.openModel(bytes.buffer, 'the fine-tuned model');
+    return { images: images.length };
+  }
+
   async trainer(): Promise<Trainer & Comlink.ProxyMarked> {
     this.#trainer ??= new Trainer(await this.#open());
     return Comlink.proxy(this.#trainer);
@@ -131,7 +179,5 @@ export class Machine {
     return runBench(await this.#open(), onProgress);
   }
 }
-
-export type { TrainingCallbacks };
 
 Comlink.expose(new Machine());

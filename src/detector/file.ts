@@ -43,7 +43,10 @@ export function newSettings(
 }
 
 /** The whole detector as a file. */
-export async function writeDetector(store: ParameterStore, settings: DetectorSettings): Promise<Uint8Array> {
+export async function writeDetector(
+  store: ParameterStore,
+  settings: DetectorSettings,
+): Promise<Uint8Array<ArrayBuffer>> {
   const tensors = await storeParameters(store, [groups.teacher, groups.amplification, groups.student]);
   return writeSafetensors(tensors, { format: formatVersion, detector: JSON.stringify(settings) });
 }

@@ -30,6 +30,8 @@ export interface TrainDetectorOptions {
   readonly foregrounds?: readonly Uint8Array[] | undefined;
   /** What else tells this run from others, for checkpoints: the foreground's rule, tiles. */
   readonly variant?: string;
+  /** A detector to go on from instead of fresh weights: stage I is skipped, stage II changes what it has learned. */
+  readonly start?: SafetensorsFile | undefined;
   readonly textures: TextureSource;
   readonly imageSize: number;
   readonly batch: number;
@@ -69,9 +71,12 @@ export async function trainDetector(o: TrainDetectorOptions): Promise<TrainedDet
     throw new Error(`${o.foregrounds.length} foregrounds for ${o.images.length} images`);
   const store = new ParameterStore(o.engine, detectorParameters(o.backbone, o.mode));
   try {
-    loadParameters(store, [groups.teacher], o.teacher, o.teacherName, 'teacher.');
-    initialize(store, [groups.amplification, groups.student], o.seed);
-    const stage1 = amplifies(o.mode) ? await stageOne(o, store) : [];
+    if (o.start) loadParameters(store, Object.values(groups), o.start, 'the detector to go on from');
+    else {
+      loadParameters(store, [groups.teacher], o.teacher, o.teacherName, 'teacher.');
+      initialize(store, [groups.amplification, groups.student], o.seed);
+    }
+    const stage1 = amplifies(o.mode) && !o.start ? await stageOne(o, store) : [];
     const stage2 = await stageTwo(o, store);
     return { store, history: { stage1, stage2 } };
   } catch (error) {
