@@ -284,7 +284,8 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
       const trainer = await machine.trainer();
       status.textContent = 'storing the images on this device…';
       progressCard.hidden = false;
-      await navigator.storage.persist?.();
+      // Firefox asks the user; the training does not wait for the answer.
+      navigator.storage.persist?.().catch(() => {});
       await trainer.begin(job());
       for (const [kind, list] of [
         ['good', good],

@@ -259,9 +259,15 @@ async function trainAndResume(page: Page, count: number, driver: string | undefi
   await page.waitForFunction(() => /stage II, epoch 2/.test(document.getElementById('train')?.textContent ?? ''), {
     timeout: 300_000,
   });
-  const longTasks = await page.evaluate(() => (window as unknown as { longTasks: number[] }).longTasks);
+  const longTasks = await page.evaluate(() =>
+    PerformanceObserver.supportedEntryTypes.includes('longtask')
+      ? (window as unknown as { longTasks: number[] }).longTasks
+      : null,
+  );
   console.log(
-    `main thread while training: ${longTasks.length} tasks over 50 ms, longest ${Math.max(0, ...longTasks).toFixed(0)} ms`,
+    longTasks
+      ? `main thread while training: ${longTasks.length} tasks over 50 ms, longest ${Math.max(0, ...longTasks).toFixed(0)} ms`
+      : 'this browser does not report long tasks',
   );
   await page.reload();
   await ready(page);
