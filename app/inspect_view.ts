@@ -1,12 +1,13 @@
 /** Inspect: a model, images or the camera, heat maps with a threshold that moves, corrections. */
 import * as Comlink from 'comlink';
 import type { DetectorSettings } from '../src/detector/file.ts';
-import { rankMetrics } from '../src/eval/metrics.ts';
-import { type Calibration, calibrate, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
+import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
 import type { ColourMapName } from './colour_maps.ts';
 import { attempt, machine, showProblem } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
-import { colouredCanvas, drawLegend, drawOverlay } from './heat_map.ts';
+import { drawLegend, drawOverlay } from './heat_map.ts';
+import { recalibrated } from './recalibrate.ts';
+import { explainSpot } from './spot.ts';
 import type { MapResult, TrainingProgress } from './types.ts';
 
 interface Item {
@@ -40,7 +41,8 @@ export function createInspectView(root: HTMLElement) {
   const modelLine = element('p', { className: 'quiet' }, 'no model');
   const opacity = element('input', { type: 'range', min: '0', max: '100', value: '50', id: 'opacity' });
   const slider = element('input', { type: 'range', min: '0', max: '1000', value: '500', id: 'threshold' });
-  const thresholdText = element('output', { htmlFor: 'threshold' as never });
+  const thresholdText = element('output');
+  thresholdText.htmlFor.add('threshold');
   const colours = element(
     'select',
     { id: 'colours' },
@@ -185,40 +187,15 @@ export function createInspectView(root: HTMLElement) {
       corrections.textContent = 'Mark some images as good or bad first.';
       return;
     }
-    const corrected = marked.map(({ name, label, result }) => ({
-      score: result.score,
-      anomalous: label === 'bad',
-      path: name,
-      source: 'corrected',
-    }));
-    const names = new Set(corrected.map(({ path }) => path));
-    const known = settings.calibrationScores.filter(
-      ({ path, source }) => source !== 'train' && !(path && names.has(path)),
-    );
-    const scores = [...known, ...corrected];
-    const values = scores.map(({ score }) => score);
-    const range = { min: Math.min(...values), max: Math.max(...values) };
-    const metrics = rankMetrics(
-      Float32Array.from(values),
-      scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
-    );
-    const found = calibrate({
-      rule: metrics ? { kind: 'f1' } : { kind: 'false-alarms', rate: 0 },
-      image: metrics,
-      pixel: null,
-      good: scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score),
-      goodSource: 'good images',
-      imageRange: range,
-      pixelRange: { min: settings.pixel.min, max: settings.pixel.max },
-    });
+    const { found, scores, words } = recalibrated(settings, marked);
     const before = threshold.threshold;
     const changed = items.filter(
-      ({ result }) => isAnomalous(result.score, threshold) !== isAnomalous(result.score, found.image),
+      ({ result }) => isAnomalous(result.score, threshold) !== isAnomalous(result.score, found),
     ).length;
     settings = { ...settings, calibrationScores: scores };
-    threshold = found.image;
-    setThreshold(found.image.threshold, metrics ? `F1-max over ${scores.length} scores` : found.image.rule);
-    corrections.textContent = `Threshold ${before.toFixed(4)} → ${found.image.threshold.toFixed(4)}; ${changed} of ${items.length} verdicts changed.`;
+    threshold = found;
+    setThreshold(found.threshold, words);
+    corrections.textContent = `Threshold ${before.toFixed(4)} → ${found.threshold.toFixed(4)}; ${changed} of ${items.length} verdicts changed.`;
   };
 
   /** Lets the model learn the images that were marked as good; what it thinks of them now is shown. */
@@ -290,32 +267,7 @@ export function createInspectView(root: HTMLElement) {
       const x = (event.clientX - box.left - (box.width - canvas.width * scale) / 2) / (canvas.width * scale);
       const y = (event.clientY - box.top - (box.height - canvas.height * scale) / 2) / (canvas.height * scale);
       if (x < 0 || y < 0 || x >= 1 || y >= 1) return;
-      const { map, width, height } = selected.result;
-      const value = map[Math.floor(y * height) * width + Math.floor(x * width)] as number;
-      const bytes = await selected.file.arrayBuffer();
-      const levels = await machine.explain(Comlink.transfer(bytes, [bytes]), selected.name);
-      const figures = levels.flatMap(({ side, distance, gate, residual }, level) => {
-        const at = Math.floor(y * side) * side + Math.floor(x * side);
-        const figure = (name: string, values: Float32Array | undefined, top: number) =>
-          values &&
-          element(
-            'figure',
-            {},
-            colouredCanvas(values, side, side, colourMap(), (v) => v / top),
-            element('figcaption', {}, `level ${level + 1} ${name}: ${(values[at] as number).toFixed(3)}`),
-          );
-        return [figure('distance', distance, 1), figure('gate', gate, 1), figure('residual', residual, 1)].filter(
-          (f) => f !== undefined,
-        );
-      });
-      spot.replaceChildren(
-        element(
-          'h3',
-          {},
-          `At ${Math.round(100 * x)} %, ${Math.round(100 * y)} %: ${value.toFixed(4)} raw, ${normalizeScore(value, pixel()).toFixed(3)}`,
-        ),
-        element('div', { className: 'levels' }, ...figures),
-      );
+      spot.replaceChildren(...(await explainSpot(selected.file, selected.result, { x, y }, pixel(), colourMap())));
     }),
   );
 

@@ -20,8 +20,8 @@ import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingProgress }
 
 // A tenth of training's rate: the student should bend, not start over.
 const fineTuneRate = 0.0005;
-const fineTuneEpochs = 5;
-const rememberedImages = 48;
+const fineTuneEpochs = 4;
+const rememberedImages = 16;
 
 interface OpenModel {
   readonly file: SafetensorsFile;
@@ -143,8 +143,14 @@ export class Machine {
     const { file, runner } = this.#opened();
     const size = runner.imageSize;
     const images: Image[] = [];
-    for (const { name, bytes } of marked) images.push(resizeBicubic(await decode(bytes, name), size, size));
-    for (const name of (await filesIn('training/good')).slice(0, rememberedImages)) {
+    const remembered = (await filesIn('training/good')).slice(0, rememberedImages);
+    // What was marked makes up half of the images, for it is what the model shall learn.
+    const repeats = Math.max(1, Math.round(remembered.length / marked.length));
+    for (const { name, bytes } of marked) {
+      const image = resizeBicubic(await decode(bytes, name), size, size);
+      for (let i = 0; i < repeats; i++) images.push(image);
+    }
+    for (const name of remembered) {
       const bytes = (await readFile(`training/good/${name}`)) ?? new Uint8Array();
       images.push(resizeBicubic(await decodeImage(bytes, name), size, size));
     }
@@ -167,7 +173,7 @@ export class Machine {
     const bytes = await writeDetector(store, settings);
     store.destroy();
     await this.openModel(bytes.buffer, 'the fine-tuned model');
-    return { images: images.length };
+    return { images: marked.length + remembered.length };
   }
 
   async trainer(): Promise<Trainer & Comlink.ProxyMarked> {

@@ -3,16 +3,11 @@ import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
 import { type Chart, chart, css } from './charts.ts';
 import { attempt, machine } from './connection.ts';
-import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
+import { acceptDrops, button, element, field, fileButton, isImageFile } from './dom.ts';
 import { colouredCanvas, pixelCanvas } from './heat_map.ts';
+import { minutes } from './time.ts';
+import { showResult } from './train_result.ts';
 import type { Example, KeptTraining, TrainingJob, TrainingProgress, TrainingResult } from './types.ts';
-
-const minutes = (seconds: number) =>
-  seconds < 90
-    ? `${Math.ceil(seconds)} s`
-    : seconds < 5400
-      ? `${Math.round(seconds / 60)} min`
-      : `${(seconds / 3600).toFixed(1)} h`;
 
 export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer, name: string) => Promise<void>): void {
   const good = new Map<string, File>();
@@ -164,15 +159,10 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
     const top = Math.max(...list.map(({ score }) => score), 1e-6);
     examples.replaceChildren(
       ...list.flatMap(({ pixels, side, map, name, score }) => [
+        element('figure', {}, pixelCanvas(pixels, side, side), element('figcaption', {}, name)),
         element(
           'figure',
-          { style: 'margin:0' } as never,
-          pixelCanvas(pixels, side, side),
-          element('figcaption', {}, name),
-        ),
-        element(
-          'figure',
-          { style: 'margin:0' } as never,
+          {},
           colouredCanvas(map, side, side, 'jet', (v) => v / top),
           element('figcaption', {}, score.toFixed(3)),
         ),
@@ -181,70 +171,8 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
   };
 
   const finish = (done: TrainingResult) => {
-    const { settings, auroc, f1, trainedOn, heldOut, seconds } = done;
-    const figure = (value: string, text: string) => element('div', {}, element('b', {}, value), text);
-    const percent = (value: number | null) => (value === null ? '–' : `${(100 * value).toFixed(1)} %`);
-    const canvas = element('canvas', { aria: { role: 'img', label: 'scores of good and bad images' } });
-    result.replaceChildren(
-      element(
-        'div',
-        { className: 'figures' },
-        figure(percent(auroc), 'image AUROC'),
-        figure(percent(f1), 'F1 at the threshold'),
-        figure(settings.image.threshold.toFixed(4), 'threshold'),
-        figure(String(trainedOn), `good images learned${heldOut ? `, ${heldOut} held out` : ''}`),
-        figure(minutes(seconds), 'this run'),
-      ),
-      element(
-        'p',
-        { className: 'quiet' },
-        `Threshold: ${settings.image.rule}.${auroc === null ? ' Without bad images nothing can be measured.' : ''}`,
-      ),
-      element('div', { className: 'chart' }, canvas),
-      element(
-        'div',
-        { className: 'row' },
-        button(
-          'Inspect with it',
-          () => attempt(async () => onModel(await (await machine.trainer()).model(), 'model.safetensors')),
-          'primary',
-        ),
-        button('Save model', () =>
-          attempt(async () =>
-            save('model.safetensors', await (await machine.trainer()).model(), 'application/octet-stream'),
-          ),
-        ),
-      ),
-    );
-    const scores = settings.calibrationScores;
-    const [low, high] = [settings.image.min, settings.image.max];
-    const bins = 16;
-    const step = (high - low) / bins || 1;
-    const counts = (anomalous: boolean) =>
-      Array.from(
-        { length: bins },
-        (_, bin) =>
-          scores.filter(
-            (s) => s.anomalous === anomalous && Math.min(bins - 1, Math.floor((s.score - low) / step)) === bin,
-          ).length,
-      );
     resultCard.hidden = false;
-    chart(canvas, {
-      type: 'bar',
-      data: {
-        labels: Array.from({ length: bins }, (_, i) => (low + (i + 0.5) * step).toFixed(3)),
-        datasets: [
-          { label: 'good', data: counts(false), backgroundColor: css('--good') },
-          { label: 'bad', data: counts(true), backgroundColor: css('--bad') },
-        ],
-      },
-      options: {
-        scales: {
-          x: { stacked: true, title: { display: true, text: 'raw score' } },
-          y: { stacked: true, ticks: { precision: 0 } },
-        },
-      },
-    });
+    showResult(result, done, onModel);
   };
 
   const run = () =>

@@ -16,7 +16,6 @@ import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { forecastTraining } from '../src/train/forecast_training.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
-import type { Progress } from '../src/train/trainer.ts';
 import { readSafetensors } from '../src/weights/safetensors.ts';
 import { filesIn, readFile, removeTree, writeFile } from './storage.ts';
 import type {
@@ -163,7 +162,6 @@ export class Trainer {
     });
     const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
     let runner: MapRunner | undefined;
-    let last: Progress | undefined;
     const { store, history } = await trainDetector({
       engine: this.#engine,
       backbone,
@@ -184,7 +182,6 @@ export class Trainer {
       onProgress: (progress) => {
         callbacks.onProgress(progress);
         if (progress.images === progress.total) callbacks.onEpoch(progress.stage, progress.losses);
-        last = progress;
       },
       afterEpoch: async (_, store) => {
         runner ??= new MapRunner(this.#engine, store, backbone, job.mode, job.imageSize);
@@ -196,7 +193,7 @@ export class Trainer {
     try {
       await runner.refresh();
       const seconds = (performance.now() - started) / 1000;
-      return await this.#finish({ job, runner, store, history, bad, heldOut, train, seconds, last });
+      return await this.#finish({ job, runner, store, history, bad, heldOut, train, seconds });
     } finally {
       await runner.destroy();
       store.destroy();
@@ -221,7 +218,6 @@ export class Trainer {
     heldOut: readonly Loaded[];
     train: readonly Loaded[];
     seconds: number;
-    last: Progress | undefined;
   }): Promise<TrainingResult> {
     const { job, runner, store } = o;
     const results = new TestSet();

@@ -396,7 +396,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('in Chromium on SwiftShader
       { timeout: 300_000 },
     );
     const text = await textOf(page, '#inspect');
-    const [, from, to] = /shown0\.png ([\d.]+) → ([\d.]+)/.exec(text) ?? [];
+    const [, from, to] = /shown0\.png (\d+\.\d+) → (\d+\.\d+)/.exec(text) ?? [];
+    console.log(`fine-tuning: raw score ${from} before, ${to} after`);
     expect(Number(to)).toBeLessThan(Number(from));
     expect(before).not.toContain('Learned from');
   }, 400_000);
