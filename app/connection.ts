@@ -13,10 +13,11 @@ export function advice(error: unknown): string {
       'This browser gives the page no WebGPU. Use a current Chrome, Edge, Firefox or Safari over https or on localhost; ' +
       'in Linux Chrome, chrome://flags/#enable-unsafe-webgpu turns it on.'
     );
-  if (/device was lost/.test(text))
-    return 'The GPU was taken away (driver reset, sleep, or too much memory). The page opens it again at the next action; a training goes on from its last checkpoint.';
-  if (/out of memory|allocation|more than the \d+ that this device binds/i.test(text))
-    return `The GPU's memory is not enough: choose a smaller image size or batch. (${text})`;
+  const name = error instanceof Error ? error.name : '';
+  if (name === 'DeviceLostError')
+    return 'The GPU was taken away (driver reset, sleep, or too much work). The page opens it again at the next action; a training goes on from its last checkpoint.';
+  if (name === 'OutOfMemoryError' || /allocation failed|more than the \d+ that this device binds/i.test(text))
+    return `The memory is not enough: choose a smaller batch, image size or backbone, or close other tabs. (${text})`;
   if (/quota/i.test(text))
     return `The browser's storage is full: free some space or discard the kept training. (${text})`;
   return text;

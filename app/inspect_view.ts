@@ -2,35 +2,28 @@
 import * as Comlink from 'comlink';
 import type { DetectorSettings } from '../src/detector/file.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
+import { type Camera, openCamera } from './camera.ts';
 import type { ColourMapName } from './colour_maps.ts';
 import { attempt, machine, showProblem } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
 import { drawLegend, drawOverlay } from './heat_map.ts';
+import { createImageTable, type Item } from './image_table.ts';
 import { recalibrated } from './recalibrate.ts';
 import { explainSpot } from './spot.ts';
-import type { MapResult, TrainingProgress } from './types.ts';
-
-interface Item {
-  readonly name: string;
-  readonly file: File | undefined;
-  readonly bitmap: ImageBitmap;
-  result: MapResult;
-  label: 'good' | 'bad' | undefined;
-}
-
-type SortKey = 'name' | 'score' | 'verdict';
+import type { TrainingProgress } from './types.ts';
 
 export function createInspectView(root: HTMLElement) {
   let settings: DetectorSettings | undefined;
   let threshold: Calibration = { threshold: 1, min: 0, max: 2, rule: '' };
   let items: Item[] = [];
   let selected: Item | undefined;
+  // The selected image alone is kept decoded: a folder of photographs would fill the memory.
+  let picture: ImageBitmap | undefined;
   // What was begun with another model, or before newer files came, stops where it is.
   let generation = 0;
   // The sample of the demo model makes room for the user's own images.
   let showingDemo = false;
-  let camera: MediaStream | undefined;
-  let sort: { key: SortKey; down: boolean } = { key: 'score', down: true };
+  let camera: Camera | undefined;
 
   const canvas = element('canvas', { aria: { role: 'img', label: 'image with heat map' } });
   const legendCanvas = element('canvas', { aria: { role: 'img', label: 'colour scale' } });
@@ -48,7 +41,7 @@ export function createInspectView(root: HTMLElement) {
     { id: 'colours' },
     ...['jet', 'turbo', 'inferno', 'viridis'].map((name) => element('option', { value: name }, name)),
   );
-  const table = element('tbody');
+  const table = createImageTable((item) => attempt(() => choose(item)));
   const corrections = element('p', { className: 'quiet', aria: { role: 'status' } });
 
   const colourMap = () => colours.value as ColourMapName;
@@ -64,10 +57,14 @@ export function createInspectView(root: HTMLElement) {
     [1, 0.5, 0].forEach((value, i) => {
       (legendTexts[i] as HTMLElement).textContent = (p.threshold + (value - 0.5) * range).toFixed(2);
     });
-    if (!item) return;
-    const { result, bitmap } = item;
+    if (!item || !picture) return;
+    const { result } = item;
     const map = { values: result.map, width: result.width, height: result.height };
-    drawOverlay(canvas, bitmap, bitmap, map, { pixel: p, colours: colourMap(), opacity: Number(opacity.value) / 100 });
+    drawOverlay(canvas, picture, picture, map, {
+      pixel: p,
+      colours: colourMap(),
+      opacity: Number(opacity.value) / 100,
+    });
     const bad = isAnomalous(result.score, threshold);
     verdict.textContent = bad ? 'Anomalous' : 'Good';
     verdict.className = `verdict ${bad ? 'bad' : 'good'}`;
@@ -75,43 +72,19 @@ export function createInspectView(root: HTMLElement) {
     details.textContent = `${item.name}: score ${normalizeScore(result.score, threshold).toFixed(3)} (raw ${result.score.toFixed(4)}); decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
   };
 
-  const sorted = () => {
-    const by: Record<SortKey, (a: Item, b: Item) => number> = {
-      name: (a, b) => a.name.localeCompare(b.name),
-      score: (a, b) => a.result.score - b.result.score,
-      verdict: (a, b) =>
-        Number(isAnomalous(a.result.score, threshold)) - Number(isAnomalous(b.result.score, threshold)),
-    };
-    return [...items].sort((a, b) => by[sort.key](a, b) * (sort.down ? -1 : 1));
-  };
+  const list = () => table.show(items, selected, threshold);
 
-  const list = () => {
-    table.replaceChildren(
-      ...sorted().map((item) => {
-        const bad = isAnomalous(item.result.score, threshold);
-        const row = element(
-          'tr',
-          { className: item === selected ? 'selected' : '' },
-          element(
-            'td',
-            { className: 'name' },
-            button(item.name, () => choose(item)),
-          ),
-          element('td', {}, normalizeScore(item.result.score, threshold).toFixed(3)),
-          element('td', { className: bad ? 'bad-text' : 'good-text' }, bad ? 'anomalous' : 'good'),
-          element('td', {}, item.label ? `marked ${item.label}` : ''),
-        );
-        return row;
-      }),
-    );
-    const bad = items.filter(({ result }) => isAnomalous(result.score, threshold)).length;
-    count.textContent = items.length ? `${items.length} images, ${bad} anomalous` : 'no images';
-  };
-
-  const choose = (item: Item) => {
+  const showPicture = (item: Item, bitmap: ImageBitmap) => {
+    picture?.close();
+    picture = bitmap;
     selected = item;
-    spot.replaceChildren();
     draw();
+  };
+
+  const choose = async (item: Item) => {
+    if (!item.file) return;
+    showPicture(item, await createImageBitmap(item.file));
+    spot.replaceChildren();
     list();
   };
 
@@ -158,14 +131,13 @@ export function createInspectView(root: HTMLElement) {
     const own = generation;
     if (!settings) throw new Error('Open a model first: drop a .safetensors file of aand train or of the Train view.');
     for (const [i, file] of images.entries()) {
-      count.textContent = `inspecting ${i + 1} of ${images.length}`;
+      table.say(`inspecting ${i + 1} of ${images.length}`);
       try {
         const bytes = await file.arrayBuffer();
-        const bitmap = await createImageBitmap(file);
         const result = await machine.predict(Comlink.transfer(bytes, [bytes]), file.name);
         if (own !== generation) return;
-        items.push({ name: file.name, file, bitmap, result, label: undefined });
-        choose(items.at(-1) as Item);
+        items.push({ name: file.name, file, result, label: undefined });
+        await choose(items.at(-1) as Item);
       } catch (error) {
         showProblem(error);
       }
@@ -243,80 +215,51 @@ export function createInspectView(root: HTMLElement) {
       save('model.safetensors', bytes as Uint8Array<ArrayBuffer>, 'application/octet-stream');
     });
 
-  const downloadCsv = () => {
-    const rows = items.map(({ name, result, label }) =>
-      [
-        `"${name.replaceAll('"', '""')}"`,
-        result.score,
-        normalizeScore(result.score, threshold),
-        isAnomalous(result.score, threshold) ? 'anomalous' : 'good',
-        label ?? '',
-      ].join(','),
-    );
-    save('scores.csv', `${['name,raw_score,pred_score,pred_label,marked', ...rows].join('\n')}\n`, 'text/csv');
-  };
-
   const downloadPicture = () =>
     canvas.toBlob((blob) => blob && save(`${selected?.name ?? 'camera'}-heat.png`, blob, 'image/png'));
 
-  canvas.addEventListener('click', (event) =>
+  const explain = (at: { readonly x: number; readonly y: number }) =>
     attempt(async () => {
       if (!selected?.file) return;
-      const box = canvas.getBoundingClientRect();
-      const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
-      const x = (event.clientX - box.left - (box.width - canvas.width * scale) / 2) / (canvas.width * scale);
-      const y = (event.clientY - box.top - (box.height - canvas.height * scale) / 2) / (canvas.height * scale);
-      if (x < 0 || y < 0 || x >= 1 || y >= 1) return;
-      spot.replaceChildren(...(await explainSpot(selected.file, selected.result, { x, y }, pixel(), colourMap())));
-    }),
-  );
+      spot.replaceChildren(...(await explainSpot(selected.file, selected.result, at, pixel(), colourMap())));
+    });
 
-  const stopCamera = () => {
-    for (const track of camera?.getTracks() ?? []) track.stop();
-    camera = undefined;
-    cameraButton.textContent = 'Camera';
+  canvas.addEventListener('click', (event) => {
+    const box = canvas.getBoundingClientRect();
+    const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+    const x = (event.clientX - box.left - (box.width - canvas.width * scale) / 2) / (canvas.width * scale);
+    const y = (event.clientY - box.top - (box.height - canvas.height * scale) / 2) / (canvas.height * scale);
+    if (x >= 0 && y >= 0 && x < 1 && y < 1) explain({ x, y });
+  });
+
+  /** The same without a pointer. */
+  const explainPeak = () => {
+    if (!selected) return;
+    const { map, width, height } = selected.result;
+    const peak = map.reduce((best, value, i) => (value > (map[best] as number) ? i : best), 0);
+    explain({ x: ((peak % width) + 0.5) / width, y: (Math.floor(peak / width) + 0.5) / height });
   };
 
   const toggleCamera = () =>
     attempt(async () => {
-      if (camera) return stopCamera();
+      if (camera) return camera.stop();
       if (!settings) throw new Error('Open a model first.');
-      camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
+      camera = await openCamera(
+        (bitmap, result, framesPerSecond) => {
+          showPicture({ name: 'camera', file: undefined, result, label: undefined }, bitmap);
+          details.textContent = `${framesPerSecond.toFixed(1)} frames per second; ${details.textContent ?? ''}`;
+        },
+        (reason) => {
+          camera = undefined;
+          cameraButton.textContent = 'Camera';
+          if (reason) showProblem(reason);
+        },
+      );
       cameraButton.textContent = 'Stop camera';
-      const video = element('video', { muted: true, playsInline: true, srcObject: camera });
-      await video.play();
-      let frames = 0;
-      const started = performance.now();
-      while (camera) {
-        const bitmap = await createImageBitmap(video);
-        const frame = await createImageBitmap(bitmap);
-        const result = await machine.predict(Comlink.transfer(frame, [frame]), 'camera');
-        frames++;
-        selected?.file ?? selected?.bitmap.close();
-        selected = { name: 'camera', file: undefined, bitmap, result, label: undefined };
-        draw();
-        const fps = frames / ((performance.now() - started) / 1000);
-        details.textContent = `${fps.toFixed(1)} frames per second; ${details.textContent ?? ''}`;
-      }
-    }).finally(stopCamera);
+    });
 
   const tune = button('Fine-tune', fineTune);
   const cameraButton = button('Camera', toggleCamera);
-  const count = element('p', { className: 'quiet', aria: { role: 'status' } }, 'no images');
-  const heading = (text: string, key: SortKey) => {
-    const cell = element('th', { scope: 'col' });
-    const update = () =>
-      cell.setAttribute('aria-sort', sort.key !== key ? 'none' : sort.down ? 'descending' : 'ascending');
-    cell.append(
-      button(text, () => {
-        sort = { key, down: sort.key === key ? !sort.down : key === 'score' };
-        for (const other of headings) other.update();
-        list();
-      }),
-    );
-    return { cell, update };
-  };
-  const headings = [heading('image', 'name'), heading('score', 'score'), heading('verdict', 'verdict')];
 
   const receive = (files: File[]) => {
     if (!files.length) return;
@@ -342,6 +285,7 @@ export function createInspectView(root: HTMLElement) {
       fileButton('Open images', 'image/*', true, receive),
       fileButton('Open model', '.safetensors', false, receive),
       cameraButton,
+      button('Explain the peak', explainPeak),
       button('Save picture', downloadPicture),
     ),
     spot,
@@ -369,27 +313,7 @@ export function createInspectView(root: HTMLElement) {
           field('Opacity of the heat map', opacity),
           field('Colours', colours),
         ),
-        element(
-          'div',
-          { className: 'card' },
-          element('h2', {}, 'Images'),
-          count,
-          element(
-            'div',
-            { className: 'scroll', tabIndex: 0, aria: { role: 'region', label: 'Inspected images' } },
-            element(
-              'table',
-              {},
-              element(
-                'thead',
-                {},
-                element('tr', {}, ...headings.map(({ cell }) => cell), element('th', { scope: 'col' }, 'marked')),
-              ),
-              table,
-            ),
-          ),
-          element('div', { className: 'row' }, button('Save table (CSV)', downloadCsv)),
-        ),
+        table.card,
         element(
           'div',
           { className: 'card' },
@@ -413,7 +337,6 @@ export function createInspectView(root: HTMLElement) {
       ),
     ),
   );
-  for (const { update } of headings) update();
   drawLegend(legendCanvas, 'jet');
 
   return {

@@ -23,9 +23,15 @@ const fineTuneRate = 0.0005;
 const fineTuneEpochs = 4;
 const rememberedImages = 16;
 
-interface OpenModel {
+/** The model that the user opened; what it needs on the device is made when it is used. */
+interface ChosenModel {
   readonly file: SafetensorsFile;
   readonly settings: DetectorSettings;
+  readonly name: string;
+}
+
+interface OpenModel {
+  readonly engine: Engine;
   readonly store: ParameterStore;
   readonly runner: MapRunner;
 }
@@ -48,25 +54,28 @@ async function decode(source: ArrayBuffer | ImageBitmap, name: string): Promise<
 
 export class Machine {
   #engine: Promise<Engine> | undefined;
+  #chosen: ChosenModel | undefined;
   #model: OpenModel | undefined;
-  #trainer: Trainer | undefined;
+  readonly #trainer = new Trainer(() => this.#open());
 
-  /** The device, opened at the first need and again after it was lost. */
+  /** The device, opened at the first need and again after it failed: no program of a failed one can be trusted. */
   #open(): Promise<Engine> {
     if (!this.#engine) {
-      this.#engine = Engine.open();
-      this.#engine.then(
-        (engine) => engine.device.lost.then(() => this.#forget()),
-        () => this.#forget(),
+      const opening = Engine.open();
+      const forget = () => {
+        if (this.#engine === opening) this.#engine = undefined;
+      };
+      this.#engine = opening;
+      opening.then(
+        (engine) =>
+          engine.failure.catch(() => {
+            forget();
+            return engine.close();
+          }),
+        forget,
       );
     }
     return this.#engine;
-  }
-
-  #forget(): void {
-    this.#engine = undefined;
-    this.#model = undefined;
-    this.#trainer = undefined;
   }
 
   async device(): Promise<DeviceFacts> {
@@ -77,9 +86,16 @@ export class Machine {
 
   /** Opens a detector file; the one before is closed. */
   async openModel(bytes: ArrayBuffer, name: string): Promise<DetectorSettings> {
-    const engine = await this.#open();
     const file = readSafetensors(new Uint8Array(bytes), name);
-    const settings = readSettings(file, name);
+    const chosen = { file, settings: readSettings(file, name), name };
+    await this.#close();
+    this.#model = await this.#load(chosen);
+    this.#chosen = chosen;
+    return chosen.settings;
+  }
+
+  async #load({ file, settings, name }: ChosenModel): Promise<OpenModel> {
+    const engine = await this.#open();
     const backbone = backboneNamed(settings.backbone);
     const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
     try {
@@ -88,20 +104,28 @@ export class Machine {
       store.destroy();
       throw error;
     }
-    await this.#model?.runner.destroy();
-    this.#model?.store.destroy();
-    const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
-    this.#model = { file, settings, store, runner };
-    return settings;
+    return { engine, store, runner: new MapRunner(engine, store, backbone, settings.mode, settings.imageSize) };
   }
 
-  #opened(): OpenModel {
-    if (!this.#model) throw new Error('no model is open');
-    return this.#model;
+  async #close(): Promise<void> {
+    const model = this.#model;
+    this.#model = undefined;
+    await model?.runner.destroy();
+    model?.store.destroy();
+  }
+
+  /** The chosen model on a device that works. */
+  async #opened(): Promise<OpenModel & ChosenModel> {
+    if (!this.#chosen) throw new Error('no model is open');
+    if (this.#model?.engine !== (await this.#open())) {
+      await this.#close();
+      this.#model = await this.#load(this.#chosen);
+    }
+    return { ...(this.#model as OpenModel), ...this.#chosen };
   }
 
   async predict(source: ArrayBuffer | ImageBitmap, name: string): Promise<MapResult> {
-    const { runner, settings } = this.#opened();
+    const { runner, settings } = await this.#opened();
     const started = performance.now();
     const image = await decode(source, name);
     const decoded = performance.now();
@@ -114,14 +138,15 @@ export class Machine {
 
   /** The levels behind an image's map. */
   async explain(source: ArrayBuffer | ImageBitmap, name: string): Promise<LevelMaps[]> {
-    const { runner } = this.#opened();
+    const { runner } = await this.#opened();
     const size = runner.imageSize;
     return runner.explain(resizeBicubic(await decode(source, name), size, size));
   }
 
   /** The open model with other settings (thresholds, calibration), as a file that the command line opens too. */
   modelFile(settings: DetectorSettings): Uint8Array {
-    const { file } = this.#opened();
+    if (!this.#chosen) throw new Error('no model is open');
+    const { file } = this.#chosen;
     const bytes = writeSafetensors(storable(file.tensors), {
       ...file.metadata,
       format: formatVersion,
@@ -139,8 +164,7 @@ export class Machine {
     settings: DetectorSettings,
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<{ images: number }> {
-    const engine = await this.#open();
-    const { file, runner } = this.#opened();
+    const { engine, file, runner } = await this.#opened();
     const size = runner.imageSize;
     const images: Image[] = [];
     const remembered = (await filesIn('training/good')).slice(0, rememberedImages);
@@ -176,8 +200,7 @@ export class Machine {
     return { images: marked.length + remembered.length };
   }
 
-  async trainer(): Promise<Trainer & Comlink.ProxyMarked> {
-    this.#trainer ??= new Trainer(await this.#open());
+  trainer(): Trainer & Comlink.ProxyMarked {
     return Comlink.proxy(this.#trainer);
   }
 

@@ -1,13 +1,19 @@
 /** Train: photographs of good parts (and bad ones), a look at what will be learned, the training, its result. */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
-import { type Chart, chart, css } from './charts.ts';
 import { attempt, machine } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile } from './dom.ts';
-import { colouredCanvas, pixelCanvas } from './heat_map.ts';
+import { pixelCanvas } from './heat_map.ts';
 import { minutes } from './time.ts';
+import { createProgress } from './train_progress.ts';
 import { showResult } from './train_result.ts';
-import type { Example, KeptTraining, TrainingJob, TrainingProgress, TrainingResult } from './types.ts';
+import {
+  type KeptTraining,
+  packagedTeacher,
+  type TeacherFacts,
+  type TrainingJob,
+  type TrainingResult,
+} from './types.ts';
 
 export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer, name: string) => Promise<void>): void {
   const good = new Map<string, File>();
@@ -27,6 +33,8 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
       element('option', { value: rule }, rule),
     ),
   );
+  let teacherList: TeacherFacts[] = [packagedTeacher];
+  const teacher = element('select');
   const mode = element(
     'select',
     {},
@@ -41,18 +49,17 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
   );
   const forecast = element('p', { className: 'quiet', aria: { role: 'status' } });
   const preview = element('div');
-  const status = element('p', { aria: { role: 'status' } });
-  const bar = element('progress', { max: 1, value: 0, aria: { label: 'progress of this stage' } });
-  const examples = element('div', { className: 'sheet' });
   const result = element('div');
   const keptBox = element('div', { className: 'card', hidden: true });
   const progressCard = element('div', { className: 'card', hidden: true });
   const resultCard = element('div', { className: 'card', hidden: true });
-  const lossCanvas = element('canvas', { aria: { role: 'img', label: 'loss of each epoch' } });
-  let losses: Chart | undefined;
+  const progress = createProgress();
 
+  const chosenTeacher = () => teacherList[teacher.selectedIndex] ?? packagedTeacher;
   const job = (): TrainingJob => ({
     name: name.value,
+    backbone: chosenTeacher().backbone,
+    teacher: chosenTeacher().source,
     imageSize: Number(imageSize.value),
     batch: Number(batch.value),
     epochs: [Number(epochs1.value), Number(epochs2.value)],
@@ -80,7 +87,7 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
     refresh();
   };
 
-  const drop = (title: string, list: Map<string, File>) => {
+  const drop = (title: string, kind: 'good' | 'bad', list: Map<string, File>) => {
     const area = element(
       'div',
       { className: 'drop' },
@@ -89,12 +96,42 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
         'div',
         { className: 'row' },
         fileButton('Choose', 'image/*', true, (files) => take(list, files)),
+        button(`Clear ${kind}`, () => {
+          list.clear();
+          refresh();
+        }),
       ),
       element('p', { className: 'quiet' }, 'or drop images or a folder here'),
     );
     acceptDrops(area, (files) => take(list, files));
     return area;
   };
+
+  const showTeachers = (chosen?: TeacherFacts) => {
+    teacher.replaceChildren(
+      ...teacherList.map(({ backbone, source }) => element('option', {}, `${backbone} (${source})`)),
+    );
+    teacher.selectedIndex = teacherList.findIndex((t) => t.backbone === chosen?.backbone && t.source === chosen.source);
+    if (teacher.selectedIndex < 0) teacher.selectedIndex = 0;
+  };
+
+  const loadTeacher = (files: readonly File[]) =>
+    attempt(async () => {
+      const [file] = files;
+      if (!file) return;
+      forecast.textContent = `reading ${file.name}…`;
+      const trainer = await machine.trainer();
+      const bytes = await file.arrayBuffer();
+      try {
+        const loaded = await trainer.addTeacher(file.name, Comlink.transfer(bytes, [bytes]));
+        teacherList = await trainer.teachers();
+        showTeachers(loaded);
+        forecast.textContent = `${file.name} is a ${loaded.backbone} and stays on this device.`;
+      } catch (error) {
+        forecast.textContent = '';
+        throw error;
+      }
+    });
 
   const showPreview = () =>
     attempt(async () => {
@@ -118,57 +155,10 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
       forecast.textContent = 'measuring this device…';
       const trainer = await machine.trainer();
       const { bytes, seconds, advice } = await trainer.forecast(job(), good.size);
-      forecast.textContent = `About ${(bytes / 2 ** 20).toFixed(0)} MiB of GPU memory and ${minutes(seconds)}. ${advice}`;
+      forecast.textContent = Number.isFinite(bytes)
+        ? `About ${(bytes / 2 ** 20).toFixed(0)} MiB of GPU memory and ${minutes(seconds)}. ${advice}`
+        : advice;
     });
-
-  const onProgress = ({
-    stage,
-    epoch,
-    epochs,
-    images,
-    total,
-    losses,
-    imagesPerSecond,
-    remaining,
-  }: TrainingProgress) => {
-    bar.value = (epoch + images / total) / epochs;
-    const values = Object.entries(losses)
-      .map(([key, value]) => `${key} ${value.toPrecision(3)}`)
-      .join(', ');
-    status.textContent = `${stage}, epoch ${epoch + 1} of ${epochs}: ${values}; ${imagesPerSecond.toFixed(1)} images/s, ${minutes(remaining)} left in this stage`;
-  };
-
-  const onEpoch = (stage: string, values: Readonly<Record<string, number>>) => {
-    if (!losses) return;
-    const wanted = stage === 'stage I' ? ['focal', 'amplification'] : ['loss'];
-    for (const [i, key] of wanted.entries()) {
-      const label = `${stage} ${key}`;
-      let series = losses.data.datasets.find((dataset) => dataset.label === label);
-      if (!series) {
-        const colour = [css('--accent'), css('--bad'), css('--good')][stage === 'stage I' ? i : 2] as string;
-        series = { label, data: [], borderColor: colour, backgroundColor: colour, pointRadius: 2, showLine: true };
-        losses.data.datasets.push(series);
-      }
-      const data = series.data as { x: number; y: number }[];
-      data.push({ x: data.length + 1, y: values[key] as number });
-    }
-    losses.update();
-  };
-
-  const onExamples = (list: readonly Example[]) => {
-    const top = Math.max(...list.map(({ score }) => score), 1e-6);
-    examples.replaceChildren(
-      ...list.flatMap(({ pixels, side, map, name, score }) => [
-        element('figure', {}, pixelCanvas(pixels, side, side), element('figcaption', {}, name)),
-        element(
-          'figure',
-          {},
-          colouredCanvas(map, side, side, 'jet', (v) => v / top),
-          element('figcaption', {}, score.toFixed(3)),
-        ),
-      ]),
-    );
-  };
 
   const finish = (done: TrainingResult) => {
     resultCard.hidden = false;
@@ -182,26 +172,17 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
       keptBox.hidden = true;
       progressCard.hidden = false;
       resultCard.hidden = true;
-      losses?.destroy();
-      losses = chart(lossCanvas, {
-        type: 'scatter',
-        data: { datasets: [] },
-        options: { scales: { x: { title: { display: true, text: 'epoch' } }, y: { type: 'logarithmic' } } },
-      });
-      const lock = await navigator.wakeLock?.request('screen').catch(() => undefined);
+      progress.start();
       const trainer = await machine.trainer();
       try {
-        finish(await trainer.run(Comlink.proxy({ onProgress, onEpoch, onExamples })));
-        status.textContent = 'Done.';
-        bar.value = 1;
+        finish(await trainer.run(Comlink.proxy(progress.callbacks)));
+        progress.done('Done.');
       } catch (error) {
         if (!/interrupted/.test((error as Error).message)) throw error;
-        status.textContent =
-          'Paused after the last finished epoch. It waits on this device, even if the page is closed.';
-      } finally {
-        await lock?.release();
+        progress.say('Paused after the last finished epoch. It waits on this device, even if the page is closed.');
       }
     }).finally(async () => {
+      progress.stop();
       running = false;
       refresh();
       await showKept();
@@ -210,7 +191,7 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
   const begin = () =>
     attempt(async () => {
       const trainer = await machine.trainer();
-      status.textContent = 'storing the images on this device…';
+      progress.say('storing the images on this device…');
       progressCard.hidden = false;
       // Firefox asks the user; the training does not wait for the answer.
       navigator.storage.persist?.().catch(() => {});
@@ -227,7 +208,7 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
     });
 
   const describe = ({ job, good, bad, finished }: KeptTraining) =>
-    `"${job.name}": ${good} good${bad ? `, ${bad} bad` : ''}, ${job.imageSize} pixels, epochs ${job.epochs.join(' and ')}${finished ? ', finished' : ', not finished'}`;
+    `"${job.name}": ${good} good${bad ? `, ${bad} bad` : ''}, ${job.backbone}, ${job.imageSize} pixels, epochs ${job.epochs.join(' and ')}${finished ? ', finished' : ', not finished'}`;
 
   const showKept = async () => {
     const trainer = await machine.trainer();
@@ -268,6 +249,8 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
     }),
   );
   foreground.title = foregroundHelp;
+  teacher.title =
+    "What the student learns to imitate. torchvision's ImageNet weights (resnet18-f37072fd.pth, wide_resnet50_2-95faca4d.pth) find more than the packaged ones.";
 
   root.append(
     keptBox,
@@ -280,12 +263,18 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
         element(
           'div',
           { className: 'card' },
-          element('div', { className: 'fields' }, drop('Good parts', good), drop('Bad parts (optional)', bad)),
+          element(
+            'div',
+            { className: 'fields' },
+            drop('Good parts', 'good', good),
+            drop('Bad parts (optional)', 'bad', bad),
+          ),
           summary,
           element(
             'div',
             { className: 'fields' },
             field('Name', name),
+            field('Teacher', teacher),
             field('Image size', imageSize),
             field('Batch', batch),
             field('Epochs, stage I', epochs1),
@@ -293,7 +282,14 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
             field('Foreground', foreground),
             field('Method', mode),
           ),
-          element('div', { className: 'row' }, look, estimate, start),
+          element(
+            'div',
+            { className: 'row' },
+            look,
+            estimate,
+            fileButton('Load teacher weights', '.pth,.pt,.safetensors', false, loadTeacher),
+            start,
+          ),
           forecast,
           preview,
         ),
@@ -303,14 +299,18 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
   );
   progressCard.append(
     element('h2', {}, 'Training'),
-    bar,
-    status,
+    ...progress.above,
     element('div', { className: 'row' }, pause, cancel),
-    element('div', { className: 'chart' }, lossCanvas),
-    element('h3', {}, 'Examples after each epoch'),
-    examples,
+    ...progress.below,
   );
   resultCard.append(element('h2', {}, 'Result'), result);
   refresh();
-  showKept().catch(() => {});
+  showTeachers();
+  const restore = async () => {
+    teacherList = await (await machine.trainer()).teachers();
+    showTeachers();
+    await showKept();
+  };
+  // Without storage there is nothing to restore.
+  restore().catch(() => {});
 }

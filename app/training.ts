@@ -6,37 +6,38 @@ import { resizeBicubic } from '../src/data/resize.ts';
 import { MapRunner } from '../src/detector/detector.ts';
 import { newSettings, writeDetector } from '../src/detector/file.ts';
 import type { Engine } from '../src/engine/device.ts';
+import { DeviceLostError } from '../src/engine/errors.ts';
 import type { ParameterStore } from '../src/engine/parameters.ts';
-import { measurePeaks } from '../src/engine/peak.ts';
 import { RandomStream } from '../src/engine/random.ts';
 import { TestSet } from '../src/eval/evaluate.ts';
 import { calibrate } from '../src/eval/thresholds.ts';
-import { backbones } from '../src/model/backbone.ts';
+import { backboneNamed } from '../src/model/backbone.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
-import { forecastTraining } from '../src/train/forecast_training.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
-import { readSafetensors } from '../src/weights/safetensors.ts';
+import { forecastJob } from './forecast.ts';
 import { filesIn, readFile, removeTree, writeFile } from './storage.ts';
+import { addTeacher, readTeacher, teachers } from './teachers.ts';
 import type {
   Example,
   ForecastFacts,
   KeptTraining,
   Preview,
+  TeacherFacts,
   TrainingCallbacks,
   TrainingJob,
   TrainingResult,
 } from './types.ts';
 
 const root = 'training';
-const backbone = backbones.resnet18;
 const heldOutShare = 0.1;
 const heldOutLeast = 10;
 const shownExamples = 4;
 const previewSide = 96;
 const previewCount = 8;
-// Where a browser on a laptop begins to struggle.
-const comfortableBytes = 2 * 2 ** 30;
+// A driver that was reset needs a moment; one that is lost again and again will not come back.
+const restMilliseconds = 1500;
+const mostLosses = 3;
 
 interface Loaded {
   readonly name: string;
@@ -59,11 +60,21 @@ async function load(kind: 'good' | 'bad', size: number, rule: string): Promise<L
 }
 
 export class Trainer {
-  readonly #engine: Engine;
+  readonly #open: () => Promise<Engine>;
   #stop: AbortController | undefined;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  /** @param open gives the device, a new one after the last was lost */
+  constructor(open: () => Promise<Engine>) {
+    this.#open = open;
+  }
+
+  teachers(): Promise<TeacherFacts[]> {
+    return teachers();
+  }
+
+  /** Takes over torchvision's weights for this and later trainings. */
+  addTeacher(name: string, bytes: ArrayBuffer): Promise<TeacherFacts> {
+    return addTeacher(name, new Uint8Array(bytes));
   }
 
   /** What is kept from before. */
@@ -106,15 +117,7 @@ export class Trainer {
   }
 
   async forecast(job: TrainingJob, images: number): Promise<ForecastFacts> {
-    const peaks = await measurePeaks(this.#engine);
-    const { bytes, seconds } = forecastTraining(this.#engine, peaks, backbone, job, images);
-    const advice =
-      bytes > comfortableBytes
-        ? 'That is much memory for a browser: a smaller image size or batch needs less.'
-        : seconds > 3600
-          ? 'That is long: a smaller image size or fewer epochs are faster; it can be paused and resumed.'
-          : 'This device should manage that.';
-    return { bytes, seconds, advice };
+    return forecastJob(await this.#open(), job, images);
   }
 
   /** What stage I will see, of a few good images. */
@@ -141,21 +144,43 @@ export class Trainer {
     return { side: previewSide, foregrounds, anomalies, share: covered / Math.max(foregrounds.length, 1) };
   }
 
-  /** Trains from where the checkpoints are, tests, and keeps the model. Rejects with 'Interrupted' when it is paused. */
+  /**
+   * Trains from where the checkpoints are, tests, and keeps the model. A lost device is opened again and the training goes on
+   * from its last checkpoint. Rejects with 'Interrupted' when it is paused.
+   */
   async run(callbacks: TrainingCallbacks): Promise<TrainingResult> {
+    this.#stop = new AbortController();
+    let epochs = 0;
+    let losses = 0;
+    for (;;) {
+      const before = epochs;
+      try {
+        return await this.#run(await this.#open(), callbacks, () => epochs++);
+      } catch (error) {
+        if (!(error instanceof DeviceLostError) || this.#stop.signal.aborted) throw error;
+        losses = epochs > before ? 1 : losses + 1;
+        if (losses >= mostLosses) throw error;
+        callbacks.onNotice(
+          'The GPU was taken away and is opened again; the training goes on from its last checkpoint.',
+        );
+        await new Promise((rested) => setTimeout(rested, restMilliseconds));
+      }
+    }
+  }
+
+  async #run(engine: Engine, callbacks: TrainingCallbacks, onEpoch: () => void): Promise<TrainingResult> {
     const kept = await this.kept();
     if (!kept) throw new Error('there is no training to run');
     const { job } = kept;
+    const backbone = backboneNamed(job.backbone);
     const started = performance.now();
-    this.#stop = new AbortController();
     const good = await load('good', job.imageSize, job.foreground);
     const bad = await load('bad', job.imageSize, 'none');
     const heldOutCount = good.length >= heldOutLeast ? Math.round(heldOutShare * good.length) : 0;
     const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
     const train = good.filter((_, i) => !drawn.has(i));
     const heldOut = good.filter((_, i) => drawn.has(i));
-    const teacher = await fetch('teacher_resnet18.safetensors');
-    if (!teacher.ok) throw new Error(`the teacher's weights could not be loaded (${teacher.status})`);
+    const teacher = await readTeacher({ backbone: job.backbone, source: job.teacher });
     const storage = (name: string) => ({
       load: () => readFile(`${root}/${name}`),
       save: (data: Uint8Array) => writeFile(`${root}/${name}`, data),
@@ -163,11 +188,11 @@ export class Trainer {
     const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
     let runner: MapRunner | undefined;
     const { store, history } = await trainDetector({
-      engine: this.#engine,
+      engine,
       backbone,
       mode: job.mode,
-      teacher: readSafetensors(new Uint8Array(await teacher.arrayBuffer()), 'teacher'),
-      teacherName: 'packaged teacher',
+      teacher,
+      teacherName: job.teacher,
       images: train.map(({ image }) => image),
       foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
       variant: `foreground ${job.foreground}`,
@@ -178,18 +203,21 @@ export class Trainer {
       seed: job.seed,
       checkpoint: { stage1: storage('stage1.checkpoint'), stage2: storage('stage2.checkpoint') },
       resume: true,
-      signal: this.#stop.signal,
+      signal: this.#stop?.signal,
+      onResume: (stage, history) => callbacks.onResume(stage, history),
       onProgress: (progress) => {
         callbacks.onProgress(progress);
-        if (progress.images === progress.total) callbacks.onEpoch(progress.stage, progress.losses);
+        if (progress.images < progress.total) return;
+        onEpoch();
+        callbacks.onEpoch(progress.stage, progress.losses);
       },
       afterEpoch: async (_, store) => {
-        runner ??= new MapRunner(this.#engine, store, backbone, job.mode, job.imageSize);
+        runner ??= new MapRunner(engine, store, backbone, job.mode, job.imageSize);
         await runner.refresh();
         callbacks.onExamples(await this.#show(runner, examples));
       },
     });
-    runner ??= new MapRunner(this.#engine, store, backbone, job.mode, job.imageSize);
+    runner ??= new MapRunner(engine, store, backbone, job.mode, job.imageSize);
     try {
       await runner.refresh();
       const seconds = (performance.now() - started) / 1000;
@@ -243,12 +271,12 @@ export class Trainer {
       pixelRange,
     });
     const settings = newSettings({
-      backbone: 'resnet18',
+      backbone: job.backbone,
       mode: job.mode,
       imageSize: job.imageSize,
       ...calibrations,
       calibrationScores: results.images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source })),
-      training: { ...job, weights: 'packaged teacher', history: o.history, images: o.train.length },
+      training: { ...job, weights: job.teacher, history: o.history, images: o.train.length },
       version: 'browser',
     });
     await results.close();

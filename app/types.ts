@@ -1,5 +1,6 @@
 /** What the page and its worker tell each other. */
 import type { DetectorSettings } from '../src/detector/file.ts';
+import type { BackboneName } from '../src/model/backbone.ts';
 
 export interface DeviceFacts {
   readonly name: string;
@@ -26,6 +27,9 @@ export interface LevelMaps {
 /** A training as it is kept on disk, so that closing the tab loses nothing but the running epoch. */
 export interface TrainingJob {
   readonly name: string;
+  readonly backbone: BackboneName;
+  /** Where the teacher's weights come from: the page's own, or a file that was loaded. */
+  readonly teacher: string;
   readonly imageSize: number;
   readonly batch: number;
   readonly epochs: readonly [number, number];
@@ -54,10 +58,23 @@ export interface Example {
   readonly map: Float32Array;
 }
 
+/** Weights that a training may learn from. */
+export interface TeacherFacts {
+  readonly backbone: BackboneName;
+  /** The file that they were loaded from, or the page's own. */
+  readonly source: string;
+}
+
+export const packagedTeacher: TeacherFacts = { backbone: 'resnet18', source: 'packaged teacher' };
+
 export interface TrainingCallbacks {
   onProgress(progress: TrainingProgress): void;
   onEpoch(stage: string, losses: Readonly<Record<string, number>>): void;
+  /** Epochs that ran before, at the start and after the device was lost. */
+  onResume(stage: string, history: readonly Readonly<Record<string, number>>[]): void;
   onExamples(examples: readonly Example[]): void;
+  /** Something that the user should know while it goes on. */
+  onNotice(text: string): void;
 }
 
 export interface TrainingResult {

@@ -1,5 +1,6 @@
 /** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
 import { adapterAdvice, openGpu, restWhile } from '#platform';
+import { DeviceLostError, OutOfMemoryError } from './errors.ts';
 import type { KernelVariant, LinkedKernel } from './kernel.ts';
 import { linkKernel, variantKey } from './kernel.ts';
 import { imageFormat } from './place_images.ts';
@@ -91,10 +92,15 @@ export class Engine implements AsyncDisposable {
     });
     this.failure.catch(() => {});
     device.lost.then((info) => {
-      if (!this.#closed) this.#fail(new Error(`the GPU device was lost (${info.reason}): ${info.message}`));
+      if (!this.#closed) this.#fail(new DeviceLostError(`the GPU device was lost (${info.reason}): ${info.message}`));
     });
     device.addEventListener('uncapturederror', (event) => {
-      this.#fail(new Error(`WebGPU reported an error: ${(event as GPUUncapturedErrorEvent).error.message}`));
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#fail(
+        error instanceof GPUOutOfMemoryError
+          ? new OutOfMemoryError(`the GPU's memory is not enough: ${error.message}`)
+          : new Error(`WebGPU reported an error: ${error.message}`),
+      );
     });
   }
 
@@ -140,9 +146,23 @@ export class Engine implements AsyncDisposable {
     }
     try {
       return await Promise.race([work, this.failure]);
+    } catch (error) {
+      throw await this.#cause(error);
     } finally {
       this.#waiting--;
     }
+  }
+
+  /** The device's failure, if it comes soon after another error: browsers reject pending work before they tell of a lost device. */
+  async #cause(error: unknown): Promise<unknown> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<unknown>((resolve) => {
+      timer = setTimeout(() => resolve(error), 500);
+    });
+    const failure = this.failure.catch((failed: Error) => failed);
+    const cause = await Promise.race([failure, patience]);
+    clearTimeout(timer);
+    return cause;
   }
 
   createBuffer(label: string, size: number, usage = 0): GPUBuffer {
@@ -215,6 +235,8 @@ export class Engine implements AsyncDisposable {
       });
       return { pipeline, layout, kernel, label };
     } catch (error) {
+      const cause = await this.#cause(error);
+      if (cause !== error) throw cause;
       const messages = (await module.getCompilationInfo()).messages
         .filter((message) => message.type === 'error')
         .map((message) => `line ${message.lineNum}: ${message.message}`);

@@ -45,6 +45,8 @@ export interface TrainDetectorOptions {
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Told the losses of each stage's epochs that a checkpoint has finished. */
+  readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /** Called after each epoch of stage II, counted from 1; the store holds its parameters. */
   readonly afterEpoch?: ((epoch: number, store: ParameterStore) => Promise<void>) | undefined;
 }
@@ -118,6 +120,7 @@ async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise
       resume: o.resume ?? false,
       signal: o.signal,
       onProgress: o.onProgress,
+      onResume: o.onResume,
       step: async (items, epoch, step) => {
         const samples = [...items].map((item) =>
           synthesizeAnomaly(
@@ -168,6 +171,7 @@ async function stageTwo(o: TrainDetectorOptions, store: ParameterStore): Promise
       resume: o.resume ?? false,
       signal: o.signal,
       onProgress: o.onProgress,
+      onResume: o.onResume,
       step: async (items, epoch, step) => {
         const base = o.baseRate ?? defaultRate;
         const rate = o.mode === 'rd' ? base : learningRate(base, epoch, o.epochs[1]);

@@ -52,6 +52,8 @@ export interface TrainOptions {
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** With `resume`: told the losses of the epochs that the checkpoint has finished. */
+  readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /** Called after each epoch's checkpoint, counted from 1. */
   readonly afterEpoch?: ((epoch: number) => Promise<void>) | undefined;
   /** Runs one step over these items; `step` counts from 1 over the whole stage. Resolves with the batch's losses. */
@@ -70,7 +72,10 @@ interface State {
  */
 export async function train(options: TrainOptions): Promise<Losses[]> {
   const state: State = { epoch: 0, step: 0, history: [] };
-  if (options.resume) await restore(options, state);
+  if (options.resume) {
+    await restore(options, state);
+    options.onResume?.(options.stage, state.history);
+  }
   const stepsPerEpoch = Math.ceil(options.items / options.batch);
   const started = performance.now();
   let done = 0;

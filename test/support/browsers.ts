@@ -45,13 +45,13 @@ export function launchChromium(): Promise<Browser> {
   });
 }
 
-export function launchFirefox(): Promise<Browser> {
+export function launchFirefox(preferences: Readonly<Record<string, unknown>> = {}): Promise<Browser> {
   return puppeteer.launch({
     browser: 'firefox',
     executablePath: firefoxPath as string,
     headless: true,
     protocolTimeout: 600_000,
-    extraPrefsFirefox: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true },
+    extraPrefsFirefox: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true, ...preferences },
     env: { ...process.env, VK_DRIVER_FILES: lavapipeDriver as string },
   });
 }
