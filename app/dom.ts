@@ -22,8 +22,8 @@ export function button(text: string, onclick: () => void, className = ''): HTMLB
 }
 
 /** A labelled control. */
-export function field(label: string, control: HTMLElement): HTMLLabelElement {
-  return element('label', { className: 'field' }, label, control);
+export function field(label: string, control: HTMLElement, className = 'field'): HTMLLabelElement {
+  return element('label', { className }, label, control);
 }
 
 /** A file chooser that looks like a button. */

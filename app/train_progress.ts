@@ -11,7 +11,7 @@ export function createProgress() {
   const status = element('p', { aria: { role: 'status' } });
   const notice = element('p', { className: 'quiet', aria: { role: 'status' } });
   const bar = element('progress', { max: 1, value: 0, aria: { label: 'progress of this stage' } });
-  const examples = element('div', { className: 'sheet' });
+  const examples = element('div', { className: 'sheet pairs' });
   const canvas = element('canvas', { aria: { role: 'img', label: 'loss of each epoch' } });
   let chartOfLosses: Chart | undefined;
 
@@ -64,15 +64,19 @@ export function createProgress() {
   const onExamples = (list: readonly Example[]) => {
     const top = Math.max(...list.map(({ score }) => score), 1e-6);
     examples.replaceChildren(
-      ...list.flatMap(({ pixels, side, map, name, score }) => [
-        element('figure', {}, pixelCanvas(pixels, side, side), element('figcaption', {}, name)),
+      ...list.map(({ pixels, side, map, name, score }) =>
         element(
           'figure',
           {},
-          colouredCanvas(map, side, side, 'jet', (v) => v / top),
-          element('figcaption', {}, score.toFixed(3)),
+          element(
+            'div',
+            { className: 'pair' },
+            pixelCanvas(pixels, side, side),
+            colouredCanvas(map, side, side, 'jet', (v) => v / top),
+          ),
+          element('figcaption', {}, `${name}: ${score.toFixed(3)}`),
         ),
-      ]),
+      ),
     );
   };
 
@@ -93,7 +97,12 @@ export function createProgress() {
       chartOfLosses = chart(canvas, {
         type: 'scatter',
         data: { datasets: [] },
-        options: { scales: { x: { title: { display: true, text: 'epoch' } }, y: { type: 'logarithmic' } } },
+        options: {
+          scales: {
+            x: { title: { display: true, text: 'epoch' }, ticks: { precision: 0 } },
+            y: { type: 'logarithmic' },
+          },
+        },
       });
     },
     done(text: string): void {

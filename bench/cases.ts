@@ -21,7 +21,9 @@ export interface BenchCase {
   readonly quick: boolean;
   /** Left out unless `--filter` names it. */
   readonly long?: boolean;
-  readonly parameters: () => ParameterSet;
+  readonly parameters: (options?: { readonly half: boolean }) => ParameterSet;
+  /** Weights and activations in 16 bits. */
+  readonly half?: boolean;
   /** Records the work; returns what is read. */
   readonly record: (tape: Tape) => Record<string, Tensor>;
   /** A convolution's own shapes, so that samples of its result can be checked in float64. */
@@ -127,14 +129,14 @@ function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
       name: `${name}/forward/1x3x${size}x${size}`,
       kind: 'model',
       quick,
-      parameters: () => classifierParameters(backbone),
+      parameters: (options) => classifierParameters(backbone, options),
       record: (tape) => ({ logits: classify(tape, images(tape, 1, size), backbone) }),
     },
     {
       name: `${name}-teacher/forward/1x3x${size}x${size}`,
       kind: 'model',
       quick: false,
-      parameters: () => detectorParameters(backbone, 'aand'),
+      parameters: (options) => detectorParameters(backbone, 'aand', options),
       record: (tape) => {
         const features = teacher(teacherScope(tape), images(tape, 1, size), backbone);
         return Object.fromEntries(features.map((tensor, i) => [`feature${i}`, tensor]));
@@ -144,7 +146,7 @@ function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
       name: `aand-${name}/infer/1x3x${size}x${size}`,
       kind: 'model',
       quick,
-      parameters: () => detectorParameters(backbone, 'aand'),
+      parameters: (options) => detectorParameters(backbone, 'aand', options),
       record: (tape) => {
         const { map, score } = detect(tape, images(tape, 1, size), backbone, 'aand');
         return { map, score };
@@ -206,8 +208,12 @@ function trainingCases(backbone: Backbone, size: number): BenchCase[] {
   ];
 }
 
-/** Every case, in the order of the report. */
-export function benchCases(): BenchCase[] {
+/** Every case, in the order of the report; with `half` the models alone, in 16 bits. */
+export function benchCases(half = false): BenchCase[] {
+  if (half)
+    return [...modelCases(backbones.resnet18, true), ...modelCases(backbones.wide_resnet50_2, false)].map(
+      (benchCase) => ({ ...benchCase, name: `${benchCase.name}/f16`, half }),
+    );
   return [
     ...kernelCases(),
     ...modelCases(backbones.resnet18, true),

@@ -16,6 +16,7 @@ import { type BenchResult, runCase } from './run.ts';
 
 interface Options {
   readonly quick?: boolean;
+  readonly dtype: 'f32' | 'f16';
   readonly filter?: string;
   readonly json?: string;
   readonly html?: string;
@@ -36,7 +37,9 @@ function printResult(r: BenchResult): void {
     `${(100 * r.share_of_roofline).toFixed(0).padStart(3)} % of roofline`,
     `error ${r.max_abs_error?.toExponential(1) ?? '-'}`,
     `${r.dispatches} dispatches${r.copies ? ` + ${r.copies} copies` : ''}`,
-    r.kind === 'kernel' ? r.configuration : `JavaScript ${r.javascript_ms.toFixed(2)} ms`,
+    r.kind === 'kernel'
+      ? r.configuration
+      : `JavaScript ${r.javascript_ms.toFixed(2)} ms  memory ${((r.peak_bytes + r.weight_bytes) / 2 ** 20).toFixed(0)} MiB`,
   ];
   console.log(columns.join('  '));
 }
@@ -50,14 +53,13 @@ function printProfile(name: string, entries: readonly ProfileEntry[]): void {
 }
 
 async function measure(options: Options): Promise<BenchReport> {
-  const cases = benchCases().filter(
+  const all = benchCases(options.dtype === 'f16');
+  const cases = all.filter(
     ({ name, quick, long }) => (!options.quick || quick) && (options.filter ? name.includes(options.filter) : !long),
   );
   if (!cases.length) {
     console.error(
-      `no case has '${options.filter}' in its name; there are:\n${benchCases()
-        .map(({ name }) => `  ${name}`)
-        .join('\n')}`,
+      `no case has '${options.filter}' in its name; there are:\n${all.map(({ name }) => `  ${name}`).join('\n')}`,
     );
     process.exit(2);
   }
@@ -103,6 +105,11 @@ const command = new Command('bench')
   .option(
     '--first-run',
     "measure a first inference in a new process, the driver's cache empty and filled, and nothing else",
+  )
+  .addOption(
+    new Option('--dtype <type>', 'f16: the models with 16-bit weights and activations')
+      .choices(['f32', 'f16'])
+      .default('f32'),
   )
   .option('--profile', 'print every dispatch of every case')
   .option('--from <file>', 'take the results from a JSON file instead of measuring')

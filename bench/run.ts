@@ -29,6 +29,8 @@ export interface BenchResult extends Timing {
   /** Pipelines that the case needs. */
   readonly pipelines: number;
   readonly peak_bytes: number;
+  /** Of the parameters, which lie beside the program. */
+  readonly weight_bytes: number;
   /** Largest absolute difference to the reference named by `error_against`; null where it was not compared. */
   readonly max_abs_error: number | null;
   readonly error_against: 'float64' | 'direct kernels without images';
@@ -53,8 +55,8 @@ function inputsOf(benchCase: BenchCase, tape: Tape): RunInputs {
   return inputs;
 }
 
-async function build(engine: Engine, benchCase: BenchCase, target: Partial<Target>) {
-  const set = benchCase.parameters();
+async function build(engine: Engine, benchCase: BenchCase, target: Partial<Target>, half = false) {
+  const set = benchCase.parameters({ half });
   const tape = new Tape(set);
   const outputs = benchCase.record(tape);
   const own = retarget(engine, target);
@@ -89,8 +91,8 @@ function error(
   );
 }
 
-// Largest error that counts as the same result, relative to the largest value.
-const tolerance = 1e-3;
+// Largest error that counts as the same result, relative to the largest value. Halves round at 5e-4, layer after layer.
+const tolerance = (half: boolean | undefined) => (half ? 1e-2 : 1e-3);
 
 /** Measures one case; throws where its result is wrong, for then its time means nothing. */
 export async function runCase(
@@ -106,7 +108,7 @@ export async function runCase(
     other.program.destroy();
     other.store.destroy();
   }
-  const { program, store, outputs, inputs } = await build(engine, benchCase, benchCase.target ?? {});
+  const { program, store, outputs, inputs } = await build(engine, benchCase, benchCase.target ?? {}, benchCase.half);
   try {
     const result = await program.run(inputs);
     for (const [name, values] of Object.entries(result))
@@ -116,7 +118,7 @@ export async function runCase(
       (most, values) => values.reduce((m, value) => Math.max(m, Math.abs(value)), most),
       0,
     );
-    if (maxError !== null && !(maxError <= tolerance * scale))
+    if (maxError !== null && !(maxError <= tolerance(benchCase.half) * scale))
       throw new Error(`${benchCase.name}: the result is ${maxError} off, at values of up to ${scale}`);
     // On a real GPU a single kernel is shorter than a submit; on a software driver copies between kernels count too.
     const stamps =
@@ -142,6 +144,7 @@ export async function runCase(
       copies: program.copyCount,
       pipelines: program.pipelineCount,
       peak_bytes: program.bytes,
+      weight_bytes: store.bytes,
       max_abs_error: maxError,
       error_against: benchCase.convolution ? 'float64' : 'direct kernels without images',
       configuration: matrixKernels(program.plan),

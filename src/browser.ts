@@ -1,7 +1,7 @@
 /** The library for browsers: the same engine, model, training and evaluation; no files. */
 export { decodeImage } from '#platform';
 export { type Image, preprocess } from './data/image.ts';
-export { Detector, type Prediction } from './detector/detector.ts';
+export { type DataType, Detector, type Prediction } from './detector/detector.ts';
 export { type DetectorSettings, newSettings, writeDetector } from './detector/file.ts';
 export { Engine, type EngineOptions } from './engine/device.ts';
 export { DeviceLostError, OutOfMemoryError } from './engine/errors.ts';

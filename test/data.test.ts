@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { loadMask, openDataset, spread } from '../src/data/dataset.ts';
 import { type Image, normalize } from '../src/data/image.ts';
 import { bicubicTaps, resizeBicubic, resizeNearest } from '../src/data/resize.ts';
+import { floatToHalf, halfToFloat } from '../src/engine/half.ts';
 import { RandomStream } from '../src/engine/random.ts';
 import { positionalEncoding } from '../src/model/raa.ts';
 import { decodeImage } from '../src/platform/node.ts';
@@ -19,7 +20,7 @@ import { augmentTexture, textureOperations } from '../src/synthetic/texture_oper
 import { poolMask, rowCapacity, sampleRows } from '../src/train/sampling.ts';
 import { learningRate } from '../src/train/schedule.ts';
 import { fromStored, storedShape, toStored } from '../src/weights/names.ts';
-import { floatToHalf, halfToFloat, readSafetensors, writeSafetensors } from '../src/weights/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../src/weights/safetensors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'aand-data-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

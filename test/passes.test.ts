@@ -194,11 +194,18 @@ describe('select and place', () => {
       writes: [],
     });
     // a lives in 0..1, b in 1..2, c in 3; kept is read in 3 and must survive to the next run.
-    const { textureOf, heights } = placeImages([use(a), use(a, b), use(b), use(c, kept)], new Set([kept]));
+    const { textureOf, textures } = placeImages([use(a), use(a, b), use(b), use(c, kept)], new Set([kept]));
     expect(textureOf.get(a)).not.toBe(textureOf.get(b));
     expect(textureOf.get(c)).toBe(textureOf.get(a));
     expect([...textureOf].filter(([, texture]) => texture === textureOf.get(kept))).toHaveLength(1);
-    expect([...heights].sort()).toEqual([1, 2, 4]);
+    expect(textures.map(({ height }) => height).sort()).toEqual([1, 2, 4]);
+    // Textures of 16-bit floats are of another format.
+    const small = { ...image('small', 1), half: true };
+    const mixed = placeImages([use(a), use(small)], new Set());
+    expect(mixed.textures.map(({ height, half }) => [height, half])).toEqual([
+      [4, false],
+      [1, true],
+    ]);
   });
 
   test('arenas stay within the largest buffer', () => {

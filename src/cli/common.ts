@@ -1,5 +1,6 @@
 /** What the commands share: errors with exit codes, the engine, interruption, files. */
 import { join } from 'node:path';
+import { Option } from 'commander';
 import { exists, listFolder, readBytes, writeBytes } from '#platform';
 import { isImagePath } from '../data/files.ts';
 import { Engine } from '../engine/device.ts';
@@ -7,6 +8,12 @@ import type { CheckpointStorage } from '../train/trainer.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
 import { readTunings } from './tunings.ts';
+
+/** `--dtype` of the commands that only infer. */
+export const dtypeOption = () =>
+  new Option('--dtype <type>', 'floats in memory: f16 halves it where the device has them; arithmetic stays f32')
+    .choices(['f32', 'f16'])
+    .default('f32');
 
 /** Wrong use of a command: exit code 2. */
 export class UsageError extends Error {}

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { exists } from '#platform';
 import { Engine } from '../engine/device.ts';
 import { type Forecast, forecast } from '../engine/forecast.ts';
+import type { ParameterSet } from '../engine/parameters.ts';
 import { measurePeaks, type Peaks } from '../engine/peak.ts';
 import { Tape } from '../engine/tape.ts';
 import { type BackboneName, backboneNamed, backbones } from '../model/backbone.ts';
@@ -24,9 +25,10 @@ const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 /** Memory and time of inference and of both training stages, before anything runs. */
 function printForecast(engine: Engine, peaks: Peaks, name: BackboneName, imageSize: number, batch: number): void {
   const backbone = backboneNamed(name);
-  const set = detectorParameters(backbone, 'aand');
-  const pages = (group: string) => set.pageSizes(group).reduce((sum, size) => sum + size, 0);
-  const weights = Object.values(groups).reduce((sum, group) => sum + pages(group), 0);
+  const weightBytes = (set: ParameterSet) =>
+    Object.values(groups)
+      .flatMap((group) => set.pageSizes(group))
+      .reduce((sum, size) => sum + size, 0);
   const printLine = (what: string, images: number, make: () => Forecast) => {
     try {
       const { bytes, milliseconds, dispatches } = make();
@@ -38,14 +40,18 @@ function printForecast(engine: Engine, peaks: Peaks, name: BackboneName, imageSi
       console.log(`forecast     ${what}: does not fit: ${(error as Error).message}`);
     }
   };
-  console.log(`forecast     ${name}, ${imageSize} px; weights ${mebibytes(weights)}`);
-  for (const count of [1, batch])
-    printLine(`inference, ${count} image${count > 1 ? 's' : ''}`, count, () => {
+  console.log(
+    `forecast     ${name}, ${imageSize} px; weights ${mebibytes(weightBytes(detectorParameters(backbone, 'aand')))}`,
+  );
+  const halves = engine.device.features.has('shader-f16') ? [false, true] : [false];
+  for (const [half, count] of halves.flatMap((half) => [1, batch].map((count) => [half, count] as const)))
+    printLine(`inference${half ? ' --dtype f16' : ''}, ${count} image${count > 1 ? 's' : ''}`, count, () => {
+      const set = detectorParameters(backbone, 'aand', { half });
       const tape = new Tape(set);
       const images = tape.input('images', [count, imageSize, imageSize, 3], 'channels');
       const { map, score } = detect(tape, images, backbone, 'aand');
       const result = forecast(tape, [map, score], engine.target, engine.device.limits, peaks);
-      return { ...result, bytes: result.bytes + weights };
+      return { ...result, bytes: result.bytes + weightBytes(set) };
     });
   for (const stage of [1, 2] as const)
     printLine(`training stage ${stage === 1 ? 'I' : 'II'}, batch ${batch}`, batch, () =>

@@ -3,9 +3,9 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
 import { isImagePath, stemOf } from '../data/files.ts';
-import { Detector } from '../detector/detector.ts';
+import { type DataType, Detector } from '../detector/detector.ts';
 import { drawPanels } from '../eval/panels.ts';
-import { findImages, interruptSignal, withEngine } from './common.ts';
+import { dtypeOption, findImages, interruptSignal, withEngine } from './common.ts';
 import { ProgressReporter } from './progress.ts';
 
 interface PredictionRow {
@@ -43,12 +43,13 @@ export function predictCommand(program: Command): void {
     .argument('<images...>', 'image files or folders')
     .requiredOption('--out <folder>', 'where the pictures go')
     .option('--json', 'print the predictions as JSON')
-    .action(async (model: string, inputs: string[], options: { out: string; json?: boolean }) => {
+    .addOption(dtypeOption())
+    .action(async (model: string, inputs: string[], options: { out: string; json?: boolean; dtype: DataType }) => {
       const paths = await listImages(inputs);
       const bytes = await readBytes(model);
       const signal = interruptSignal();
       const rows = await withEngine(async (engine) => {
-        await using detector = await Detector.open(engine, bytes, model);
+        await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
         const reporter = new ProgressReporter();
         const progress = reporter.counting('predicting');
         const taken = new Map<string, number>();

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { readBytes, writeBytes } from '#platform';
 import { openDataset } from '../data/dataset.ts';
-import { MapRunner } from '../detector/detector.ts';
+import { type DataType, MapRunner } from '../detector/detector.ts';
 import { readSettings } from '../detector/file.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import type { Labels } from '../eval/evaluate.ts';
@@ -10,7 +10,7 @@ import { backboneNamed } from '../model/backbone.ts';
 import { detectorParameters, groups } from '../model/detector.ts';
 import { loadParameters } from '../model/initialize.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
-import { interruptSignal, withEngine } from './common.ts';
+import { dtypeOption, interruptSignal, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
@@ -28,10 +28,15 @@ export function testCommand(program: Command): void {
       new Option('--labels <by>', "an image is defective by its folder's name, or by its mask")
         .choices(['folder', 'mask'])
         .default('folder'),
-    );
+    )
+    .addOption(dtypeOption());
   addDataOptions(command).action(
-    async (model: string, category: string, options: DataOptions & { out: string; labels: Labels }) => {
-      const { out, labels } = options;
+    async (
+      model: string,
+      category: string,
+      options: DataOptions & { out: string; labels: Labels; dtype: DataType },
+    ) => {
+      const { out, labels, dtype } = options;
       const file = readSafetensors(await readBytes(model), model);
       const settings = readSettings(file, model);
       const dataset = await openDataset(category, datasetOptions(options));
@@ -41,7 +46,8 @@ export function testCommand(program: Command): void {
       await withEngine(async (engine) => {
         const started = performance.now();
         const backbone = backboneNamed(settings.backbone);
-        const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
+        const set = detectorParameters(backbone, settings.mode, { half: dtype === 'f16' });
+        const store = new ParameterStore(engine, set);
         loadParameters(store, Object.values(groups), file, model);
         const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
         const reporter = new ProgressReporter();
@@ -60,7 +66,7 @@ export function testCommand(program: Command): void {
             relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
             image_threshold: settings.image,
             pixel_threshold: settings.pixel,
-            settings: { ...trained, labels },
+            settings: { ...trained, labels, dtype },
             seed: settings.training.seed ?? null,
             adapter: engine.adapter.description || engine.target.name,
             version: await packageVersion(),

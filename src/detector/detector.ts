@@ -25,6 +25,9 @@ export interface RawPrediction {
   readonly height: number;
 }
 
+/** Floats in memory: of 32 bits, or of 16 where the device has them (shader-f16). */
+export type DataType = 'f32' | 'f16';
+
 const tilesPerRun = 8;
 
 /** The inference programs of a detector's parameters, by batch size. */
@@ -143,13 +146,20 @@ export class Detector implements AsyncDisposable {
   /**
    * @param bytes a `model.safetensors` of `aand train`
    * @param what its name, for error messages
-   * @throws Error on a truncated file, missing tensors, or one that holds no detector
+   * @param options dtype f16 halves the memory of weights and activations; arithmetic stays in 32 bits
+   * @throws Error on a truncated file, missing tensors, one that holds no detector, or f16 where the device has none
    */
-  static async open(engine: Engine, bytes: Uint8Array, what = 'model'): Promise<Detector> {
+  static async open(
+    engine: Engine,
+    bytes: Uint8Array,
+    what = 'model',
+    options: { readonly dtype?: DataType } = {},
+  ): Promise<Detector> {
     const file = readSafetensors(bytes, what);
     const settings = readSettings(file, what);
     const backbone = backboneNamed(settings.backbone);
-    const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
+    const set = detectorParameters(backbone, settings.mode, { half: options.dtype === 'f16' });
+    const store = new ParameterStore(engine, set);
     loadParameters(store, [groups.teacher, groups.amplification, groups.student], file, what);
     return new Detector(settings, store, new MapRunner(engine, store, backbone, settings.mode, settings.imageSize));
   }

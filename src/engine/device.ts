@@ -3,7 +3,6 @@ import { adapterAdvice, openGpu, restWhile } from '#platform';
 import { DeviceLostError, OutOfMemoryError } from './errors.ts';
 import type { KernelVariant, LinkedKernel } from './kernel.ts';
 import { linkKernel, variantKey } from './kernel.ts';
-import { imageFormat } from './place_images.ts';
 import type { Target } from './select.ts';
 import { imageWidth, roundUp } from './tensor.ts';
 import { type Tuning, tunedConfigurations } from './tuner.ts';
@@ -110,7 +109,7 @@ export class Engine implements AsyncDisposable {
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (!adapter) throw new Error(adapterAdvice);
     const description = describe(adapter);
-    const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query'];
+    const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
     const device = await adapter.requestDevice({
       label: 'aand-webgpu',
       requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
@@ -174,12 +173,17 @@ export class Engine implements AsyncDisposable {
   }
 
   /** A texture for images of up to `height` lines. */
-  createImage(label: string, height: number): GPUTexture {
+  createImage(label: string, height: number, half: boolean): GPUTexture {
     const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
-    return this.device.createTexture({ label, size: [imageWidth, height], format: imageFormat, usage });
+    return this.device.createTexture({
+      label,
+      size: [imageWidth, height],
+      format: half ? 'rgba16float' : 'rgba32float',
+      usage,
+    });
   }
 
-  write(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array): void {
+  write(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array | Uint16Array): void {
     this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   }
 
@@ -220,7 +224,7 @@ export class Engine implements AsyncDisposable {
       if (binding === undefined) throw new Error(`kernel ${label} has no binding '${name}'`);
       if (binding.kind === 'buffer')
         return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } };
-      const storageTexture = { access: 'read-only', format: imageFormat } as const;
+      const storageTexture = { access: 'read-only', format: binding.format } as const;
       return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, storageTexture };
     });
     if (kernel.uniforms.length)

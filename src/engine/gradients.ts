@@ -9,13 +9,15 @@ import type { Tensor } from './tensor.ts';
  * @param seeds gradient of the final objective with respect to each output
  * @param wanted tensors whose gradient is asked for: parameters, or inputs in tests
  * @returns the gradient of every wanted tensor; absent where no path leads from it to an output
- * @throws Error naming the operation, where a path crosses one that has no backward rule
+ * @throws Error naming the operation, where a path crosses one that has no backward rule; for 16-bit parameters
  */
 export function gradients(
   tape: Tape,
   seeds: ReadonlyMap<Tensor, Tensor>,
   wanted: readonly Tensor[],
 ): Map<Tensor, Tensor> {
+  const half = wanted.find((tensor) => tensor.half);
+  if (half) throw new Error(`gradients: ${half.name} is kept in 16 bits, which only inference can use`);
   const recorded = [...tape.nodes];
   const needed = new Set<Tensor>(wanted);
   for (const node of recorded)

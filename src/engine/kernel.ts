@@ -25,6 +25,8 @@ export interface LinkedKernel {
 export interface KernelBinding {
   readonly index: number;
   readonly kind: 'buffer' | 'image';
+  /** Of an image. */
+  readonly format: GPUTextureFormat;
 }
 
 /** Short, stable name of a variant, for labels and caches. */
@@ -49,14 +51,20 @@ const allConditions = [
   'four',
   'gate',
   'gradient_image',
+  'half',
   'map',
+  'output_half',
+  'packed_half',
   'relu',
+  'residual_half',
+  'source_half',
   'source_image',
   'subgroups',
   'taps',
   'three',
   'transposed',
   'two',
+  'weights_half',
   'weights_image',
 ];
 
@@ -82,11 +90,11 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   );
   const bindings = new Map<string, KernelBinding>();
   for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var<storage, read_write> (\w+)\s*:/g))
-    bindings.set(name as string, { index: Number(number), kind: 'buffer' });
-  for (const [, number, name] of code.matchAll(
-    /@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<rgba32float, read>/g,
+    bindings.set(name as string, { index: Number(number), kind: 'buffer', format: 'rgba32float' });
+  for (const [, number, name, format] of code.matchAll(
+    /@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<(\w+), read>/g,
   ))
-    bindings.set(name as string, { index: Number(number), kind: 'image' });
+    bindings.set(name as string, { index: Number(number), kind: 'image', format: format as GPUTextureFormat });
   return { code, uniforms, bindings };
 }
 

@@ -5,7 +5,7 @@ import { type PlaceResult, place } from './place.ts';
 import { type ImagePlacement, placeImages } from './place_images.ts';
 import { type Binding, boundTensor, isTensor, type PlannedNode } from './select.ts';
 import type { Tape } from './tape.ts';
-import { byteLength, imageWidth, pack, roundUp, type Tensor } from './tensor.ts';
+import { byteLength, bytesPerQuad, imageWidth, pack, roundUp, type Tensor } from './tensor.ts';
 
 /** A range of a GPU buffer, in bytes. */
 export interface Range {
@@ -115,7 +115,7 @@ export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): Memo
   const sizes = [
     ...result.arenaSizes,
     ...persistent.arenaSizes,
-    ...images.heights.map((height) => height * imageWidth * 16),
+    ...images.textures.map((texture) => texture.height * imageWidth * bytesPerQuad(texture)),
     ...[...tape.constants.keys()].map(byteLength),
   ];
   return { result, persistent, images, parameterOf, bytes: sizes.reduce((sum, size) => sum + size, 0) };
@@ -127,7 +127,7 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
   const arenas = result.arenaSizes.map((size, i) => engine.createBuffer(`arena ${i}`, size));
   const fixed = persistent.arenaSizes.map((size, i) => engine.createBuffer(`prepared ${i}`, size));
   const constants = uploadConstants(engine, tape, plans);
-  const textures = images.heights.map((height, i) => engine.createImage(`image ${i}`, height));
+  const textures = images.textures.map(({ height, half }, i) => engine.createImage(`image ${i}`, height, half));
 
   const locate = (tensor: Tensor): Range => {
     const constant = constants.get(tensor);

@@ -33,9 +33,15 @@ const pageLimit = 128 * 1024 * 1024;
 const alignment = 256;
 
 export class ParameterSet {
+  /** Weights of convolutions are kept as 16-bit floats: for inference only. */
+  readonly half: boolean;
   readonly #specs = new Map<string, ParameterSpec>();
   #slots: Map<string, PageSlot> | undefined;
   readonly #pageSizes = new Map<string, number[]>();
+
+  constructor(options: { readonly half?: boolean } = {}) {
+    this.half = options.half ?? false;
+  }
 
   get names(): string[] {
     return [...this.#specs.keys()];
@@ -64,7 +70,8 @@ export class ParameterSet {
       return;
     }
     if (this.#slots) throw new Error(`parameter '${spec.name}' is defined after the memory layout was fixed`);
-    this.#specs.set(spec.name, { ...spec, shape: [...spec.shape] });
+    const half = this.half && spec.layout === 'filter';
+    this.#specs.set(spec.name, { ...spec, shape: [...spec.shape], half });
   }
 
   #layout(): Map<string, PageSlot> {
@@ -104,7 +111,10 @@ export class ParameterStore {
   readonly set: ParameterSet;
   readonly #pages = new Map<string, GPUBuffer>();
 
+  /** @throws Error where the set keeps 16-bit floats and the device has none */
   constructor(engine: Engine, set: ParameterSet) {
+    if (set.half && !engine.device.features.has('shader-f16'))
+      throw new Error('this device has no 16-bit floats (shader-f16): use f32');
     this.engine = engine;
     this.set = set;
   }
@@ -146,6 +156,11 @@ export class ParameterStore {
       result.set(name, unpack(memory, this.set.spec(name)));
     }
     return result;
+  }
+
+  /** GPU bytes of all pages. */
+  get bytes(): number {
+    return [...this.#pages.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   destroy(): void {

@@ -2,14 +2,11 @@
 import { boundTensor, type Dispatch } from './select.ts';
 import { imageWidth, quads, type Tensor } from './tensor.ts';
 
-/** The format of every image: one quad per texel. */
-export const imageFormat = 'rgba32float';
-
 export interface ImagePlacement {
-  /** Index into `heights` by image. */
+  /** Index into `textures` by image. */
   readonly textureOf: ReadonlyMap<Tensor, number>;
-  /** Lines of each texture. */
-  readonly heights: readonly number[];
+  /** Lines of each texture, and whether its texels are 16-bit floats. */
+  readonly textures: readonly { readonly height: number; readonly half: boolean }[];
 }
 
 /**
@@ -28,16 +25,18 @@ export function placeImages(dispatches: readonly Dispatch[], persistent: Readonl
     }
   });
   for (const [tensor, life] of lives) if (persistent.has(tensor)) Object.assign(life, { first: -1, last: Infinity });
-  const textures: { height: number; busy: { first: number; last: number }[] }[] = [];
+  const textures: { height: number; half: boolean; busy: { first: number; last: number }[] }[] = [];
   const textureOf = new Map<Tensor, number>();
   for (const [tensor, life] of [...lives].sort(([a], [b]) => quads(b) - quads(a))) {
     // Sorted by size, so that any texture already there is large enough.
-    let index = textures.findIndex(({ busy }) =>
-      busy.every((other) => other.last < life.first || life.last < other.first),
+    const half = tensor.half ?? false;
+    let index = textures.findIndex(
+      (texture) =>
+        texture.half === half && texture.busy.every((other) => other.last < life.first || life.last < other.first),
     );
-    if (index < 0) index = textures.push({ height: Math.ceil(quads(tensor) / imageWidth), busy: [] }) - 1;
+    if (index < 0) index = textures.push({ height: Math.ceil(quads(tensor) / imageWidth), half, busy: [] }) - 1;
     textures[index]?.busy.push(life);
     textureOf.set(tensor, index);
   }
-  return { textureOf, heights: textures.map(({ height }) => height) };
+  return { textureOf, textures };
 }

@@ -11,7 +11,7 @@ import type { PlaceResult } from './place.ts';
 import { boundTensor, dispatchBytes, printPlan, select } from './select.ts';
 import { buildSteps, encodeAlone, type Step, submitSteps } from './steps.ts';
 import type { Tape } from './tape.ts';
-import { elements, pack, roundUp, type Tensor, unpack } from './tensor.ts';
+import { bytesPerQuad, elements, type Packed, pack, roundUp, type Tensor, unpack } from './tensor.ts';
 
 export type RunInputs = Readonly<Record<string, Float32Array | Uint32Array>>;
 export type RunOutputs = Record<string, Float32Array>;
@@ -52,7 +52,7 @@ export class Program {
   readonly #textures: readonly GPUTexture[];
   readonly #staging: GPUBuffer[] = [];
   // Padded inputs of the last run, written again by the next.
-  readonly #packed = new Map<string, Float32Array | Uint32Array>();
+  readonly #packed = new Map<string, Packed>();
   readonly #debug: boolean;
   readonly #locate: (tensor: Tensor) => Range;
   #turn = 0;
@@ -122,7 +122,10 @@ export class Program {
 
   /** GPU bytes that this program allocated, without the parameters. */
   get bytes(): number {
-    const images = this.#textures.reduce((sum, { width, height }) => sum + width * height * 16, 0);
+    const images = this.#textures.reduce(
+      (sum, { width, height, format }) => sum + width * height * bytesPerQuad({ half: format === 'rgba16float' }),
+      0,
+    );
     return this.#buffers.reduce((sum, buffer) => sum + buffer.size, images);
   }
 
@@ -241,8 +244,9 @@ export class Program {
         const range = this.#locate(tensor);
         const count = tensor.layout === 'dense' ? elements(tensor.shape) : range.size / 4;
         const memory = await this.engine.read(range.buffer, range.offset, range.size);
-        const bits = new Uint32Array(memory.buffer, 0, count);
-        const bad = bits.findIndex((value) => (value & 0x7f800000) === 0x7f800000);
+        const bad = tensor.half
+          ? new Uint16Array(memory.buffer).findIndex((value) => (value & 0x7c00) === 0x7c00)
+          : new Uint32Array(memory.buffer, 0, count).findIndex((value) => (value & 0x7f800000) === 0x7f800000);
         if (bad >= 0 && tensor.role !== 'input')
           throw new Error(
             `non-finite value in ${name} of ${step.operation} (kernel ${step.label}), tensor ${tensor.name} ` +

@@ -7,7 +7,7 @@ import { fitsImage, toImageDefinition } from './ops/image.ts';
 import { isWeightGradient } from './ops/weight_gradient.ts';
 import { type WinogradTile, winogradDefinition, winogradWeightsDefinition } from './ops/winograd.ts';
 import type { Target } from './select.ts';
-import { type Node, need, type OpDefinition, type Tape } from './tape.ts';
+import { type HalfOperands, type Node, need, type OpDefinition, type Tape, type Tensors } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Records a node outside of the tape's own list. */
@@ -102,4 +102,43 @@ export function useImages(tape: Tape, nodes: readonly Node[], target: Target): N
     result.push({ ...node, inputs });
   }
   return result;
+}
+
+/**
+ * Keeps values as 16-bit floats wherever every operation that touches them can; what the program reads, vectors over channels and
+ * everything between zero and one (gates, cosines, maps) stay in 32 bits.
+ *
+ * @throws Error naming an operation that would read a 16-bit parameter and cannot
+ */
+export function useHalves(nodes: readonly Node[], outputs: readonly Tensor[]): Node[] {
+  const chosen = new Set<Tensor>();
+  const operands = nodes.map((node) => node.definition.half?.(node) ?? { inputs: [], outputs: [] });
+  nodes.forEach((node, i) => {
+    for (const name of operands[i]?.outputs ?? []) {
+      const tensor = need(node.outputs, name);
+      const large = tensor.layout === 'image' || tensor.shape.length === 4;
+      if (large && !outputs.includes(tensor)) chosen.add(tensor);
+    }
+  });
+  const isHalf = (tensor: Tensor) => tensor.half || chosen.has(tensor);
+  for (let before = -1; before !== chosen.size; ) {
+    before = chosen.size;
+    nodes.forEach((node, i) => {
+      const able = operands[i] as HalfOperands;
+      for (const [name, tensor] of Object.entries(node.inputs)) {
+        if (able.inputs.includes(name)) continue;
+        if (tensor.half) throw new Error(`${node.definition.name} cannot read 16-bit floats (${name}, ${tensor.name})`);
+        chosen.delete(tensor);
+      }
+      const list = [
+        ...able.inputs.map((name) => node.inputs[name]),
+        ...able.outputs.map((name) => node.outputs[name]),
+      ].filter((tensor) => tensor !== undefined);
+      if (able.alike && !list.every(isHalf)) for (const tensor of list) chosen.delete(tensor);
+    });
+  }
+  const halved = new Map([...chosen].map((tensor) => [tensor, { ...tensor, half: true }]));
+  const renamed = (tensors: Tensors) =>
+    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, halved.get(tensor) ?? tensor]));
+  return nodes.map((node) => ({ ...node, inputs: renamed(node.inputs), outputs: renamed(node.outputs) }));
 }

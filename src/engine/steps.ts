@@ -1,8 +1,8 @@
 /** The steps of a program, ready to encode: kernel launches with their bind groups, and copies into images. */
 import type { Engine, Pipeline } from './device.ts';
 import type { ProgramMemory, Range } from './memory.ts';
-import type { Dispatch, PlannedNode } from './select.ts';
-import { imageWidth } from './tensor.ts';
+import { boundTensor, type Dispatch, type PlannedNode } from './select.ts';
+import { bytesPerQuad, imageWidth, type Tensor } from './tensor.ts';
 
 export interface Step {
   readonly operation: string;
@@ -26,8 +26,6 @@ interface Planned {
   readonly operation: string;
   readonly dispatch: Dispatch;
 }
-
-const bytesPerTexel = 16;
 
 // Work per submit, so that a display stays alive and a watchdog calm: about 50 ms on a slow integrated GPU.
 const flopsPerSubmit = 2e11;
@@ -81,6 +79,7 @@ function copyStep(dispatch: Dispatch, memory: ProgramMemory): Copy {
   const { x, image } = dispatch.bindings;
   const { buffer, offset, size } = memory.resolve(x as NonNullable<typeof x>) as Range;
   const texture = memory.image(image);
+  const bytesPerTexel = bytesPerQuad(boundTensor(image as NonNullable<typeof image>) as Tensor);
   const bytesPerRow = imageWidth * bytesPerTexel;
   const lines = Math.floor(size / bytesPerRow);
   const rest = (size % bytesPerRow) / bytesPerTexel;

@@ -32,8 +32,18 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   backward?(context: BackwardContext<A>): Record<string, Tensor | undefined>;
   /** Parameters that the operation overwrites. */
   overwrites?(node: Node<A>): Tensor[];
+  /**
+   * Inputs and outputs that may be 16-bit floats; `alike`: all of them or none. Absent: none may.
+   */
+  half?(node: Node<A>): HalfOperands;
   /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
   lower(node: Node<A>, target: Target): Dispatch[];
+}
+
+export interface HalfOperands {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly alike?: boolean;
 }
 
 export interface Node<A extends Attributes = Attributes> {
@@ -67,7 +77,7 @@ export class Tape {
   }
 
   tensor(name: string, spec: TensorSpec, role: Role): Tensor {
-    return { id: this.#nextId++, name, role, shape: [...spec.shape], layout: spec.layout };
+    return { id: this.#nextId++, name, role, shape: [...spec.shape], layout: spec.layout, half: spec.half };
   }
 
   /** A tensor whose values are given at every run. */
@@ -83,7 +93,7 @@ export class Tape {
     this.parameters.define({ name, shape, layout, group, initial });
     let tensor = this.#parameterTensors.get(name);
     if (!tensor) {
-      tensor = this.tensor(name, { shape, layout }, 'parameter');
+      tensor = this.tensor(name, this.parameters.spec(name), 'parameter');
       this.#parameterTensors.set(name, tensor);
     }
     return tensor;
@@ -111,8 +121,9 @@ export class Tape {
       throw new Error(`${definition.name}(${shapes.join(', ')}): ${(error as Error).message}`);
     }
     const outputs: Record<string, Tensor> = {};
+    // Values begin as 32-bit floats, whatever the operand that they take their shape from.
     for (const [key, spec] of Object.entries(specs))
-      outputs[key] = this.tensor(`${definition.name}.${this.nodes.length}.${key}`, spec, 'value');
+      outputs[key] = this.tensor(`${definition.name}.${this.nodes.length}.${key}`, { ...spec, half: false }, 'value');
     // Method-style members of OpDefinition make this safe: a node's attributes are always those of its definition.
     this.nodes.push({ definition, inputs: given, outputs, attributes } as unknown as Node);
     return outputs;

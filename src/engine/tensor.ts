@@ -1,12 +1,15 @@
+/** Tensors as the engine describes them: a name, a static shape and a memory layout. No data lives here. */
+import { fromHalf, toHalf } from './half.ts';
+
 /**
- * Tensors as the engine describes them: a name, a static shape and a memory layout. No data lives here.
- *
- * Layouts (all 32-bit):
+ * Layouts:
  * - `dense`: the shape as it is, row-major.
  * - `channels`: the last dimension padded with zeros to a multiple of 4, so that kernels read whole vec4 quads.
  *   Activations are NHWC in this layout; vectors over channels are `[C]`.
  * - `filter`: the last two dimensions padded; convolution weights `[kernelHeight, kernelWidth, Ci, Co]`.
  * - `image`: values in order, in a storage texture with {@link imageWidth} quads per line, for drivers that read those faster.
+ *
+ * Values are 32-bit floats; `half` ones are kept as 16-bit floats, and every kernel computes in 32 bits.
  */
 export type Layout = 'dense' | 'channels' | 'filter' | 'image';
 
@@ -19,6 +22,8 @@ export type Role = 'input' | 'parameter' | 'constant' | 'value';
 export interface TensorSpec {
   readonly shape: readonly number[];
   readonly layout: Layout;
+  /** 16-bit floats in memory. */
+  readonly half?: boolean | undefined;
 }
 
 export interface Tensor extends TensorSpec {
@@ -53,9 +58,13 @@ export function quads(spec: TensorSpec): number {
   return Math.ceil(elements(physicalShape(spec)) / 4);
 }
 
+export function bytesPerQuad({ half }: Pick<TensorSpec, 'half'>): number {
+  return half ? 8 : 16;
+}
+
 /** Bytes of a tensor in memory: a whole number of vec4. */
 export function byteLength(spec: TensorSpec): number {
-  return quads(spec) * 16;
+  return quads(spec) * bytesPerQuad(spec);
 }
 
 /** Channel quads of a `channels` tensor. */
@@ -69,6 +78,8 @@ export function positions(spec: TensorSpec): number {
 }
 
 type Values = Float32Array | Uint32Array;
+/** Values as they lie in memory. */
+export type Packed = Values | Uint16Array;
 
 // One padded dimension, the common case (images of 3 channels), without index arithmetic per row.
 function copyRows(from: Values, fromWidth: number, to: Values, toWidth: number): void {
@@ -106,14 +117,16 @@ function copyPadded(from: Values, fromShape: readonly number[], to: Values, toSh
  *
  * @param into memory of an earlier call with the same spec, written again instead of new memory
  */
-export function pack(values: Values, spec: TensorSpec, what = 'tensor', into?: Values): Values {
+export function pack(values: Values, spec: TensorSpec, what = 'tensor', into?: Packed): Packed {
+  if (spec.half) return toHalf(pack(values, { ...spec, half: false }, what) as Float32Array);
   const count = elements(spec.shape);
   if (values.length !== count)
     throw new Error(`${what}: ${values.length} values given, shape [${spec.shape}] needs ${count}`);
   const length = byteLength(spec) / 4;
   if (length === count) return values;
   const fresh = () => (values instanceof Uint32Array ? new Uint32Array(length) : new Float32Array(length));
-  const packed = into?.length === length && into.constructor === values.constructor ? into : fresh();
+  const again = into instanceof Uint16Array || into?.constructor !== values.constructor ? undefined : into;
+  const packed = again?.length === length ? again : fresh();
   const physical = physicalShape(spec);
   if (elements(physical) === count) packed.set(values);
   else if (spec.layout === 'channels') copyRows(values, spec.shape.at(-1) ?? 1, packed, physical.at(-1) ?? 1);
@@ -121,8 +134,12 @@ export function pack(values: Values, spec: TensorSpec, what = 'tensor', into?: V
   return packed;
 }
 
-/** The inverse of {@link pack}. */
+/** The inverse of {@link pack}; `memory` holds the tensor's bytes. */
 export function unpack(memory: Float32Array, spec: TensorSpec): Float32Array {
+  if (spec.half) {
+    const bits = new Uint16Array(memory.buffer, memory.byteOffset, memory.length * 2);
+    return unpack(fromHalf(bits), { ...spec, half: false });
+  }
   const count = elements(spec.shape);
   const physical = physicalShape(spec);
   if (elements(physical) === count) return memory.slice(0, count);

@@ -33,8 +33,8 @@ export function classifierLoss(tape: Tape, images: Tensor, labels: Tensor, backb
 }
 
 /** The parameters of a classifier. */
-export function classifierParameters(backbone: Backbone): ParameterSet {
-  const tape = new Tape(new ParameterSet());
+export function classifierParameters(backbone: Backbone, options: { half?: boolean } = {}): ParameterSet {
+  const tape = new Tape(new ParameterSet(options));
   classify(tape, tape.input('images', [1, 64, 64, 3], 'channels'), backbone);
   return tape.parameters;
 }

@@ -68,9 +68,9 @@ export function detect(tape: Tape, images: Tensor, backbone: Backbone, mode: Mod
   return { features, amplified, gates, embedding, students, map, score };
 }
 
-/** The parameters of a detector, in the order in which the model uses them. */
-export function detectorParameters(backbone: Backbone, mode: Mode): ParameterSet {
-  const tape = new Tape(new ParameterSet());
+/** The parameters of a detector, in the order in which the model uses them; `half`: 16-bit weights, for inference only. */
+export function detectorParameters(backbone: Backbone, mode: Mode, options: { half?: boolean } = {}): ParameterSet {
+  const tape = new Tape(new ParameterSet(options));
   detect(tape, tape.input('images', [1, 64, 64, 3], 'channels'), backbone, mode);
   return tape.parameters;
 }

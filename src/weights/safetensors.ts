@@ -3,6 +3,8 @@
  * copied as they are: every platform with WebGPU is little-endian.
  */
 
+import { floatToHalf, halfToFloat } from '../engine/half.ts';
+
 export type StoredType = 'F32' | 'F16' | 'I32' | 'I64' | 'U8';
 
 export interface StoredTensor {
@@ -24,34 +26,6 @@ interface HeaderEntry {
   readonly dtype: StoredType;
   readonly shape: number[];
   readonly data_offsets: [number, number];
-}
-
-/** float16 bits to a number. */
-export function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** A number to float16 bits, rounded to the nearest, ties to even. */
-export function floatToHalf(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;
-  if (magnitude < 2 ** -14) return sign | roundEven(magnitude * 2 ** 24);
-  const exponent = Math.floor(Math.log2(magnitude));
-  return sign | (((exponent + 15) << 10) + roundEven((magnitude / 2 ** exponent - 1) * 1024));
-}
-
-function roundEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest > 0.5 || (rest === 0.5 && floor % 2 === 1)) return floor + 1;
-  return floor;
 }
 
 function checkEntry(name: string, entry: HeaderEntry, dataLength: number, what: string): void {

@@ -3,8 +3,9 @@
  * Tensors come out dense and in float32; offsets, strides and shared storages are honoured.
  */
 import { unzipSync } from 'fflate';
+import { halfToFloat } from '../engine/half.ts';
 import { Call, Global, PersistentId, type PickleValue, readPickle } from './pickle.ts';
-import { halfToFloat, type StoredTensor, type StoredType } from './safetensors.ts';
+import type { StoredTensor, StoredType } from './safetensors.ts';
 
 interface ElementType {
   readonly bytes: number;

@@ -6,6 +6,7 @@
 import { type Dispatch, threads } from '../select.ts';
 import { type Node, need, type OpDefinition, type Tape } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
+import { halves } from './gemm.ts';
 import { chunking } from './reduce.ts';
 import { scratch } from './scratch.ts';
 
@@ -206,6 +207,7 @@ const rowsPerThread = 16;
 export const batchNormFoldDefinition: OpDefinition<{ epsilon: number; transposed: boolean }> = {
   name: 'batch_norm_fold',
   infer: (inputs) => ({ w: need(inputs, 'w'), b: need(inputs, 'bias') }),
+  half: () => ({ inputs: ['w'], outputs: ['w'] }),
   lower(node) {
     const { inputs, outputs, attributes } = node;
     const filter = need(inputs, 'w');
@@ -223,7 +225,11 @@ export const batchNormFoldDefinition: OpDefinition<{ epsilon: number; transposed
     const count = attributes.transposed ? quads(w) : Math.ceil(lines / rowsPerThread) * values.quads;
     return [
       {
-        kernel: { module: 'batch_norm_fold', entry: 'fold_weights', conditions: { transposed: attributes.transposed } },
+        kernel: {
+          module: 'batch_norm_fold',
+          entry: 'fold_weights',
+          conditions: { transposed: attributes.transposed, ...halves({ weights: filter, output: w }) },
+        },
         bindings: { original: filter, weight, running_var, output: w },
         uniforms: { ...values, count, size: quads(w) },
         workgroups: threads(count),

@@ -29,6 +29,11 @@ function copy(source: Tensor, sourceOffset: number, output: Tensor, targetOffset
   };
 }
 
+/** Whether one dispatch can join them. */
+function wholeQuads(list: readonly Tensor[]): boolean {
+  return (list.length === 2 || list.length === 3) && list.every((tensor) => channels(tensor) % 4 === 0);
+}
+
 /** All parts in one dispatch. */
 function joinQuads(parts: readonly Tensor[], output: Tensor): Dispatch {
   const uniforms: Record<string, number> = { pixels: positions(output) };
@@ -38,7 +43,7 @@ function joinQuads(parts: readonly Tensor[], output: Tensor): Dispatch {
     bindings[`x${i}`] = part;
   });
   return {
-    kernel: { module: 'concat', entry: 'main', conditions: { three: parts.length === 3 } },
+    kernel: { module: 'concat', entry: 'main', conditions: { three: parts.length === 3, half: output.half ?? false } },
     bindings: { ...bindings, output },
     uniforms,
     workgroups: threads(positions(output) * channelQuads(output)),
@@ -66,10 +71,13 @@ const concatDefinition: OpDefinition<Record<string, never>> = {
     }
     return result;
   },
+  half: ({ inputs }) =>
+    wholeQuads(Object.values(inputs))
+      ? { inputs: Object.keys(inputs), outputs: ['y'], alike: true }
+      : { inputs: [], outputs: [] },
   lower(node) {
     const list = Object.values(node.inputs);
-    if ((list.length === 2 || list.length === 3) && list.every((tensor) => channels(tensor) % 4 === 0))
-      return [joinQuads(list, need(node.outputs, 'y'))];
+    if (wholeQuads(list)) return [joinQuads(list, need(node.outputs, 'y'))];
     let offset = 0;
     return Object.values(node.inputs).map((tensor) => {
       const dispatch = copy(tensor, 0, need(node.outputs, 'y'), offset, channels(tensor));

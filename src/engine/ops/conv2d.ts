@@ -9,7 +9,7 @@
  * The epilogue of the gathering kernels adds a bias, a residual or the gated residual, and applies ReLU; `fuse` fills it.
  */
 import type { Dispatch, Target } from '../select.ts';
-import { type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
+import { type HalfOperands, type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
 import { elements, positions, type Tensor, type TensorSpec } from '../tensor.ts';
 import { type ConvolutionAttributes, dimension, gatherDispatch } from './gemm.ts';
 import { channelSum } from './reduce.ts';
@@ -48,6 +48,12 @@ function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dat
     target,
   });
 }
+
+/** Every operand of a gathering kernel but bias and gate. */
+export const convolutionHalves: HalfOperands = {
+  inputs: ['x', 'w', 'x_image', 'w_image', 'residual'],
+  outputs: ['y'],
+};
 
 const noEpilogue = (attributes: { stride: number; padding: number; dilation: number }): ConvolutionAttributes => ({
   stride: attributes.stride,
@@ -89,6 +95,7 @@ export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
       b: needs('b') ? channelSum(tape, dy) : undefined,
     };
   },
+  half: () => convolutionHalves,
   lower: (node, target) => [lowerConvolution(node, target, false)],
 };
 
@@ -115,6 +122,7 @@ export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
       b: needs('b') ? channelSum(tape, dy) : undefined,
     };
   },
+  half: () => convolutionHalves,
   lower: (node, target) => [lowerConvolution(node, target, true)],
 };
 

@@ -28,6 +28,13 @@ export function epilogue(inputs: Tensors) {
   };
 }
 
+/** Conditions that say which operands are 16-bit floats. */
+export function halves(operands: Readonly<Record<string, Tensor | undefined>>): Record<string, boolean> {
+  const conditions: Record<string, boolean> = {};
+  for (const [name, tensor] of Object.entries(operands)) conditions[`${name}_half`] = tensor?.half ?? false;
+  return { ...conditions, half: Object.values(conditions).includes(true) };
+}
+
 export interface Gather {
   readonly source: Tensor;
   /** The source once more as an image, read in its place. */
@@ -75,7 +82,8 @@ export function gatherDispatch(gather: Gather): Dispatch {
   const ending = epilogue(gather.inputs);
   const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];
   const oneRun = !dataGradient && dilation === 1;
-  const weightsImage = 'layout' in gather.weights && gather.weights.layout === 'image';
+  const weights = 'layout' in gather.weights ? gather.weights : gather.weights.tensor;
+  const weightsImage = weights.layout === 'image';
   const conditions = {
     ...ending.conditions,
     data_gradient: dataGradient,
@@ -83,6 +91,7 @@ export function gatherDispatch(gather: Gather): Dispatch {
     batched: batches !== undefined,
     source_image: gather.sourceImage !== undefined,
     weights_image: weightsImage,
+    ...halves({ source: gather.sourceImage ?? source, weights, output, residual: gather.inputs.residual }),
   };
   return {
     kernel: { module, entry: 'main', conditions, constants },

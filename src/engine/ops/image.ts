@@ -2,6 +2,7 @@
 import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition } from '../tape.ts';
 import { channelQuads, imageWidth, physicalShape, quads, type Tensor } from '../tensor.ts';
+import { halves } from './gemm.ts';
 import { scratch } from './scratch.ts';
 
 // Quads of output channels in a line of packed weights: the lanes of a subgroup.
@@ -32,15 +33,17 @@ export function copyToImage(x: Tensor, image: Tensor): Dispatch {
 export const toImageDefinition: OpDefinition = {
   name: 'to_image',
   infer: (inputs) => ({ image: { shape: imageShape(need(inputs, 'x')), layout: 'image' } }),
+  // Packing converts, a copy does not.
+  half: (node) => ({ inputs: ['x'], outputs: ['image'], alike: need(node.inputs, 'x').layout !== 'filter' }),
   lower(node) {
     const x = need(node.inputs, 'x');
     const image = need(node.outputs, 'image');
     if (x.layout !== 'filter') return [copyToImage(x, image)];
     const [, width, channels] = physicalShape(x) as [number, number, number];
-    const packed = scratch('image.packed', image.shape);
+    const packed = scratch('image.packed', image.shape, 'dense', image.half);
     const columns = quads(packed) / (width * channels);
     const pack: Dispatch = {
-      kernel: { module: 'image', entry: 'pack' },
+      kernel: { module: 'image', entry: 'pack', conditions: halves({ weights: x, packed }) },
       bindings: { weights: x, packed },
       uniforms: { channels: width * channels, quads: channelQuads(x), count: columns },
       workgroups: threads(columns),

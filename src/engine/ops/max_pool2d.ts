@@ -13,7 +13,7 @@ function dispatch(
   attributes: PoolAttributes,
 ): Omit<Dispatch, 'bindings' | 'writes'> {
   return {
-    kernel: { module: 'max_pool2d', entry, conditions: { taps: true } },
+    kernel: { module: 'max_pool2d', entry, conditions: { taps: true, half: x.half ?? false } },
     uniforms: {
       input_height: x.shape[1] as number,
       input_width: x.shape[2] as number,
@@ -43,6 +43,7 @@ const maxPool2dDefinition: OpDefinition<PoolAttributes> = {
     const inputs = { dy: gradient('y'), taps: need(node.outputs, 'taps') };
     return { x: tape.record(maxPool2dGradient, inputs, { ...node.attributes, shape: x.shape }).dx };
   },
+  half: () => ({ inputs: ['x'], outputs: ['y'], alike: true }),
   lower(node) {
     const x = need(node.inputs, 'x');
     const y = need(node.outputs, 'y');

@@ -21,11 +21,12 @@ const normalizeDefinition: OpDefinition<NormalizeAttributes> = {
     const inputs = { y: need(node.outputs, 'y'), norm: need(node.outputs, 'norm'), dy: gradient('y') };
     return { x: tape.record(normalizeGradient, inputs, node.attributes).dx };
   },
+  half: () => ({ inputs: ['x'], outputs: [] }),
   lower(node) {
     const x = need(node.inputs, 'x');
     return [
       {
-        kernel: { module: 'normalize', entry: 'forward' },
+        kernel: { module: 'normalize', entry: 'forward', conditions: { half: x.half ?? false } },
         bindings: { x, y: need(node.outputs, 'y'), norm: need(node.outputs, 'norm') },
         uniforms: { rows: rowsOf(x), quads: channelQuads(x), epsilon: node.attributes.epsilon },
         workgroups: threads(rowsOf(x)),

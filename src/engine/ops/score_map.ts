@@ -28,6 +28,7 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
     const batch = need(inputs, 'teacher0').shape[0] as number;
     return { map: { shape: [batch, size, size], layout: 'dense' }, score: { shape: [batch], layout: 'dense' } };
   },
+  half: ({ inputs }) => ({ inputs: Object.keys(inputs), outputs: [], alike: true }),
   lower(node) {
     const { size } = node.attributes;
     const features = levels.map((level) => need(node.inputs, `teacher${level}`));
@@ -45,7 +46,7 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
     }
     return [
       {
-        kernel: { module: 'score_map', entry: 'level_distances' },
+        kernel: { module: 'score_map', entry: 'level_distances', conditions: { half: features[0]?.half ?? false } },
         bindings: { ...node.inputs, distances, score },
         uniforms,
         workgroups: threads(positions),

@@ -6,7 +6,7 @@
 import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition } from '../tape.ts';
 import { channelQuads, type Tensor } from '../tensor.ts';
-import { type ConvolutionAttributes, dimension, epilogue, gatherDispatch } from './gemm.ts';
+import { type ConvolutionAttributes, dimension, epilogue, gatherDispatch, halves } from './gemm.ts';
 import { copyToImage, fitsImage, imageShape } from './image.ts';
 import { scratch } from './scratch.ts';
 
@@ -26,13 +26,18 @@ export const winogradWeightsDefinition: OpDefinition<{ readonly tile: WinogradTi
     if (height !== 3 || width !== 3) throw new Error(`the kernel is ${height}x${width}, not 3x3`);
     return { u: { shape: [positionCount(tile), 1, ci, co], layout: 'filter' } };
   },
+  half: () => ({ inputs: ['w'], outputs: [] }),
   lower(node) {
     const w = need(node.inputs, 'w');
     const sourceQuads = Math.ceil((w.shape[2] as number) / 4);
     const plane = sourceQuads * 4 * channelQuads(w);
     return [
       {
-        kernel: { module: module(node.attributes.tile), entry: 'weights_transform' },
+        kernel: {
+          module: module(node.attributes.tile),
+          entry: 'weights_transform',
+          conditions: halves({ weights: w }),
+        },
         bindings: { weights: w, transformed_weights: need(node.outputs, 'u') },
         uniforms: { source_quads: sourceQuads, output_quads: channelQuads(w) },
         workgroups: threads(plane),
@@ -50,6 +55,8 @@ export const winogradDefinition: OpDefinition<WinogradAttributes> = {
     const co = need(inputs, 'w').shape[3] as number;
     return { y: { shape: [n, h + 2 * padding - 2, w + 2 * padding - 2, co], layout: 'channels' } };
   },
+  // The transformed tensors stay in 32 bits: their values are sums that a half would round ten times more.
+  half: () => ({ inputs: ['x', 'x_image', 'residual'], outputs: ['y'] }),
   lower: (node, target) => lowerWinograd(node.inputs, need(node.outputs, 'y'), node.attributes, target),
 };
 
@@ -80,7 +87,11 @@ function lowerWinograd(
   const ending = epilogue(inputs);
   return [
     {
-      kernel: { module: module(tile), entry: 'input_transform', conditions: { source_image: !!inputs.x_image } },
+      kernel: {
+        module: module(tile),
+        entry: 'input_transform',
+        conditions: { source_image: !!inputs.x_image, ...halves({ source: inputs.x_image ?? x }) },
+      },
       bindings: { ...(inputs.x_image ? { source_image: inputs.x_image } : { source: x }), output: v },
       uniforms: {
         ...tiles,
@@ -110,7 +121,11 @@ function lowerWinograd(
       kernel: {
         module: module(tile),
         entry: 'output_transform',
-        conditions: { ...ending.conditions, source_image: product !== undefined },
+        conditions: {
+          ...ending.conditions,
+          source_image: product !== undefined,
+          ...halves({ output: y, residual: inputs.residual }),
+        },
       },
       bindings: { ...(product ? { source_image: product } : { source: m }), output: y, ...ending.bindings },
       uniforms: {
