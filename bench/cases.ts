@@ -1,4 +1,5 @@
 /** What the bench measures: matrix kernels at the shapes of the real models, whole models, training steps. */
+import { imageInput } from '../src/data/image_input.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import { ParameterSet } from '../src/engine/parameters.ts';
@@ -77,6 +78,12 @@ function convolutionCase(
   };
 }
 
+/** Random bytes, four to a word. */
+function randomPixels(count: number): Uint32Array {
+  const random = new RandomStream('bench/pixels');
+  return Uint32Array.from({ length: count / 4 }, () => Math.floor(random.next() * 2 ** 32));
+}
+
 /** Values of a stream of that name in [-1, 1). */
 export function randomValues(name: string, count: number): Float32Array {
   const random = new RandomStream(name);
@@ -148,9 +155,10 @@ function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
       quick,
       parameters: (options) => detectorParameters(backbone, 'aand', options),
       record: (tape) => {
-        const { map, score } = detect(tape, images(tape, 1, size), backbone, 'aand');
+        const { map, score } = detect(tape, imageInput(tape, 1, size), backbone, 'aand');
         return { map, score };
       },
+      inputs: () => ({ pixels: randomPixels(size * size * 3) }),
     },
   ];
 }

@@ -19,6 +19,7 @@ import maxPool2d from './max_pool2d.wesl';
 import normalize from './normalize.wesl';
 import pairwiseHinge from './pairwise_hinge.wesl';
 import peak from './peak.wesl';
+import pixels from './pixels.wesl';
 import reduce from './reduce.wesl';
 import resample from './resample.wesl';
 import rows from './rows.wesl';
@@ -54,6 +55,7 @@ export const kernelModules = {
   normalize,
   pairwise_hinge: pairwiseHinge,
   peak,
+  pixels,
   reduce,
   resample,
   rows,

@@ -12,13 +12,19 @@ export interface Image {
 export const imagenetMean = [0.485, 0.456, 0.406] as const;
 export const imagenetDeviation = [0.229, 0.224, 0.225] as const;
 
+/** (value / 255 - mean) / deviation for each byte value and channel, [256, 3]. */
+export function normalizationTable(): Float32Array {
+  return Float32Array.from(
+    { length: 256 * 3 },
+    (_, i) => (Math.floor(i / 3) / 255 - (imagenetMean[i % 3] as number)) / (imagenetDeviation[i % 3] as number),
+  );
+}
+
 /** (value / 255 - mean) / deviation per channel, NHWC. */
 export function normalize(image: Image): Float32Array {
   const values = new Float32Array(image.width * image.height * 3);
-  const table = imagenetMean.map((mean, c) =>
-    Float32Array.from({ length: 256 }, (_, v) => (v / 255 - mean) / (imagenetDeviation[c] as number)),
-  );
-  for (let i = 0; i < values.length; i++) values[i] = (table[i % 3] as Float32Array)[image.data[i] as number] as number;
+  const table = normalizationTable();
+  for (let i = 0; i < values.length; i++) values[i] = table[(image.data[i] as number) * 3 + (i % 3)] as number;
   return values;
 }
 

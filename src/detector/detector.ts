@@ -1,5 +1,6 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
-import { type Image, normalize, stack } from '../data/image.ts';
+import type { Image } from '../data/image.ts';
+import { imageInput, pixelWords } from '../data/image_input.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import { blendTiles, crop, type Tiling, tileGrid } from '../data/tiles.ts';
 import type { Engine } from '../engine/device.ts';
@@ -52,7 +53,7 @@ export class MapRunner {
     let program = this.#programs.get(batch);
     if (!program) {
       const tape = new Tape(this.#store.set);
-      const images = tape.input('images', [batch, this.imageSize, this.imageSize, 3], 'channels');
+      const images = imageInput(tape, batch, this.imageSize);
       const { map, score } = detect(tape, images, this.#backbone, this.#mode);
       program = Program.compile(this.#engine, tape, { outputs: { map, score }, store: this.#store });
       this.#programs.set(batch, program);
@@ -63,7 +64,7 @@ export class MapRunner {
   /** @param images resized to imageSize x imageSize */
   async run(images: readonly Image[]): Promise<RawPrediction[]> {
     const program = await this.program(images.length);
-    const { map, score } = (await program.run({ images: stack(images.map(normalize)) })) as {
+    const { map, score } = (await program.run({ pixels: pixelWords(images) })) as {
       map: Float32Array;
       score: Float32Array;
     };
