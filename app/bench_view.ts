@@ -2,8 +2,8 @@
 import * as Comlink from 'comlink';
 import { type Chart, chart, css } from './charts.ts';
 import { attempt, machine } from './connection.ts';
-import { button, element, save } from './dom.ts';
-import type { BenchReport } from './types.ts';
+import { button, element, field, save } from './dom.ts';
+import type { BenchReport, TuningProgress } from './types.ts';
 
 export function createBenchView(root: HTMLElement): void {
   let report: BenchReport | undefined;
@@ -76,6 +76,36 @@ export function createBenchView(root: HTMLElement): void {
         start.disabled = false;
       }
     });
+  const tuneStatus = element('p', { className: 'quiet', aria: { role: 'status' } });
+  const showTuned = async () => {
+    const count = await machine.tuned();
+    tuneStatus.textContent = count
+      ? `${count} products are tuned on this device.`
+      : 'Not tuned: kernels are chosen by a table. Tuning measures them on this device and keeps the fastest.';
+  };
+  const tuneNow = () =>
+    attempt(async () => {
+      start.disabled = tune.disabled = true;
+      stop.disabled = false;
+      try {
+        await machine.tune(
+          Number(imageSize.value),
+          Number(batch.value),
+          Comlink.proxy(({ done, total, regret }: TuningProgress) => {
+            tuneStatus.textContent = `${done} of ${total} products; so far the table is ${regret.toFixed(2)} times as slow as the best`;
+          }),
+        );
+        await showTuned();
+      } finally {
+        start.disabled = tune.disabled = false;
+        stop.disabled = true;
+      }
+    });
+  const imageSize = element('input', { type: 'number', value: '128', min: '32', step: '32' });
+  const batch = element('input', { type: 'number', value: '8', min: '1' });
+  const tune = button('Tune', tuneNow);
+  const stop = button('Stop', () => machine.stopTuning());
+  stop.disabled = true;
   const start = button('Run the bench', run, 'primary');
   root.append(
     element(
@@ -106,5 +136,15 @@ export function createBenchView(root: HTMLElement): void {
       ),
       element('div', { className: 'chart' }, canvas),
     ),
+    element(
+      'div',
+      { className: 'card' },
+      element('h2', {}, 'Tuning'),
+      element('div', { className: 'fields' }, field('Image size', imageSize), field('Batch of training', batch)),
+      element('div', { className: 'row' }, tune, stop),
+      tuneStatus,
+    ),
   );
+  // Without a device the page has said so already.
+  showTuned().catch(() => {});
 }

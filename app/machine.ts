@@ -16,7 +16,8 @@ import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } fro
 import { runBench } from './bench_run.ts';
 import { filesIn, readFile } from './storage.ts';
 import { Trainer } from './training.ts';
-import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingProgress } from './types.ts';
+import { readTunings, tuneDevice } from './tuning.ts';
+import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingProgress, TuningProgress } from './types.ts';
 
 // A tenth of training's rate: the student should bend, not start over.
 const fineTuneRate = 0.0005;
@@ -56,12 +57,13 @@ export class Machine {
   #engine: Promise<Engine> | undefined;
   #chosen: ChosenModel | undefined;
   #model: OpenModel | undefined;
+  #stopTuning: AbortController | undefined;
   readonly #trainer = new Trainer(() => this.#open());
 
   /** The device, opened at the first need and again after it failed: no program of a failed one can be trusted. */
   #open(): Promise<Engine> {
     if (!this.#engine) {
-      const opening = Engine.open();
+      const opening = readTunings().then((tunings) => Engine.open({ tunings }));
       const forget = () => {
         if (this.#engine === opening) this.#engine = undefined;
       };
@@ -202,6 +204,26 @@ export class Machine {
 
   trainer(): Trainer & Comlink.ProxyMarked {
     return Comlink.proxy(this.#trainer);
+  }
+
+  /** Products of networks that are tuned on this device. */
+  async tuned(): Promise<number> {
+    return Object.keys((await this.#open()).target.tuned ?? {}).length;
+  }
+
+  /** Finds the fastest kernels for this device; they are used from then on, and kept. */
+  async tune(imageSize: number, batch: number, onProgress: (progress: TuningProgress) => void): Promise<void> {
+    this.#stopTuning = new AbortController();
+    const engine = await this.#open();
+    await tuneDevice(engine, { imageSize, batch }, this.#stopTuning.signal, onProgress);
+    // The next action opens the device with what was found.
+    this.#engine = undefined;
+    await this.#close();
+    await engine.close();
+  }
+
+  stopTuning(): void {
+    this.#stopTuning?.abort();
   }
 
   async bench(onProgress: (done: number, total: number) => void): Promise<BenchReport> {

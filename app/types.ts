@@ -109,6 +109,13 @@ export interface Preview {
   readonly share: number;
 }
 
+export interface TuningProgress {
+  readonly done: number;
+  readonly total: number;
+  /** Time of what the fixed table chooses over the best, of all products so far. */
+  readonly regret: number;
+}
+
 export interface BenchLine {
   readonly name: string;
   readonly median_ms: number;

@@ -17,6 +17,7 @@ import { type BenchResult, runCase } from './run.ts';
 interface Options {
   readonly quick?: boolean;
   readonly dtype: 'f32' | 'f16';
+  readonly defaultLimits?: boolean;
   readonly filter?: string;
   readonly json?: string;
   readonly html?: string;
@@ -63,7 +64,10 @@ async function measure(options: Options): Promise<BenchReport> {
     );
     process.exit(2);
   }
-  const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
+  const engine = await Engine.open({
+    defaultLimits: options.defaultLimits ?? false,
+    onNotice: (message) => console.error(`note: ${message}`),
+  });
   try {
     const peaks = await measurePeaks(engine);
     const { adapter } = engine;
@@ -111,6 +115,7 @@ const command = new Command('bench')
       .choices(['f32', 'f16'])
       .default('f32'),
   )
+  .option('--default-limits', "WebGPU's default limits: buffers of 256 MiB, bindings of 128 MiB")
   .option('--profile', 'print every dispatch of every case')
   .option('--from <file>', 'take the results from a JSON file instead of measuring')
   .option('--peers <file>', 'add the results of `npm run bench:peers -- --json FILE` to the page')

@@ -150,7 +150,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     );
     // Advice for a job that is too large: what would fit.
     await prepareTraining(page, site, 8, [1, 1]);
-    await setFields(page, { 'Image size': '512', Batch: '64' });
+    await setFields(page, 'train', { 'Image size': '512', Batch: '64' });
     await click(page, 'Forecast');
     await waitForText(page, 'train', /That is much memory for a browser\. Better: .*\(\d+ MiB\)/);
     await click(page, 'Clear good');
@@ -176,6 +176,22 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     expect(Object.keys(await inspect(page, site.images.slice(0, 1)))).toEqual(['shown0.png']);
     expect(await page.$eval('#problem', (e) => (e as HTMLElement).hidden)).toBe(true);
   }, 600_000);
+
+  test('tuning is kept on the device, also when it is stopped, and used from then on', async () => {
+    const { page } = opened;
+    await page.reload();
+    await ready(page);
+    await click(page, 'Bench');
+    await waitForText(page, 'bench', /Not tuned: kernels are chosen by a table/);
+    await setFields(page, 'bench', { 'Image size': '32', 'Batch of training': '1' });
+    await click(page, 'Tune');
+    await waitForText(page, 'bench', /[2-9] of \d+ products; so far the table is \d+\.\d\d times/);
+    await click(page, 'Stop');
+    await waitForText(page, 'bench', /[2-9] products are tuned on this device/);
+    await page.reload();
+    await ready(page);
+    await waitForText(page, 'bench', /[2-9] products are tuned on this device/);
+  });
 
   test('out of memory is said with what to do, and the next action works', async () => {
     const { page } = opened;

@@ -10,6 +10,8 @@ import { type Tuning, tunedConfigurations } from './tuner.ts';
 export interface EngineOptions {
   /** Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere. */
   readonly minimal?: boolean;
+  /** Keep WebGPU's default limits (buffers of 256 MiB, bindings of 128 MiB) where the adapter offers more. */
+  readonly defaultLimits?: boolean;
   /** Overrides what the adapter says about itself: selects kernels as for another kind of adapter (tests, tuning). */
   readonly target?: Partial<Target>;
   /** Results of `aand tune`; those of other devices and older kernels are ignored. */
@@ -113,13 +115,14 @@ export class Engine implements AsyncDisposable {
     const device = await adapter.requestDevice({
       label: 'aand-webgpu',
       requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
-      requiredLimits: options.minimal
-        ? {}
-        : {
-            maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
-            maxBufferSize: adapter.limits.maxBufferSize,
-            maxTextureDimension2D: adapter.limits.maxTextureDimension2D,
-          },
+      requiredLimits:
+        options.minimal || options.defaultLimits
+          ? {}
+          : {
+              maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
+              maxBufferSize: adapter.limits.maxBufferSize,
+              maxTextureDimension2D: adapter.limits.maxTextureDimension2D,
+            },
     });
     if (description.software)
       options.onNotice?.(

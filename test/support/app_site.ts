@@ -285,7 +285,7 @@ export async function prepareTraining(page: Page, site: Site, count: number, epo
   const choosers = await page.$$('#train .drop input[type=file]');
   await (choosers[1] as ElementHandle<HTMLInputElement>).uploadFile(bad);
   expect(await textOf(page, '#train')).toContain(`${good.length} good, 1 bad`);
-  await setFields(page, {
+  await setFields(page, 'train', {
     'Image size': '64',
     Batch: '8',
     'Epochs, stage I': String(epochs[0]),
@@ -293,15 +293,16 @@ export async function prepareTraining(page: Page, site: Site, count: number, epo
   });
 }
 
-export async function setFields(page: Page, values: Readonly<Record<string, string>>): Promise<void> {
+export async function setFields(page: Page, view: string, values: Readonly<Record<string, string>>): Promise<void> {
   for (const [label, value] of Object.entries(values))
     await page.evaluate(
-      (label, value) => {
-        const field = [...document.querySelectorAll<HTMLLabelElement>('#train label.field')].find(
+      (view, label, value) => {
+        const field = [...document.querySelectorAll<HTMLLabelElement>(`#${view} label.field`)].find(
           (e) => e.firstChild?.textContent === label,
         );
         (field?.querySelector('input') as HTMLInputElement).value = value;
       },
+      view,
       label,
       value,
     );

@@ -1,0 +1,54 @@
+/** Tunes every matrix product of a model: inference and both training stages, at one image size and batch. */
+import type { Engine } from '../engine/device.ts';
+import type { GemmConfiguration } from '../engine/select.ts';
+import { Tape } from '../engine/tape.ts';
+import { type TunedEntry, type Tuning, tuneCase, tuningCases, tuningFingerprint } from '../engine/tuner.ts';
+import type { Backbone } from '../model/backbone.ts';
+import { detect, detectorParameters, groups } from '../model/detector.ts';
+import { recordAmplification } from './amplify.ts';
+import { recordDistillation } from './distill.ts';
+import { recordStep } from './step_programs.ts';
+
+/** The tapes of inference and of both training stages. */
+function tapesOf(backbone: Backbone, imageSize: number, batch: number): Tape[] {
+  const set = detectorParameters(backbone, 'aand');
+  const [inference, amplification, distillation] = [new Tape(set), new Tape(set), new Tape(set)];
+  detect(inference, inference.input('images', [1, imageSize, imageSize, 3], 'channels'), backbone, 'aand');
+  recordStep(amplification, recordAmplification(amplification, backbone, imageSize, batch).loss, groups.amplification);
+  const settings = { backbone, mode: 'aand', size: imageSize, batch, cached: true } as const;
+  recordStep(distillation, recordDistillation(distillation, settings).loss, groups.student);
+  return [inference, amplification, distillation];
+}
+
+export interface TuneOptions {
+  readonly engine: Engine;
+  readonly backbone: Backbone;
+  readonly imageSize: number;
+  readonly batch: number;
+  /** What was tuned before, on this and other devices. */
+  readonly known: readonly Tuning[];
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every case with everything that is known, so that an interrupted tuning is not lost. */
+  keep(tunings: readonly Tuning[]): Promise<void>;
+  onEntry(key: string, entry: TunedEntry, done: number, total: number): void;
+  onRejected?(key: string, configuration: GemmConfiguration, reason: string): void;
+}
+
+/** Tunes until it is done or the signal is raised. */
+export async function tuneModel(o: TuneOptions): Promise<void> {
+  const cases = tuningCases(tapesOf(o.backbone, o.imageSize, o.batch));
+  const fingerprint = tuningFingerprint(o.engine);
+  const others = o.known.filter((tuning) => tuning.fingerprint !== fingerprint);
+  const entries: Record<string, TunedEntry> = {};
+  for (const tuning of o.known) if (tuning.fingerprint === fingerprint) Object.assign(entries, tuning.entries);
+  let done = 0;
+  for (const [key, tuningCase] of cases) {
+    if (o.signal?.aborted) return;
+    const entry = await tuneCase(o.engine, tuningCase, (configuration, reason) =>
+      o.onRejected?.(key, configuration, reason),
+    );
+    entries[key] = entry;
+    await o.keep([...others, { fingerprint, entries }]);
+    o.onEntry(key, entry, ++done, cases.size);
+  }
+}
