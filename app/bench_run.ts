@@ -1,4 +1,5 @@
 /** The bench in the page: the same networks as `npm run bench`, timed by the clock. */
+import { imageInput } from '../src/data/image_input.ts';
 import type { Engine } from '../src/engine/device.ts';
 import { ParameterStore } from '../src/engine/parameters.ts';
 import { measurePeaks } from '../src/engine/peak.ts';
@@ -35,7 +36,7 @@ const cases: readonly Case[] = [
     (size): Case => ({
       name: `whole detector, 1x3x${size}x${size}`,
       record: (tape) => {
-        const { map, score } = detect(tape, tape.input('images', [1, size, size, 3], 'channels'), backbone, 'aand');
+        const { map, score } = detect(tape, imageInput(tape, 1, size), backbone, 'aand');
         return { map, score };
       },
     }),
@@ -64,8 +65,11 @@ async function time(engine: Engine, { name, record, inputs }: Case): Promise<Ben
   try {
     const random = new RandomStream('bench');
     const given: Record<string, Float32Array | Uint32Array> = { ...inputs };
-    for (const input of tape.inputs)
-      given[input.name] ??= Float32Array.from({ length: elements(input.shape) }, () => random.next());
+    for (const { name, shape } of tape.inputs)
+      given[name] ??=
+        name === 'pixels'
+          ? Uint32Array.from({ length: elements(shape) }, () => Math.floor(random.next() * 2 ** 32))
+          : Float32Array.from({ length: elements(shape) }, () => random.next());
     await program.run(given);
     const samples: number[] = [];
     const started = performance.now();

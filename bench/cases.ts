@@ -79,7 +79,7 @@ function convolutionCase(
 }
 
 /** Random bytes, four to a word. */
-function randomPixels(count: number): Uint32Array {
+export function randomPixels(count: number): Uint32Array {
   const random = new RandomStream('bench/pixels');
   return Uint32Array.from({ length: count / 4 }, () => Math.floor(random.next() * 2 ** 32));
 }

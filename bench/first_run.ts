@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { imageInput } from '../src/data/image_input.ts';
 import { Engine } from '../src/engine/device.ts';
 import { ParameterStore } from '../src/engine/parameters.ts';
 import { Program } from '../src/engine/program.ts';
@@ -10,7 +11,7 @@ import { Tape } from '../src/engine/tape.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
-import { randomValues } from './cases.ts';
+import { randomPixels } from './cases.ts';
 
 const size = 256;
 
@@ -23,10 +24,9 @@ async function firstInference(): Promise<number> {
     initialize(store, set.groups, 0);
     const started = performance.now();
     const tape = new Tape(set);
-    const images = tape.input('images', [1, size, size, 3], 'channels');
-    const { map, score } = detect(tape, images, backbones.resnet18, 'aand');
+    const { map, score } = detect(tape, imageInput(tape, 1, size), backbones.resnet18, 'aand');
     const program = await Program.compile(engine, tape, { outputs: { map, score }, store });
-    await program.run({ images: randomValues('bench/images', size * size * 3) });
+    await program.run({ pixels: randomPixels(size * size * 3) });
     return performance.now() - started;
   } finally {
     await engine.close();

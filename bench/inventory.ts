@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packagedFile } from '../src/cli/package.ts';
+import { imageInput } from '../src/data/image_input.ts';
 import { Engine } from '../src/engine/device.ts';
 import { ParameterStore } from '../src/engine/parameters.ts';
 import { Program } from '../src/engine/program.ts';
@@ -47,7 +48,7 @@ export async function trainingPipelines(): Promise<number> {
       return Object.fromEntries(amplified.map((tensor, i) => [`target${i}`, tensor]));
     });
     await compile((tape) => {
-      const { map, score } = detect(tape, images(tape, 1), backbone, 'aand');
+      const { map, score } = detect(tape, imageInput(tape, 1, size), backbone, 'aand');
       return { map, score };
     });
     return engine.pipelineCount;
