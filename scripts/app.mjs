@@ -11,7 +11,9 @@ if (process.argv.includes('--demo') && !existsSync('.demo/demo.safetensors')) {
   console.log('training the demo model: some minutes without a GPU');
   execFileSync('node', ['dist/cli.js', 'demo', '--out', '.demo/run', '--product', 'washer'], { stdio: 'inherit' });
   mkdirSync('.demo', { recursive: true });
-  cpSync('.demo/run/washer/model.safetensors', '.demo/demo.safetensors');
+  // Half the size for the way to the page.
+  const half = ['--to', 'safetensors-f16', '--out', '.demo/demo.safetensors'];
+  execFileSync('node', ['dist/cli.js', 'export', '.demo/run/washer/model.safetensors', ...half], { stdio: 'inherit' });
   cpSync('.demo/run/data/washer/test/rust/000.png', '.demo/demo.png');
 }
 copyDemo();

@@ -1,6 +1,15 @@
 /** The built command as a user runs it: results, exit codes, bad input, and that the process ends by itself. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -133,6 +142,32 @@ describe('train, test, predict', () => {
     const table = readFileSync(join(folder, 'out/scores.csv'), 'utf8');
     expect(table).toContain(`,${rows[0].raw_score},`);
     expect(readdirSync(join(folder, 'p')).sort()).toEqual(['0.png', '6.png']);
+  });
+
+  test('a model file of half the size, and 16-bit floats on the device, give nearly the same scores', async () => {
+    const small = join(folder, 'small.safetensors');
+    expect((await aand(['export', model, '--to', 'safetensors-f16', '--out', small])).code).toBe(0);
+    expect(statSync(small).size).toBeLessThan(0.52 * statSync(model).size);
+    const scores = async (file: string, dtype: string) => {
+      const out = join(folder, `p-${dtype}`);
+      const result = await aand(['predict', file, `${washer}/test`, '--out', out, '--json', '--dtype', dtype]);
+      if (result.code !== 0) throw new Error(result.stderr);
+      return (JSON.parse(result.stdout) as { raw_score: number }[]).map(({ raw_score }) => raw_score);
+    };
+    const expected = await scores(model, 'f32');
+    const close = (given: readonly number[]) => {
+      const differences = given.map((score, i) => Math.abs(score - (expected[i] as number)));
+      expect(given).toHaveLength(expected.length);
+      expect(Math.max(...differences)).toBeGreaterThan(0);
+      expect(Math.max(...differences)).toBeLessThan(3e-3);
+    };
+    close(await scores(small, 'f32'));
+    try {
+      close(await scores(small, 'f16'));
+    } catch (error) {
+      // An adapter without 16-bit floats says so.
+      expect((error as Error).message).toMatch(/no 16-bit floats \(shader-f16\)/);
+    }
   });
 
   test('good images only: a threshold, no metrics', async () => {

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { readBytes, writeBytes } from '#platform';
 import { spread } from '../data/dataset.ts';
 import { exportDetector } from '../export/detector.ts';
+import { exportHalf } from '../export/half.ts';
 import { exportTorch } from '../export/torch.ts';
 import { findImages, positiveInteger, UsageError, withEngine } from './common.ts';
 import { compareWithRuntime } from './onnx_check.ts';
@@ -10,7 +11,7 @@ import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 
 interface ExportOptions {
-  readonly to: 'onnx' | 'pth';
+  readonly to: 'onnx' | 'pth' | 'safetensors-f16';
   readonly out: string;
   readonly batch: string;
   readonly verify?: string;
@@ -29,6 +30,12 @@ async function toTorch(model: string, out: string): Promise<void> {
     await writeBytes(name, bytes);
     console.log(`${name}: ${megabytes(bytes)}`);
   }
+}
+
+async function toHalf(model: string, out: string): Promise<void> {
+  const bytes = exportHalf(await readBytes(model), model);
+  await writeBytes(out, bytes);
+  console.log(`${out}: ${megabytes(bytes)}`);
 }
 
 async function toOnnx(model: string, options: ExportOptions): Promise<void> {
@@ -65,10 +72,12 @@ export function exportCommand(program: Command): void {
     .command('export')
     .description(
       'write a detector as ONNX (image in, uint8 [N,H,W,3]; anomaly_map, raw_score, pred_score, pred_label, pred_mask out) ' +
-        "or as the authors' .pth files (OUT_stage1.pth, OUT_stage2.pth)",
+        "as the authors' .pth files (OUT_stage1.pth, OUT_stage2.pth), or as a model of this program at half the size",
     )
     .argument('<model>', 'model.safetensors of aand train')
-    .addOption(new Option('--to <format>', 'what to write').choices(['onnx', 'pth']).makeOptionMandatory())
+    .addOption(
+      new Option('--to <format>', 'what to write').choices(['onnx', 'pth', 'safetensors-f16']).makeOptionMandatory(),
+    )
     .requiredOption('--out <file>', 'the file to write')
     .option('--batch <n>', 'images per run of the ONNX graph', '1')
     .option(
@@ -78,6 +87,7 @@ export function exportCommand(program: Command): void {
     .option('--images <n>', 'how many images to verify with', '20')
     .action(async (model: string, options: ExportOptions) => {
       if (options.to === 'pth') await toTorch(model, options.out);
+      else if (options.to === 'safetensors-f16') await toHalf(model, options.out);
       else await toOnnx(model, options);
     });
 }
