@@ -5,6 +5,7 @@ import { element } from './dom.ts';
 import type { MapResult } from './types.ts';
 
 const averagedFrames = 10;
+const hiddenReason = 'The camera was stopped because the page went into the background.';
 
 export interface Camera {
   stop(): void;
@@ -15,13 +16,17 @@ export interface Camera {
  *
  * @param onFrame takes over the picture
  * @param onEnd told once, with a reason where the user did not ask for it
- * @throws DOMException where there is no camera or it is not allowed
+ * @throws DOMException where there is no camera or it is not allowed, Error where the page is in the background
  */
 export async function openCamera(
   onFrame: (picture: ImageBitmap, result: MapResult, framesPerSecond: number) => void,
   onEnd: (reason: string | Error | undefined) => void,
 ): Promise<Camera> {
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
+  if (document.hidden) {
+    for (const track of stream.getTracks()) track.stop();
+    throw new Error(hiddenReason);
+  }
   const video = element('video', { muted: true, playsInline: true, srcObject: stream });
   let running = true;
   const end = (reason?: string | Error) => {
@@ -32,7 +37,7 @@ export async function openCamera(
     onEnd(reason);
   };
   const onHidden = () => {
-    if (document.hidden) end('The camera was stopped because the page went into the background.');
+    if (document.hidden) end(hiddenReason);
   };
   document.addEventListener('visibilitychange', onHidden);
   for (const track of stream.getTracks()) track.addEventListener('ended', () => end('The camera was taken away.'));

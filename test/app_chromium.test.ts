@@ -96,12 +96,13 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     const { page } = opened;
     await checkCamera(page);
     await click(page, 'Camera');
-    await waitForText(page, 'inspect', /frames per second; camera/);
+    await waitForText(page, 'inspect', /Stop camera/);
     const other = await browser.newPage();
     await other.bringToFront();
     await page.waitForFunction(() => document.hidden);
     await other.close();
     await page.bringToFront();
+    await waitForText(page, 'problem', /./);
     expect(await textOf(page, '#problem')).toMatch(/camera was stopped because the page went into the background/);
     expect(await textOf(page, '#inspect')).not.toContain('Stop camera');
   });
