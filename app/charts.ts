@@ -31,10 +31,21 @@ Chart.register(
 
 export const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+const colours = { text: '', line: '' };
 function takeColours(): void {
-  Chart.defaults.color = css('--quiet');
-  Chart.defaults.borderColor = css('--line');
+  colours.text = css('--quiet');
+  colours.line = css('--line');
 }
+// Functions, for Chart.js keeps plain colours of the scheme in which a chart was made.
+const text = () => colours.text;
+const line = () => colours.line;
+Chart.defaults.set('scale', {
+  ticks: { color: text },
+  title: { color: text },
+  grid: { color: line },
+  border: { color: line },
+});
+Chart.defaults.set('plugins.legend', { labels: { color: text } });
 
 // Charts that are drawn already follow when the system turns dark or light.
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {

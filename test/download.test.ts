@@ -1,6 +1,6 @@
 /** Downloads against a local server: whole, resumed, refused, cut off, wrong; through a proxy. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -62,7 +62,13 @@ test('a transfer that breaks keeps its part, and the next call continues there',
   const path = join(folder, 'resumed.pth');
   answer = (_, response) => {
     response.writeHead(200, { 'content-length': content.length });
-    response.write(content.subarray(0, 100_000), () => response.destroy());
+    response.write(content.subarray(0, 100_000));
+    // Breaks when something has arrived.
+    const watch = setInterval(() => {
+      if (!existsSync(`${path}.part`) || !statSync(`${path}.part`).size) return;
+      clearInterval(watch);
+      response.destroy();
+    }, 5);
   };
   await expect(download(`${base}/x`, path, { sha256 })).rejects.toThrow();
   expect(existsSync(path)).toBe(false);

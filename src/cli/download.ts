@@ -1,9 +1,8 @@
 /** Downloads that resume, go through the proxy of the environment, and are checked before they are believed. */
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { EnvHttpProxyAgent, fetch } from 'undici';
 
@@ -56,18 +55,17 @@ export async function download(url: string, path: string, options: DownloadOptio
     const start = response.status === 206 ? have : 0;
     const total = start + Number(response.headers.get('content-length') ?? 0);
     let received = start;
-    const counted = async function* (chunks: AsyncIterable<Uint8Array>) {
-      for await (const chunk of chunks) {
-        received += chunk.length;
+    // Written piece by piece: a pipeline would drop what it holds when the connection breaks.
+    const file = await open(part, start ? 'a' : 'w');
+    try {
+      for await (const chunk of response.body) {
+        await file.write(chunk as Uint8Array);
+        received += (chunk as Uint8Array).length;
         options.onProgress?.(received, total);
-        yield chunk;
       }
-    };
-    await pipeline(
-      Readable.fromWeb(response.body as never),
-      counted,
-      createWriteStream(part, { flags: start ? 'a' : 'w' }),
-    );
+    } finally {
+      await file.close();
+    }
     if (total > start && received < total)
       throw new Error(`${url}: the transfer ended at byte ${received} of ${total}`);
   } else await response.body?.cancel();
