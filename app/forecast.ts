@@ -27,36 +27,46 @@ function difference(from: TrainingJob, to: TrainingJob): string {
   return from.imageSize === to.imageSize ? to.backbone : `an image size of ${to.imageSize}`;
 }
 
+interface Need {
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
 /** @throws Error where the device cannot bind a tensor of the job, and no smaller one helps */
 export async function forecastJob(engine: Engine, job: TrainingJob, images: number): Promise<ForecastFacts> {
   const peaks = await measurePeaks(engine);
-  const need = (shape: TrainingJob) => {
-    try {
-      return forecastTraining(engine, peaks, backboneNamed(shape.backbone), shape, images);
-    } catch (error) {
-      return error as Error;
+  const needOf = (shape: TrainingJob): Need =>
+    forecastTraining(engine, peaks, backboneNamed(shape.backbone), shape, images);
+  /** The first shape that will do, with what it needs; one that the device cannot bind will not. */
+  const first = (shapes: readonly TrainingJob[], enough: (need: Need) => boolean) => {
+    for (const shape of shapes) {
+      try {
+        const need = needOf(shape);
+        if (enough(need)) return { shape, need };
+      } catch {}
     }
+    return undefined;
   };
-  const fits = (found: ReturnType<typeof need>) => !(found instanceof Error) && found.bytes <= comfortableBytes;
-  const own = need(job);
-  if (!fits(own)) {
-    const found = smaller(job).find((shape) => fits(need(shape)));
-    const other = found && (need(found) as { bytes: number });
-    if (own instanceof Error && !other) throw own;
-    const advice = other
-      ? `Better: ${difference(job, found)} (${(other.bytes / 2 ** 20).toFixed(0)} MiB).`
-      : 'A smaller backbone, image size or batch needs less.';
-    const { bytes, seconds } = own instanceof Error ? { bytes: Number.POSITIVE_INFINITY, seconds: 0 } : own;
-    return { bytes, seconds, advice: `That is much memory for a browser. ${advice}` };
+  const comfortable = ({ bytes }: Need) => bytes <= comfortableBytes;
+  const advise = (need: Need): string => {
+    if (!comfortable(need)) {
+      const other = first(smaller(job), comfortable);
+      const better = other && `${difference(job, other.shape)} (${(other.need.bytes / 2 ** 20).toFixed(0)} MiB)`;
+      const advice = better ? `Better: ${better}.` : 'A smaller backbone, image size or batch needs less.';
+      return `That is much memory for a browser. ${advice}`;
+    }
+    if (need.seconds <= longSeconds) return 'This device should manage that.';
+    const sameBatch = smaller(job).filter(({ batch }) => batch === job.batch);
+    const faster = first(sameBatch, ({ seconds }) => seconds < need.seconds / 2);
+    const other = faster && `${difference(job, faster.shape)} (${minutes(faster.need.seconds)}), or fewer epochs`;
+    return `That is long. ${other ? `Faster: ${other}.` : 'Fewer epochs are faster.'} It can be paused and resumed.`;
+  };
+  try {
+    const need = needOf(job);
+    return { ...need, advice: advise(need) };
+  } catch (error) {
+    const need = { bytes: Number.POSITIVE_INFINITY, seconds: 0 };
+    if (!first(smaller(job), comfortable)) throw error;
+    return { ...need, advice: advise(need) };
   }
-  const { bytes, seconds } = own as { bytes: number; seconds: number };
-  if (seconds <= longSeconds) return { bytes, seconds, advice: 'This device should manage that.' };
-  const faster = smaller(job)
-    .filter(({ batch }) => batch === job.batch)
-    .map((shape) => ({ shape, found: need(shape) }))
-    .find(({ found }) => !(found instanceof Error) && found.seconds < seconds / 2);
-  const advice = faster
-    ? `Faster: ${difference(job, faster.shape)} (${minutes((faster.found as { seconds: number }).seconds)}), or fewer epochs.`
-    : 'Fewer epochs are faster.';
-  return { bytes, seconds, advice: `That is long. ${advice} It can be paused and resumed.` };
 }

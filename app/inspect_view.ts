@@ -17,6 +17,8 @@ export function createInspectView(root: HTMLElement) {
   let threshold: Calibration = { threshold: 1, min: 0, max: 2, rule: '' };
   let items: Item[] = [];
   let selected: Item | undefined;
+  // The image that was chosen last: decoding takes a moment.
+  let wanted: Item | undefined;
   // The selected image alone is kept decoded: a folder of photographs would fill the memory.
   let picture: ImageBitmap | undefined;
   // What was begun with another model, or before newer files came, stops where it is.
@@ -74,8 +76,14 @@ export function createInspectView(root: HTMLElement) {
 
   const list = () => table.show(items, selected, threshold);
 
-  const showPicture = (item: Item, bitmap: ImageBitmap) => {
+  const dropPicture = () => {
     picture?.close();
+    picture = undefined;
+    selected = undefined;
+  };
+
+  const showPicture = (item: Item, bitmap: ImageBitmap) => {
+    dropPicture();
     picture = bitmap;
     selected = item;
     draw();
@@ -83,7 +91,11 @@ export function createInspectView(root: HTMLElement) {
 
   const choose = async (item: Item) => {
     if (!item.file) return;
-    showPicture(item, await createImageBitmap(item.file));
+    wanted = item;
+    const bitmap = await createImageBitmap(item.file);
+    // Another image was chosen meanwhile, or the list is a new one.
+    if (wanted !== item || !items.includes(item)) return bitmap.close();
+    showPicture(item, bitmap);
     spot.replaceChildren();
     list();
   };
@@ -103,7 +115,7 @@ export function createInspectView(root: HTMLElement) {
     if (!showingDemo) return;
     showingDemo = false;
     items = [];
-    selected = undefined;
+    dropPicture();
   };
 
   const openModel = async (bytes: ArrayBuffer, name: string) => {
@@ -115,7 +127,7 @@ export function createInspectView(root: HTMLElement) {
     setThreshold(threshold.threshold, threshold.rule);
     const files = items.map(({ file }) => file).filter((file) => file !== undefined);
     items = [];
-    selected = undefined;
+    dropPicture();
     await inspectFiles(files);
   };
 

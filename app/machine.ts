@@ -14,6 +14,7 @@ import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../src/weights/safetensors.ts';
 import { runBench } from './bench_run.ts';
+import { LongWork } from './long_work.ts';
 import { filesIn, readFile } from './storage.ts';
 import { Trainer } from './training.ts';
 import { readTunings, tuneDevice } from './tuning.ts';
@@ -29,6 +30,11 @@ interface ChosenModel {
   readonly file: SafetensorsFile;
   readonly settings: DetectorSettings;
   readonly name: string;
+}
+
+interface MarkedImage {
+  readonly name: string;
+  readonly bytes: ArrayBuffer;
 }
 
 interface OpenModel {
@@ -58,7 +64,8 @@ export class Machine {
   #chosen: ChosenModel | undefined;
   #model: OpenModel | undefined;
   #stopTuning: AbortController | undefined;
-  readonly #trainer = new Trainer(() => this.#open());
+  readonly #longWork = new LongWork();
+  readonly #trainer = new Trainer(() => this.#open(), this.#longWork);
 
   /** The device, opened at the first need and again after it failed: no program of a failed one can be trusted. */
   #open(): Promise<Engine> {
@@ -161,8 +168,16 @@ export class Machine {
    * Goes on training the open model for a moment on images that were marked as good, among those of the kept training where
    * there is one, so that it does not forget them. The model with its new weights is open afterwards.
    */
-  async fineTune(
-    marked: readonly { readonly name: string; readonly bytes: ArrayBuffer }[],
+  fineTune(
+    marked: readonly MarkedImage[],
+    settings: DetectorSettings,
+    onProgress: (progress: TrainingProgress) => void,
+  ): Promise<{ images: number }> {
+    return this.#longWork.run('a fine-tuning', () => this.#fineTune(marked, settings, onProgress));
+  }
+
+  async #fineTune(
+    marked: readonly MarkedImage[],
     settings: DetectorSettings,
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<{ images: number }> {
@@ -213,13 +228,15 @@ export class Machine {
 
   /** Finds the fastest kernels for this device; they are used from then on, and kept. */
   async tune(imageSize: number, batch: number, onProgress: (progress: TuningProgress) => void): Promise<void> {
-    this.#stopTuning = new AbortController();
-    const engine = await this.#open();
-    await tuneDevice(engine, { imageSize, batch }, this.#stopTuning.signal, onProgress);
-    // The next action opens the device with what was found.
-    this.#engine = undefined;
-    await this.#close();
-    await engine.close();
+    const stop = new AbortController();
+    await this.#longWork.run('a tuning', async () => {
+      this.#stopTuning = stop;
+      const engine = await this.#open();
+      await tuneDevice(engine, { imageSize, batch }, stop.signal, onProgress);
+      engine.useTunings(await readTunings());
+      // The next image compiles the open model anew, with what was found.
+      await this.#close();
+    });
   }
 
   stopTuning(): void {
@@ -227,7 +244,7 @@ export class Machine {
   }
 
   async bench(onProgress: (done: number, total: number) => void): Promise<BenchReport> {
-    return runBench(await this.#open(), onProgress);
+    return this.#longWork.run('a bench', async () => runBench(await this.#open(), onProgress));
   }
 }
 

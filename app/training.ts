@@ -16,6 +16,7 @@ import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import { forecastJob } from './forecast.ts';
+import type { LongWork } from './long_work.ts';
 import { filesIn, readFile, removeTree, writeFile } from './storage.ts';
 import { addTeacher, readTeacher, teachers } from './teachers.ts';
 import type {
@@ -61,11 +62,13 @@ async function load(kind: 'good' | 'bad', size: number, rule: string): Promise<L
 
 export class Trainer {
   readonly #open: () => Promise<Engine>;
+  readonly #longWork: LongWork;
   #stop: AbortController | undefined;
 
   /** @param open gives the device, a new one after the last was lost */
-  constructor(open: () => Promise<Engine>) {
+  constructor(open: () => Promise<Engine>, longWork: LongWork) {
     this.#open = open;
+    this.#longWork = longWork;
   }
 
   teachers(): Promise<TeacherFacts[]> {
@@ -148,7 +151,11 @@ export class Trainer {
    * Trains from where the checkpoints are, tests, and keeps the model. A lost device is opened again and the training goes on
    * from its last checkpoint. Rejects with 'Interrupted' when it is paused.
    */
-  async run(callbacks: TrainingCallbacks): Promise<TrainingResult> {
+  run(callbacks: TrainingCallbacks): Promise<TrainingResult> {
+    return this.#longWork.run('a training', () => this.#runOn(callbacks));
+  }
+
+  async #runOn(callbacks: TrainingCallbacks): Promise<TrainingResult> {
     this.#stop = new AbortController();
     let epochs = 0;
     let losses = 0;

@@ -109,8 +109,13 @@ export class MapRunner {
     for (const program of this.#programs.values()) await (await program).refresh();
   }
 
+  /** Frees the programs, after the runs that are under way. */
   async destroy(): Promise<void> {
-    for (const program of this.#programs.values()) (await program.catch(() => undefined))?.destroy();
+    for (const compiled of this.#programs.values()) {
+      const program = await compiled.catch(() => undefined);
+      await program?.idle();
+      program?.destroy();
+    }
     this.#programs.clear();
     await this.#explainer?.destroy();
   }

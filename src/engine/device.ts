@@ -129,11 +129,16 @@ export class Engine implements AsyncDisposable {
         `running on a software driver (${description.description || description.architecture}), not on a GPU`,
       );
     const engine = new Engine(gpu, device, description, options.target ?? {});
-    for (const tuning of options.tunings ?? []) {
-      const tuned = tunedConfigurations(tuning, engine);
-      if (tuned) engine.target = { ...engine.target, tuned };
-    }
+    engine.useTunings(options.tunings ?? []);
     return engine;
+  }
+
+  /** Programs compiled from now on take these results of `aand tune`; those of other devices and older kernels are ignored. */
+  useTunings(tunings: readonly Tuning[]): void {
+    for (const tuning of tunings) {
+      const tuned = tunedConfigurations(tuning, this);
+      if (tuned) this.target = { ...this.target, tuned };
+    }
   }
 
   /** Runs work that fails with the device's failure instead of hanging. */

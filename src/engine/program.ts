@@ -296,6 +296,11 @@ export class Program {
     return entries;
   }
 
+  /** Resolves when no run is under way, however the runs end. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#inFlight);
+  }
+
   /** Frees this program's memory; parameters stay. */
   destroy(): void {
     for (const resource of [...this.#buffers, ...this.#staging, ...this.#textures]) resource.destroy();

@@ -29,18 +29,19 @@ export const lavapipeDriver = first([
   '/usr/share/vulkan/icd.d/lvp_icd.aarch64.json',
 ]);
 
-export function launchChromium(): Promise<Browser> {
+export function launchChromium(extra: readonly string[] = [], webgpu = true): Promise<Browser> {
   return puppeteer.launch({
     executablePath: chromiumPath as string,
     headless: true,
     protocolTimeout: 600_000,
     args: [
       '--no-sandbox',
-      '--enable-unsafe-webgpu',
+      ...(webgpu ? ['--enable-unsafe-webgpu'] : []),
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
       '--no-first-run',
+      ...extra,
     ],
   });
 }

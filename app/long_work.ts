@@ -1,0 +1,18 @@
+/** Training, fine-tuning, tuning and the bench, one at a time: two would slow each other down and falsify what they measure. */
+export class LongWork {
+  #running: string | undefined;
+
+  /**
+   * @param name what the user would call it, with its article
+   * @throws Error naming the work that is under way
+   */
+  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
+    if (this.#running) throw new Error(`${this.#running} is under way: wait for its end, or stop it, before ${name}`);
+    this.#running = name;
+    try {
+      return await work();
+    } finally {
+      this.#running = undefined;
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/** What a user does in the page: buttons, files, fields, and what the page saves. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ElementHandle, Page } from 'puppeteer-core';
+import { expect } from 'vitest';
+import type { Site } from './app_site.ts';
+import { part, writeImage } from './layouts.ts';
+import { sharedDir } from './shared.ts';
+
+/** The file chooser whose label says this. */
+export async function chooser(page: Page, view: string, label: string): Promise<ElementHandle<HTMLInputElement>> {
+  const handle = await page.evaluateHandle(
+    (view, label) =>
+      [...document.querySelectorAll<HTMLLabelElement>(`#${view} label.file`)]
+        .filter((e) => e.textContent?.trim() === label)
+        .at(0)
+        ?.querySelector('input'),
+    view,
+    label,
+  );
+  return handle as ElementHandle<HTMLInputElement>;
+}
+
+export const click = (page: Page, text: string) =>
+  page.evaluate((text) => {
+    const found = [...document.querySelectorAll('button')].find(
+      (b) => b.textContent === text && b.offsetParent !== null,
+    );
+    if (!found) throw new Error(`no button '${text}'`);
+    found.click();
+  }, text);
+
+export const textOf = (page: Page, selector: string) => page.$eval(selector, (e) => (e as HTMLElement).innerText);
+
+/** Waits until a view's text meets a pattern. */
+export const waitForText = (page: Page, view: string, pattern: RegExp, timeout = 120_000) =>
+  page.waitForFunction(
+    (view, source) => new RegExp(source).test(document.getElementById(view)?.textContent ?? ''),
+    { timeout },
+    view,
+    pattern.source,
+  );
+
+/** What a button saves, caught before the browser's download. */
+export async function saved(page: Page, text: string): Promise<Uint8Array> {
+  await page.evaluate(() => {
+    const scope = window as unknown as { savedBlob?: Blob };
+    delete scope.savedBlob;
+    const original = URL.createObjectURL;
+    URL.createObjectURL = (blob: Blob) => {
+      scope.savedBlob = blob;
+      URL.createObjectURL = original;
+      return original.call(URL, blob);
+    };
+    HTMLAnchorElement.prototype.click = () => {};
+  });
+  await click(page, text);
+  await page.waitForFunction(() => (window as unknown as { savedBlob?: Blob }).savedBlob, { timeout: 60_000 });
+  const base64 = await page.evaluate(async () => {
+    const blob = (window as unknown as { savedBlob: Blob }).savedBlob;
+    return new Promise<string>((done) => {
+      const reader = new FileReader();
+      reader.onload = () => done((reader.result as string).replace(/^[^,]*,/, ''));
+      reader.readAsDataURL(blob);
+    });
+  });
+  return Buffer.from(base64, 'base64');
+}
+
+export async function openModel(page: Page, path: string): Promise<void> {
+  await (await chooser(page, 'inspect', 'Open model')).uploadFile(path);
+  await waitForText(page, 'inspect', /resnet18, (aand|rd)/);
+}
+
+/** Inspects images in the page; raw scores by name, from the table that it saves. */
+export async function inspect(page: Page, images: readonly string[]): Promise<Record<string, number>> {
+  await (await chooser(page, 'inspect', 'Open images')).uploadFile(...images);
+  await page.waitForFunction(
+    (count) =>
+      document.querySelectorAll('#inspect tbody tr').length === count &&
+      /\d images,/.test(document.getElementById('inspect')?.textContent ?? ''),
+    { timeout: 300_000 },
+    images.length,
+  );
+  const csv = await saved(page, 'Save table (CSV)');
+  const lines = new TextDecoder().decode(csv).trim().split('\n').slice(1);
+  return Object.fromEntries(lines.map((line) => [/^"(.*?)"/.exec(line)?.[1] ?? '', Number(line.split(',')[1])]));
+}
+
+/** Raw scores of the command line by file name. */
+export async function commandLineScores(
+  site: Site,
+  model: string,
+  images: readonly string[],
+  driver: string | undefined,
+): Promise<Record<string, number>> {
+  const printed = await site.aand(['predict', model, ...images, '--out', join(site.folder, 'p'), '--json'], driver);
+  const rows = JSON.parse(printed) as { path: string; raw_score: number }[];
+  return Object.fromEntries(rows.map((row) => [row.path.replace(/^.*\//, ''), row.raw_score]));
+}
+
+/** Real photographs where they are, else parts of the demo's product; one defective. */
+async function trainingImages(site: Site, count: number): Promise<{ good: string[]; bad: string }> {
+  const real = join(sharedDir, 'datasets/mvtec_ad/screw');
+  if (existsSync(real)) {
+    const names = readdirSync(join(real, 'train/good')).sort().slice(0, count);
+    const good = names.map((name) => join(real, 'train/good', name));
+    return { good, bad: join(real, 'test/scratch_neck/000.png') };
+  }
+  console.warn(`${real} is absent: the page trains on drawn parts instead of photographs`);
+  const good: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const path = join(site.folder, `good${String(i).padStart(2, '0')}.png`);
+    await writeImage(path, part(0, i).image);
+    good.push(path);
+  }
+  const bad = join(site.folder, 'bad.png');
+  await writeImage(bad, part(0, 1, 'rust').image);
+  return { good, bad };
+}
+
+/** Fills in the Train view. */
+export async function prepareTraining(page: Page, site: Site, count: number, epochs: [number, number]): Promise<void> {
+  const { good, bad } = await trainingImages(site, count);
+  await click(page, 'Train');
+  await (await chooser(page, 'train', 'Choose')).uploadFile(...good);
+  const choosers = await page.$$('#train .drop input[type=file]');
+  await (choosers[1] as ElementHandle<HTMLInputElement>).uploadFile(bad);
+  expect(await textOf(page, '#train')).toContain(`${good.length} good, 1 bad`);
+  await setFields(page, 'train', {
+    'Image size': '64',
+    Batch: '8',
+    'Epochs, stage I': String(epochs[0]),
+    'Epochs, stage II': String(epochs[1]),
+  });
+}
+
+export async function setFields(page: Page, view: string, values: Readonly<Record<string, string>>): Promise<void> {
+  for (const [label, value] of Object.entries(values))
+    await page.evaluate(
+      (view, label, value) => {
+        const field = [...document.querySelectorAll<HTMLLabelElement>(`#${view} label.field`)].find(
+          (e) => e.firstChild?.textContent === label,
+        );
+        (field?.querySelector('input') as HTMLInputElement).value = value;
+      },
+      view,
+      label,
+      value,
+    );
+}
