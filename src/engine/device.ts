@@ -12,6 +12,8 @@ export interface EngineOptions {
   readonly minimal?: boolean;
   /** Keep WebGPU's default limits (buffers of 256 MiB, bindings of 128 MiB) where the adapter offers more. */
   readonly defaultLimits?: boolean;
+  /** Keep Dawn's checks in shaders where the driver makes its own; only Node can leave them out. */
+  readonly shaderChecks?: boolean;
   /** Overrides what the adapter says about itself: selects kernels as for another kind of adapter (tests, tuning). */
   readonly target?: Partial<Target>;
   /** Results of `aand tune`; those of other devices and older kernels are ignored. */
@@ -51,6 +53,18 @@ function describe(adapter: GPUAdapter): AdapterDescription {
   };
 }
 
+/** Mesa's software driver: the code that it compiles checks every access to a buffer or texture. */
+function isMesaSoftware({ description }: AdapterDescription): boolean {
+  return description.includes('llvmpipe');
+}
+
+async function requestAdapter(shaderChecks: boolean): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
+  const { gpu } = openGpu(shaderChecks);
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new Error(adapterAdvice);
+  return { gpu, adapter };
+}
+
 /** Whether shaders may read storage textures. */
 function readsImages(gpu: GPU): boolean {
   return gpu.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
@@ -83,7 +97,7 @@ export class Engine implements AsyncDisposable {
       maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
       // Mesa's software driver reads a storage texture's quad three times faster than a storage buffer's: it checks bounds per
       // texel instead of per float and lane (docs/performance.md).
-      images: adapter.description.includes('llvmpipe') && readsImages(gpu) && device.features.has('subgroups'),
+      images: isMesaSoftware(adapter) && readsImages(gpu) && device.features.has('subgroups'),
       maxImageSize: device.limits.maxTextureDimension2D,
       winograd: adapter.software,
       ...target,
@@ -107,10 +121,10 @@ export class Engine implements AsyncDisposable {
 
   /** Opens the default adapter. Throws an Error that says what to install where there is none. */
   static async open(options: EngineOptions = {}): Promise<Engine> {
-    const { gpu } = openGpu();
-    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (!adapter) throw new Error(adapterAdvice);
+    let { gpu, adapter } = await requestAdapter(true);
     const description = describe(adapter);
+    // Checked twice, a run takes a fifth longer. What an adapter is can only be asked with the checks already chosen.
+    if (isMesaSoftware(description) && !options.shaderChecks) ({ gpu, adapter } = await requestAdapter(false));
     const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
     const device = await adapter.requestDevice({
       label: 'aand-webgpu',

@@ -9,7 +9,7 @@ import { allocate, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
 import { boundTensor, dispatchBytes, printPlan, select } from './select.ts';
-import { buildSteps, encodeAlone, type Step, submitSteps } from './steps.ts';
+import { buildSteps, encodeAlone, encodeSteps, type Step, submit } from './steps.ts';
 import type { Tape } from './tape.ts';
 import { bytesPerQuad, elements, type Packed, pack, roundUp, type Tensor, unpack } from './tensor.ts';
 
@@ -40,6 +40,15 @@ interface Located {
   readonly range: Range;
 }
 
+/** A run's commands, recorded before the run is asked for. */
+interface PreparedRun {
+  readonly commands: readonly GPUCommandBuffer[];
+  /** Where the outputs go. */
+  readonly staging: GPUBuffer | undefined;
+  /** The outputs that it copies there. */
+  readonly read: readonly string[];
+}
+
 const stagingRing = 3;
 
 export class Program {
@@ -56,6 +65,8 @@ export class Program {
   readonly #debug: boolean;
   readonly #locate: (tensor: Tensor) => Range;
   #turn = 0;
+  #prepared: PreparedRun | undefined;
+  #preparation: ReturnType<typeof setTimeout> | undefined;
   #inFlight: Promise<unknown>[] = [];
   /** Arena sizes, placements and the liveness lower bound. */
   readonly memory: PlaceResult;
@@ -163,7 +174,8 @@ export class Program {
 
   /** Recomputes what was derived from the parameters (folded weights). Call after writing parameters. */
   async refresh(): Promise<void> {
-    if (this.#prologue.length) submitSteps(this.engine.device, this.#prologue);
+    const { device } = this.engine;
+    if (this.#prologue.length) submit(device, encodeSteps(device, this.#prologue));
   }
 
   #writeInputs(inputs: RunInputs): void {
@@ -190,15 +202,12 @@ export class Program {
     while (this.#inFlight.length >= 2) await this.#inFlight[0];
     this.#writeInputs(inputs);
     if (this.#debug) await this.#runChecked();
-    const staging = this.#staging[this.#turn++ % stagingRing];
-    submitSteps(this.engine.device, this.#debug ? [] : this.#steps, (encoder) => {
-      if (staging && read.length) this.#copyOutputs(encoder, staging, read);
-    });
+    const { commands, staging } = this.#takePrepared(read);
+    submit(this.engine.device, commands);
     const work = this.engine.guard(
-      staging && read.length
-        ? this.#collect(staging, read)
-        : this.engine.device.queue.onSubmittedWorkDone().then(() => ({})),
+      staging ? this.#collect(staging, read) : this.engine.device.queue.onSubmittedWorkDone().then(() => ({})),
     );
+    this.#prepareSoon(read);
     const entry = work.then(
       () => {},
       () => {},
@@ -208,6 +217,30 @@ export class Program {
       this.#inFlight = this.#inFlight.filter((other) => other !== entry);
     });
     return work;
+  }
+
+  /** Records a run. Recording is most of a run's JavaScript, and a command buffer serves once. */
+  #prepare(read: readonly string[]): PreparedRun {
+    const staging = read.length ? this.#staging[this.#turn++ % stagingRing] : undefined;
+    const commands = encodeSteps(this.engine.device, this.#debug ? [] : this.#steps, (encoder) => {
+      if (staging) this.#copyOutputs(encoder, staging, read);
+    });
+    return { commands, staging, read };
+  }
+
+  /** Records the next run while the device works on this one: it will most likely read the same. */
+  #prepareSoon(read: readonly string[]): void {
+    this.#preparation ??= setTimeout(() => {
+      this.#preparation = undefined;
+      this.#prepared ??= this.#prepare(read);
+    });
+  }
+
+  #takePrepared(read: readonly string[]): PreparedRun {
+    const prepared = this.#prepared;
+    this.#prepared = undefined;
+    const fits = prepared?.read.length === read.length && prepared.read.every((name, i) => name === read[i]);
+    return prepared && fits ? prepared : this.#prepare(read);
   }
 
   #copyOutputs(encoder: GPUCommandEncoder, staging: GPUBuffer, names: readonly string[]): void {
@@ -235,7 +268,7 @@ export class Program {
 
   async #runChecked(): Promise<void> {
     for (const step of this.#steps) {
-      submitSteps(this.engine.device, [step]);
+      submit(this.engine.device, encodeSteps(this.engine.device, [step]));
       for (const name of step.dispatch.writes) {
         const binding = step.dispatch.bindings[name];
         const tensor = binding && boundTensor(binding);
@@ -303,6 +336,8 @@ export class Program {
 
   /** Frees this program's memory; parameters stay. */
   destroy(): void {
+    clearTimeout(this.#preparation);
+    this.#prepared = undefined;
     for (const resource of [...this.#buffers, ...this.#staging, ...this.#textures]) resource.destroy();
   }
 }

@@ -142,12 +142,13 @@ function dispatch(pass: GPUComputePassEncoder, step: Step, bindGroup: GPUBindGro
   pass.dispatchWorkgroups(x, y, z);
 }
 
-/** Submits steps in order, in portions; `finish` may encode what follows the last one. */
-export function submitSteps(
+/** Encodes steps in order, in portions to be submitted one by one; `finish` may encode what follows the last one. */
+export function encodeSteps(
   device: GPUDevice,
   steps: readonly Step[],
   finish?: (encoder: GPUCommandEncoder) => void,
-): void {
+): GPUCommandBuffer[] {
+  const portions: GPUCommandBuffer[] = [];
   let encoder = device.createCommandEncoder();
   let pass: GPUComputePassEncoder | undefined;
   let pipeline: GPUComputePipeline | undefined;
@@ -171,12 +172,17 @@ export function submitSteps(
     if (flops > flopsPerSubmit) {
       pass.end();
       pass = undefined;
-      device.queue.submit([encoder.finish()]);
+      portions.push(encoder.finish());
       encoder = device.createCommandEncoder();
       flops = 0;
     }
   }
   pass?.end();
   finish?.(encoder);
-  device.queue.submit([encoder.finish()]);
+  portions.push(encoder.finish());
+  return portions;
+}
+
+export function submit(device: GPUDevice, portions: readonly GPUCommandBuffer[]): void {
+  for (const portion of portions) device.queue.submit([portion]);
 }

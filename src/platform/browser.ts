@@ -6,7 +6,8 @@ import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
 
-export function openGpu(): { gpu: GPU } {
+/** The browser's GPU object; its checks in shaders are not ours to drop. */
+export function openGpu(_shaderChecks: boolean): { gpu: GPU } {
   if (!navigator.gpu)
     throw new Error(
       'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU enabled.',

@@ -17,10 +17,14 @@ import { decodeImage } from './node_images.ts';
 
 export { decodeImage, encodePng, encodeWebp, inspectImage } from './node_images.ts';
 
-/** A GPU object; dropping it after `device.destroy()` lets the process exit. */
-export function openGpu(): { gpu: GPU } {
+/**
+ * A GPU object; dropping it after `device.destroy()` lets the process exit.
+ *
+ * @param shaderChecks whether Dawn adds checks of bounds and of endless loops to kernels; a driver may check bounds itself
+ */
+export function openGpu(shaderChecks: boolean): { gpu: GPU } {
   Object.assign(globalThis, globals);
-  return { gpu: create([]) };
+  return { gpu: create(shaderChecks ? [] : ['enable-dawn-features=disable_robustness']) };
 }
 
 const cell = new Int32Array(new SharedArrayBuffer(4));

@@ -1,0 +1,104 @@
+/** Replaying programs: what is recorded ahead of a run, and results with and without Dawn's checks in shaders. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Engine } from '../src/engine/device.ts';
+import { conv2d } from '../src/engine/ops/conv2d.ts';
+import { add } from '../src/engine/ops/elementwise.ts';
+import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { Program } from '../src/engine/program.ts';
+import { RandomStream } from '../src/engine/random.ts';
+import { Tape } from '../src/engine/tape.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detect, detectorParameters, groups } from '../src/model/detector.ts';
+import { initialize } from '../src/model/initialize.ts';
+import { randomValues } from './support/operations.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.open();
+});
+afterAll(() => engine.close());
+
+const turn = (milliseconds = 5) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function sums(): Promise<Program> {
+  const set = new ParameterSet();
+  const tape = new Tape(set);
+  const x = tape.input('x', [1, 4, 4, 4], 'channels');
+  const twice = conv2d(
+    tape,
+    x,
+    tape.constant(
+      'w',
+      [1, 1, 4, 4],
+      'filter',
+      Float32Array.from({ length: 16 }, (_, i) => (i % 5 ? 0 : 2)),
+    ),
+  );
+  return Program.compile(engine, tape, {
+    outputs: { twice, thrice: add(tape, twice, x) },
+    store: new ParameterStore(engine, set),
+  });
+}
+
+const filled = (value: number) => new Float32Array(64).fill(value);
+
+describe('runs recorded ahead', () => {
+  test('give what is asked for, whatever the run before read', async () => {
+    const program = await sums();
+    const reads = [['twice', 'thrice'], ['thrice'], ['thrice'], [], ['twice'], ['thrice', 'twice']];
+    for (const [i, read] of reads.entries()) {
+      const result = await program.run({ x: filled(i) }, read);
+      expect(Object.keys(result)).toEqual(read);
+      for (const name of read) expect(result[name]).toEqual(filled(i * (name === 'twice' ? 2 : 3)));
+      // Every other time the next run is recorded before it is asked for.
+      if (i % 2) await turn();
+    }
+    program.destroy();
+  });
+
+  test('keep their outputs apart when several are under way', async () => {
+    const program = await sums();
+    const results = await Promise.all(
+      Array.from({ length: 9 }, async (_, i) => {
+        if (i % 3 === 2) await turn();
+        return program.run({ x: filled(i) }, i % 2 ? ['twice'] : ['thrice']);
+      }),
+    );
+    results.forEach((result, i) => {
+      expect(result).toEqual(i % 2 ? { twice: filled(2 * i) } : { thrice: filled(3 * i) });
+    });
+    program.destroy();
+  });
+
+  test('a program that is destroyed right after a run records nothing more', async () => {
+    const program = await sums();
+    await program.run({ x: filled(1) });
+    program.destroy();
+    await turn();
+    // An error of the device would reject here.
+    await engine.guard(engine.device.queue.onSubmittedWorkDone());
+  });
+});
+
+describe('checks in shaders', () => {
+  test('change no bit of a detector', async () => {
+    const size = 64;
+    const images = randomValues({ shape: [1, size, size, 3], layout: 'channels' }, new RandomStream('images'));
+    const maps: Float32Array[] = [];
+    await using checked = await Engine.open({ shaderChecks: true });
+    for (const own of [engine, checked]) {
+      const set = detectorParameters(backbones.resnet18, 'aand');
+      const store = new ParameterStore(own, set);
+      initialize(store, Object.values(groups), 3);
+      const tape = new Tape(set);
+      const outputs = detect(tape, tape.input('images', [1, size, size, 3], 'channels'), backbones.resnet18, 'aand');
+      const program = await Program.compile(own, tape, { outputs: { map: outputs.map }, store });
+      maps.push((await program.run({ images })).map as Float32Array);
+      program.destroy();
+      store.destroy();
+    }
+    const [without, with_] = maps as [Float32Array, Float32Array];
+    expect(new Set(without).size).toBeGreaterThan(1000);
+    expect(Buffer.compare(new Uint8Array(without.buffer), new Uint8Array(with_.buffer))).toBe(0);
+  });
+});
