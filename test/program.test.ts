@@ -1,12 +1,15 @@
 /** Replaying programs: what is recorded ahead of a run, and results with and without Dawn's checks in shaders. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../src/engine/device.ts';
+import type { KernelVariant } from '../src/engine/kernel.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { add } from '../src/engine/ops/elementwise.ts';
 import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { createPipeline } from '../src/engine/pipeline.ts';
 import { Program } from '../src/engine/program.ts';
 import { RandomStream } from '../src/engine/random.ts';
 import { Tape } from '../src/engine/tape.ts';
+import { WarmUp } from '../src/engine/warm_up.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters, groups } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
@@ -100,5 +103,74 @@ describe('checks in shaders', () => {
     const [without, with_] = maps as [Float32Array, Float32Array];
     expect(new Set(without).size).toBeGreaterThan(1000);
     expect(Buffer.compare(new Uint8Array(without.buffer), new Uint8Array(with_.buffer))).toBe(0);
+  });
+});
+
+/** The device with another `onSubmittedWorkDone`. */
+function withDone(device: GPUDevice, done: () => Promise<undefined>): GPUDevice {
+  const forward = <T extends object>(object: T, own: Partial<Record<keyof T, unknown>>): T =>
+    new Proxy(object, {
+      get(target, key) {
+        if (key in own) return own[key as keyof T];
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  return forward(device, { queue: forward(device.queue, { onSubmittedWorkDone: done }) });
+}
+
+describe('the warm-up of kernels', () => {
+  const kernels: [KernelVariant, string[]][] = [
+    [{ module: 'elementwise', entry: 'relu' }, ['a', 'output']],
+    [{ module: 'elementwise', entry: 'add' }, ['a', 'b', 'output']],
+    [{ module: 'elementwise', entry: 'scale' }, ['a', 'output', 'scalar']],
+    [{ module: 'elementwise', entry: 'relu_gradient' }, ['a', 'b', 'output']],
+    [{ module: 'rows', entry: 'clear' }, ['output']],
+    [{ module: 'rows', entry: 'gather' }, ['x', 'indices', 'output']],
+  ];
+  const pipelines = () =>
+    Promise.all(
+      kernels.map(async ([variant, bindings]) => ({
+        variant,
+        pipeline: await createPipeline(engine.device, variant, bindings),
+      })),
+    );
+
+  test('a device that is slow gets help from a second one, which goes when all is done', async () => {
+    let [own, helped, opened] = [0, 0, 0];
+    let lost: Promise<unknown> = Promise.reject(new Error('no helper was opened'));
+    lost.catch(() => {});
+    const slow = withDone(engine.device, async () => {
+      own++;
+      await turn(150);
+      return undefined;
+    });
+    const warmUp = new WarmUp(slow, async () => {
+      opened++;
+      const adapter = await (engine.gpu as GPU).requestAdapter();
+      const device = await (adapter as GPUAdapter).requestDevice();
+      lost = device.lost;
+      return withDone(device, async () => {
+        helped++;
+        return engine.guard(device.queue.onSubmittedWorkDone());
+      });
+    });
+    await Promise.all((await pipelines()).map(({ variant, pipeline }) => warmUp.compile(variant, pipeline)));
+    expect(opened).toBe(1);
+    expect(helped).toBeGreaterThan(0);
+    expect(own + helped).toBe(kernels.length);
+    await lost;
+  });
+
+  test('without a second device the first compiles all', async () => {
+    let own = 0;
+    const slow = withDone(engine.device, async () => {
+      own++;
+      await turn(80);
+      return undefined;
+    });
+    const warmUp = new WarmUp(slow, () => Promise.reject(new Error('no adapter')));
+    await Promise.all((await pipelines()).map(({ variant, pipeline }) => warmUp.compile(variant, pipeline)));
+    expect(own).toBe(kernels.length);
   });
 });

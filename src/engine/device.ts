@@ -1,11 +1,12 @@
 /** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
 import { adapterAdvice, openGpu, restWhile } from '#platform';
 import { DeviceLostError, OutOfMemoryError } from './errors.ts';
-import type { KernelVariant, LinkedKernel } from './kernel.ts';
-import { linkKernel, variantKey } from './kernel.ts';
+import { type KernelVariant, variantKey } from './kernel.ts';
+import { createPipeline, type Pipeline } from './pipeline.ts';
 import type { Target } from './select.ts';
 import { imageWidth, roundUp } from './tensor.ts';
 import { type Tuning, tunedConfigurations } from './tuner.ts';
+import { WarmUp } from './warm_up.ts';
 
 export interface EngineOptions {
   /** Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere. */
@@ -29,13 +30,6 @@ export interface AdapterDescription {
   readonly features: readonly string[];
   readonly subgroupSize: number;
   readonly software: boolean;
-}
-
-export interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly kernel: LinkedKernel;
-  readonly label: string;
 }
 
 function describe(adapter: GPUAdapter): AdapterDescription {
@@ -84,6 +78,7 @@ export class Engine implements AsyncDisposable {
   #waiting = 0;
   #resting = false;
   readonly #pipelines = new Map<string, Promise<Pipeline>>();
+  #warmUp: WarmUp | undefined;
 
   private constructor(gpu: GPU, device: GPUDevice, adapter: AdapterDescription, target: Partial<Target>) {
     this.gpu = gpu;
@@ -126,24 +121,32 @@ export class Engine implements AsyncDisposable {
     // Checked twice, a run takes a fifth longer. What an adapter is can only be asked with the checks already chosen.
     if (isMesaSoftware(description) && !options.shaderChecks) ({ gpu, adapter } = await requestAdapter(false));
     const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
-    const device = await adapter.requestDevice({
+    const { limits, features } = adapter;
+    const descriptor: GPUDeviceDescriptor = {
       label: 'aand-webgpu',
-      requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
+      requiredFeatures: wanted.filter((feature) => features.has(feature)),
       requiredLimits:
         options.minimal || options.defaultLimits
           ? {}
           : {
-              maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
-              maxBufferSize: adapter.limits.maxBufferSize,
-              maxTextureDimension2D: adapter.limits.maxTextureDimension2D,
+              maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+              maxBufferSize: limits.maxBufferSize,
+              maxTextureDimension2D: limits.maxTextureDimension2D,
             },
-    });
+    };
+    const device = await adapter.requestDevice(descriptor);
     if (description.software)
       options.onNotice?.(
         `running on a software driver (${description.description || description.architecture}), not on a GPU`,
       );
     const engine = new Engine(gpu, device, description, options.target ?? {});
     engine.useTunings(options.tunings ?? []);
+    if (isMesaSoftware(description))
+      engine.#warmUp = new WarmUp(device, async () => {
+        const other = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+        if (!other) throw new Error(adapterAdvice);
+        return other.requestDevice(descriptor);
+      });
     return engine;
   }
 
@@ -233,40 +236,19 @@ export class Engine implements AsyncDisposable {
     const key = variantKey(variant);
     let result = this.#pipelines.get(key);
     if (!result) {
-      result = this.#createPipeline(variant, bindings, key);
+      result = this.#createPipeline(variant, bindings);
       this.#pipelines.set(key, result);
     }
     return result;
   }
 
-  async #createPipeline(variant: KernelVariant, bindings: readonly string[], label: string): Promise<Pipeline> {
-    const kernel = await linkKernel(variant);
-    const entries: GPUBindGroupLayoutEntry[] = bindings.map((name) => {
-      const binding = kernel.bindings.get(name);
-      if (binding === undefined) throw new Error(`kernel ${label} has no binding '${name}'`);
-      if (binding.kind === 'buffer')
-        return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } };
-      const storageTexture = { access: 'read-only', format: binding.format } as const;
-      return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, storageTexture };
-    });
-    if (kernel.uniforms.length)
-      entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
-    const layout = this.device.createBindGroupLayout({ label, entries });
-    const module = this.device.createShaderModule({ label, code: kernel.code });
+  async #createPipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
     try {
-      const pipeline = await this.device.createComputePipelineAsync({
-        label,
-        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: variant.entry },
-      });
-      return { pipeline, layout, kernel, label };
+      const pipeline = await createPipeline(this.device, variant, bindings);
+      await this.#warmUp?.compile(variant, pipeline);
+      return pipeline;
     } catch (error) {
-      const cause = await this.#cause(error);
-      if (cause !== error) throw cause;
-      const messages = (await module.getCompilationInfo()).messages
-        .filter((message) => message.type === 'error')
-        .map((message) => `line ${message.lineNum}: ${message.message}`);
-      throw new Error(`kernel ${label} does not compile: ${messages.join('; ') || (error as Error).message}`);
+      throw await this.#cause(error);
     }
   }
 
@@ -274,6 +256,7 @@ export class Engine implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#warmUp?.close();
     this.device.destroy();
     await this.device.lost;
     this.gpu = undefined;

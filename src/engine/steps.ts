@@ -1,6 +1,7 @@
 /** The steps of a program, ready to encode: kernel launches with their bind groups, and copies into images. */
-import type { Engine, Pipeline } from './device.ts';
+import type { Engine } from './device.ts';
 import type { ProgramMemory, Range } from './memory.ts';
+import type { Pipeline } from './pipeline.ts';
 import { boundTensor, type Dispatch, type PlannedNode } from './select.ts';
 import { bytesPerQuad, imageWidth, type Tensor } from './tensor.ts';
 
