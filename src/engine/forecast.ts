@@ -2,7 +2,8 @@
 import { fuse } from './fuse.ts';
 import { type MemoryLimits, planMemory } from './memory.ts';
 import type { Peaks } from './peak.ts';
-import { dispatchBytes, select, type Target } from './select.ts';
+import { select } from './plan.ts';
+import { dispatchBytes, type Target } from './select.ts';
 import type { Tape } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 

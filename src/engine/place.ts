@@ -2,7 +2,7 @@
  * Memory placement: every value and input gets an offset in an arena by liveness, greedily from the largest to the smallest.
  * Parameters, their gradients and constants have memory of their own.
  */
-import { boundTensor, type Dispatch } from './select.ts';
+import { boundBytes, boundTensor, type Dispatch } from './select.ts';
 import { byteLength, roundUp, type Tensor } from './tensor.ts';
 
 export interface Placement {
@@ -32,7 +32,7 @@ const alignment = 256;
  * @param outputs tensors that must survive to the end
  * @param isOwn whether a tensor has memory of its own and is left out
  * @param arenaLimit largest size of one arena (the device's maxBufferSize)
- * @throws Error naming the tensor, where one is larger than a binding may be
+ * @throws Error naming the tensor, where more of it is bound than a binding may hold, or where it is larger than an arena
  */
 export function place(
   dispatches: readonly Dispatch[],
@@ -42,10 +42,13 @@ export function place(
   bindingLimit: number,
 ): PlaceResult {
   const intervals = new Map<Tensor, Interval>();
+  const largest = new Map<Tensor, number>();
   dispatches.forEach((dispatch, index) => {
     for (const binding of Object.values(dispatch.bindings)) {
       const tensor = boundTensor(binding);
       if (!tensor || isOwn(tensor)) continue;
+      // A copy into an image binds nothing.
+      if (dispatch.kernel !== 'copy') largest.set(tensor, Math.max(largest.get(tensor) ?? 0, boundBytes(binding)));
       const interval = intervals.get(tensor);
       if (interval) interval.last = index;
       else {
@@ -64,12 +67,17 @@ export function place(
     }
   }
   const list = [...intervals.values()];
-  for (const { tensor, size } of list)
-    if (size > bindingLimit)
+  for (const { tensor, size } of list) {
+    const bound = largest.get(tensor) ?? 0;
+    const refuse = (needed: number, limit: number, what: string) => {
+      const shape = `${tensor.name} [${tensor.shape}]`;
       throw new Error(
-        `tensor ${tensor.name} [${tensor.shape}] needs ${size} bytes, more than the ${bindingLimit} that this device binds ` +
-          'at once: use a smaller batch or image size',
+        `tensor ${shape} needs ${needed} bytes, more than the ${limit} that this device ${what}: use a smaller batch or image size`,
       );
+    };
+    if (bound > bindingLimit) refuse(bound, bindingLimit, 'binds at once');
+    if (size > arenaLimit) refuse(size, arenaLimit, 'gives to a buffer');
+  }
 
   const live = new Array<number>(dispatches.length + 2).fill(0);
   for (const { size, first, last } of list)

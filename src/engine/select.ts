@@ -152,10 +152,6 @@ export interface PlannedNode {
   readonly dispatches: readonly Dispatch[];
 }
 
-export function select(nodes: readonly Node[], target: Target): PlannedNode[] {
-  return nodes.map((node) => ({ node, dispatches: node.definition.lower(node, target) }));
-}
-
 export function isTensor(binding: Binding): binding is Tensor {
   return 'role' in binding;
 }
@@ -166,12 +162,15 @@ export function boundTensor(binding: Binding): Tensor | undefined {
   return 'tensor' in binding ? binding.tensor : undefined;
 }
 
+/** Bytes that a binding covers; none for a page, whose size is not the operation's. */
+export function boundBytes(binding: Binding): number {
+  if (isTensor(binding)) return byteLength(binding);
+  return 'tensor' in binding ? binding.size : 0;
+}
+
 /** Bytes of every operand of a dispatch. */
 export function dispatchBytes({ bindings }: Dispatch): number {
-  return Object.values(bindings).reduce((sum, binding) => {
-    const tensor = boundTensor(binding);
-    return sum + (tensor ? byteLength(tensor) : 0);
-  }, 0);
+  return Object.values(bindings).reduce((sum, binding) => sum + boundBytes(binding), 0);
 }
 
 function printKernel({ kernel, workgroups }: Dispatch): string {

@@ -6,9 +6,10 @@ import { isConvolution } from './ops/conv2d.ts';
 import { fitsImage, toImageDefinition } from './ops/image.ts';
 import { isWeightGradient } from './ops/weight_gradient.ts';
 import { type WinogradTile, winogradDefinition, winogradWeightsDefinition } from './ops/winograd.ts';
+import { runsInParts } from './plan.ts';
 import type { Target } from './select.ts';
 import { type HalfOperands, type Node, need, type OpDefinition, type Tape, type Tensors } from './tape.ts';
-import type { Tensor } from './tensor.ts';
+import { byteLength, type Tensor } from './tensor.ts';
 
 /** Records a node outside of the tape's own list. */
 function detached<A extends Node['attributes']>(
@@ -33,15 +34,15 @@ function winogradTile(node: Node, target: Target): WinogradTile | undefined {
   const y = need(node.outputs, 'y');
   const [kernelHeight, kernelWidth, ci, co] = w.shape as [number, number, number, number];
   if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1) return undefined;
+  const limit = target.maxStorageBufferBindingSize;
+  if (byteLength(need(node.inputs, 'x')) > limit || byteLength(y) > limit) return undefined;
   if (Math.min(ci, co) < (target.images ? winogradChannels.images : winogradChannels.memory)) return undefined;
   const [batch, height, width] = y.shape as [number, number, number];
   // The choice goes by one image, so that a result does not depend on the batch that it was computed in.
   const tiles = (side: number) => Math.ceil(height / side) * Math.ceil(width / side);
   // The transformed tensors are larger than weights and activations, and each is bound whole.
   const fits = (side: WinogradTile) =>
-    tiles(side) >= 16 &&
-    (side + 2) ** 2 * 4 * Math.max(ci * co, batch * tiles(side) * Math.max(ci, co)) <=
-      target.maxStorageBufferBindingSize;
+    tiles(side) >= 16 && (side + 2) ** 2 * 4 * Math.max(ci * co, batch * tiles(side) * Math.max(ci, co)) <= limit;
   return fits(4) ? 4 : fits(2) ? 2 : undefined;
 }
 
@@ -87,7 +88,9 @@ export function useImages(tape: Tape, nodes: readonly Node[], target: Target): N
   const result: Node[] = [];
   for (const node of nodes) {
     const inputs: Record<string, Tensor> = { ...node.inputs };
-    for (const name of imageOperands(node)) {
+    // A range of images cannot be bound of a texture.
+    const names = runsInParts(node, target) ? ['w'] : imageOperands(node);
+    for (const name of names.filter((name) => node.inputs[name])) {
       const tensor = need(node.inputs, name);
       if (!fitsImage(tensor, target)) continue;
       let known = images.get(tensor);

@@ -36,8 +36,19 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * Inputs and outputs that may be 16-bit floats; `alike`: all of them or none. Absent: none may.
    */
   half?(node: Node<A>): HalfOperands;
+  /** What it does over the images of a batch; absent: its tensors must fit a binding whole. */
+  readonly images?: ImageOperands;
   /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
   lower(node: Node<A>, target: Target): Dispatch[];
+}
+
+/**
+ * `map`: an image of every output depends on that image of the inputs alone. `sum`: outputs are sums over the images.
+ * Operands with an entry per image, by name; one with a single image serves all.
+ */
+export interface ImageOperands {
+  readonly does: 'map' | 'sum';
+  readonly operands: readonly string[];
 }
 
 export interface HalfOperands {

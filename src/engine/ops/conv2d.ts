@@ -9,7 +9,15 @@
  * The epilogue of the gathering kernels adds a bias, a residual or the gated residual, and applies ReLU; `fuse` fills it.
  */
 import type { Dispatch, Target } from '../select.ts';
-import { type HalfOperands, type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
+import {
+  type HalfOperands,
+  type ImageOperands,
+  type Node,
+  need,
+  type OpDefinition,
+  type Tape,
+  type Tensors,
+} from '../tape.ts';
 import { elements, positions, type Tensor, type TensorSpec } from '../tensor.ts';
 import { type ConvolutionAttributes, dimension, gatherDispatch } from './gemm.ts';
 import { channelSum } from './reduce.ts';
@@ -55,6 +63,8 @@ export const convolutionHalves: HalfOperands = {
   outputs: ['y'],
 };
 
+const convolutionImages: ImageOperands = { does: 'map', operands: ['x', 'residual', 'gate', 'y'] };
+
 const noEpilogue = (attributes: { stride: number; padding: number; dilation: number }): ConvolutionAttributes => ({
   stride: attributes.stride,
   padding: attributes.padding,
@@ -96,6 +106,7 @@ export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
     };
   },
   half: () => convolutionHalves,
+  images: convolutionImages,
   lower: (node, target) => [lowerConvolution(node, target, false)],
 };
 
@@ -123,6 +134,7 @@ export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
     };
   },
   half: () => convolutionHalves,
+  images: convolutionImages,
   lower: (node, target) => [lowerConvolution(node, target, true)],
 };
 

@@ -3,6 +3,7 @@ import { type Dispatch, threads } from '../select.ts';
 import { need, type OpDefinition, type Tape } from '../tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
 import { scale } from './elementwise.ts';
+import { sumPartials } from './partials.ts';
 import { scratch } from './scratch.ts';
 
 const scalar: TensorSpec = { shape: [1], layout: 'dense' };
@@ -10,6 +11,7 @@ const scalar: TensorSpec = { shape: [1], layout: 'dense' };
 const channelSumDefinition: OpDefinition<Record<string, never>> = {
   name: 'channel_sum',
   infer: (inputs) => ({ y: { shape: [need(inputs, 'x').shape.at(-1) as number], layout: 'channels' } }),
+  images: { does: 'sum', operands: ['x'] },
   lower(node): Dispatch[] {
     const x = need(node.inputs, 'x');
     const output = need(node.outputs, 'y');
@@ -23,13 +25,7 @@ const channelSumDefinition: OpDefinition<Record<string, never>> = {
         workgroups: threads(chunks * channelQuads(x)),
         writes: ['partial'],
       },
-      {
-        kernel: { module: 'sum_partials', entry: 'main' },
-        bindings: { partial, output },
-        uniforms: { count: quads(output), splits: chunks },
-        workgroups: threads(quads(output)),
-        writes: ['output'],
-      },
+      sumPartials(partial, output, chunks),
     ];
   },
 };

@@ -1,8 +1,9 @@
 /** The gradient of a convolution with respect to its weights: a matrix product over pixels, split and summed in fixed order. */
-import { chooseGemm, type Dispatch, type GemmProblem, groups, type Target, threads } from '../select.ts';
+import { chooseGemm, type Dispatch, type GemmProblem, groups, type Target } from '../select.ts';
 import { type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
 import { dimension, gemmGrid } from './gemm.ts';
+import { sumPartials } from './partials.ts';
 import { scratch } from './scratch.ts';
 
 type WeightGradientAttributes = {
@@ -20,6 +21,7 @@ const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
       layout: 'filter',
     },
   }),
+  images: { does: 'sum', operands: ['x', 'dy'] },
   lower(node, target) {
     return weightGradientDispatches(node.inputs, need(node.outputs, 'dw'), node.attributes, target);
   },
@@ -86,17 +88,6 @@ function weightGradientDispatches(
   ];
   if (splits > 1) dispatches.push(sumPartials(partial, dw, splits));
   return dispatches;
-}
-
-/** Adds `splits` partial results in fixed order. */
-export function sumPartials(partial: Tensor, output: Tensor, splits: number): Dispatch {
-  return {
-    kernel: { module: 'sum_partials', entry: 'main' },
-    bindings: { partial, output },
-    uniforms: { count: quads(output), splits },
-    workgroups: threads(quads(output)),
-    writes: ['output'],
-  };
 }
 
 export function weightGradient(
