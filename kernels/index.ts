@@ -8,6 +8,7 @@ import concat from './concat.wesl';
 import conv2dLane from './conv2d_lane.wesl';
 import conv2dTile from './conv2d_tile.wesl';
 import convolution from './convolution.wesl';
+import convolutionSum from './convolution_sum.wesl';
 import cosineDistance from './cosine_distance.wesl';
 import crossEntropy from './cross_entropy.wesl';
 import elementwise from './elementwise.wesl';
@@ -44,6 +45,7 @@ export const kernelModules = {
   conv2d_lane: conv2dLane,
   conv2d_tile: conv2dTile,
   convolution,
+  convolution_sum: convolutionSum,
   cosine_distance: cosineDistance,
   cross_entropy: crossEntropy,
   elementwise,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../src/engine/device.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
+import { gatedResidual } from '../src/engine/ops/gate.ts';
 import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
 import { Program } from '../src/engine/program.ts';
 import { RandomStream } from '../src/engine/random.ts';
@@ -146,6 +147,56 @@ describe('convolutions', () => {
         }
   });
 
+  test('split sums meet the reference in every configuration, with every epilogue', { timeout: 300_000 }, async () => {
+    for (const convolution of gemmConfigurations('convolution', engine.target))
+      for (const [name, c] of Object.entries(convolutions)) {
+        const random = new RandomStream(`split ${name}`);
+        const op = convolutionOperation(c);
+        const values = { x: randomValues(features(c.x), random), w: randomValues(features(c.w), random) };
+        const [x, w] = [oracle.array(c.x, values.x), oracle.array(c.w, values.w)];
+        const y = oracle.conv2d(x, w, c.geometry);
+        const g = Float32Array.from({ length: y.data.length }, () => random.uniform(-1, 1));
+        const { dx } = oracle.conv2dGradients(x, w, oracle.array(y.shape, g), c.geometry);
+        const force = { convolution };
+        const result = await run(engine, op, values, g, { ...engine.target, images: false, splits: 3, force });
+        const what = `${name}, ${describeConfiguration(convolution)}`;
+        const [kh, kw, ci, co] = c.w;
+        expectClose(result.y as Float32Array, y.data, kh * kw * ci, `${what} y`);
+        expectClose(result.d_x as Float32Array, dx.data, kh * kw * co, `${what} d_x`);
+      }
+    const shape = { x: [2, 5, 6, 40], w: [3, 3, 40, 12], b: [12], y: [2, 5, 6, 12] } as const;
+    const random = new RandomStream('split epilogue');
+    const draw = (s: readonly number[]) => randomValues({ shape: s, layout: 'dense' }, random);
+    const values = { x: draw(shape.x), w: draw(shape.w), b: draw(shape.b), r: draw(shape.y), gate: draw([2, 5, 6]) };
+    const geometry = { stride: 1, padding: 1, dilation: 1 };
+    const linear = oracle
+      .conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), geometry)
+      .data.map((value, i) => value + (values.b[i % 12] as number));
+    const at = (list: Float32Array, i: number) => list[i] as number;
+    for (const gated of [false, true]) {
+      const tape = new Tape(new ParameterSet());
+      const x = tape.input('x', shape.x, 'channels');
+      const r = tape.input('r', shape.y, 'channels');
+      const w = tape.constant('w', shape.w, 'filter', values.w);
+      const convolved = conv2d(tape, x, w, tape.constant('b', shape.b, 'channels', values.b), geometry);
+      const y = gated
+        ? gatedResidual(tape, r, convolved, tape.input('gate', [2, 5, 6], 'dense'))
+        : relu(tape, add(tape, convolved, r));
+      const expected = linear.map((value, i) =>
+        gated
+          ? at(values.r, i) * (1 + at(values.gate, Math.floor(i / 12)) * Math.tanh(value))
+          : Math.max(0, value + at(values.r, i)),
+      );
+      const target: Target = { ...engine.target, images: false, splits: 4 };
+      const store = new ParameterStore(engine, tape.parameters);
+      const program = await Program.compile(retarget(engine, target), tape, { outputs: { y }, store });
+      // The sum's kernel has the whole epilogue; nothing follows it.
+      expect(program.plan).toMatch(/conv2d_\S+split\S*.*\n.*convolution_sum\.main,\S+ <\d+,1,1>$/);
+      expectClose((await program.run(values)).y as Float32Array, expected, 360, `gated ${gated}`);
+      program.destroy();
+    }
+  });
+
   test("Winograd's form meets the reference, with every epilogue", { timeout: 300_000 }, async () => {
     for (const [height, width, kernel] of [
       [13, 14, 'winograd_f4'],
@@ -188,19 +239,26 @@ describe('convolutions', () => {
     initialize(store, set.groups, 0);
     const size = 128;
     const images = randomValues({ shape: [3, size, size, 3], layout: 'dense' }, new RandomStream('batch'));
-    const maps: Float32Array[] = [];
-    for (const batch of [1, 3]) {
-      const tape = new Tape(set);
-      const { map } = detect(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone, 'aand');
-      const program = await Program.compile(engine, tape, { outputs: { map }, store });
-      if (engine.target.winograd) expect(program.plan).toContain('winograd');
-      const first = images.subarray(0, batch * size * size * 3);
-      maps.push(((await program.run({ images: first })).map as Float32Array).slice(0, size * size));
-      program.destroy();
+    const gpu: Target = { ...engine.target, software: false, images: false, winograd: false, parallelism: 512 };
+    for (const [target, form] of [
+      [engine.target, engine.target.winograd ? 'winograd' : ''],
+      // With few tiles, products of a real GPU's target are split.
+      [gpu, 'convolution_sum'],
+    ] as const) {
+      const maps: Float32Array[] = [];
+      for (const batch of [1, 3]) {
+        const tape = new Tape(set);
+        const { map } = detect(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone, 'aand');
+        const program = await Program.compile(retarget(engine, target), tape, { outputs: { map }, store });
+        expect(program.plan).toContain(form);
+        const first = images.subarray(0, batch * size * size * 3);
+        maps.push(((await program.run({ images: first })).map as Float32Array).slice(0, size * size));
+        program.destroy();
+      }
+      const [alone, among] = maps as [Float32Array, Float32Array];
+      expect(Buffer.compare(new Uint8Array(alone.buffer), new Uint8Array(among.buffer)), form).toBe(0);
     }
     store.destroy();
-    const [alone, among] = maps as [Float32Array, Float32Array];
-    expect(Buffer.compare(new Uint8Array(alone.buffer), new Uint8Array(among.buffer))).toBe(0);
   });
 
   test('a transposed convolution is the adjoint of the convolution', async () => {

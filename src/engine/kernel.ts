@@ -59,6 +59,7 @@ const allConditions = [
   'residual_half',
   'source_half',
   'source_image',
+  'split',
   'subgroups',
   'taps',
   'three',

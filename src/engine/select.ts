@@ -77,6 +77,8 @@ export interface Target {
   readonly winograd: boolean;
   /** Configurations that `aand tune` found, by tuning key; the table decides for the others. */
   readonly tuned?: Readonly<Record<string, GemmConfiguration>>;
+  /** Forces the number of ranges of split sums, for tests. */
+  readonly splits?: number;
   /** Forces a configuration, for tests and the tuner. */
   readonly force?: Partial<Record<GemmFamily, GemmConfiguration>>;
 }
@@ -131,6 +133,19 @@ export function chooseGemm(problem: GemmProblem, target: Target, batched = false
   }
   if (family === 'convolution') return columnQuads >= 16 ? tile(4, 2, 4) : tile(4, 1, 4);
   return columnQuads >= 16 ? tile(1, 2, 8) : tile(1, 1, 8);
+}
+
+/**
+ * Ranges that a gathering product's sum is cut into, because its tiles alone would leave most of a GPU idle.
+ *
+ * @param workgroups of one image, so that a result does not depend on the batch that it was computed in
+ * @param steps quads of the sum's innermost loop, which is what is cut
+ */
+export function chooseSplits(workgroups: number, steps: number, target: Target): number {
+  // A range shorter than this is not worth its part of the output.
+  const most = Math.max(Math.floor(steps / 16), 1);
+  const wanted = target.software ? 1 : Math.floor(target.parallelism / (4 * workgroups));
+  return target.splits ?? Math.max(1, Math.min(wanted, most, 8));
 }
 
 /** Pages a grid of n workgroups into two dimensions below WebGPU's limit of 65,535. */

@@ -9,7 +9,7 @@ import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition, type Tape } from '../tape.ts';
 import { channelQuads, positions, roundUp, type Tensor, type View } from '../tensor.ts';
 import { scale } from './elementwise.ts';
-import { gatherDispatch } from './gemm.ts';
+import { gatherDispatches } from './gemm.ts';
 import { l2Normalize } from './normalize.ts';
 import { subtract } from './rows.ts';
 import { type Scratch, scratch } from './scratch.ts';
@@ -55,7 +55,7 @@ const pairwiseHinge: OpDefinition<HingeAttributes> = {
           ? gradient
           : { ...scratch('pairwise_hinge.gradient', difference.shape), layout: 'channels' as const };
       dispatches.push(
-        product({ source: difference, weights, weightShape, output: scores, transposed: true, target }),
+        ...product({ source: difference, weights, weightShape, output: scores, transposed: true, target }),
         {
           kernel: { module: 'pairwise_hinge', entry: 'activate', conditions: { first: index === 0 } },
           bindings: { scores, row_sums: rowSums, counts },
@@ -63,7 +63,7 @@ const pairwiseHinge: OpDefinition<HingeAttributes> = {
           workgroups: threads(abnormal),
           writes: ['scores', 'row_sums'],
         },
-        product({ source: scores, weights, weightShape, output: next, transposed: false, target, accumulated }),
+        ...product({ source: scores, weights, weightShape, output: next, transposed: false, target, accumulated }),
       );
       accumulated = next;
     }
@@ -95,8 +95,8 @@ function product(p: {
   transposed: boolean;
   target: Target;
   accumulated?: Tensor | undefined;
-}): Dispatch {
-  return gatherDispatch({
+}): Dispatch[] {
+  return gatherDispatches({
     source: p.source,
     weights: p.weights,
     weightShape: p.weightShape,

@@ -19,7 +19,7 @@ import {
   type Tensors,
 } from '../tape.ts';
 import { elements, positions, type Tensor, type TensorSpec } from '../tensor.ts';
-import { type ConvolutionAttributes, dimension, gatherDispatch } from './gemm.ts';
+import { type ConvolutionAttributes, dimension, gatherDispatches } from './gemm.ts';
 import { channelSum } from './reduce.ts';
 import { weightGradient } from './weight_gradient.ts';
 
@@ -42,9 +42,9 @@ export function checkEpilogue(inputs: Tensors, output: TensorSpec): void {
     throw new Error('gate must have a value per pixel');
 }
 
-function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Dispatch {
+function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Dispatch[] {
   const w = need(node.inputs, 'w');
-  return gatherDispatch({
+  return gatherDispatches({
     source: need(node.inputs, 'x'),
     sourceImage: node.inputs.x_image,
     weights: node.inputs.w_image ?? w,
@@ -107,7 +107,7 @@ export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
   },
   half: () => convolutionHalves,
   images: convolutionImages,
-  lower: (node, target) => [lowerConvolution(node, target, false)],
+  lower: (node, target) => lowerConvolution(node, target, false),
 };
 
 export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
@@ -135,7 +135,7 @@ export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
   },
   half: () => convolutionHalves,
   images: convolutionImages,
-  lower: (node, target) => [lowerConvolution(node, target, true)],
+  lower: (node, target) => lowerConvolution(node, target, true),
 };
 
 export interface ConvolutionOptions {

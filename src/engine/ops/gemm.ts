@@ -2,9 +2,19 @@
  * The dispatch of a gathering matrix product: convolution forward, data gradient, 1x1, transposed, and the batched products of
  * Winograd. One kernel family (conv2d_lane, conv2d_tile) serves them all.
  */
-import { chooseGemm, type Dispatch, type GemmConfiguration, type GemmProblem, groups, type Target } from '../select.ts';
+import {
+  chooseGemm,
+  chooseSplits,
+  type Dispatch,
+  type GemmConfiguration,
+  type GemmProblem,
+  groups,
+  type Target,
+  threads,
+} from '../select.ts';
 import type { Tensors } from '../tape.ts';
-import { channelQuads, positions, quads, type Tensor, type View } from '../tensor.ts';
+import { channelQuads, positions, quads, roundUp, type Tensor, type View } from '../tensor.ts';
+import { scratch } from './scratch.ts';
 
 export type ConvolutionAttributes = {
   readonly stride: number;
@@ -67,8 +77,8 @@ export function gatherProblem(
   };
 }
 
-/** The dispatch of a gathering convolution; also used by operations that need a matrix product. */
-export function gatherDispatch(gather: Gather): Dispatch {
+/** The dispatches of a gathering convolution; also used by operations that need a matrix product. */
+export function gatherDispatches(gather: Gather): Dispatch[] {
   const { source, output, attributes, dataGradient, target, batches } = gather;
   const [, height, width, outputChannels] = output.shape as [number, number, number, number];
   const { stride, padding, dilation } = attributes;
@@ -84,45 +94,64 @@ export function gatherDispatch(gather: Gather): Dispatch {
   const oneRun = !dataGradient && dilation === 1;
   const weights = 'layout' in gather.weights ? gather.weights : gather.weights.tensor;
   const weightsImage = weights.layout === 'image';
-  const conditions = {
-    ...ending.conditions,
-    data_gradient: dataGradient,
-    subgroups: choice.subgroup > 1,
-    batched: batches !== undefined,
-    source_image: gather.sourceImage !== undefined,
-    weights_image: weightsImage,
-    ...halves({ source: gather.sourceImage ?? source, weights, output, residual: gather.inputs.residual }),
+  const depth = oneRun ? kernelWidth * channelQuads(source) : channelQuads(source);
+  const splits = batches === undefined ? splitsOf(gather, choice, problem, depth) : 1;
+  // Ranges begin at whole steps of the tile kernels.
+  const splitDepth = roundUp(Math.ceil(depth / splits), 4);
+  const parts = splits > 1 ? scratch('convolution.parts', [splits, quads(output) * 4]) : undefined;
+  const uniforms = {
+    source_height: dimension(source, 1),
+    source_width: dimension(source, 2),
+    source_quads: channelQuads(source),
+    rows,
+    row_height: rowHeight,
+    row_width: rowWidth,
+    output_height: height,
+    output_width: width,
+    output_quads: outputQuads,
+    kernel_height: kernelHeight,
+    kernel_width: kernelWidth,
+    taps: oneRun ? 1 : kernelWidth,
+    depth,
+    stride,
+    padding,
+    dilation,
+    column_tiles: columnTiles,
+    relu: attributes.relu ? 1 : 0,
+    splits,
+    split_depth: splitDepth,
+    output_pixels: positions(output),
+    ...ending.uniforms,
   };
-  return {
-    kernel: { module, entry: 'main', conditions, constants },
+  const product: Dispatch = {
+    kernel: {
+      module,
+      entry: 'main',
+      conditions: {
+        ...(parts ? {} : ending.conditions),
+        data_gradient: dataGradient,
+        subgroups: choice.subgroup > 1,
+        batched: batches !== undefined,
+        split: parts !== undefined,
+        source_image: gather.sourceImage !== undefined,
+        weights_image: weightsImage,
+        ...halves({
+          source: gather.sourceImage ?? source,
+          weights,
+          output: parts ?? output,
+          residual: parts ? undefined : gather.inputs.residual,
+        }),
+      },
+      constants,
+    },
     bindings: {
       ...(gather.sourceImage ? { source_image: gather.sourceImage } : { source }),
       ...(weightsImage ? { weights_image: gather.weights } : { weights: gather.weights }),
-      output,
-      ...ending.bindings,
+      output: parts ?? output,
+      ...(parts ? {} : ending.bindings),
     },
-    uniforms: {
-      source_height: dimension(source, 1),
-      source_width: dimension(source, 2),
-      source_quads: channelQuads(source),
-      rows,
-      row_height: rowHeight,
-      row_width: rowWidth,
-      output_height: height,
-      output_width: width,
-      output_quads: outputQuads,
-      kernel_height: kernelHeight,
-      kernel_width: kernelWidth,
-      taps: oneRun ? 1 : kernelWidth,
-      depth: oneRun ? kernelWidth * channelQuads(source) : channelQuads(source),
-      stride,
-      padding,
-      dilation,
-      column_tiles: columnTiles,
-      relu: attributes.relu ? 1 : 0,
-      ...ending.uniforms,
-    },
-    workgroups: groups(grid, batches ?? step * step),
+    uniforms: { ...uniforms, relu: parts ? 0 : uniforms.relu },
+    workgroups: groups(grid, batches ?? step * step * splits),
     writes: ['output'],
     flops:
       2 *
@@ -132,6 +161,32 @@ export function gatherDispatch(gather: Gather): Dispatch {
       dimension(source, 3) *
       outputChannels,
   };
+  if (!parts) return [product];
+  const sum: Dispatch = {
+    kernel: {
+      module: 'convolution_sum',
+      entry: 'main',
+      conditions: { ...ending.conditions, ...halves({ output, residual: gather.inputs.residual }) },
+    },
+    bindings: { source: parts, output, ...ending.bindings },
+    uniforms,
+    workgroups: threads(quads(output)),
+    writes: ['output'],
+  };
+  return [product, sum];
+}
+
+/** Ranges of the sum, as one image needs them and a binding holds their parts. */
+function splitsOf(
+  { output, attributes, dataGradient, target }: Gather,
+  choice: GemmConfiguration,
+  { rows, columnQuads }: GemmProblem,
+  depth: number,
+): number {
+  const step = dataGradient ? attributes.stride : 1;
+  const { grid } = gemmGrid(choice, 'conv2d', Math.ceil(rows / dimension(output, 0)), columnQuads);
+  const most = Math.floor(target.maxStorageBufferBindingSize / (quads(output) * 16));
+  return Math.max(1, Math.min(chooseSplits(grid * step * step, depth, target), most));
 }
 
 /** Kernel module, constants and grid of a configuration. */

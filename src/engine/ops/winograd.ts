@@ -6,7 +6,7 @@
 import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition } from '../tape.ts';
 import { channelQuads, type Tensor } from '../tensor.ts';
-import { type ConvolutionAttributes, dimension, epilogue, gatherDispatch, halves } from './gemm.ts';
+import { type ConvolutionAttributes, dimension, epilogue, gatherDispatches, halves } from './gemm.ts';
 import { copyToImage, fitsImage, imageShape } from './image.ts';
 import { scratch } from './scratch.ts';
 
@@ -104,7 +104,7 @@ function lowerWinograd(
       writes: ['output'],
     },
     ...(image ? [copyToImage(v, image)] : []),
-    gatherDispatch({
+    ...gatherDispatches({
       source: v,
       sourceImage: image,
       weights: inputs.w_image ?? u,
