@@ -40,7 +40,7 @@ function printResult(r: BenchResult): void {
     `${r.dispatches} dispatches${r.copies ? ` + ${r.copies} copies` : ''}`,
     r.kind === 'kernel'
       ? r.configuration
-      : `JavaScript ${r.javascript_ms.toFixed(2)} ms  memory ${((r.peak_bytes + r.weight_bytes) / 2 ** 20).toFixed(0)} MiB`,
+      : `JavaScript ${r.javascript_ms.toFixed(2)} + ${r.recording_ms.toFixed(2)} ms  memory ${((r.peak_bytes + r.weight_bytes) / 2 ** 20).toFixed(0)} MiB`,
   ];
   console.log(columns.join('  '));
 }

@@ -9,23 +9,33 @@ export interface Timing {
   readonly runs: number;
   /** Time of the calling thread until the work is submitted, median. */
   readonly javascript_ms: number;
+  /** Its time for recording the next run, while the device works; median. */
+  readonly recording_ms: number;
 }
 
 export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;
 }
 
-export function summarize(samples: readonly number[], javascript: readonly number[]): Timing {
+const medianOf = (values: readonly number[]) =>
+  quantile(
+    [...values].sort((a, b) => a - b),
+    0.5,
+  );
+
+export function summarize(
+  samples: readonly number[],
+  javascript: readonly number[],
+  recording: readonly number[],
+): Timing {
   const sorted = [...samples].sort((a, b) => a - b);
   const median = quantile(sorted, 0.5);
   return {
     median_ms: median,
     spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / median,
     runs: sorted.length,
-    javascript_ms: quantile(
-      [...javascript].sort((a, b) => a - b),
-      0.5,
-    ),
+    javascript_ms: medianOf(javascript),
+    recording_ms: medianOf(recording),
   };
 }
 
@@ -38,6 +48,7 @@ export async function timeRuns(
 ): Promise<Timing> {
   await program.run(inputs, read);
   const javascript: number[] = [];
+  const recording: number[] = [];
   const samples = await new Promise<readonly number[]>((resolve, reject) => {
     new Benchmark({
       defer: true,
@@ -50,14 +61,17 @@ export async function timeRuns(
         const started = performance.now();
         const work = program.run(inputs, read);
         javascript.push(performance.now() - started);
-        work.then(() => deferred.resolve(), reject);
+        work.then(() => {
+          recording.push(program.recordingMilliseconds);
+          deferred.resolve();
+        }, reject);
       },
       onComplete(this: Benchmark) {
         resolve(this.stats.sample.map((seconds) => seconds * 1000));
       },
     }).run();
   });
-  return summarize(samples, javascript);
+  return summarize(samples, javascript, recording);
 }
 
 /** Sum of the kernels' times by GPU timestamps; leaves out what happens between them. */
@@ -66,5 +80,5 @@ export async function timeKernels(program: Program, inputs: RunInputs, runs: num
   const samples: number[] = [];
   for (let i = 0; i < runs; i++)
     samples.push((await program.profile(inputs)).reduce((sum, entry) => sum + entry.milliseconds, 0));
-  return summarize(samples, [0]);
+  return summarize(samples, [0], [0]);
 }

@@ -68,6 +68,7 @@ export class Program {
   #turn = 0;
   #prepared: PreparedRun | undefined;
   #preparation: ReturnType<typeof setTimeout> | undefined;
+  #recordingMilliseconds = 0;
   #inFlight: Promise<unknown>[] = [];
   /** Arena sizes, placements and the liveness lower bound. */
   readonly memory: PlaceResult;
@@ -115,6 +116,11 @@ export class Program {
   get pipelineCount(): number {
     const labels = [...this.#prologue, ...this.#steps].map(({ label }) => label);
     return new Set(labels.filter((label) => label !== 'copy')).size;
+  }
+
+  /** Time that recording the last prepared run took. */
+  get recordingMilliseconds(): number {
+    return this.#recordingMilliseconds;
   }
 
   /** Copies into images of one run. */
@@ -222,10 +228,12 @@ export class Program {
 
   /** Records a run. Recording is most of a run's JavaScript, and a command buffer serves once. */
   #prepare(read: readonly string[]): PreparedRun {
+    const started = performance.now();
     const staging = read.length ? this.#staging[this.#turn++ % stagingRing] : undefined;
     const commands = encodeSteps(this.engine.device, this.#debug ? [] : this.#steps, (encoder) => {
       if (staging) this.#copyOutputs(encoder, staging, read);
     });
+    this.#recordingMilliseconds = performance.now() - started;
     return { commands, staging, read };
   }
 
