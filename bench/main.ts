@@ -79,8 +79,8 @@ async function measure(options: Options): Promise<BenchReport> {
     for (const benchCase of cases) {
       bar.update({ case: benchCase.name });
       const result = await runCase(engine, benchCase, peaks, {
-        runs: benchCase.long ? 2 : options.quick ? 3 : 10,
-        seconds: options.quick ? 1 : 4,
+        runs: benchCase.long ? 1 : options.quick ? 3 : 10,
+        seconds: options.quick || benchCase.long ? 1 : 4,
         profile: options.profile ?? false,
         onProfile: printProfile,
       });

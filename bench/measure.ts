@@ -39,14 +39,13 @@ export function summarize(
   };
 }
 
-/** Times whole runs, inputs in and outputs read, after a warm-up; at least `runs` runs and at most about `seconds`. */
+/** Times whole runs of a program that has run before, inputs in and outputs read; at least `runs` runs and at most about `seconds`. */
 export async function timeRuns(
   program: Program,
   inputs: RunInputs,
   read: readonly string[],
   limits: { runs: number; seconds: number },
 ): Promise<Timing> {
-  await program.run(inputs, read);
   const javascript: number[] = [];
   const recording: number[] = [];
   const samples = await new Promise<readonly number[]>((resolve, reject) => {

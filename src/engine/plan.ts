@@ -1,11 +1,11 @@
 /**
  * From operations to dispatches. Where a tensor is larger than the device binds at once, the operation runs once per range of
- * images, and each run binds that range alone; it takes part by saying in `OpDefinition.images` what it does over a batch.
+ * images, and each run binds that range alone; it takes part by saying in `OpDefinition.batch` what it does over a batch.
  */
 import { sumPartials } from './ops/partials.ts';
 import { scratch } from './ops/scratch.ts';
 import { type Binding, type Dispatch, isTensor, type PlannedNode, type Target } from './select.ts';
-import type { ImageOperands, Node, Tensors } from './tape.ts';
+import type { BatchOperands, Node, Tensors } from './tape.ts';
 import { byteLength, quads, roundUp, type Tensor, type View } from './tensor.ts';
 
 // WebGPU's alignment of a binding's offset.
@@ -18,11 +18,11 @@ function tensorsOf(node: Node): Tensor[] {
 /** Whether a node has to run in parts: it can, and one of its tensors is larger than a binding may be. */
 export function runsInParts(node: Node, target: Target): boolean {
   const limit = target.maxStorageBufferBindingSize;
-  return node.definition.images !== undefined && tensorsOf(node).some((tensor) => byteLength(tensor) > limit);
+  return node.definition.batch !== undefined && tensorsOf(node).some((tensor) => byteLength(tensor) > limit);
 }
 
 /** The node's tensors that hold one entry per image. */
-function batchTensors(node: Node, { operands }: ImageOperands): { tensors: Set<Tensor>; batch: number } {
+function batchTensors(node: Node, { operands }: BatchOperands): { tensors: Set<Tensor>; batch: number } {
   const named = operands
     .map((name) => node.inputs[name] ?? node.outputs[name])
     .filter((tensor) => tensor !== undefined);
@@ -62,12 +62,12 @@ function resolve(binding: Binding, ranges: ReadonlyMap<Tensor, View>): Binding {
 
 /** The dispatches of a node, range by range. */
 function lowerInParts(node: Node, target: Target): Dispatch[] {
-  const images = node.definition.images as ImageOperands;
-  const { tensors, batch } = batchTensors(node, images);
+  const rule = node.definition.batch as BatchOperands;
+  const { tensors, batch } = batchTensors(node, rule);
   const step = imagesPerPart(node, tensors, batch, target.maxStorageBufferBindingSize);
   const parts = Math.ceil(batch / step);
   const sums = new Map<Tensor, Tensor>();
-  if (images.does === 'sum')
+  if (rule.does === 'sum')
     for (const output of Object.values(node.outputs))
       sums.set(output, scratch(`${node.definition.name}.parts`, [parts, stride(output) * 4]));
   const dispatches: Dispatch[] = [];

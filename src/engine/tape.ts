@@ -37,7 +37,7 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    */
   half?(node: Node<A>): HalfOperands;
   /** What it does over the images of a batch; absent: its tensors must fit a binding whole. */
-  readonly images?: ImageOperands;
+  readonly batch?: BatchOperands;
   /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
   lower(node: Node<A>, target: Target): Dispatch[];
 }
@@ -46,7 +46,7 @@ export interface OpDefinition<A extends Attributes = Attributes> {
  * `map`: an image of every output depends on that image of the inputs alone. `sum`: outputs are sums over the images.
  * Operands with an entry per image, by name; one with a single image serves all.
  */
-export interface ImageOperands {
+export interface BatchOperands {
   readonly does: 'map' | 'sum';
   readonly operands: readonly string[];
 }

@@ -10,8 +10,8 @@
  */
 import type { Dispatch, Target } from '../select.ts';
 import {
+  type BatchOperands,
   type HalfOperands,
-  type ImageOperands,
   type Node,
   need,
   type OpDefinition,
@@ -63,7 +63,7 @@ export const convolutionHalves: HalfOperands = {
   outputs: ['y'],
 };
 
-const convolutionImages: ImageOperands = { does: 'map', operands: ['x', 'residual', 'gate', 'y'] };
+const convolutionBatch: BatchOperands = { does: 'map', operands: ['x', 'residual', 'gate', 'y'] };
 
 const noEpilogue = (attributes: { stride: number; padding: number; dilation: number }): ConvolutionAttributes => ({
   stride: attributes.stride,
@@ -106,7 +106,7 @@ export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
     };
   },
   half: () => convolutionHalves,
-  images: convolutionImages,
+  batch: convolutionBatch,
   lower: (node, target) => lowerConvolution(node, target, false),
 };
 
@@ -134,7 +134,7 @@ export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
     };
   },
   half: () => convolutionHalves,
-  images: convolutionImages,
+  batch: convolutionBatch,
   lower: (node, target) => lowerConvolution(node, target, true),
 };
 

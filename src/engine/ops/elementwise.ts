@@ -1,6 +1,6 @@
 /** add (with a batch-less second operand), relu, scale by a scalar tensor. */
 import { type Dispatch, threads } from '../select.ts';
-import { type ImageOperands, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
+import { type BatchOperands, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
 import { byteLength, quads, type Tensor } from '../tensor.ts';
 
 type NoAttributes = Record<string, never>;
@@ -17,7 +17,7 @@ function dispatch(entry: string, bindings: Record<string, Tensor>, uniforms: Rec
   };
 }
 
-const perImage: ImageOperands = { does: 'map', operands: ['a', 'b', 'y'] };
+const perImage: BatchOperands = { does: 'map', operands: ['a', 'b', 'y'] };
 
 function same(inputs: Tensors): { y: Tensor } {
   return { y: need(inputs, 'a') };
@@ -40,7 +40,7 @@ export const addDefinition: OpDefinition<NoAttributes> = {
       throw new Error('add: no gradient towards a broadcast operand');
     return { a: dy, b: dy };
   },
-  images: perImage,
+  batch: perImage,
   lower: (node) => {
     const b = need(node.inputs, 'b');
     return [dispatch('add', { a: need(node.inputs, 'a'), b, output: need(node.outputs, 'y') }, { period: quads(b) })];
@@ -53,14 +53,14 @@ export const reluDefinition: OpDefinition<NoAttributes> = {
   backward({ tape, node, gradient }) {
     return { a: tape.record(reluGradient, { a: gradient('y'), b: need(node.outputs, 'y') }, {}).y };
   },
-  images: perImage,
+  batch: perImage,
   lower: (node) => [dispatch('relu', { a: need(node.inputs, 'a'), output: need(node.outputs, 'y') })],
 };
 
 const reluGradient: OpDefinition<NoAttributes> = {
   name: 'relu_gradient',
   infer: same,
-  images: perImage,
+  batch: perImage,
   lower: (node) => [
     dispatch('relu_gradient', {
       a: need(node.inputs, 'a'),
@@ -73,7 +73,7 @@ const reluGradient: OpDefinition<NoAttributes> = {
 const scaleDefinition: OpDefinition<{ factor: number }> = {
   name: 'scale',
   infer: same,
-  images: perImage,
+  batch: perImage,
   lower: (node) => [
     dispatch(
       'scale',

@@ -97,7 +97,7 @@ export const gatedResidualDefinition: OpDefinition<NoAttributes> = {
     const { dx, dr, d_gate } = tape.record(gatedResidualGradient, { ...node.inputs, dy: gradient('y') }, {});
     return { x: dx, r: dr, gate: d_gate };
   },
-  images: { does: 'map', operands: ['x', 'r', 'gate', 'y'] },
+  batch: { does: 'map', operands: ['x', 'r', 'gate', 'y'] },
   lower(node) {
     const x = need(node.inputs, 'x');
     return [
@@ -116,7 +116,7 @@ export const gatedResidualDefinition: OpDefinition<NoAttributes> = {
 const gatedResidualGradient: OpDefinition<NoAttributes> = {
   name: 'gated_residual_gradient',
   infer: (inputs) => ({ dx: need(inputs, 'x'), dr: need(inputs, 'x'), d_gate: need(inputs, 'gate') }),
-  images: { does: 'map', operands: ['x', 'r', 'gate', 'dy', 'dx', 'dr', 'd_gate'] },
+  batch: { does: 'map', operands: ['x', 'r', 'gate', 'dy', 'dx', 'dr', 'd_gate'] },
   lower(node) {
     const { inputs, outputs } = node;
     const x = need(inputs, 'x');

@@ -44,7 +44,7 @@ const maxPool2dDefinition: OpDefinition<PoolAttributes> = {
     return { x: tape.record(maxPool2dGradient, inputs, { ...node.attributes, shape: x.shape }).dx };
   },
   half: () => ({ inputs: ['x'], outputs: ['y'], alike: true }),
-  images: { does: 'map', operands: ['x', 'y', 'taps'] },
+  batch: { does: 'map', operands: ['x', 'y', 'taps'] },
   lower(node) {
     const x = need(node.inputs, 'x');
     const y = need(node.outputs, 'y');
@@ -56,7 +56,7 @@ const maxPool2dDefinition: OpDefinition<PoolAttributes> = {
 const maxPool2dGradient: OpDefinition<PoolAttributes & { shape: readonly number[] }> = {
   name: 'max_pool2d_gradient',
   infer: (_, { shape }) => ({ dx: { shape, layout: 'channels' } }),
-  images: { does: 'map', operands: ['dy', 'taps', 'dx'] },
+  batch: { does: 'map', operands: ['dy', 'taps', 'dx'] },
   lower(node) {
     const dy = need(node.inputs, 'dy');
     const dx = need(node.outputs, 'dx');

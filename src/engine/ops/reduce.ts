@@ -11,7 +11,7 @@ const scalar: TensorSpec = { shape: [1], layout: 'dense' };
 const channelSumDefinition: OpDefinition<Record<string, never>> = {
   name: 'channel_sum',
   infer: (inputs) => ({ y: { shape: [need(inputs, 'x').shape.at(-1) as number], layout: 'channels' } }),
-  images: { does: 'sum', operands: ['x'] },
+  batch: { does: 'sum', operands: ['x'] },
   lower(node): Dispatch[] {
     const x = need(node.inputs, 'x');
     const output = need(node.outputs, 'y');

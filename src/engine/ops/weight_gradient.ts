@@ -21,7 +21,7 @@ const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
       layout: 'filter',
     },
   }),
-  images: { does: 'sum', operands: ['x', 'dy'] },
+  batch: { does: 'sum', operands: ['x', 'dy'] },
   lower(node, target) {
     return weightGradientDispatches(node.inputs, need(node.outputs, 'dw'), node.attributes, target);
   },
