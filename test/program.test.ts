@@ -162,6 +162,21 @@ describe('the warm-up of kernels', () => {
     await lost;
   });
 
+  test('what waits when the engine closes is told so', async () => {
+    const warmUp = new WarmUp(
+      withDone(engine.device, () => turn(20).then(() => undefined)),
+      () => Promise.reject(new Error('no adapter')),
+    );
+    const all = Promise.allSettled(
+      (await pipelines()).map(({ variant, pipeline }) => warmUp.compile(variant, pipeline)),
+    );
+    warmUp.close();
+    const [first, ...rest] = await all;
+    expect(first?.status).toBe('fulfilled');
+    for (const waiting of rest)
+      expect(waiting).toMatchObject({ status: 'rejected', reason: { message: expect.stringContaining('was closed') } });
+  });
+
   test('without a second device the first compiles all', async () => {
     let own = 0;
     const slow = withDone(engine.device, async () => {

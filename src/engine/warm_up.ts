@@ -94,7 +94,8 @@ export class WarmUp {
     this.#working = true;
     for (let task = this.#next(); task; task = this.#next()) {
       const slow = setTimeout(() => {
-        if (!this.#helping) void this.#help();
+        // What is already taken needs no help.
+        if (!this.#helping && this.#queue.length) void this.#help();
       }, slowMilliseconds);
       await this.#own.compile(task.pipeline).then(task.resolve, task.reject);
       clearTimeout(slow);
@@ -124,8 +125,10 @@ export class WarmUp {
     }
   }
 
+  /** Rejects what is not compiled yet. */
   close(): void {
-    this.#queue.length = 0;
+    for (const { reject } of this.#queue.splice(0))
+      reject(new Error('the engine was closed while its kernels were compiled'));
     this.#helperDevice?.destroy();
   }
 }
