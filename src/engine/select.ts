@@ -108,7 +108,7 @@ export function gemmConfigurations(family: GemmFamily, target: Target): GemmConf
     if (size > 1 && 32 % size === 0) list.push(lane(size, 4, 32, 1), lane(size, 4, Math.max(size, 16), 1));
     list.push(lane(1, 64, 8, 1), lane(1, 64, 8, 2), tile(4, 1, 4), tile(4, 2, 4), tile(8, 1, 4));
   } else {
-    if (size > 1 && size <= 8) list.push(lane(size, 4, 8, 1));
+    if (size > 1 && size <= 32) list.push(lane(size, 4, 8, 1));
     if (size > 1 && size <= 4) list.push(lane(size, 4, 4, 2));
     list.push(lane(1, 64, 2, 2), lane(1, 64, 2, 4), tile(1, 1, 8), tile(1, 2, 8), tile(2, 1, 8));
   }
@@ -128,7 +128,7 @@ export function chooseGemm(problem: GemmProblem, target: Target, batched = false
       if (size === 32) return lane(size, 4, 32, 1);
       return lane(1, 64, 8, columnQuads > 1 ? 2 : 1);
     }
-    if (size > 1 && size <= 8) return lane(size, 4, 8, 1);
+    if (size > 1 && size <= 32) return lane(size, 4, 8, 1);
     return lane(1, 64, 2, columnQuads > 3 ? 4 : 2);
   }
   if (family === 'convolution') return columnQuads >= 16 ? tile(4, 2, 4) : tile(4, 1, 4);

@@ -8,11 +8,13 @@ import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } 
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
 import { Tinypool } from 'tinypool';
 import { create, globals } from 'webgpu';
 import type { Image } from '../data/image.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
+import { widenMesaVectors } from './mesa.ts';
 import { decodeImage } from './node_images.ts';
 
 export { decodeImage, encodePng, encodeWebp, inspectImage } from './node_images.ts';
@@ -24,6 +26,8 @@ export { decodeImage, encodePng, encodeWebp, inspectImage } from './node_images.
  */
 export function openGpu(shaderChecks: boolean): { gpu: GPU } {
   Object.assign(globalThis, globals);
+  // A worker thread's environment is a copy that the driver does not see.
+  if (isMainThread) widenMesaVectors(process.env);
   return { gpu: create(shaderChecks ? [] : ['enable-dawn-features=disable_robustness']) };
 }
 
