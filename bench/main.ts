@@ -1,14 +1,17 @@
 /**
  * The bench in Node: kernels, models and training steps with their share of the measured peaks.
- * `npm run bench -- [--quick] [--filter TEXT] [--json FILE] [--html FILE] [--profile] [--from FILE] [--peers FILE]`
+ * `npm run bench -- [--quick] [--filter TEXT] [--json FILE] [--html FILE] [--profile] [--against FOLDER] [--from FILE] [--peers FILE]`
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
+import { packagedFile } from '../src/cli/package.ts';
 import { Engine } from '../src/engine/device.ts';
 import { measurePeaks } from '../src/engine/peak.ts';
 import type { ProfileEntry } from '../src/engine/program.ts';
-import { benchCases } from './cases.ts';
+import { type BenchCase, benchCases } from './cases.ts';
+import { compareCase, serveCase } from './compare.ts';
 import { firstRunChild, measureFirstRun } from './first_run.ts';
 import { kernelLines, trainingPipelines } from './inventory.ts';
 import { type BenchReport, benchPage, type PeerResult, printedPeaks } from './report.ts';
@@ -24,6 +27,9 @@ interface Options {
   readonly profile?: boolean;
   readonly firstRun?: boolean;
   readonly firstRunChild?: boolean;
+  readonly against?: string;
+  readonly rounds: string;
+  readonly serve?: string;
   readonly from?: string;
   readonly peers?: string;
 }
@@ -53,17 +59,39 @@ function printProfile(name: string, entries: readonly ProfileEntry[]): void {
     );
 }
 
-async function measure(options: Options): Promise<BenchReport> {
+/** The cases that were asked for; ends the process where there is none. */
+function chosenCases(options: Options): BenchCase[] {
   const all = benchCases(options.dtype === 'f16');
-  const cases = all.filter(
-    ({ name, quick, long }) => (!options.quick || quick) && (options.filter ? name.includes(options.filter) : !long),
+  const cases = all.filter(({ name, quick, long }) =>
+    options.serve
+      ? name === options.serve
+      : (!options.quick || quick) && (options.filter ? name.includes(options.filter) : !long),
   );
-  if (!cases.length) {
-    console.error(
-      `no case has '${options.filter}' in its name; there are:\n${all.map(({ name }) => `  ${name}`).join('\n')}`,
-    );
+  if (cases.length) return cases;
+  console.error(
+    `no case has '${options.serve ?? options.filter}' in its name; there are:\n${all.map(({ name }) => `  ${name}`).join('\n')}`,
+  );
+  process.exit(2);
+}
+
+/** Every case of this checkout and of another, in turns. */
+async function compare(options: Options, other: string): Promise<void> {
+  const rounds = Number(options.rounds);
+  if (!(Number.isInteger(rounds) && rounds > 0)) {
+    console.error(`--rounds takes a whole number above 0, not '${options.rounds}'`);
     process.exit(2);
   }
+  console.log(`this checkout against ${other}, medians of ${rounds} turns`);
+  for (const { name } of chosenCases(options)) {
+    const r = await compareCase(name, [packagedFile('.'), resolve(other)], ['--dtype', options.dtype], rounds);
+    console.log(
+      `${name.padEnd(46)} ${r.median_ms.toFixed(2).padStart(9)} ms against ${r.other_ms.toFixed(2).padStart(9)} ms  ratio ${r.ratio.toFixed(3)}  (quartiles ${r.quartiles.map((q) => q.toFixed(3)).join(', ')}; fastest turns ${r.fastest.toFixed(3)})`,
+    );
+  }
+}
+
+async function measure(options: Options): Promise<BenchReport> {
+  const cases = chosenCases(options);
   const engine = await Engine.open({
     defaultLimits: options.defaultLimits ?? false,
     onNotice: (message) => console.error(`note: ${message}`),
@@ -117,9 +145,15 @@ const command = new Command('bench')
   )
   .option('--default-limits', "WebGPU's default limits: buffers of 256 MiB, bindings of 128 MiB")
   .option('--profile', 'print every dispatch of every case')
+  .option(
+    '--against <folder>',
+    'instead of measuring alone, take turns with another checkout that is built, and print ratios',
+  )
+  .option('--rounds <n>', 'turns of --against', '15')
   .option('--from <file>', 'take the results from a JSON file instead of measuring')
   .option('--peers <file>', 'add the results of `npm run bench:peers -- --json FILE` to the page')
   .addOption(new Option('--first-run-child').hideHelp())
+  .addOption(new Option('--serve <case>').hideHelp())
   .parse();
 const options = command.opts<Options>();
 if (options.firstRunChild) {
@@ -130,6 +164,19 @@ if (options.firstRun) {
   const { name, cold_ms, warm_ms } = measureFirstRun();
   console.log(`${name}: first inference ${(cold_ms / 1000).toFixed(2)} s cold, ${(warm_ms / 1000).toFixed(2)} s warm`);
   process.exit(0);
+}
+if (options.serve) {
+  await serveCase(chosenCases(options)[0] as BenchCase);
+  process.exit(0);
+}
+if (options.against) {
+  try {
+    await compare(options, options.against);
+    process.exit(0);
+  } catch (error) {
+    console.error(`error: ${(error as Error).message}`);
+    process.exit(1);
+  }
 }
 const report = options.from ? (JSON.parse(readFileSync(options.from, 'utf8')) as BenchReport) : await measure(options);
 if (!options.from && !options.filter) {

@@ -3,11 +3,9 @@
  * Every engine is a process of its own (or a page in a browser of its own) and they take turns, so that the machine's moods meet
  * all of them; ratios are medians over rounds. Outputs are compared with ours before times count.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { packagedFile, packageVersion } from '../src/cli/package.ts';
 import { Engine } from '../src/engine/device.ts';
@@ -19,6 +17,7 @@ import { largestDifference } from './check.ts';
 import { quantile } from './measure.ts';
 import { type PeerConfig, peerConfigs, peerImages, peerStore, recordForward } from './peer_work.ts';
 import type { PeerResult } from './report.ts';
+import { startWorker } from './worker.ts';
 
 interface Ready {
   readonly version: string;
@@ -67,33 +66,6 @@ async function writeData(folder: string, config: PeerConfig): Promise<void> {
   }
 }
 
-/** The next line of a worker that starts with '@', parsed; rejects with its last words if it ends instead. */
-function lines(child: ChildProcess) {
-  const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-  const queue: unknown[] = [];
-  const waiting: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
-  let words = '';
-  child.stderr?.on('data', (data: Buffer) => {
-    words = (words + data.toString()).slice(-2000);
-  });
-  reader.on('line', (line) => {
-    if (!line.startsWith('@')) return;
-    const message: unknown = JSON.parse(line.slice(1));
-    const next = waiting.shift();
-    if (next) next.resolve(message);
-    else queue.push(message);
-  });
-  child.on('exit', (code) => {
-    for (const { reject } of waiting) reject(new Error(`ended with code ${code}: ${words.trim()}`));
-  });
-  return (): Promise<unknown> =>
-    queue.length
-      ? Promise.resolve(queue.shift())
-      : child.exitCode !== null
-        ? Promise.reject(new Error(`ended with code ${child.exitCode}: ${words.trim()}`))
-        : new Promise((resolve, reject) => waiting.push({ resolve, reject }));
-}
-
 async function startProcess(
   engine: string,
   provider: string,
@@ -101,24 +73,12 @@ async function startProcess(
   script: string,
   config: object,
 ): Promise<Peer> {
-  const child = spawn(command, [script, JSON.stringify({ ...config, provider })], {
-    cwd: peersFolder,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  const next = lines(child);
-  const ready = (await next()) as Ready;
-  return {
-    engine,
-    provider,
-    ready,
-    async run() {
-      child.stdin?.write('run\n');
-      return ((await next()) as { milliseconds: number }).milliseconds;
-    },
-    async close() {
-      child.kill('SIGKILL');
-    },
-  };
+  const { ready, run, close } = await startWorker(
+    command,
+    [script, JSON.stringify({ ...config, provider })],
+    peersFolder,
+  );
+  return { engine, provider, ready: ready as Ready, run, close };
 }
 
 async function startPage(engine: string, provider: string, url: string): Promise<Peer> {

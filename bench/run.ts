@@ -94,6 +94,10 @@ function error(
 // Largest error that counts as the same result, relative to the largest value. Halves round at 5e-4, layer after layer.
 const tolerance = (half: boolean | undefined) => (half ? 1e-2 : 1e-3);
 
+/** A case as a program that can run. */
+export const buildCase = (engine: Engine, benchCase: BenchCase) =>
+  build(engine, benchCase, benchCase.target ?? {}, benchCase.half);
+
 /** Measures one case; throws where its result is wrong, for then its time means nothing. */
 export async function runCase(
   engine: Engine,
@@ -108,7 +112,7 @@ export async function runCase(
     other.program.destroy();
     other.store.destroy();
   }
-  const { program, store, outputs, inputs } = await build(engine, benchCase, benchCase.target ?? {}, benchCase.half);
+  const { program, store, outputs, inputs } = await buildCase(engine, benchCase);
   try {
     const result = await program.run(inputs);
     for (const [name, values] of Object.entries(result))

@@ -107,6 +107,7 @@ export function gemmConfigurations(family: GemmFamily, target: Target): GemmConf
   if (family === 'convolution') {
     if (size > 1 && 32 % size === 0) list.push(lane(size, 4, 32, 1), lane(size, 4, Math.max(size, 16), 1));
     if (size > 1 && size <= 4) list.push(lane(size, 2, 16, 4));
+    if (size === 16) list.push(lane(size, 4, 64, 1));
     list.push(lane(1, 64, 8, 1), lane(1, 64, 8, 2), tile(4, 1, 4), tile(4, 2, 4), tile(8, 1, 4));
   } else {
     if (size > 1 && size <= 32) list.push(lane(size, 4, 8, 1));
@@ -126,7 +127,8 @@ export function chooseGemm(problem: GemmProblem, target: Target, batched = false
     if (family === 'convolution') {
       // Few lanes share a load of the source among few columns: four columns each make up for it (SwiftShader).
       if (size > 1 && size <= 4 && !target.images && columnQuads >= 4 * size) return lane(size, 2, 16, 4);
-      // A subgroup with fewer rows wastes less on a small grid, and compiles faster.
+      // A subgroup with fewer rows wastes less on a small grid; with more, each load of weights serves more rows.
+      if (size === 16 && target.images && !batched && problem.rows >= 64) return lane(size, 4, 64, 1);
       if (size > 1 && size <= 16) return lane(size, 4, batched && problem.rows <= 16 ? 16 : 32, 1);
       if (size === 32) return lane(size, 4, 32, 1);
       return lane(1, 64, 8, columnQuads > 1 ? 2 : 1);
