@@ -72,7 +72,8 @@ export function useWinograd(
   });
 }
 
-// Within this many operations a copy is used again; further on it is made anew rather than kept alive.
+// Within this many operations a copy of activations is used again; further on it is made anew rather than kept alive. Weights
+// are small beside them and slow to pack: theirs serves the forward and the backward pass.
 const reach = 6;
 
 /** Operands that matrix kernels can read from images, by input name. One rule for all sizes keeps the pipelines few. */
@@ -94,7 +95,7 @@ export function useImages(tape: Tape, nodes: readonly Node[], target: Target): N
       const tensor = need(node.inputs, name);
       if (!fitsImage(tensor, target)) continue;
       let known = images.get(tensor);
-      if (!known || result.length - known.at > reach) {
+      if (!known || (name !== 'w' && result.length - known.at > reach)) {
         const copy = detached(tape, toImageDefinition, { x: tensor }, {});
         result.push(copy);
         known = { image: need(copy.outputs, 'image'), at: result.length };
