@@ -10,8 +10,9 @@ type ScoreAttributes = { readonly size: number };
 const levels = [0, 1, 2] as const;
 const tileWidth = 64;
 const tileHeight = 16;
-// Workgroup memory holds a row of pixels.
-const longestRow = 3840;
+// Workgroup memory holds a row of pixels, and one of every level.
+const longestRow = 2784;
+const longestLevels = 1220;
 const sigma = 4;
 
 const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
@@ -25,6 +26,9 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
         throw new Error(`teacher and student differ in shape at level ${level}`);
       if (teacher.shape[1] !== teacher.shape[2]) throw new Error('the feature maps must be square');
     }
+    const sides = levels.map((level) => need(inputs, `teacher${level}`).shape[1] as number);
+    if (sides.reduce((sum, side) => sum + side, 0) > longestLevels)
+      throw new Error(`feature maps of ${sides.join(', ')} are together longer than ${longestLevels}`);
     const batch = need(inputs, 'teacher0').shape[0] as number;
     return { map: { shape: [batch, size, size], layout: 'dense' }, score: { shape: [batch], layout: 'dense' } };
   },
