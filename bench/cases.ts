@@ -228,7 +228,7 @@ export function benchCases(half = false): BenchCase[] {
     ...modelCases(backbones.wide_resnet50_2, false),
     ...trainingCases(backbones.resnet18, 128),
     // At the size of the paper, and with tensors larger than a binding: half an hour on a CPU driver, so only by name.
-    ...[16, 32]
+    ...[16, 32, 64]
       .flatMap((batch) => trainingCases(backbones.wide_resnet50_2, 256, batch))
       // The classifier's step does not go by this batch.
       .filter(({ name }, i, all) => all.findIndex((other) => other.name === name) === i)

@@ -3,9 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../src/engine/device.ts';
 import { fuse } from '../src/engine/fuse.ts';
 import { gradients } from '../src/engine/gradients.ts';
+import { batchNorm } from '../src/engine/ops/batch_norm.ts';
+import { concat } from '../src/engine/ops/concat.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
+import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { maxPool2d } from '../src/engine/ops/max_pool2d.ts';
+import { l2Normalize } from '../src/engine/ops/normalize.ts';
+import { gatherRows } from '../src/engine/ops/rows.ts';
 import { ParameterSet } from '../src/engine/parameters.ts';
 import { select } from '../src/engine/plan.ts';
 import { RandomStream } from '../src/engine/random.ts';
@@ -45,9 +50,51 @@ const network: Operation = {
   },
 };
 
-const values = () => {
+const values = (operation = network) => {
   const random = new RandomStream('parts');
-  return Object.fromEntries(Object.entries(network.inputs).map(([name, input]) => [name, randomValues(input, random)]));
+  return Object.fromEntries(
+    Object.entries(operation.inputs).map(([name, input]) => [name, randomValues(input, random)]),
+  );
+};
+
+const map = [batch, 16, 16, 16];
+// Of the first, the second, a last and no position, in no order.
+const rows = [1279, 0, 0xffffffff, 700, 256, 511, 512, 3];
+
+/** Operations with phases: what they sum over the batch, and what they do to a range of it. */
+const phases: Record<string, Omit<Operation, 'reference'>> = {
+  'batch norm, unit rows, concatenation': {
+    inputs: { x: features(map, -1, 3), w: features([16], 0.5, 1.5), b: features([16]), r: features(map) },
+    differentiable: ['x', 'w', 'b', 'r'],
+    record: (tape, { x, w, b, r }) => {
+      const state = (name: string) => tape.parameter(name, [16], 'channels', 'state');
+      const normal = batchNorm(
+        tape,
+        x as Tensor,
+        { weight: w as Tensor, bias: b as Tensor, running_mean: state('mean'), running_var: state('var') },
+        { training: true, relu: true, residual: r as Tensor },
+      );
+      return concat(tape, [l2Normalize(tape, normal), normal]);
+    },
+  },
+  'cosine distance by position': {
+    inputs: { a: features(map), b: features(map) },
+    differentiable: ['a', 'b'],
+    record: (tape, { a, b }) => cosineDistance(tape, a as Tensor, b as Tensor).map,
+  },
+  'cosine distance by image': {
+    inputs: { a: features(map), b: features(map) },
+    differentiable: ['a', 'b'],
+    record: (tape, { a, b }) => cosineDistance(tape, a as Tensor, b as Tensor).flat,
+  },
+  'rows of positions': {
+    inputs: {
+      x: features(map),
+      indices: { shape: [rows.length], layout: 'dense', values: new Float32Array(Uint32Array.from(rows).buffer) },
+    },
+    differentiable: ['x'],
+    record: (tape, { x, indices }) => gatherRows(tape, x as Tensor, indices as Tensor),
+  },
 };
 
 const targets = (): [whole: Target, parts: Target] => {
@@ -69,6 +116,31 @@ describe('operations in parts', () => {
       expect(a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] as number))), 0)).toBeLessThan(
         1e-5 * scale,
       );
+    }
+  });
+
+  test.each(Object.keys(phases))('%s: phases over ranges give what the whole gives', async (name) => {
+    const operation = { ...(phases[name] as Operation), reference: network.reference };
+    const tape = new Tape(new ParameterSet());
+    const y = operation.record(
+      tape,
+      Object.fromEntries(
+        Object.entries(operation.inputs).map(([key, { shape, layout }]) => [key, tape.input(key, shape, layout)]),
+      ),
+    );
+    const g = randomValues({ shape: y.shape, layout: y.layout }, new RandomStream('seed'));
+    const [whole, parts] = targets();
+    const lowered = (target: Target) => select(fuse(tape, [y], target).nodes, target).flatMap((n) => n.dispatches);
+    expect(lowered(parts).length).toBeGreaterThan(lowered(whole).length);
+    const expected = await run(engine, operation, values(operation), g, whole);
+    const result = await run(engine, operation, values(operation), g, parts);
+    for (const key of ['y', ...operation.differentiable.map((input) => `d_${input}`)]) {
+      const [a, b] = [result[key] as Float32Array, expected[key] as Float32Array];
+      const scale = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      expect(scale, key).toBeGreaterThan(1e-4);
+      expect(a.length).toBe(b.length);
+      const worst = a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] as number))), 0);
+      expect(worst, key).toBeLessThan(1e-5 * scale);
     }
   });
 

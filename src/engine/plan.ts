@@ -5,7 +5,7 @@
 import { sumPartials } from './ops/partials.ts';
 import { scratch } from './ops/scratch.ts';
 import { type Binding, type Dispatch, isTensor, type PlannedNode, type Target } from './select.ts';
-import type { BatchOperands, Node, Tensors } from './tape.ts';
+import type { BatchOperands, BatchRange, Node, Tensors } from './tape.ts';
 import { byteLength, quads, roundUp, type Tensor, type View } from './tensor.ts';
 
 // WebGPU's alignment of a binding's offset.
@@ -60,11 +60,25 @@ function resolve(binding: Binding, ranges: ReadonlyMap<Tensor, View>): Binding {
     : { tensor: range.tensor, offset: range.offset + binding.offset, size: binding.size };
 }
 
+/** The ranges of a batch that are bound one after the other. */
+function batchRanges(batch: number, step: number): BatchRange[] {
+  return Array.from({ length: Math.ceil(batch / step) }, (_, part) => {
+    const first = part * step;
+    const images = Math.min(step, batch - first);
+    const of = (tensor: Tensor): View => {
+      const bytes = byteLength(tensor) / batch;
+      return { tensor, offset: first * bytes, size: images * bytes };
+    };
+    return { first, images, of };
+  });
+}
+
 /** The dispatches of a node, range by range. */
 function lowerInParts(node: Node, target: Target): Dispatch[] {
   const rule = node.definition.batch as BatchOperands;
   const { tensors, batch } = batchTensors(node, rule);
   const step = imagesPerPart(node, tensors, batch, target.maxStorageBufferBindingSize);
+  if (rule.does === 'phases') return rule.lower(node, batchRanges(batch, step));
   const parts = Math.ceil(batch / step);
   const sums = new Map<Tensor, Tensor>();
   if (rule.does === 'sum')

@@ -3,7 +3,7 @@
  * Everything that follows (gradients, fusion, kernel selection, placement) is a pure function over this list.
  */
 import type { Initial, ParameterSet } from './parameters.ts';
-import type { Dispatch, Target } from './select.ts';
+import type { Binding, Dispatch, Target } from './select.ts';
 import type { Layout, Role, Tensor, TensorSpec } from './tensor.ts';
 
 export type AttributeValue = number | boolean | string | readonly number[] | readonly string[];
@@ -37,18 +37,35 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    */
   half?(node: Node<A>): HalfOperands;
   /** What it does over the images of a batch; absent: its tensors must fit a binding whole. */
-  readonly batch?: BatchOperands;
+  readonly batch?: BatchOperands<A>;
   /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
   lower(node: Node<A>, target: Target): Dispatch[];
 }
 
 /**
- * `map`: an image of every output depends on that image of the inputs alone. `sum`: outputs are sums over the images.
+ * `map`: an image of every output depends on that image of the inputs alone. `sum`: outputs are sums over the images. `phases`:
+ * neither, so the operation itself says what runs per range of images and what once.
  * Operands with an entry per image, by name; one with a single image serves all.
  */
-export interface BatchOperands {
-  readonly does: 'map' | 'sum';
-  readonly operands: readonly string[];
+export type BatchOperands<A extends Attributes = Attributes> =
+  | { readonly does: 'map' | 'sum'; readonly operands: readonly string[] }
+  | {
+      readonly does: 'phases';
+      readonly operands: readonly string[];
+      lower(node: Node<A>, ranges: readonly BatchRange[]): Dispatch[];
+    };
+
+/** A range of the images of a batch. */
+export interface BatchRange {
+  readonly first: number;
+  readonly images: number;
+  /** That range of an operand. */
+  of(operand: Tensor): Binding;
+}
+
+/** The range of a batch that fits whole. */
+export function wholeBatch(operand: Tensor): BatchRange {
+  return { first: 0, images: operand.shape[0] as number, of: (tensor) => tensor };
 }
 
 export interface HalfOperands {

@@ -4,7 +4,7 @@
  * statistics; `fuse` folds it into the convolution before it where nothing needs a gradient.
  */
 import { type Dispatch, threads } from '../select.ts';
-import { type Node, need, type OpDefinition, type Tape } from '../tape.ts';
+import { type BatchRange, type Node, need, type OpDefinition, type Tape, wholeBatch } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
 import { halves } from './gemm.ts';
 import { chunking } from './reduce.ts';
@@ -17,18 +17,41 @@ export type BatchNormAttributes = {
   readonly momentum: number;
 };
 
-function uniforms(x: Tensor, attributes: BatchNormAttributes): Record<string, number> {
-  const { epsilon, momentum, training } = attributes;
+interface Part {
+  readonly range: BatchRange;
+  readonly uniforms: Readonly<Record<string, number>>;
+}
+
+/** Uniforms of the batch as a whole, and of each range of images with its chunks; chunks do not cross ranges. */
+function plan(x: Tensor, ranges: readonly BatchRange[], { epsilon, momentum, training }: BatchNormAttributes) {
+  const pixels = positions(x);
+  const perImage = pixels / (x.shape[0] as number);
   const quadCount = channelQuads(x);
-  return {
-    pixels: positions(x),
+  let { chunk } = chunking(pixels, quadCount);
+  // `merge` takes every chunk but the last for a full one.
+  if (ranges.length > 1) for (chunk = Math.min(chunk, perImage); perImage % chunk !== 0; ) chunk--;
+  const chunks = Math.ceil(pixels / chunk);
+  const whole = {
+    pixels,
     quads: quadCount,
-    ...chunking(positions(x), quadCount),
+    chunk,
+    chunks,
+    total: pixels,
     epsilon,
     momentum,
     training: training ? 1 : 0,
   };
+  const parts = ranges.map((range): Part => {
+    const own = range.images * perImage;
+    const firstChunk = (range.first * perImage) / chunk;
+    return { range, uniforms: { ...whole, pixels: own, first_chunk: firstChunk, chunks: Math.ceil(own / chunk) } };
+  });
+  return { whole, parts };
 }
+
+/** Threads for every quad of a part, and for every quad of its chunks. */
+const quadThreads = ({ uniforms: u }: Part) => threads((u.pixels as number) * (u.quads as number));
+const chunkThreads = ({ uniforms: u }: Part) => threads((u.chunks as number) * (u.quads as number));
 
 export const batchNormDefinition: OpDefinition<BatchNormAttributes> = {
   name: 'batch_norm',
@@ -59,42 +82,45 @@ export const batchNormDefinition: OpDefinition<BatchNormAttributes> = {
     );
     return { x: dx, weight: d_weight, bias: d_bias, residual: node.attributes.relu ? d_residual : dy };
   },
-  lower(node) {
-    const { attributes, inputs, outputs } = node;
-    const x = need(inputs, 'x');
-    const values = uniforms(x, attributes);
-    const quadCount = channelQuads(x);
-    const saved = need(outputs, 'saved');
-    const running = { running_mean: need(inputs, 'running_mean'), running_var: need(inputs, 'running_var') };
-    const dispatches: Dispatch[] = [];
-    if (attributes.training) {
-      const partial = scratch('batch_norm.partial', [values.chunks as number, 2, quadCount * 4]);
-      dispatches.push(
-        {
-          kernel: { module: 'batch_norm', entry: 'statistics' },
-          bindings: { x, partial },
-          uniforms: values,
-          workgroups: threads(quadCount * (values.chunks as number)),
-          writes: ['partial'],
-          flops: 12 * quads(x),
-        },
-        {
-          kernel: { module: 'batch_norm', entry: 'merge' },
-          bindings: { partial, saved, ...running },
-          uniforms: values,
-          workgroups: threads(quadCount),
-          writes: ['saved', 'running_mean', 'running_var'],
-        },
-      );
-    } else {
+  batch: { does: 'phases', operands: ['x', 'residual', 'y'], lower: lowerForward },
+  lower: (node) => lowerForward(node, [wholeBatch(need(node.inputs, 'x'))]),
+};
+
+function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRange[]): Dispatch[] {
+  const { attributes, inputs, outputs } = node;
+  const x = need(inputs, 'x');
+  const { whole, parts } = plan(x, ranges, attributes);
+  const saved = need(outputs, 'saved');
+  const running = { running_mean: need(inputs, 'running_mean'), running_var: need(inputs, 'running_var') };
+  const dispatches: Dispatch[] = [];
+  if (attributes.training) {
+    const partial = scratch('batch_norm.partial', [whole.chunks, 2, whole.quads * 4]);
+    for (const part of parts)
       dispatches.push({
-        kernel: { module: 'batch_norm', entry: 'use_running' },
-        bindings: { saved, ...running },
-        uniforms: values,
-        workgroups: threads(quadCount),
-        writes: ['saved'],
+        kernel: { module: 'batch_norm', entry: 'statistics' },
+        bindings: { x: part.range.of(x), partial },
+        uniforms: part.uniforms,
+        workgroups: chunkThreads(part),
+        writes: ['partial'],
+        flops: (12 * quads(x) * part.range.images) / (x.shape[0] as number),
       });
-    }
+    dispatches.push({
+      kernel: { module: 'batch_norm', entry: 'merge' },
+      bindings: { partial, saved, ...running },
+      uniforms: whole,
+      workgroups: threads(whole.quads),
+      writes: ['saved', 'running_mean', 'running_var'],
+    });
+  } else {
+    dispatches.push({
+      kernel: { module: 'batch_norm', entry: 'use_running' },
+      bindings: { saved, ...running },
+      uniforms: whole,
+      workgroups: threads(whole.quads),
+      writes: ['saved'],
+    });
+  }
+  for (const part of parts)
     dispatches.push({
       kernel: {
         module: 'batch_norm',
@@ -102,76 +128,85 @@ export const batchNormDefinition: OpDefinition<BatchNormAttributes> = {
         conditions: { relu: attributes.relu, add: inputs.residual !== undefined },
       },
       bindings: {
-        x,
+        x: part.range.of(x),
         saved,
         weight: need(inputs, 'weight'),
         bias: need(inputs, 'bias'),
-        y: need(outputs, 'y'),
-        ...(inputs.residual && { residual: inputs.residual }),
+        y: part.range.of(need(outputs, 'y')),
+        ...(inputs.residual && { residual: part.range.of(inputs.residual) }),
       },
-      uniforms: values,
-      workgroups: threads(quads(x)),
+      uniforms: part.uniforms,
+      workgroups: quadThreads(part),
       writes: ['y'],
-      flops: 16 * quads(x),
+      flops: (16 * quads(x) * part.range.images) / (x.shape[0] as number),
     });
-    return dispatches;
-  },
-};
+  return dispatches;
+}
 
-const batchNormGradient: OpDefinition<BatchNormAttributes & { residual: boolean }> = {
+type GradientAttributes = BatchNormAttributes & { readonly residual: boolean };
+
+const batchNormGradient: OpDefinition<GradientAttributes> = {
   name: 'batch_norm_gradient',
   infer(inputs, { residual }) {
     const x = need(inputs, 'x');
     const weight = need(inputs, 'weight');
     return { dx: x, d_weight: weight, d_bias: weight, ...(residual && { d_residual: x }) };
   },
-  lower(node) {
-    const { attributes, inputs, outputs } = node;
-    const x = need(inputs, 'x');
-    const values = uniforms(x, attributes);
-    const quadCount = channelQuads(x);
-    const partial = scratch('batch_norm_gradient.partial', [values.chunks as number, 2, quadCount * 4]);
-    const sums = scratch('batch_norm_gradient.sums', [2, quadCount * 4]);
-    const saved = need(inputs, 'saved');
-    const dy = need(inputs, 'dy');
-    const { relu, residual } = attributes;
-    const masked = relu ? { y: need(inputs, 'y') } : {};
-    return [
-      {
+  batch: { does: 'phases', operands: ['x', 'y', 'dy', 'dx', 'd_residual'], lower: lowerGradient },
+  lower: (node) => lowerGradient(node, [wholeBatch(need(node.inputs, 'x'))]),
+};
+
+function lowerGradient(node: Node<GradientAttributes>, ranges: readonly BatchRange[]): Dispatch[] {
+  const { attributes, inputs, outputs } = node;
+  const { relu, residual } = attributes;
+  const x = need(inputs, 'x');
+  const { whole, parts } = plan(x, ranges, attributes);
+  const partial = scratch('batch_norm_gradient.partial', [whole.chunks, 2, whole.quads * 4]);
+  const sums = scratch('batch_norm_gradient.sums', [2, whole.quads * 4]);
+  const saved = need(inputs, 'saved');
+  const read = ({ range }: Part) => ({
+    x: range.of(x),
+    dy: range.of(need(inputs, 'dy')),
+    ...(relu && { y: range.of(need(inputs, 'y')) }),
+  });
+  const share = ({ range }: Part) => range.images / (x.shape[0] as number);
+  return [
+    ...parts.map(
+      (part): Dispatch => ({
         kernel: { module: 'batch_norm', entry: 'gradient_sums', conditions: { relu } },
-        bindings: { x, saved, partial, dy, ...masked },
-        uniforms: values,
-        workgroups: threads(quadCount * (values.chunks as number)),
+        bindings: { ...read(part), saved, partial },
+        uniforms: part.uniforms,
+        workgroups: chunkThreads(part),
         writes: ['partial'],
-        flops: 20 * quads(x),
-      },
-      {
-        kernel: { module: 'batch_norm', entry: 'merge_gradient' },
-        bindings: { partial, d_weight: need(outputs, 'd_weight'), d_bias: need(outputs, 'd_bias'), sums },
-        uniforms: values,
-        workgroups: threads(quadCount),
-        writes: ['d_weight', 'd_bias', 'sums'],
-      },
-      {
+        flops: 20 * quads(x) * share(part),
+      }),
+    ),
+    {
+      kernel: { module: 'batch_norm', entry: 'merge_gradient' },
+      bindings: { partial, d_weight: need(outputs, 'd_weight'), d_bias: need(outputs, 'd_bias'), sums },
+      uniforms: whole,
+      workgroups: threads(whole.quads),
+      writes: ['d_weight', 'd_bias', 'sums'],
+    },
+    ...parts.map(
+      (part): Dispatch => ({
         kernel: { module: 'batch_norm', entry: 'apply_gradient', conditions: { relu, add: residual } },
         bindings: {
-          x,
+          ...read(part),
           saved,
           weight: need(inputs, 'weight'),
-          dy,
-          dx: need(outputs, 'dx'),
+          dx: part.range.of(need(outputs, 'dx')),
           sums,
-          ...masked,
-          ...(residual && { residual: need(outputs, 'd_residual') }),
+          ...(residual && { residual: part.range.of(need(outputs, 'd_residual')) }),
         },
-        uniforms: values,
-        workgroups: threads(quads(x)),
+        uniforms: part.uniforms,
+        workgroups: quadThreads(part),
         writes: residual ? ['dx', 'residual'] : ['dx'],
-        flops: 28 * quads(x),
-      },
-    ];
-  },
-};
+        flops: 28 * quads(x) * share(part),
+      }),
+    ),
+  ];
+}
 
 export interface BatchNormParameters {
   readonly weight: Tensor;

@@ -75,6 +75,7 @@ const concatDefinition: OpDefinition<Record<string, never>> = {
     wholeQuads(Object.values(inputs))
       ? { inputs: Object.keys(inputs), outputs: ['y'], alike: true }
       : { inputs: [], outputs: [] },
+  batch: { does: 'map', operands: ['x0', 'x1', 'x2', 'x3', 'y'] },
   lower(node) {
     const list = Object.values(node.inputs);
     if (wholeQuads(list)) return [joinQuads(list, need(node.outputs, 'y'))];
@@ -92,6 +93,7 @@ const sliceDefinition: OpDefinition<{ offset: number; count: number }> = {
   infer: (inputs, { count }) => ({
     y: { shape: [...need(inputs, 'x').shape.slice(0, -1), count], layout: 'channels' },
   }),
+  batch: { does: 'map', operands: ['x', 'y'] },
   lower: (node) => [
     copy(need(node.inputs, 'x'), node.attributes.offset, need(node.outputs, 'y'), 0, node.attributes.count),
   ],

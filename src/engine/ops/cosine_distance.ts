@@ -1,13 +1,20 @@
 /** 1 - cosine per position (map) and per flattened image (flat), out of one pass over the features. */
 import { type Dispatch, threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { type BatchRange, type Node, need, type OpDefinition, type Tape, wholeBatch } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
 
 type CosineAttributes = { readonly epsilon: number };
 
-function uniforms(a: Tensor, { epsilon }: CosineAttributes): Record<string, number> {
-  const count = positions(a);
-  return { positions: count, quads: channelQuads(a), per_image: count / (a.shape[0] as number), epsilon };
+/** Uniforms of a range of images; `first` positions come before it. */
+function uniforms(a: Tensor, { first, images }: BatchRange, { epsilon }: CosineAttributes) {
+  const perImage = positions(a) / (a.shape[0] as number);
+  return {
+    positions: images * perImage,
+    first: first * perImage,
+    quads: channelQuads(a),
+    per_image: perImage,
+    epsilon,
+  };
 }
 
 const cosineDistanceDefinition: OpDefinition<CosineAttributes> = {
@@ -32,69 +39,86 @@ const cosineDistanceDefinition: OpDefinition<CosineAttributes> = {
     );
     return { a: da, b: db };
   },
-  lower(node): Dispatch[] {
-    const { inputs, outputs, attributes } = node;
-    const a = need(inputs, 'a');
-    const products = need(outputs, 'products');
-    return [
-      {
-        kernel: { module: 'cosine_distance', entry: 'positions' },
-        bindings: { a, b: need(inputs, 'b'), products, map: need(outputs, 'map') },
-        uniforms: uniforms(a, attributes),
-        workgroups: threads(positions(a)),
-        writes: ['products', 'map'],
-        flops: 24 * quads(a),
-      },
-      {
-        kernel: { module: 'cosine_distance', entry: 'flatten' },
-        bindings: { products, sums: need(outputs, 'sums'), flat_distance: need(outputs, 'flat') },
-        uniforms: uniforms(a, attributes),
-        workgroups: [a.shape[0] as number, 1, 1],
-        writes: ['sums', 'flat_distance'],
-      },
-    ];
-  },
+  batch: { does: 'phases', operands: ['a', 'b'], lower: lowerForward },
+  lower: (node) => lowerForward(node, [wholeBatch(need(node.inputs, 'a'))]),
 };
 
-const cosineGradient: OpDefinition<CosineAttributes & { da: boolean; db: boolean }> = {
+function lowerForward(
+  { inputs, outputs, attributes }: Node<CosineAttributes>,
+  ranges: readonly BatchRange[],
+): Dispatch[] {
+  const a = need(inputs, 'a');
+  const images = a.shape[0] as number;
+  const products = need(outputs, 'products');
+  return [
+    ...ranges.map((range): Dispatch => {
+      const values = uniforms(a, range, attributes);
+      return {
+        kernel: { module: 'cosine_distance', entry: 'positions' },
+        bindings: { a: range.of(a), b: range.of(need(inputs, 'b')), products, map: need(outputs, 'map') },
+        uniforms: values,
+        workgroups: threads(values.positions),
+        writes: ['products', 'map'],
+        flops: (24 * quads(a) * range.images) / images,
+      };
+    }),
+    {
+      kernel: { module: 'cosine_distance', entry: 'flatten' },
+      bindings: { products, sums: need(outputs, 'sums'), flat_distance: need(outputs, 'flat') },
+      uniforms: uniforms(a, wholeBatch(a), attributes),
+      workgroups: [images, 1, 1],
+      writes: ['sums', 'flat_distance'],
+    },
+  ];
+}
+
+type GradientAttributes = CosineAttributes & { readonly da: boolean; readonly db: boolean };
+
+const cosineGradient: OpDefinition<GradientAttributes> = {
   name: 'cosine_distance_gradient',
   infer(inputs, { da, db }) {
     const a = need(inputs, 'a');
     return { ...(da && { da: a }), ...(db && { db: a }) };
   },
-  lower(node) {
-    const { inputs, outputs, attributes } = node;
-    const a = need(inputs, 'a');
-    const { d_map, d_flat } = inputs;
-    const { da, db } = outputs;
-    return [
-      {
-        kernel: {
-          module: 'cosine_distance',
-          entry: 'gradient',
-          conditions: {
-            map: d_map !== undefined,
-            flat: d_flat !== undefined,
-            da: da !== undefined,
-            db: db !== undefined,
-          },
-        },
-        bindings: {
-          a,
-          b: need(inputs, 'b'),
-          ...(d_map && { d_map, products: need(inputs, 'products') }),
-          ...(d_flat && { d_flat, sums: need(inputs, 'sums') }),
-          ...(da && { da }),
-          ...(db && { db }),
-        },
-        uniforms: uniforms(a, attributes),
-        workgroups: threads(quads(a)),
-        writes: [...(da ? ['da'] : []), ...(db ? ['db'] : [])],
-        flops: 40 * quads(a),
-      },
-    ];
-  },
+  batch: { does: 'phases', operands: ['a', 'b', 'da', 'db'], lower: lowerGradient },
+  lower: (node) => lowerGradient(node, [wholeBatch(need(node.inputs, 'a'))]),
 };
+
+function lowerGradient(
+  { inputs, outputs, attributes }: Node<GradientAttributes>,
+  ranges: readonly BatchRange[],
+): Dispatch[] {
+  const a = need(inputs, 'a');
+  const { d_map, d_flat } = inputs;
+  const { da, db } = outputs;
+  return ranges.map((range): Dispatch => {
+    const values = uniforms(a, range, attributes);
+    return {
+      kernel: {
+        module: 'cosine_distance',
+        entry: 'gradient',
+        conditions: {
+          map: d_map !== undefined,
+          flat: d_flat !== undefined,
+          da: da !== undefined,
+          db: db !== undefined,
+        },
+      },
+      bindings: {
+        a: range.of(a),
+        b: range.of(need(inputs, 'b')),
+        ...(d_map && { d_map, products: need(inputs, 'products') }),
+        ...(d_flat && { d_flat, sums: need(inputs, 'sums') }),
+        ...(da && { da: range.of(da) }),
+        ...(db && { db: range.of(db) }),
+      },
+      uniforms: values,
+      workgroups: threads(values.positions * values.quads),
+      writes: [...(da ? ['da'] : []), ...(db ? ['db'] : [])],
+      flops: (40 * quads(a) * range.images) / (a.shape[0] as number),
+    };
+  });
+}
 
 /**
  * Cosine distances of a and b [N,H,W,C]; each norm clamped at epsilon.

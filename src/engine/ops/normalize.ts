@@ -15,13 +15,15 @@ const normalizeDefinition: OpDefinition<NormalizeAttributes> = {
   infer(inputs) {
     const x = need(inputs, 'x');
     if (x.layout === 'dense') throw new Error('l2_normalize takes rows of channels');
-    return { y: x, norm: { shape: [quads(x) / Math.ceil((x.shape.at(-1) as number) / 4)], layout: 'dense' } };
+    const norm = x.layout === 'channels' ? x.shape.slice(0, -1) : [rowsOf(x)];
+    return { y: x, norm: { shape: norm, layout: 'dense' } };
   },
   backward({ tape, node, gradient }) {
     const inputs = { y: need(node.outputs, 'y'), norm: need(node.outputs, 'norm'), dy: gradient('y') };
     return { x: tape.record(normalizeGradient, inputs, node.attributes).dx };
   },
   half: () => ({ inputs: ['x'], outputs: [] }),
+  batch: { does: 'map', operands: ['x', 'y', 'norm'] },
   lower(node) {
     const x = need(node.inputs, 'x');
     return [
@@ -40,6 +42,7 @@ const normalizeDefinition: OpDefinition<NormalizeAttributes> = {
 const normalizeGradient: OpDefinition<NormalizeAttributes> = {
   name: 'l2_normalize_gradient',
   infer: (inputs) => ({ dx: need(inputs, 'y') }),
+  batch: { does: 'map', operands: ['y', 'norm', 'dy', 'dx'] },
   lower(node) {
     const y = need(node.inputs, 'y');
     return [

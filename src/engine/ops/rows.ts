@@ -1,13 +1,13 @@
 /** Selected positions of a feature map as rows [1, R, 1, C], and the difference of two row sets. */
-import { type Dispatch, threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
+import { type Binding, type Dispatch, threads } from '../select.ts';
+import { type BatchRange, type Node, need, type OpDefinition, type Tape, wholeBatch } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
 import { scale } from './elementwise.ts';
 import { one } from './reduce.ts';
 
 type NoAttributes = Record<string, never>;
 
-function rowDispatch(entry: string, rows: number, over: Tensor, bindings: Record<string, Tensor>): Dispatch {
+function rowDispatch(entry: string, rows: number, over: Tensor, bindings: Record<string, Binding>): Dispatch {
   return {
     kernel: { module: 'rows', entry },
     bindings,
@@ -15,6 +15,20 @@ function rowDispatch(entry: string, rows: number, over: Tensor, bindings: Record
     workgroups: threads(rows * channelQuads(over)),
     writes: ['output'],
   };
+}
+
+/** A dispatch over rows whose indices point into a range of the images of `map`. */
+function rangeDispatch(
+  entry: string,
+  rows: number,
+  map: Tensor,
+  range: BatchRange,
+  bindings: Record<string, Binding>,
+): Dispatch {
+  const perImage = positions(map) / (map.shape[0] as number);
+  const dispatch = rowDispatch(entry, rows, map, bindings);
+  const { uniforms } = dispatch;
+  return { ...dispatch, uniforms: { ...uniforms, first: range.first * perImage, positions: range.images * perImage } };
 }
 
 const gatherDefinition: OpDefinition<NoAttributes> = {
@@ -30,25 +44,39 @@ const gatherDefinition: OpDefinition<NoAttributes> = {
       x: tape.record(scatterDefinition, { x: gradient('y'), indices: need(node.inputs, 'indices') }, { shape }).y,
     };
   },
-  lower(node) {
-    const output = need(node.outputs, 'y');
-    const bindings = { x: need(node.inputs, 'x'), indices: need(node.inputs, 'indices'), output };
-    return [rowDispatch('gather', positions(output), output, bindings)];
-  },
+  batch: { does: 'phases', operands: ['x'], lower: lowerGather },
+  lower: (node) => lowerGather(node, [wholeBatch(need(node.inputs, 'x'))]),
 };
 
-const scatterDefinition: OpDefinition<{ shape: readonly number[] }> = {
+function lowerGather({ inputs, outputs }: Node<NoAttributes>, ranges: readonly BatchRange[]): Dispatch[] {
+  const x = need(inputs, 'x');
+  const output = need(outputs, 'y');
+  return ranges.map((range) =>
+    rangeDispatch('gather', positions(output), x, range, { x: range.of(x), indices: need(inputs, 'indices'), output }),
+  );
+}
+
+type ScatterAttributes = { readonly shape: readonly number[] };
+
+const scatterDefinition: OpDefinition<ScatterAttributes> = {
   name: 'scatter_rows',
   infer: (_, { shape }) => ({ y: { shape, layout: 'channels' } }),
-  lower(node) {
-    const output = need(node.outputs, 'y');
-    const x = need(node.inputs, 'x');
-    return [
-      rowDispatch('clear', quads(output) / channelQuads(output), output, { output }),
-      rowDispatch('scatter', positions(x), x, { x, indices: need(node.inputs, 'indices'), output }),
-    ];
-  },
+  batch: { does: 'phases', operands: ['y'], lower: lowerScatter },
+  lower: (node) => lowerScatter(node, [wholeBatch(need(node.outputs, 'y'))]),
 };
+
+function lowerScatter({ inputs, outputs }: Node<ScatterAttributes>, ranges: readonly BatchRange[]): Dispatch[] {
+  const y = need(outputs, 'y');
+  const x = need(inputs, 'x');
+  const perImage = positions(y) / (y.shape[0] as number);
+  return ranges.flatMap((range) => {
+    const output = range.of(y);
+    return [
+      rowDispatch('clear', range.images * perImage, y, { output }),
+      rangeDispatch('scatter', positions(x), y, range, { x, indices: need(inputs, 'indices'), output }),
+    ];
+  });
+}
 
 const subtractDefinition: OpDefinition<NoAttributes> = {
   name: 'subtract',
