@@ -9,13 +9,13 @@ import { quantile } from './measure.ts';
 import { buildCase } from './run.ts';
 import { answerTurns, startWorker } from './worker.ts';
 
-/** The process of one case: says how many dispatches it has, then measures turns. */
+/** The process of one case: builds it and runs it once, then measures turns. */
 export async function serveCase(benchCase: BenchCase): Promise<void> {
   const engine = await Engine.open();
   const { program, inputs, outputs } = await buildCase(engine, benchCase);
   const read = benchCase.kind === 'kernel' ? [] : Object.keys(outputs);
   await program.run(inputs, read);
-  await answerTurns({ dispatches: program.dispatchCount, copies: program.copyCount }, async () => {
+  await answerTurns({}, async () => {
     const samples: number[] = [];
     // Long enough that the caches, which the other process emptied, count little.
     for (const started = performance.now(); samples.length < 3 || performance.now() - started < 100; ) {

@@ -2,8 +2,8 @@
  * The bench in Node: kernels, models and training steps with their share of the measured peaks.
  * `npm run bench -- [--quick] [--filter TEXT] [--json FILE] [--html FILE] [--profile] [--against FOLDER] [--from FILE] [--peers FILE]`
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { packagedFile } from '../src/cli/package.ts';
@@ -79,6 +79,10 @@ async function compare(options: Options, other: string): Promise<void> {
   const rounds = Number(options.rounds);
   if (!(Number.isInteger(rounds) && rounds > 0)) {
     console.error(`--rounds takes a whole number above 0, not '${options.rounds}'`);
+    process.exit(2);
+  }
+  if (!existsSync(join(other, 'dist/bench.js'))) {
+    console.error(`${other} is no built checkout: there is no dist/bench.js in it (npm ci && npm run build)`);
     process.exit(2);
   }
   console.log(`this checkout against ${other}, medians of ${rounds} turns`);

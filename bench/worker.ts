@@ -1,4 +1,4 @@
-/** A process that waits for its turn to measure: lines that start with '@' are JSON, first what it is, then a time per `run`. */
+/** A process that waits for its turn to measure: lines that start with '@' are JSON, first what it has to say of itself, then a time per `run`. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -50,7 +50,7 @@ export async function startWorker(command: string, args: readonly string[], cwd:
   };
 }
 
-/** The other end: says `ready`, then answers every line with the time that a turn took. */
+/** The other end: says that it is ready, then answers every line with the time that a turn took. */
 export async function answerTurns(ready: unknown, turn: () => Promise<number>): Promise<void> {
   const send = (message: unknown) => process.stdout.write(`@${JSON.stringify(message)}\n`);
   send(ready);
