@@ -183,4 +183,11 @@ describe('operations in parts', () => {
       /relu: one image of tensor x \[2,8,8,16\] needs 4096 bytes, and this device binds 4000 at once/,
     );
   });
+
+  test('more tensors than a concatenation takes ranges of are refused', () => {
+    const tape = new Tape(new ParameterSet());
+    const five = Array.from({ length: 5 }, (_, i) => tape.input(`x${i}`, [1, 2, 2, 4], 'channels'));
+    expect(concat(tape, five.slice(1)).shape).toEqual([1, 2, 2, 16]);
+    expect(() => concat(tape, five)).toThrow(/at most 4 tensors can be joined, not 5/);
+  });
 });

@@ -69,7 +69,7 @@ function batchRanges(batch: number, step: number): BatchRange[] {
       const bytes = byteLength(tensor) / batch;
       return { tensor, offset: first * bytes, size: images * bytes };
     };
-    return { first, images, of };
+    return { first, images, share: images / batch, of };
   });
 }
 

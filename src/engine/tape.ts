@@ -59,13 +59,15 @@ export type BatchOperands<A extends Attributes = Attributes> =
 export interface BatchRange {
   readonly first: number;
   readonly images: number;
+  /** Of the batch, 0 to 1: what its dispatches count of the operation's FLOPs. */
+  readonly share: number;
   /** That range of an operand. */
   of(operand: Tensor): Binding;
 }
 
 /** The range of a batch that fits whole. */
 export function wholeBatch(operand: Tensor): BatchRange {
-  return { first: 0, images: operand.shape[0] as number, of: (tensor) => tensor };
+  return { first: 0, images: operand.shape[0] as number, share: 1, of: (tensor) => tensor };
 }
 
 export interface HalfOperands {

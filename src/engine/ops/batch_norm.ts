@@ -102,7 +102,7 @@ function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRan
         uniforms: part.uniforms,
         workgroups: chunkThreads(part),
         writes: ['partial'],
-        flops: (12 * quads(x) * part.range.images) / (x.shape[0] as number),
+        flops: 12 * quads(x) * part.range.share,
       });
     dispatches.push({
       kernel: { module: 'batch_norm', entry: 'merge' },
@@ -138,7 +138,7 @@ function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRan
       uniforms: part.uniforms,
       workgroups: quadThreads(part),
       writes: ['y'],
-      flops: (16 * quads(x) * part.range.images) / (x.shape[0] as number),
+      flops: 16 * quads(x) * part.range.share,
     });
   return dispatches;
 }
@@ -169,7 +169,6 @@ function lowerGradient(node: Node<GradientAttributes>, ranges: readonly BatchRan
     dy: range.of(need(inputs, 'dy')),
     ...(relu && { y: range.of(need(inputs, 'y')) }),
   });
-  const share = ({ range }: Part) => range.images / (x.shape[0] as number);
   return [
     ...parts.map(
       (part): Dispatch => ({
@@ -178,7 +177,7 @@ function lowerGradient(node: Node<GradientAttributes>, ranges: readonly BatchRan
         uniforms: part.uniforms,
         workgroups: chunkThreads(part),
         writes: ['partial'],
-        flops: 20 * quads(x) * share(part),
+        flops: 20 * quads(x) * part.range.share,
       }),
     ),
     {
@@ -202,7 +201,7 @@ function lowerGradient(node: Node<GradientAttributes>, ranges: readonly BatchRan
         uniforms: part.uniforms,
         workgroups: quadThreads(part),
         writes: residual ? ['dx', 'residual'] : ['dx'],
-        flops: 28 * quads(x) * share(part),
+        flops: 28 * quads(x) * part.range.share,
       }),
     ),
   ];

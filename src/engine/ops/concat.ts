@@ -51,10 +51,15 @@ function joinQuads(parts: readonly Tensor[], output: Tensor): Dispatch {
   };
 }
 
+// Named because a range of the batch has to be taken of every one of them.
+const parts = ['x0', 'x1', 'x2', 'x3'];
+
 const concatDefinition: OpDefinition<Record<string, never>> = {
   name: 'concat',
   infer(inputs) {
     const list = Object.values(inputs);
+    if (list.length > parts.length)
+      throw new Error(`at most ${parts.length} tensors can be joined, not ${list.length}`);
     const first = need(inputs, 'x0');
     if (list.some((tensor) => `${tensor.shape.slice(0, -1)}` !== `${first.shape.slice(0, -1)}`))
       throw new Error('the shapes differ outside of the channels');
@@ -75,7 +80,7 @@ const concatDefinition: OpDefinition<Record<string, never>> = {
     wholeQuads(Object.values(inputs))
       ? { inputs: Object.keys(inputs), outputs: ['y'], alike: true }
       : { inputs: [], outputs: [] },
-  batch: { does: 'map', operands: ['x0', 'x1', 'x2', 'x3', 'y'] },
+  batch: { does: 'map', operands: [...parts, 'y'] },
   lower(node) {
     const list = Object.values(node.inputs);
     if (wholeQuads(list)) return [joinQuads(list, need(node.outputs, 'y'))];
@@ -99,7 +104,7 @@ const sliceDefinition: OpDefinition<{ offset: number; count: number }> = {
   ],
 };
 
-/** [N,H,W,C0], [N,H,W,C1], ... -> [N,H,W,C0+C1+...]. */
+/** Up to four: [N,H,W,C0], [N,H,W,C1], ... -> [N,H,W,C0+C1+...]. */
 export function concat(tape: Tape, tensors: readonly Tensor[]): Tensor {
   return tape.record(concatDefinition, Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])), {})
     .y as Tensor;

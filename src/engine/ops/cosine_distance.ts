@@ -48,7 +48,6 @@ function lowerForward(
   ranges: readonly BatchRange[],
 ): Dispatch[] {
   const a = need(inputs, 'a');
-  const images = a.shape[0] as number;
   const products = need(outputs, 'products');
   return [
     ...ranges.map((range): Dispatch => {
@@ -59,14 +58,14 @@ function lowerForward(
         uniforms: values,
         workgroups: threads(values.positions),
         writes: ['products', 'map'],
-        flops: (24 * quads(a) * range.images) / images,
+        flops: 24 * quads(a) * range.share,
       };
     }),
     {
       kernel: { module: 'cosine_distance', entry: 'flatten' },
       bindings: { products, sums: need(outputs, 'sums'), flat_distance: need(outputs, 'flat') },
       uniforms: uniforms(a, wholeBatch(a), attributes),
-      workgroups: [images, 1, 1],
+      workgroups: [a.shape[0] as number, 1, 1],
       writes: ['sums', 'flat_distance'],
     },
   ];
@@ -115,7 +114,7 @@ function lowerGradient(
       uniforms: values,
       workgroups: threads(values.positions * values.quads),
       writes: [...(da ? ['da'] : []), ...(db ? ['db'] : [])],
-      flops: (40 * quads(a) * range.images) / (a.shape[0] as number),
+      flops: 40 * quads(a) * range.share,
     };
   });
 }
