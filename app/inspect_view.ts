@@ -352,9 +352,9 @@ export function createInspectView(root: HTMLElement) {
   drawLegend(legendCanvas, 'jet');
 
   return {
-    async openModel(bytes: ArrayBuffer, name: string): Promise<void> {
+    async openModel(model: File): Promise<void> {
       dropDemo();
-      await openModel(bytes, name);
+      await openModel(await model.arrayBuffer(), model.name);
     },
     /** The model that comes with the page, where it was built with one. */
     async openDemo(): Promise<void> {

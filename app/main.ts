@@ -28,9 +28,9 @@ for (const [i, tab] of tabs.entries()) {
 }
 
 const inspect = createInspectView(byId('inspect'));
-createTrainView(byId('train'), async (bytes, name) => {
+createTrainView(byId('train'), async (model) => {
   select(byId('tab-inspect') as HTMLButtonElement);
-  await inspect.openModel(bytes, name);
+  await inspect.openModel(model);
 });
 createBenchView(byId('bench'));
 

@@ -8,15 +8,20 @@ async function folderOf(path: string, create: boolean): Promise<{ folder: FileSy
   return { folder, name };
 }
 
-export async function readFile(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+/** The file as it is now, without reading it. */
+export async function openFile(path: string): Promise<File | undefined> {
   try {
     const { folder, name } = await folderOf(path, false);
-    const file = await (await folder.getFileHandle(name)).getFile();
-    return new Uint8Array(await file.arrayBuffer());
+    return await (await folder.getFileHandle(name)).getFile();
   } catch (error) {
     if ((error as Error).name === 'NotFoundError') return undefined;
     throw error;
   }
+}
+
+export async function readFile(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const file = await openFile(path);
+  return file && new Uint8Array(await file.arrayBuffer());
 }
 
 /** Whole or not at all: the browser swaps the file in when it is closed. */

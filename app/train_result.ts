@@ -5,11 +5,7 @@ import { button, element, save } from './dom.ts';
 import { minutes } from './time.ts';
 import type { TrainingResult } from './types.ts';
 
-export function showResult(
-  result: HTMLElement,
-  done: TrainingResult,
-  onModel: (bytes: ArrayBuffer, name: string) => Promise<void>,
-): void {
+export function showResult(result: HTMLElement, done: TrainingResult, onModel: (model: File) => Promise<void>): void {
   const { settings, auroc, f1, trainedOn, heldOut, seconds } = done;
   const figure = (value: string, text: string) => element('div', {}, element('b', {}, value), text);
   const percent = (value: number | null) => (value === null ? '–' : `${(100 * value).toFixed(1)} %`);
@@ -33,11 +29,7 @@ export function showResult(
     element(
       'div',
       { className: 'row' },
-      button(
-        'Inspect with it',
-        () => attempt(async () => onModel(await (await machine.trainer()).model(), 'model.safetensors')),
-        'primary',
-      ),
+      button('Inspect with it', () => attempt(async () => onModel(await (await machine.trainer()).model())), 'primary'),
       button('Save model', () =>
         attempt(async () =>
           save('model.safetensors', await (await machine.trainer()).model(), 'application/octet-stream'),

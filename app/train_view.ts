@@ -15,7 +15,7 @@ import {
   type TrainingResult,
 } from './types.ts';
 
-export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer, name: string) => Promise<void>): void {
+export function createTrainView(root: HTMLElement, onModel: (model: File) => Promise<void>): void {
   const good = new Map<string, File>();
   const bad = new Map<string, File>();
   let running = false;
@@ -224,7 +224,7 @@ export function createTrainView(root: HTMLElement, onModel: (bytes: ArrayBuffer,
         kept.finished
           ? button(
               'Inspect with its model',
-              () => attempt(async () => onModel(await (await machine.trainer()).model(), 'model.safetensors')),
+              () => attempt(async () => onModel(await (await machine.trainer()).model())),
               'primary',
             )
           : button('Resume', run, 'primary'),

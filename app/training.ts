@@ -17,7 +17,7 @@ import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import { forecastJob } from './forecast.ts';
 import type { LongWork } from './long_work.ts';
-import { filesIn, readFile, removeTree, writeFile } from './storage.ts';
+import { filesIn, openFile, readFile, removeTree, writeFile } from './storage.ts';
 import { addTeacher, readTeacher, teachers } from './teachers.ts';
 import type {
   Example,
@@ -298,10 +298,10 @@ export class Trainer {
     };
   }
 
-  /** The finished model. */
-  async model(): Promise<ArrayBuffer> {
-    const bytes = await readFile(`${root}/model.safetensors`);
-    if (!bytes) throw new Error('no finished model is kept');
-    return bytes.buffer;
+  /** The finished model, still on the disk: nobody but its reader holds its megabytes. */
+  async model(): Promise<File> {
+    const file = await openFile(`${root}/model.safetensors`);
+    if (!file) throw new Error('no finished model is kept');
+    return file;
   }
 }

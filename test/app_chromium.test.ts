@@ -39,7 +39,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
   test("scores equal the command line's on the same driver, bit for bit", async () => {
     const { page } = shown.opened;
     await openModel(page, shown.site.model);
-    const scores = await inspect(page, shown.site.images);
+    const scores = await inspect(page, shown.site, shown.site.images);
     expect(scores).toEqual(await commandLineScores(shown.site, shown.site.model, shown.site.images, swiftShaderDriver));
     expect(await textOf(page, '#inspect .verdict')).toMatch(/Good|Anomalous/);
   });
@@ -150,7 +150,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     expect(await textOf(page, '#train')).not.toMatch(/stage I,/);
     // The model that was open before is loaded again on the new device.
     await click(page, 'Inspect');
-    expect(Object.keys(await inspect(page, shown.site.images.slice(0, 1)))).toEqual(['shown0.png']);
+    expect(Object.keys(await inspect(page, shown.site, shown.site.images.slice(0, 1)))).toEqual(['shown0.png']);
     expect(await page.$eval('#problem', (e) => (e as HTMLElement).hidden)).toBe(true);
   }, 600_000);
 
@@ -192,7 +192,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
         /The memory is not enough: choose a smaller batch/.test(document.getElementById('problem')?.textContent ?? ''),
       { timeout: 60_000 },
     );
-    expect(Object.keys(await inspect(page, shown.site.images.slice(0, 1)))).toEqual(['shown0.png']);
+    expect(Object.keys(await inspect(page, shown.site, shown.site.images.slice(0, 1)))).toEqual(['shown0.png']);
   });
 
   test('the webcam example judges what a camera shows', async () => {

@@ -24,7 +24,7 @@ describe.skipIf(!firefoxPath || !lavapipeDriver)('the page in Firefox on lavapip
   test("scores equal the command line's but for the order of sums", async () => {
     const { page } = shown.opened;
     await openModel(page, shown.site.model);
-    const scores = await inspect(page, shown.site.images);
+    const scores = await inspect(page, shown.site, shown.site.images);
     const expected = await commandLineScores(shown.site, shown.site.model, shown.site.images, lavapipeDriver);
     const difference = Math.max(
       ...shown.site.images.map((path) => {

@@ -1,9 +1,9 @@
 /** What a user does in the page: buttons, files, fields, and what the page saves. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ElementHandle, Page } from 'puppeteer-core';
 import { expect } from 'vitest';
-import type { Site } from './app_site.ts';
+import { type Site, savedPath } from './app_site.ts';
 import { part, writeImage } from './layouts.ts';
 import { sharedDir } from './shared.ts';
 
@@ -42,7 +42,7 @@ export const waitForText = (page: Page, view: string, pattern: RegExp, timeout =
   );
 
 /** What a button saves, caught before the browser's download. */
-export async function saved(page: Page, text: string): Promise<Uint8Array> {
+export async function saved(page: Page, site: Site, text: string): Promise<Uint8Array> {
   await page.evaluate(() => {
     const scope = window as unknown as { savedBlob?: Blob };
     delete scope.savedBlob;
@@ -55,16 +55,19 @@ export async function saved(page: Page, text: string): Promise<Uint8Array> {
     HTMLAnchorElement.prototype.click = () => {};
   });
   await click(page, text);
-  await page.waitForFunction(() => (window as unknown as { savedBlob?: Blob }).savedBlob, { timeout: 60_000 });
-  const base64 = await page.evaluate(async () => {
-    const blob = (window as unknown as { savedBlob: Blob }).savedBlob;
-    return new Promise<string>((done) => {
-      const reader = new FileReader();
-      reader.onload = () => done((reader.result as string).replace(/^[^,]*,/, ''));
-      reader.readAsDataURL(blob);
-    });
-  });
-  return Buffer.from(base64, 'base64');
+  await page.waitForFunction(
+    () => (window as unknown as { savedBlob?: Blob }).savedBlob || !document.getElementById('problem')?.hidden,
+    { timeout: 120_000 },
+  );
+  // Through the page's server: a model of some 80 MB takes the browser's own protocol many seconds.
+  const problem = await page.evaluate(async (path) => {
+    const blob = (window as unknown as { savedBlob?: Blob }).savedBlob;
+    if (!blob) return document.getElementById('problem')?.textContent;
+    await fetch(path, { method: 'PUT', body: blob });
+    return undefined;
+  }, savedPath);
+  if (problem !== undefined) throw new Error(`'${text}' saved nothing: ${problem}`);
+  return readFileSync(join(site.folder, savedPath));
 }
 
 export async function openModel(page: Page, path: string): Promise<void> {
@@ -73,7 +76,7 @@ export async function openModel(page: Page, path: string): Promise<void> {
 }
 
 /** Inspects images in the page; raw scores by name, from the table that it saves. */
-export async function inspect(page: Page, images: readonly string[]): Promise<Record<string, number>> {
+export async function inspect(page: Page, site: Site, images: readonly string[]): Promise<Record<string, number>> {
   await (await chooser(page, 'inspect', 'Open images')).uploadFile(...images);
   await page.waitForFunction(
     (count) =>
@@ -82,7 +85,7 @@ export async function inspect(page: Page, images: readonly string[]): Promise<Re
     { timeout: 300_000 },
     images.length,
   );
-  const csv = await saved(page, 'Save table (CSV)');
+  const csv = await saved(page, site, 'Save table (CSV)');
   const lines = new TextDecoder().decode(csv).trim().split('\n').slice(1);
   return Object.fromEntries(lines.map((line) => [/^"(.*?)"/.exec(line)?.[1] ?? '', Number(line.split(',')[1])]));
 }

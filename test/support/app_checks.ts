@@ -46,7 +46,7 @@ export async function checkThresholdAndCorrections(page: Page, site: Site): Prom
   expect(await textOf(page, '#inspect')).toMatch(/Threshold [\d.]+ → [\d.]+; \d of 3 verdicts changed/);
   expect(await textOf(page, '#inspect output')).toMatch(/^[\d.]+ \(F1-max over \d+ scores\)/);
   const corrected = join(site.folder, 'corrected.safetensors');
-  writeFileSync(corrected, await saved(page, 'Save model'));
+  writeFileSync(corrected, await saved(page, site, 'Save model'));
   const image = site.images[2] as string;
   const printed = await site.aand(['predict', corrected, image, '--out', join(site.folder, 'p'), '--json']);
   const [row] = JSON.parse(printed) as { pred_score: number; pred_label: string }[];
@@ -127,14 +127,14 @@ export async function trainAndResume(
   // What ran before the reload was not run again.
   expect(await textOf(page, '#train')).not.toMatch(/stage I,/);
   const trained = join(site.folder, 'browser.safetensors');
-  writeFileSync(trained, await saved(page, 'Save model'));
+  writeFileSync(trained, await saved(page, site, 'Save model'));
   await click(page, 'Inspect with it');
   await waitForText(page, 'inspect', /my product resnet18/);
   await page.reload();
   await ready(page);
   await openModel(page, trained);
   const shown = [0, 2].map((i) => site.images[i] as string);
-  const scores = await inspect(page, shown);
+  const scores = await inspect(page, site, shown);
   const expected = await commandLineScores(site, trained, shown, driver);
   for (const [name, score] of Object.entries(scores))
     expect(Math.abs(score - (expected[name] as number)), name).toBeLessThanOrEqual(tolerance);

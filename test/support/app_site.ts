@@ -1,10 +1,11 @@
 /** The built page on a local server with a small model of the command line, and a browser that shows it. */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'puppeteer-core';
 import sirv from 'sirv';
@@ -14,6 +15,9 @@ import { bundle } from './bundle.ts';
 import { writeMvtec } from './layouts.ts';
 
 const run = promisify(execFile);
+
+/** Where the server puts what a page sends it. */
+export const savedPath = 'saved';
 
 export interface Site {
   readonly folder: string;
@@ -52,9 +56,16 @@ export async function openSite(): Promise<Site> {
   });
   cpSync('dist/app', page, { recursive: true, filter: (path) => !/demo\./.test(path) });
   writeFileSync(join(page, 'contents.json'), '{"demo":false}');
+  const serve = sirv(page, { dev: true });
   let server: Server;
   const listen = async (port: number) => {
-    server = createServer(sirv(page, { dev: true }));
+    server = createServer((request, response) => {
+      if (request.method !== 'PUT') return serve(request, response);
+      pipeline(request, createWriteStream(join(folder, savedPath))).then(
+        () => response.end(),
+        () => response.destroy(),
+      );
+    });
     await new Promise<void>((ready) => server.listen(port, '127.0.0.1', ready));
     return (server.address() as AddressInfo).port;
   };
