@@ -17,8 +17,9 @@ import { initialize, loadParameters, storeParameters } from '../src/model/initia
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { distillTeacher } from '../src/train/distill_teacher.ts';
 import { type TrainDetectorOptions, type TrainedDetector, trainDetector } from '../src/train/train_detector.ts';
-import { type CheckpointStorage, Interrupted } from '../src/train/trainer.ts';
+import { type CheckpointStorage, Interrupted, train } from '../src/train/trainer.ts';
 import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
+import { openPoisoned } from './support/poison.ts';
 
 let engine: Engine;
 let teacher: SafetensorsFile;
@@ -104,6 +105,34 @@ describe('training', () => {
     expect(differing(whole, await bits(second))).toEqual([]);
     expect(whole.size).toBeGreaterThan(200);
     expect(first.history.stage2.length * 2 + first.history.stage1.length * 2).toBeGreaterThanOrEqual(8);
+  });
+
+  test('steps begin in their order, however long one takes to prepare', async () => {
+    const store = new ParameterStore(engine, new ParameterSet());
+    const begun: number[] = [];
+    const history = await train({
+      stage: 'a stage',
+      store,
+      group: 'none',
+      items: 5,
+      batch: 2,
+      epochs: 1,
+      seed: 0,
+      settings: '',
+      // As a whole batch's program takes longer to compile than that of the short one at the end.
+      step: async (items, _, step) => {
+        await new Promise((resolve) => setTimeout(resolve, items.length === 2 ? 30 : 0));
+        begun.push(step);
+        return { losses: Promise.resolve({ loss: step }) };
+      },
+    });
+    expect(begun).toEqual([1, 2, 3]);
+    expect(history).toEqual([{ loss: (2 * 1 + 2 * 2 + 3) / 5 }]);
+  });
+
+  test('what lies in new memory changes no bit', { timeout: 600_000 }, async () => {
+    await using poisoned = await openPoisoned();
+    expect(differing(whole, await bits(await trainDetector(options({ engine: poisoned }))))).toEqual([]);
   });
 
   test('another seed draws other parameters and keeps the teacher', async () => {

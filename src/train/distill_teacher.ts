@@ -151,8 +151,8 @@ export async function distillTeacher(
           images: stack(views),
           step: adamStep(step, { ...adamOptions, learningRate: rate }),
         };
-        const result = await (await programFor(items.length)).run(inputs);
-        return { loss: (result.loss as Float32Array)[0] as number };
+        const outputs = (await programFor(items.length)).run(inputs);
+        return { losses: outputs.then(({ loss }) => ({ loss: (loss as Float32Array)[0] as number })) };
       },
     });
     const tensors = await storeParameters(store, [groups.learner], { prefix: 'learner.', type: 'F16' });

@@ -82,8 +82,9 @@ export class StepPrograms {
     });
   }
 
-  async run(batch: number, inputs: RunInputs): Promise<RunOutputs> {
-    return (await this.program(batch)).run(inputs);
+  /** Resolves when the step is submitted, with the promise of what it reports. */
+  async submit(batch: number, inputs: RunInputs): Promise<{ readonly outputs: Promise<RunOutputs> }> {
+    return { outputs: (await this.program(batch)).run(inputs) };
   }
 
   async destroy(): Promise<void> {

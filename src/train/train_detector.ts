@@ -141,7 +141,8 @@ async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise
           learningRate: learningRate(o.baseRate ?? defaultRate, epoch, o.epochs[0]),
           random: new RandomStream(o.seed, 'rows', step),
         });
-        return amplificationReport(await programs.run(items.length, inputs));
+        const { outputs } = await programs.submit(items.length, inputs);
+        return { losses: outputs.then(amplificationReport) };
       },
     });
   } finally {
@@ -178,8 +179,8 @@ async function stageTwo(o: TrainDetectorOptions, store: ParameterStore): Promise
         const features = cache
           ? await cache.batch(items)
           : { images: stack([...items].map((item) => normalize(o.images[item] as Image))) };
-        const result = await programs.run(items.length, { ...features, ...stepInput(step, rate) });
-        return { loss: (result.loss as Float32Array)[0] as number };
+        const { outputs } = await programs.submit(items.length, { ...features, ...stepInput(step, rate) });
+        return { losses: outputs.then(({ loss }) => ({ loss: (loss as Float32Array)[0] as number })) };
       },
     });
   } finally {

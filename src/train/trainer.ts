@@ -37,6 +37,12 @@ export class Interrupted extends Error {
   }
 }
 
+/** A step whose work the device has been given: what is submitted later runs later. */
+export interface SubmittedStep {
+  /** The batch's losses. */
+  readonly losses: Promise<Losses>;
+}
+
 export interface TrainOptions {
   readonly stage: string;
   readonly store: ParameterStore;
@@ -56,8 +62,8 @@ export interface TrainOptions {
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /** Called after each epoch's checkpoint, counted from 1. */
   readonly afterEpoch?: ((epoch: number) => Promise<void>) | undefined;
-  /** Runs one step over these items; `step` counts from 1 over the whole stage. Resolves with the batch's losses. */
-  step(items: Uint32Array, epoch: number, step: number): Promise<Losses>;
+  /** Begins one step over these items; `step` counts from 1 over the whole stage. */
+  step(items: Uint32Array, epoch: number, step: number): Promise<SubmittedStep>;
 }
 
 interface State {
@@ -86,7 +92,8 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
     );
     const sums = new Map<string, number>();
     let images = 0;
-    // One step is prepared and submitted while the one before it runs; losses arrive in order.
+    // One step is prepared and submitted while the one before it runs; none begins before that one is submitted, however long
+    // its program takes to compile, for the order of the steps decides what is learned.
     let pending: Promise<void> = Promise.resolve();
     for (let index = 0; index < stepsPerEpoch; index++) {
       if (options.signal?.aborted) {
@@ -94,7 +101,7 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
         throw new Interrupted();
       }
       const items = order.subarray(index * options.batch, (index + 1) * options.batch);
-      const losses = options.step(items, state.epoch, ++state.step);
+      const { losses } = await options.step(items, state.epoch, ++state.step);
       losses.catch(() => {});
       await pending;
       pending = losses.then((values) => {
@@ -109,6 +116,8 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
         done += items.length;
         report(options, state.epoch, images, sums, done, started);
       });
+      // Where the next step fails before it is submitted, nobody waits for this one.
+      pending.catch(() => {});
     }
     await pending;
     state.history.push(Object.fromEntries([...sums].map(([name, sum]) => [name, sum / options.items])));

@@ -132,7 +132,7 @@ export async function runGoldenTraining(
       random: new RandomStream('golden', step),
       limits: everyRow,
     });
-    const values = await stage1.run(batch, inputs);
+    const values = await (await stage1.submit(batch, inputs)).outputs;
     losses1[2 * step - 2] = (values.focal as Float32Array)[0] as number;
     losses1[2 * step - 1] = (values.amplification as Float32Array)[0] as number;
     if (step === 1)
@@ -154,7 +154,7 @@ export async function runGoldenTraining(
   );
   const losses2 = new Float32Array(golden.shape(`${name}/stage2/losses`)[0] as number);
   for (let step = 1; step <= losses2.length; step++) {
-    const values = await stage2.run(batch, { images, ...stepInput(step, rate) });
+    const values = await (await stage2.submit(batch, { images, ...stepInput(step, rate) })).outputs;
     losses2[step - 1] = (values.loss as Float32Array)[0] as number;
     if (step === 1)
       for (const [key, gradient] of Object.entries(values))

@@ -1,0 +1,24 @@
+/** An engine whose new memory is full of NaN: a result that depends on what lay there before shows it. */
+import { Engine, type EngineOptions } from '../../src/engine/device.ts';
+import { imageWidth } from '../../src/engine/tensor.ts';
+
+export async function openPoisoned(options: EngineOptions = {}): Promise<Engine> {
+  const engine = await Engine.open(options);
+  const { device } = engine;
+  const createBuffer = engine.createBuffer.bind(engine);
+  engine.createBuffer = (label, size, usage) => {
+    const buffer = createBuffer(label, size, usage);
+    if (buffer.usage & GPUBufferUsage.COPY_DST && !(buffer.usage & GPUBufferUsage.MAP_READ))
+      engine.write(buffer, 0, new Uint32Array(buffer.size / 4).fill(0xffffffff));
+    return buffer;
+  };
+  const createImage = engine.createImage.bind(engine);
+  engine.createImage = (label, height, half) => {
+    const texture = createImage(label, height, half);
+    const bytesPerRow = imageWidth * (half ? 8 : 16);
+    const values = new Uint32Array((bytesPerRow * height) / 4).fill(0xffffffff);
+    device.queue.writeTexture({ texture }, values, { bytesPerRow }, [imageWidth, height]);
+    return texture;
+  };
+  return engine;
+}
