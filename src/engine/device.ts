@@ -1,7 +1,8 @@
 /** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
-import { adapterAdvice, openGpu, restWhile } from '#platform';
+import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
+import type { GpuSafety } from '../platform/safety.ts';
 import { DeviceLostError, OutOfMemoryError } from './errors.ts';
-import { type KernelVariant, variantKey } from './kernel.ts';
+import { type KernelVariant, linkKernel, variantKey } from './kernel.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import type { Target } from './select.ts';
 import { imageWidth, roundUp } from './tensor.ts';
@@ -52,8 +53,8 @@ function isMesaSoftware({ description }: AdapterDescription): boolean {
   return description.includes('llvmpipe');
 }
 
-async function requestAdapter(shaderChecks: boolean): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
-  const { gpu } = openGpu(shaderChecks);
+async function requestAdapter(safety: GpuSafety): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
+  const { gpu } = openGpu(safety);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new Error(adapterAdvice);
   return { gpu, adapter };
@@ -79,6 +80,7 @@ export class Engine implements AsyncDisposable {
   #resting = false;
   readonly #pipelines = new Map<string, Promise<Pipeline>>();
   #warmUp: WarmUp | undefined;
+  #linked: Promise<unknown> = Promise.resolve();
 
   private constructor(gpu: GPU, device: GPUDevice, adapter: AdapterDescription, target: Partial<Target>) {
     this.gpu = gpu;
@@ -116,10 +118,12 @@ export class Engine implements AsyncDisposable {
 
   /** Opens the default adapter. Throws an Error that says what to install where there is none. */
   static async open(options: EngineOptions = {}): Promise<Engine> {
-    let { gpu, adapter } = await requestAdapter(true);
+    let { gpu, adapter } = await requestAdapter({ shaderChecks: true, zeros: true });
     const description = describe(adapter);
-    // Checked twice, a run takes a fifth longer. What an adapter is can only be asked with the checks already chosen.
-    if (isMesaSoftware(description) && !options.shaderChecks) ({ gpu, adapter } = await requestAdapter(false));
+    // Checked twice, a run takes a fifth longer; filling images with zeros takes longer than what is then written to them.
+    // What an adapter is can only be asked with the checks already chosen.
+    if (isMesaSoftware(description))
+      ({ gpu, adapter } = await requestAdapter({ shaderChecks: options.shaderChecks ?? false, zeros: false }));
     const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
     const { limits, features } = adapter;
     const descriptor: GPUDeviceDescriptor = {
@@ -189,6 +193,7 @@ export class Engine implements AsyncDisposable {
     return cause;
   }
 
+  /** A buffer whose content is undefined until it is written. */
   createBuffer(label: string, size: number, usage = 0): GPUBuffer {
     return this.device.createBuffer({
       label,
@@ -197,7 +202,7 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** A texture for images of up to `height` lines. */
+  /** A texture for images of up to `height` lines; its content is undefined until it is written. */
   createImage(label: string, height: number, half: boolean): GPUTexture {
     const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
     return this.device.createTexture({
@@ -244,6 +249,10 @@ export class Engine implements AsyncDisposable {
 
   async #createPipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
     try {
+      // One by one, so that the driver compiles the first kernels while the others are linked.
+      const linked = this.#linked.then(() => linkKernel(variant));
+      this.#linked = linked.then(nextTurn, () => {});
+      await linked;
       const pipeline = await createPipeline(this.device, variant, bindings);
       await this.#warmUp?.compile(variant, pipeline);
       return pipeline;

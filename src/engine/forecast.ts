@@ -2,7 +2,7 @@
 import { fuse } from './fuse.ts';
 import { type MemoryLimits, planMemory } from './memory.ts';
 import type { Peaks } from './peak.ts';
-import { select } from './plan.ts';
+import { selectProgram } from './plan.ts';
 import { dispatchBytes, type Target } from './select.ts';
 import type { Tape } from './tape.ts';
 import type { Tensor } from './tensor.ts';
@@ -27,7 +27,7 @@ export function forecast(
   peaks: Peaks,
 ): Forecast {
   const fused = fuse(tape, outputs, target);
-  const plans = { prologue: select(fused.prologue, target), main: select(fused.nodes, target), outputs };
+  const plans = { ...selectProgram(fused, target), outputs };
   const { bytes } = planMemory(tape, plans, limits);
   let [flops, seconds, dispatches] = [0, 0, 0];
   for (const dispatch of plans.main.flatMap((planned) => planned.dispatches)) {

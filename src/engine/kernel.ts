@@ -21,10 +21,10 @@ export interface LinkedKernel {
   readonly bindings: ReadonlyMap<string, KernelBinding>;
 }
 
-/** A resource of a kernel: a storage buffer, or an image (storage texture) that it reads. */
+/** A resource of a kernel: a storage buffer, or an image (storage texture) that it reads or writes. */
 export interface KernelBinding {
   readonly index: number;
-  readonly kind: 'buffer' | 'image';
+  readonly kind: 'buffer' | 'image' | 'written image';
   /** Of an image. */
   readonly format: GPUTextureFormat;
 }
@@ -60,6 +60,7 @@ const allConditions = [
   'source_half',
   'source_image',
   'split',
+  'stored',
   'subgroups',
   'taps',
   'three',
@@ -92,10 +93,14 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   const bindings = new Map<string, KernelBinding>();
   for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var<storage, read_write> (\w+)\s*:/g))
     bindings.set(name as string, { index: Number(number), kind: 'buffer', format: 'rgba32float' });
-  for (const [, number, name, format] of code.matchAll(
-    /@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<(\w+), read>/g,
+  for (const [, number, name, format, access] of code.matchAll(
+    /@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<(\w+), (read|write)>/g,
   ))
-    bindings.set(name as string, { index: Number(number), kind: 'image', format: format as GPUTextureFormat });
+    bindings.set(name as string, {
+      index: Number(number),
+      kind: access === 'read' ? 'image' : 'written image',
+      format: format as GPUTextureFormat,
+    });
   return { code, uniforms, bindings };
 }
 

@@ -68,8 +68,12 @@ function uploadConstants(engine: Engine, tape: Tape, { prologue, main }: Plans):
 interface MemoryPlan {
   /** Values of a run. */
   readonly result: PlaceResult;
-  /** What the prologue prepares. */
+  /** What the prologue prepares for the runs. */
   readonly persistent: PlaceResult;
+  /** What the prologue needs on its way: it lies where the values of a run do, for no run is under way then. */
+  readonly passing: PlaceResult;
+  /** Bytes of the arenas of a run's values and of what the prologue needs on its way. */
+  readonly arenaSizes: readonly number[];
   readonly images: ImagePlacement;
   readonly parameterOf: ReadonlyMap<Tensor, Tensor>;
   /** Bytes of all of it and of the constants; parameters are not counted. */
@@ -103,28 +107,49 @@ export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): Memo
     maxBufferSize,
     maxStorageBufferBindingSize,
   );
-  // The prologue's results persist; its scratch memory lies beside them.
   const persistent = place(
     dispatchesOf(plans.prologue),
     [...prepared].filter((tensor) => tensor.layout !== 'image'),
-    hasOwnMemory,
+    (tensor) => hasOwnMemory(tensor) || !prepared.has(tensor),
     maxBufferSize,
     maxStorageBufferBindingSize,
   );
+  const passing = place(
+    dispatchesOf(plans.prologue),
+    [],
+    (tensor) => hasOwnMemory(tensor) || prepared.has(tensor),
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+  );
+  const arenaSizes = Array.from({ length: Math.max(result.arenaSizes.length, passing.arenaSizes.length) }, (_, i) =>
+    Math.max(result.arenaSizes[i] ?? 0, passing.arenaSizes[i] ?? 0),
+  );
   const images = placeImages([...dispatchesOf(plans.prologue), ...dispatchesOf(plans.main)], prepared);
   const sizes = [
-    ...result.arenaSizes,
+    ...arenaSizes,
     ...persistent.arenaSizes,
     ...images.textures.map((texture) => texture.height * imageWidth * bytesPerQuad(texture)),
     ...[...tape.constants.keys()].map(byteLength),
   ];
-  return { result, persistent, images, parameterOf, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+  return {
+    result,
+    persistent,
+    passing,
+    arenaSizes,
+    images,
+    parameterOf,
+    bytes: sizes.reduce((sum, size) => sum + size, 0),
+  };
 }
 
 /** Allocates everything that a program needs beside the parameters. */
 export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plans: Plans): ProgramMemory {
-  const { result, persistent, images, parameterOf } = planMemory(tape, plans, engine.device.limits);
-  const arenas = result.arenaSizes.map((size, i) => engine.createBuffer(`arena ${i}`, size));
+  const { result, persistent, passing, arenaSizes, images, parameterOf } = planMemory(
+    tape,
+    plans,
+    engine.device.limits,
+  );
+  const arenas = arenaSizes.map((size, i) => engine.createBuffer(`arena ${i}`, size));
   const fixed = persistent.arenaSizes.map((size, i) => engine.createBuffer(`prepared ${i}`, size));
   const constants = uploadConstants(engine, tape, plans);
   const textures = images.textures.map(({ height, half }, i) => engine.createImage(`image ${i}`, height, half));
@@ -139,7 +164,7 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
     }
     const kept = persistent.placements.get(tensor);
     if (kept) return { buffer: fixed[kept.arena] as GPUBuffer, offset: kept.offset, size: kept.size };
-    const placement = result.placements.get(tensor);
+    const placement = result.placements.get(tensor) ?? passing.placements.get(tensor);
     if (!placement) throw new Error(`tensor ${tensor.name} has no memory: nothing computes or reads it`);
     return { buffer: arenas[placement.arena] as GPUBuffer, offset: placement.offset, size: placement.size };
   };

@@ -127,6 +127,9 @@ export class ParameterStore {
       const size = this.set.pageSizes(group)[page];
       if (size === undefined) throw new Error(`parameter group '${group}' has no page ${page}`);
       buffer = this.engine.createBuffer(key, size);
+      const encoder = this.engine.device.createCommandEncoder();
+      encoder.clearBuffer(buffer);
+      this.engine.device.queue.submit([encoder.finish()]);
       this.#pages.set(key, buffer);
     }
     return buffer;

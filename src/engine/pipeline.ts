@@ -26,7 +26,8 @@ export async function createPipeline(
     if (binding === undefined) throw new Error(`kernel ${label} has no binding '${name}'`);
     if (binding.kind === 'buffer')
       return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } };
-    const storageTexture = { access: 'read-only', format: binding.format } as const;
+    const access = binding.kind === 'image' ? 'read-only' : 'write-only';
+    const storageTexture = { access, format: binding.format } as const;
     return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, storageTexture };
   });
   if (kernel.uniforms.length)

@@ -2,6 +2,7 @@
  * From operations to dispatches. Where a tensor is larger than the device binds at once, the operation runs once per range of
  * images, and each run binds that range alone; it takes part by saying in `OpDefinition.batch` what it does over a batch.
  */
+import type { FusedTape } from './fuse.ts';
 import { sumPartials } from './ops/partials.ts';
 import { scratch } from './ops/scratch.ts';
 import { type Binding, type Dispatch, isTensor, type PlannedNode, type Target } from './select.ts';
@@ -118,4 +119,12 @@ export function select(nodes: readonly Node[], target: Target): PlannedNode[] {
     node,
     dispatches: runsInParts(node, target) ? lowerInParts(node, target) : node.definition.lower(node, target),
   }));
+}
+
+/** What runs once, when a program is built, and what every run repeats. */
+export function selectProgram(
+  { prologue, nodes }: FusedTape,
+  target: Target,
+): { readonly prologue: PlannedNode[]; readonly main: PlannedNode[] } {
+  return { prologue: select(prologue, { ...target, once: true }), main: select(nodes, target) };
 }

@@ -8,7 +8,7 @@ import { fuse } from './fuse.ts';
 import { allocate, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
-import { select } from './plan.ts';
+import { selectProgram } from './plan.ts';
 import { boundTensor, dispatchBytes, printPlan } from './select.ts';
 import { buildSteps, encodeAlone, encodeSteps, type Step, submit } from './steps.ts';
 import type { Tape } from './tape.ts';
@@ -151,8 +151,7 @@ export class Program {
   static async compile(engine: Engine, tape: Tape, options: ProgramOptions): Promise<Program> {
     const outputs = Object.values(options.outputs);
     const fused = fuse(tape, outputs, engine.target);
-    const prologue = select(fused.prologue, engine.target);
-    const main = select(fused.nodes, engine.target);
+    const { prologue, main } = selectProgram(fused, engine.target);
     const memory = allocate(engine, tape, options.store, { prologue, main, outputs });
     const { locate } = memory;
     const { steps, uniforms } = await buildSteps(engine, [...prologue, ...main], memory, options.onProgress);

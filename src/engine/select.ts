@@ -77,6 +77,8 @@ export interface Target {
   readonly winograd: boolean;
   /** Configurations that `aand tune` found, by tuning key; the table decides for the others. */
   readonly tuned?: Readonly<Record<string, GemmConfiguration>>;
+  /** For what runs once, when a program is built: memory is new then, and touching it is what costs. */
+  readonly once?: boolean;
   /** Forces the number of ranges of split sums, for tests. */
   readonly splits?: number;
   /** Forces a configuration, for tests and the tuner. */

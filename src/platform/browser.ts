@@ -5,9 +5,10 @@
 import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
+import type { GpuSafety } from './safety.ts';
 
-/** The browser's GPU object; its checks in shaders are not ours to drop. */
-export function openGpu(_shaderChecks: boolean): { gpu: GPU } {
+/** The browser's GPU object; its safety is not ours to choose. */
+export function openGpu(_safety: GpuSafety): { gpu: GPU } {
   if (!navigator.gpu)
     throw new Error(
       'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU enabled.',
@@ -17,6 +18,11 @@ export function openGpu(_shaderChecks: boolean): { gpu: GPU } {
 
 /** Browsers wait for the device without polling. */
 export function restWhile(_waiting: () => boolean): void {}
+
+/** Browsers compile in another process and need no turn of this one's event loop. */
+export function nextTurn(): Promise<void> {
+  return Promise.resolve();
+}
 
 export const adapterAdvice =
   'No WebGPU adapter was found: check that hardware acceleration is on, or start Chromium with --enable-unsafe-webgpu.';

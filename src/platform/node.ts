@@ -16,19 +16,19 @@ import { resizeBicubic } from '../data/resize.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
 import { widenMesaVectors } from './mesa.ts';
 import { decodeImage } from './node_images.ts';
+import type { GpuSafety } from './safety.ts';
 
 export { decodeImage, encodePng, encodeWebp, inspectImage } from './node_images.ts';
 
-/**
- * A GPU object; dropping it after `device.destroy()` lets the process exit.
- *
- * @param shaderChecks whether Dawn adds checks of bounds and of endless loops to kernels; a driver may check bounds itself
- */
-export function openGpu(shaderChecks: boolean): { gpu: GPU } {
+/** A GPU object; dropping it after `device.destroy()` lets the process exit. */
+export function openGpu({ shaderChecks, zeros }: GpuSafety): { gpu: GPU } {
   Object.assign(globalThis, globals);
   // A worker thread's environment is a copy that the driver does not see.
   if (isMainThread) widenMesaVectors(process.env);
-  return { gpu: create(shaderChecks ? [] : ['enable-dawn-features=disable_robustness']) };
+  const flags: string[] = [];
+  if (!shaderChecks) flags.push('enable-dawn-features=disable_robustness');
+  if (!zeros) flags.push('disable-dawn-features=lazy_clear_resource_on_first_use');
+  return { gpu: create(flags) };
 }
 
 const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -45,6 +45,11 @@ export function restWhile(waiting: () => boolean): void {
     setImmediate(turn);
   };
   setImmediate(turn);
+}
+
+/** Resolves after a turn of the event loop, in which Dawn tells what is done. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 export const adapterAdvice =

@@ -35,20 +35,24 @@ export const toImageDefinition: OpDefinition = {
   infer: (inputs) => ({ image: { shape: imageShape(need(inputs, 'x')), layout: 'image' } }),
   // Packing converts, a copy does not.
   half: (node) => ({ inputs: ['x'], outputs: ['image'], alike: need(node.inputs, 'x').layout !== 'filter' }),
-  lower(node) {
+  lower(node, target) {
     const x = need(node.inputs, 'x');
     const image = need(node.outputs, 'image');
     if (x.layout !== 'filter') return [copyToImage(x, image)];
     const [, width, channels] = physicalShape(x) as [number, number, number];
-    const packed = scratch('image.packed', image.shape, 'dense', image.half);
-    const columns = quads(packed) / (width * channels);
+    const columns = quads(image) / (width * channels);
+    const packed = target.once ? image : scratch('image.packed', image.shape, 'dense', image.half);
     const pack: Dispatch = {
-      kernel: { module: 'image', entry: 'pack', conditions: halves({ weights: x, packed }) },
+      kernel: {
+        module: 'image',
+        entry: 'pack',
+        conditions: { stored: packed === image, ...halves({ weights: x, packed }) },
+      },
       bindings: { weights: x, packed },
       uniforms: { channels: width * channels, quads: channelQuads(x), count: columns },
       workgroups: threads(columns),
       writes: ['packed'],
     };
-    return [pack, copyToImage(packed, image)];
+    return packed === image ? [pack] : [pack, copyToImage(packed, image)];
   },
 };
