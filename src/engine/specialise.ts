@@ -3,7 +3,7 @@
  * (storage textures). Run by `fuse` between the fusions and the split into prologue and run.
  */
 import { isConvolution } from './ops/conv2d.ts';
-import { fitsImage, toImageDefinition } from './ops/image.ts';
+import { fillsImage, fitsImage, toImageDefinition } from './ops/image.ts';
 import { isWeightGradient } from './ops/weight_gradient.ts';
 import { type WinogradTile, winogradDefinition, winogradWeightsDefinition } from './ops/winograd.ts';
 import { runsInParts } from './plan.ts';
@@ -58,14 +58,19 @@ export function useWinograd(
     const tile = winogradTile(node, target);
     const w = node.inputs.w;
     if (!tile || !w || !isFixed(w) || isFixed(need(node.inputs, 'x'))) return [node];
-    const transform = detached(tape, winogradWeightsDefinition, { w }, { tile });
+    const [, , ci, co] = w.shape as [number, number, number, number];
+    const u = { shape: [(tile + 2) ** 2, 1, ci, co], layout: 'filter' } as const;
+    const stored = target.images && fitsImage(u, target) && fillsImage(u);
+    const transform = detached(tape, winogradWeightsDefinition, { w }, { tile, stored });
+    const transformed = need(transform.outputs, 'u');
+    const image = transform.outputs.image;
     return [
       transform,
       {
         ...node,
         // The attributes are those of conv2d and the tile.
         definition: winogradDefinition as unknown as OpDefinition,
-        inputs: { ...node.inputs, w: need(transform.outputs, 'u') },
+        inputs: { ...node.inputs, w: transformed, ...(image && { w_image: image }) },
         attributes: { ...node.attributes, tile },
       },
     ];
@@ -91,7 +96,7 @@ export function useImages(tape: Tape, nodes: readonly Node[], target: Target): N
     const inputs: Record<string, Tensor> = { ...node.inputs };
     // A range of images cannot be bound of a texture.
     const names = runsInParts(node, target) ? ['w'] : imageOperands(node);
-    for (const name of names.filter((name) => node.inputs[name])) {
+    for (const name of names.filter((name) => node.inputs[name] && !node.inputs[`${name}_image`])) {
       const tensor = need(node.inputs, name);
       if (!fitsImage(tensor, target)) continue;
       let known = images.get(tensor);

@@ -1,7 +1,7 @@
 /** A tensor once more as an image (storage texture), for kernels that read it often on drivers where that is faster. */
 import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition } from '../tape.ts';
-import { channelQuads, imageWidth, physicalShape, quads, type Tensor } from '../tensor.ts';
+import { channelQuads, imageWidth, physicalShape, quads, type Tensor, type TensorSpec } from '../tensor.ts';
 import { halves } from './gemm.ts';
 import { scratch } from './scratch.ts';
 
@@ -9,20 +9,25 @@ import { scratch } from './scratch.ts';
 const lanes = 8;
 
 /** Quads in a tensor's image: weights are packed (kernels/image.wesl), with whole groups of output quads. */
-function imageQuads(tensor: Tensor): number {
+function imageQuads(tensor: TensorSpec): number {
   if (tensor.layout !== 'filter') return quads(tensor);
   const [height, width, channels] = physicalShape(tensor) as [number, number, number];
   return height * width * channels * Math.ceil(channelQuads(tensor) / lanes) * lanes;
 }
 
 /** The shape of a tensor's image, in the `image` layout. */
-export function imageShape(tensor: Tensor): [number] {
+export function imageShape(tensor: TensorSpec): [number] {
   return [imageQuads(tensor) * 4];
 }
 
 /** Whether a tensor can have an image on this target. */
-export function fitsImage(tensor: Tensor, target: Target): boolean {
+export function fitsImage(tensor: TensorSpec, target: Target): boolean {
   return Math.ceil(imageQuads(tensor) / imageWidth) <= target.maxImageSize;
+}
+
+/** Whether a tensor's image has no quads beside those of the tensor. */
+export function fillsImage(tensor: TensorSpec): boolean {
+  return imageQuads(tensor) === quads(tensor);
 }
 
 /** Copies memory into an image, in order. */

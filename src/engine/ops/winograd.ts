@@ -5,7 +5,7 @@
  */
 import { type Dispatch, type Target, threads } from '../select.ts';
 import { need, type OpDefinition } from '../tape.ts';
-import { channelQuads, type Tensor } from '../tensor.ts';
+import { channelQuads, type Tensor, type TensorSpec } from '../tensor.ts';
 import { type ConvolutionAttributes, dimension, epilogue, gatherDispatches, halves } from './gemm.ts';
 import { copyToImage, fitsImage, imageShape } from './image.ts';
 import { scratch } from './scratch.ts';
@@ -18,30 +18,44 @@ type WinogradAttributes = ConvolutionAttributes & { readonly tile: WinogradTile 
 const module = (tile: WinogradTile) => (tile === 4 ? 'winograd_f4' : 'winograd_f2');
 const positionCount = (tile: WinogradTile) => (tile + 2) ** 2;
 
-/** Input is 3x3 weights [3, 3, Ci, Co], output [positions, 1, Ci, Co]. */
-export const winogradWeightsDefinition: OpDefinition<{ readonly tile: WinogradTile }> = {
+type WinogradWeightsAttributes = {
+  readonly tile: WinogradTile;
+  /** Written into the image alone: a target reads weights from images, and their output quads fill its lines. */
+  readonly stored: boolean;
+};
+
+/**
+ * Input is 3x3 weights [3, 3, Ci, Co], output `u` [positions, 1, Ci, Co]; where it is `stored`, `image` is u's image, and u
+ * itself only names the shape.
+ */
+export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> = {
   name: 'winograd_weights',
-  infer(inputs, { tile }) {
+  infer(inputs, { tile, stored }) {
     const [height, width, ci, co] = need(inputs, 'w').shape as [number, number, number, number];
     if (height !== 3 || width !== 3) throw new Error(`the kernel is ${height}x${width}, not 3x3`);
-    return { u: { shape: [positionCount(tile), 1, ci, co], layout: 'filter' } };
+    const u = { shape: [positionCount(tile), 1, ci, co], layout: 'filter' } as const;
+    const outputs: Record<string, TensorSpec> = { u };
+    if (stored) outputs.image = { shape: imageShape(u), layout: 'image' };
+    return outputs;
   },
   half: () => ({ inputs: ['w'], outputs: [] }),
   lower(node) {
     const w = need(node.inputs, 'w');
+    const { tile, stored } = node.attributes;
     const sourceQuads = Math.ceil((w.shape[2] as number) / 4);
+    const written = stored ? 'packed_weights' : 'transformed_weights';
     const plane = sourceQuads * 4 * channelQuads(w);
     return [
       {
         kernel: {
-          module: module(node.attributes.tile),
+          module: module(tile),
           entry: 'weights_transform',
-          conditions: halves({ weights: w }),
+          conditions: { stored, ...halves({ weights: w }) },
         },
-        bindings: { weights: w, transformed_weights: need(node.outputs, 'u') },
+        bindings: { weights: w, [written]: need(node.outputs, stored ? 'image' : 'u') },
         uniforms: { source_quads: sourceQuads, output_quads: channelQuads(w) },
         workgroups: threads(plane),
-        writes: ['transformed_weights'],
+        writes: [written],
       },
     ];
   },
