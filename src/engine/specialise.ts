@@ -5,7 +5,12 @@
 import { isConvolution } from './ops/conv2d.ts';
 import { fillsImage, fitsImage, toImageDefinition } from './ops/image.ts';
 import { isWeightGradient } from './ops/weight_gradient.ts';
-import { type WinogradTile, winogradDefinition, winogradWeightsDefinition } from './ops/winograd.ts';
+import {
+  transformedWeights,
+  type WinogradTile,
+  winogradDefinition,
+  winogradWeightsDefinition,
+} from './ops/winograd.ts';
 import { runsInParts } from './plan.ts';
 import type { Target } from './select.ts';
 import { type HalfOperands, type Node, need, type OpDefinition, type Tape, type Tensors } from './tape.ts';
@@ -58,8 +63,7 @@ export function useWinograd(
     const tile = winogradTile(node, target);
     const w = node.inputs.w;
     if (!tile || !w || !isFixed(w) || isFixed(need(node.inputs, 'x'))) return [node];
-    const [, , ci, co] = w.shape as [number, number, number, number];
-    const u = { shape: [(tile + 2) ** 2, 1, ci, co], layout: 'filter' } as const;
+    const u = transformedWeights(w, tile);
     const stored = target.images && fitsImage(u, target) && fillsImage(u);
     const transform = detached(tape, winogradWeightsDefinition, { w }, { tile, stored });
     const transformed = need(transform.outputs, 'u');

@@ -62,7 +62,7 @@ export interface TrainOptions {
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /** Called after each epoch's checkpoint, counted from 1. */
   readonly afterEpoch?: ((epoch: number) => Promise<void>) | undefined;
-  /** Begins one step over these items; `step` counts from 1 over the whole stage. */
+  /** Begins one step over these items; `step` counts from 1 over the whole stage. Resolves when it is submitted. */
   step(items: Uint32Array, epoch: number, step: number): Promise<SubmittedStep>;
 }
 

@@ -18,6 +18,12 @@ type WinogradAttributes = ConvolutionAttributes & { readonly tile: WinogradTile 
 const module = (tile: WinogradTile) => (tile === 4 ? 'winograd_f4' : 'winograd_f2');
 const positionCount = (tile: WinogradTile) => (tile + 2) ** 2;
 
+/** The transform of 3x3 weights [3, 3, Ci, Co]: [positions, 1, Ci, Co]. */
+export function transformedWeights(w: TensorSpec, tile: WinogradTile): TensorSpec {
+  const [, , ci, co] = w.shape as [number, number, number, number];
+  return { shape: [positionCount(tile), 1, ci, co], layout: 'filter' };
+}
+
 type WinogradWeightsAttributes = {
   readonly tile: WinogradTile;
   /** Written into the image alone: a target reads weights from images, and their output quads fill its lines. */
@@ -31,9 +37,10 @@ type WinogradWeightsAttributes = {
 export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> = {
   name: 'winograd_weights',
   infer(inputs, { tile, stored }) {
-    const [height, width, ci, co] = need(inputs, 'w').shape as [number, number, number, number];
+    const w = need(inputs, 'w');
+    const [height, width] = w.shape;
     if (height !== 3 || width !== 3) throw new Error(`the kernel is ${height}x${width}, not 3x3`);
-    const u = { shape: [positionCount(tile), 1, ci, co], layout: 'filter' } as const;
+    const u = transformedWeights(w, tile);
     const outputs: Record<string, TensorSpec> = { u };
     if (stored) outputs.image = { shape: imageShape(u), layout: 'image' };
     return outputs;
