@@ -21,6 +21,7 @@ interface Options {
   readonly quick?: boolean;
   readonly dtype: 'f32' | 'f16';
   readonly defaultLimits?: boolean;
+  readonly subgroupMatrices?: boolean;
   readonly filter?: string;
   readonly json?: string;
   readonly html?: string;
@@ -98,6 +99,7 @@ async function measure(options: Options): Promise<BenchReport> {
   const cases = chosenCases(options);
   const engine = await Engine.open({
     defaultLimits: options.defaultLimits ?? false,
+    subgroupMatrices: options.subgroupMatrices ?? false,
     onNotice: (message) => console.error(`note: ${message}`),
   });
   try {
@@ -147,6 +149,7 @@ const command = new Command('bench')
       .choices(['f32', 'f16'])
       .default('f32'),
   )
+  .option('--subgroup-matrices', "use the GPU's matrix units where it offers them as subgroup matrices")
   .option('--default-limits', "WebGPU's default limits: buffers of 256 MiB, bindings of 128 MiB")
   .option('--profile', 'print every dispatch of every case')
   .option(

@@ -6,6 +6,7 @@ import batchNormFold from './batch_norm_fold.wesl';
 import channels from './channels.wesl';
 import concat from './concat.wesl';
 import conv2dLane from './conv2d_lane.wesl';
+import conv2dMatrix from './conv2d_matrix.wesl';
 import conv2dTile from './conv2d_tile.wesl';
 import convolution from './convolution.wesl';
 import convolutionSum from './convolution_sum.wesl';
@@ -26,6 +27,7 @@ import resample from './resample.wesl';
 import rows from './rows.wesl';
 import sampling from './sampling.wesl';
 import scoreMap from './score_map.wesl';
+import subgroupMatrix from './subgroup_matrix.wesl';
 import sumPartials from './sum_partials.wesl';
 import topkMean from './topk_mean.wesl';
 import weightGradient from './weight_gradient.wesl';
@@ -43,6 +45,7 @@ export const kernelModules = {
   channels,
   concat,
   conv2d_lane: conv2dLane,
+  conv2d_matrix: conv2dMatrix,
   conv2d_tile: conv2dTile,
   convolution,
   convolution_sum: convolutionSum,
@@ -63,6 +66,7 @@ export const kernelModules = {
   rows,
   sampling,
   score_map: scoreMap,
+  subgroup_matrix: subgroupMatrix,
   sum_partials: sumPartials,
   topk_mean: topkMean,
   weight_gradient: weightGradient,

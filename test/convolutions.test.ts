@@ -8,7 +8,7 @@ import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
 import { Program } from '../src/engine/program.ts';
 import { RandomStream } from '../src/engine/random.ts';
 import { retarget } from '../src/engine/retarget.ts';
-import { type GemmConfiguration, gemmConfigurations, type Target } from '../src/engine/select.ts';
+import { type GemmConfiguration, gemmConfigurations, type MatrixUnit, type Target } from '../src/engine/select.ts';
 import { Tape } from '../src/engine/tape.ts';
 import { elements, type Tensor } from '../src/engine/tensor.ts';
 import { backbones } from '../src/model/backbone.ts';
@@ -62,9 +62,28 @@ function convolutionOperation({ x, w, geometry }: ConvolutionCase): Operation {
 }
 
 function describeConfiguration(c: GemmConfiguration): string {
+  if (c.unit) return `${c.unit.component} matrices ${c.unit.rows}x${c.unit.columns}x${c.unit.depth}`;
   return c.shape === 'lane'
     ? `lane ${c.subgroup}x${c.subgroups} rows ${c.rows} columns ${c.columns}`
     : `tile rows ${c.rows} columns ${c.columns} depth ${c.depth}`;
+}
+
+/**
+ * Matrix units, which no processor's driver has: their kernel with arithmetic in the units' place. Larger than real ones, for a driver of
+ * a processor takes minutes to compile many small ones.
+ */
+const emulatedUnits: MatrixUnit[] = [
+  { component: 'f32', rows: 16, columns: 32, depth: 8, emulated: true },
+  { component: 'f32', rows: 32, columns: 16, depth: 16, emulated: true },
+];
+
+/** Every configuration for this target, those for matrix units among them. */
+function convolutionConfigurations(target: Target): GemmConfiguration[] {
+  const subgroupSize = target.subgroupSize > 1 ? target.subgroupSize : 8;
+  const emulated = emulatedUnits.map((unit) =>
+    gemmConfigurations('convolution', { ...target, subgroupSize, matrixUnits: [unit] }).find((c) => c.unit),
+  );
+  return [...gemmConfigurations('convolution', target), ...emulated.filter((c) => c !== undefined)];
 }
 
 describe('convolutions', () => {
@@ -90,7 +109,7 @@ describe('convolutions', () => {
   }, async () => {
     // One workgroup suffices for these shapes on a real GPU: parallelism is raised so that weight gradients are split.
     const base: Target = { ...engine.target, parallelism: 64 };
-    const forward = gemmConfigurations('convolution', base);
+    const forward = convolutionConfigurations(base);
     const weight = gemmConfigurations('weight_gradient', base);
     const rounds = Math.max(forward.length, weight.length);
     const covered = new Set<string>();
@@ -131,7 +150,7 @@ describe('convolutions', () => {
       { x: [3, 10, 16, 7], w: [5, 5, 7, 36], geometry: { stride: 2, padding: 2, dilation: 1 } },
       { x: [2, 9, 16, 4], w: [3, 3, 4, 64], geometry: { stride: 1, padding: 2, dilation: 2 } },
     ];
-    for (const convolution of gemmConfigurations('convolution', engine.target))
+    for (const convolution of convolutionConfigurations(engine.target))
       for (const weight_gradient of gemmConfigurations('weight_gradient', engine.target).slice(0, 1))
         for (const c of cases) {
           const op = convolutionOperation(c);
@@ -148,7 +167,7 @@ describe('convolutions', () => {
   });
 
   test('split sums meet the reference in every configuration, with every epilogue', { timeout: 300_000 }, async () => {
-    for (const convolution of gemmConfigurations('convolution', engine.target))
+    for (const convolution of convolutionConfigurations(engine.target))
       for (const [name, c] of Object.entries(convolutions)) {
         const random = new RandomStream(`split ${name}`);
         const op = convolutionOperation(c);

@@ -29,7 +29,14 @@ async function run(engine: Engine, name: BackboneName, half: boolean) {
   const program = await Program.compile(engine, tape, { outputs: { map, score }, store });
   const result = await program.run({ images });
   const kept = (await store.read(['student.layer1.0.conv2.weight'])).get('student.layer1.0.conv2.weight');
-  const facts = { ...result, bytes: program.bytes, weights: store.bytes, arena: program.memory.lowerBound, kept };
+  const facts = {
+    ...result,
+    plan: program.plan,
+    bytes: program.bytes,
+    weights: store.bytes,
+    arena: program.memory.lowerBound,
+    kept,
+  };
   program.destroy();
   store.destroy();
   return facts as typeof facts & { map: Float32Array; score: Float32Array; kept: Float32Array };
@@ -44,17 +51,29 @@ afterAll(() => engine?.close());
 const targets: Record<string, Partial<Target>> = {
   'as this adapter': {},
   'as a real GPU (workgroup tiles)': { images: false, winograd: false, subgroupSize: 0, software: false },
+  'as a GPU with matrix units': {
+    images: false,
+    winograd: false,
+    subgroupSize: 16,
+    software: false,
+    matrixUnits: [{ component: 'f16', rows: 32, columns: 16, depth: 16, emulated: true }],
+  },
 };
 
 describe('16-bit floats', () => {
   test.for([
     ['resnet18', 'as this adapter'],
     ['resnet18', 'as a real GPU (workgroup tiles)'],
+    ['resnet18', 'as a GPU with matrix units'],
   ] as const)('%s %s: the map is close, the memory half', async ([name, target], { skip }) => {
     if (!engine.device.features.has('shader-f16')) return skip('the adapter has no shader-f16');
     const own = retarget(engine, targets[target] as Partial<Target>);
     const full = await run(own, name, false);
     const half = await run(own, name, true);
+    const units = 'matrixUnits' in (targets[target] as Partial<Target>);
+    // Only 16-bit operands go to units that multiply such.
+    expect(/conv2d_matrix\.main\S*,matrix_half/.test(half.plan)).toBe(units);
+    expect(full.plan).not.toContain('conv2d_matrix');
     const difference = Math.max(...full.map.map((value, i) => Math.abs(value - (half.map[i] as number))));
     const most = Math.max(...full.map);
     console.log(

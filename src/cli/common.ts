@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Option } from 'commander';
 import { exists, listFolder, readBytes, writeBytes } from '#platform';
 import { isImagePath } from '../data/files.ts';
-import { Engine } from '../engine/device.ts';
+import { Engine, type EngineOptions } from '../engine/device.ts';
 import type { CheckpointStorage } from '../train/trainer.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
@@ -15,12 +15,20 @@ export const dtypeOption = () =>
     .choices(['f32', 'f16'])
     .default('f32');
 
+/** `--subgroup-matrices` of the commands that only infer. */
+export const subgroupMatricesOption = () =>
+  new Option(
+    '--subgroup-matrices',
+    "use the GPU's matrix units, with --dtype f16 on most GPUs; an unfinished WebGPU extension, not run on real ones yet",
+  );
+
 /** Wrong use of a command: exit code 2. */
 export class UsageError extends Error {}
 
-/** Opens the engine, runs, closes it. The notice about a software driver goes to stderr. */
-export async function withEngine<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
+/** Opens the engine, runs, closes it. Notices (a software driver, no matrix units) go to stderr. */
+export async function withEngine<T>(work: (engine: Engine) => Promise<T>, options: EngineOptions = {}): Promise<T> {
   const engine = await Engine.open({
+    ...options,
     tunings: await readTunings(),
     onNotice: (message) => console.error(`note: ${message}`),
   });

@@ -5,8 +5,15 @@ import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
 import { isImagePath, stemOf } from '../data/files.ts';
 import { type DataType, Detector } from '../detector/detector.ts';
 import { drawPanels } from '../eval/panels.ts';
-import { dtypeOption, findImages, interruptSignal, withEngine } from './common.ts';
+import { dtypeOption, findImages, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { ProgressReporter } from './progress.ts';
+
+interface PredictOptions {
+  readonly out: string;
+  readonly json?: boolean;
+  readonly dtype: DataType;
+  readonly subgroupMatrices?: boolean;
+}
 
 interface PredictionRow {
   readonly path: string;
@@ -44,47 +51,52 @@ export function predictCommand(program: Command): void {
     .requiredOption('--out <folder>', 'where the pictures go')
     .option('--json', 'print the predictions as JSON')
     .addOption(dtypeOption())
-    .action(async (model: string, inputs: string[], options: { out: string; json?: boolean; dtype: DataType }) => {
+    .addOption(subgroupMatricesOption())
+    .action(async (model: string, inputs: string[], options: PredictOptions) => {
       const paths = await listImages(inputs);
       const bytes = await readBytes(model);
       const signal = interruptSignal();
-      const rows = await withEngine(async (engine) => {
-        await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
-        const reporter = new ProgressReporter();
-        const progress = reporter.counting('predicting');
-        const taken = new Map<string, number>();
-        const rows: PredictionRow[] = [];
-        for (const path of paths) {
-          signal.throwIfAborted();
-          const image = await decodeImage(await readBytes(path), path);
-          const [prediction] = await detector.predict([image]);
-          if (!prediction || !Number.isFinite(prediction.score)) throw new Error(`${path}: the score is not a number`);
-          const { score, map, mask, width, height, normalizedScore, anomalous } = prediction;
-          rows.push({
-            path,
-            raw_score: score,
-            pred_score: normalizedScore,
-            pred_label: anomalous ? 'anomalous' : 'good',
-          });
-          const { pixel } = detector.settings;
-          const panels = drawPanels({
-            image,
-            map,
-            mask,
-            width,
-            height,
-            score,
-            normalizedScore,
-            anomalous,
-            pixel,
-            label: basename(path),
-          });
-          await writeBytes(`${options.out}/${pictureName(path, taken)}`, await encodePng(panels));
-          progress(rows.length, paths.length);
-        }
-        reporter.stop();
-        return rows;
-      });
+      const rows = await withEngine(
+        async (engine) => {
+          await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
+          const reporter = new ProgressReporter();
+          const progress = reporter.counting('predicting');
+          const taken = new Map<string, number>();
+          const rows: PredictionRow[] = [];
+          for (const path of paths) {
+            signal.throwIfAborted();
+            const image = await decodeImage(await readBytes(path), path);
+            const [prediction] = await detector.predict([image]);
+            if (!prediction || !Number.isFinite(prediction.score))
+              throw new Error(`${path}: the score is not a number`);
+            const { score, map, mask, width, height, normalizedScore, anomalous } = prediction;
+            rows.push({
+              path,
+              raw_score: score,
+              pred_score: normalizedScore,
+              pred_label: anomalous ? 'anomalous' : 'good',
+            });
+            const { pixel } = detector.settings;
+            const panels = drawPanels({
+              image,
+              map,
+              mask,
+              width,
+              height,
+              score,
+              normalizedScore,
+              anomalous,
+              pixel,
+              label: basename(path),
+            });
+            await writeBytes(`${options.out}/${pictureName(path, taken)}`, await encodePng(panels));
+            progress(rows.length, paths.length);
+          }
+          reporter.stop();
+          return rows;
+        },
+        { subgroupMatrices: options.subgroupMatrices ?? false },
+      );
       if (options.json) console.log(JSON.stringify(rows, null, 2));
       else
         for (const row of rows)

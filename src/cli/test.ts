@@ -10,7 +10,7 @@ import { backboneNamed } from '../model/backbone.ts';
 import { detectorParameters, groups } from '../model/detector.ts';
 import { loadParameters } from '../model/initialize.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
-import { dtypeOption, interruptSignal, withEngine } from './common.ts';
+import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
@@ -29,64 +29,74 @@ export function testCommand(program: Command): void {
         .choices(['folder', 'mask'])
         .default('folder'),
     )
-    .addOption(dtypeOption());
+    .addOption(dtypeOption())
+    .addOption(subgroupMatricesOption());
   addDataOptions(command).action(
     async (
       model: string,
       category: string,
-      options: DataOptions & { out: string; labels: Labels; dtype: DataType },
+      options: DataOptions & { out: string; labels: Labels; dtype: DataType; subgroupMatrices?: boolean },
     ) => {
-      const { out, labels, dtype } = options;
+      const { out, labels, dtype, subgroupMatrices = false } = options;
       const file = readSafetensors(await readBytes(model), model);
       const settings = readSettings(file, model);
       const dataset = await openDataset(category, datasetOptions(options));
       if (!dataset.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
       for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
       const signal = interruptSignal();
-      await withEngine(async (engine) => {
-        const started = performance.now();
-        const backbone = backboneNamed(settings.backbone);
-        const set = detectorParameters(backbone, settings.mode, { half: dtype === 'f16' });
-        const store = new ParameterStore(engine, set);
-        loadParameters(store, Object.values(groups), file, model);
-        const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
-        const reporter = new ProgressReporter();
-        const { tiling } = settings;
-        const results = await runSamples(runner, dataset.test, { reporter, signal, label: 'testing', tiling, labels });
-        try {
-          const evaluation = await results.evaluate();
-          // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
-          const calibrations = { image: settings.image, pixel: settings.pixel };
-          const { history, ...trained } = settings.training;
-          const report = {
-            ...evaluation.metrics,
-            category: dataset.name,
-            format: dataset.format,
-            counts: counts(dataset),
-            relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
-            image_threshold: settings.image,
-            pixel_threshold: settings.pixel,
-            settings: { ...trained, labels, dtype },
-            seed: settings.training.seed ?? null,
-            adapter: engine.adapter.description || engine.target.name,
-            version: await packageVersion(),
-            seconds: { total: (performance.now() - started) / 1000 },
-            warnings: dataset.warnings,
-            history,
-          };
-          await writeBytes(`${out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
-          await writeBytes(`${out}/scores.csv`, await scoresCsv(results, calibrations));
-          await writePictures(out, results, calibrations, reporter);
-          await writeReport(`${out}/report.html`, { report, results, evaluation, calibrations, runner, tiling });
-          console.log(`${dataset.name}: ${results.images.length} test images`);
-          console.log(metricsTable(evaluation.metrics));
-          console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
-        } finally {
-          await results.close();
-          await runner.destroy();
-          store.destroy();
-        }
-      });
+      await withEngine(
+        async (engine) => {
+          const started = performance.now();
+          const backbone = backboneNamed(settings.backbone);
+          const set = detectorParameters(backbone, settings.mode, { half: dtype === 'f16' });
+          const store = new ParameterStore(engine, set);
+          loadParameters(store, Object.values(groups), file, model);
+          const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
+          const reporter = new ProgressReporter();
+          const { tiling } = settings;
+          const results = await runSamples(runner, dataset.test, {
+            reporter,
+            signal,
+            label: 'testing',
+            tiling,
+            labels,
+          });
+          try {
+            const evaluation = await results.evaluate();
+            // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
+            const calibrations = { image: settings.image, pixel: settings.pixel };
+            const { history, ...trained } = settings.training;
+            const report = {
+              ...evaluation.metrics,
+              category: dataset.name,
+              format: dataset.format,
+              counts: counts(dataset),
+              relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
+              image_threshold: settings.image,
+              pixel_threshold: settings.pixel,
+              settings: { ...trained, labels, dtype },
+              seed: settings.training.seed ?? null,
+              adapter: engine.adapter.description || engine.target.name,
+              version: await packageVersion(),
+              seconds: { total: (performance.now() - started) / 1000 },
+              warnings: dataset.warnings,
+              history,
+            };
+            await writeBytes(`${out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
+            await writeBytes(`${out}/scores.csv`, await scoresCsv(results, calibrations));
+            await writePictures(out, results, calibrations, reporter);
+            await writeReport(`${out}/report.html`, { report, results, evaluation, calibrations, runner, tiling });
+            console.log(`${dataset.name}: ${results.images.length} test images`);
+            console.log(metricsTable(evaluation.metrics));
+            console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
+          } finally {
+            await results.close();
+            await runner.destroy();
+            store.destroy();
+          }
+        },
+        { subgroupMatrices },
+      );
     },
   );
 }

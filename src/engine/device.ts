@@ -1,8 +1,9 @@
 /** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
 import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
-import type { GpuSafety } from '../platform/safety.ts';
+import type { GpuSettings } from '../platform/gpu_settings.ts';
 import { DeviceLostError, OutOfMemoryError } from './errors.ts';
 import { type KernelVariant, linkKernel, variantKey } from './kernel.ts';
+import { matrixUnits, subgroupMatrixConfigs, subgroupMatrixFeature } from './matrix_units.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import type { Target } from './select.ts';
 import { imageWidth, roundUp } from './tensor.ts';
@@ -16,6 +17,12 @@ export interface EngineOptions {
   readonly defaultLimits?: boolean;
   /** Keep Dawn's checks in shaders where the driver makes its own; only Node can leave them out. */
   readonly shaderChecks?: boolean;
+  /**
+   * Use the GPU's matrix units where it offers them as subgroup matrices, an unfinished WebGPU extension: kernels for them are compiled
+   * and tested here by arithmetic that stands for the units, but have not run on real ones. In browsers it needs
+   * --enable-unsafe-webgpu.
+   */
+  readonly subgroupMatrices?: boolean;
   /** Overrides what the adapter says about itself: selects kernels as for another kind of adapter (tests, tuning). */
   readonly target?: Partial<Target>;
   /** Results of `aand tune`; those of other devices and older kernels are ignored. */
@@ -53,8 +60,8 @@ function isMesaSoftware({ description }: AdapterDescription): boolean {
   return description.includes('llvmpipe');
 }
 
-async function requestAdapter(safety: GpuSafety): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
-  const { gpu } = openGpu(safety);
+async function requestAdapter(settings: GpuSettings): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
+  const { gpu } = openGpu(settings);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new Error(adapterAdvice);
   return { gpu, adapter };
@@ -118,13 +125,19 @@ export class Engine implements AsyncDisposable {
 
   /** Opens the default adapter. Throws an Error that says what to install where there is none. */
   static async open(options: EngineOptions = {}): Promise<Engine> {
-    let { gpu, adapter } = await requestAdapter({ shaderChecks: true, zeros: true });
+    const experiments = options.subgroupMatrices ?? false;
+    let { gpu, adapter } = await requestAdapter({ shaderChecks: true, zeros: true, experiments });
     const description = describe(adapter);
     // Checked twice, a run takes a fifth longer; filling images with zeros takes longer than what is then written to them.
     // What an adapter is can only be asked with the checks already chosen.
     if (isMesaSoftware(description))
-      ({ gpu, adapter } = await requestAdapter({ shaderChecks: options.shaderChecks ?? false, zeros: false }));
+      ({ gpu, adapter } = await requestAdapter({
+        shaderChecks: options.shaderChecks ?? false,
+        zeros: false,
+        experiments,
+      }));
     const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
+    if (options.subgroupMatrices) wanted.push(subgroupMatrixFeature);
     const { limits, features } = adapter;
     const descriptor: GPUDeviceDescriptor = {
       label: 'aand-webgpu',
@@ -143,7 +156,13 @@ export class Engine implements AsyncDisposable {
       options.onNotice?.(
         `running on a software driver (${description.description || description.architecture}), not on a GPU`,
       );
-    const engine = new Engine(gpu, device, description, options.target ?? {});
+    const units = device.features.has(subgroupMatrixFeature) ? matrixUnits(subgroupMatrixConfigs(adapter)) : [];
+    if (options.subgroupMatrices && !units.length)
+      options.onNotice?.('this adapter offers no subgroup matrices that the kernels could use');
+    const engine = new Engine(gpu, device, description, {
+      ...(units.length && { matrixUnits: units }),
+      ...options.target,
+    });
     engine.useTunings(options.tunings ?? []);
     if (isMesaSoftware(description))
       engine.#warmUp = new WarmUp(device, async () => {

@@ -46,6 +46,7 @@ const allConditions = [
   'da',
   'data_gradient',
   'db',
+  'emulated',
   'first',
   'flat',
   'four',
@@ -53,10 +54,12 @@ const allConditions = [
   'gradient_image',
   'half',
   'map',
+  'matrix_half',
   'output_half',
   'packed_half',
   'relu',
   'residual_half',
+  'scaled',
   'source_half',
   'source_image',
   'split',
@@ -70,9 +73,13 @@ const allConditions = [
   'weights_image',
 ];
 
+// What kernels/subgroup_matrix.wesl declares for the linker's sake.
+const extensionNames = /^(?:alias (?:subgroup_matrix_\w+|row_major)|fn subgroupMatrix\w+)(?: = bool;|\(\) \{ ?\})$/gm;
+
 // Keeps parsed modules: parsing is most of a link's time, and every kernel imports the same few.
 const resolver = new RecordResolver(
   Object.fromEntries(Object.entries(kernelModules).map(([name, text]) => [`${name}.wesl`, text])),
+  { keepComments: false },
 );
 const linked = new Map<string, Promise<LinkedKernel>>();
 
@@ -83,8 +90,9 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   const constants = Object.fromEntries(
     Object.entries(variant.constants ?? {}).map(([name, value]) => [name, `${value}u`]),
   );
-  const result = await link({ resolver, rootModuleName: variant.module, conditions, constants });
-  const code = expand(result.dest);
+  // Comments and source maps would take a tenth of the time.
+  const result = await link({ resolver, rootModuleName: variant.module, conditions, constants, sourceMap: false });
+  const code = expand(result.dest.replace(extensionNames, ''));
   const block = code.match(/var<uniform> \w+: (\w+);/);
   const struct = block && code.match(new RegExp(`struct ${block[1]} \\{([^}]*)\\}`));
   const uniforms = [...(struct?.[1] ?? '').matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(

@@ -28,19 +28,32 @@ export interface Dispatch {
   readonly flops?: number;
 }
 
+/** A product that a device's matrix units compute: [rows, depth] times [depth, columns], with a sum in 32 bits. */
+export interface MatrixUnit {
+  /** Type of the operands. */
+  readonly component: 'f16' | 'f32';
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  /** Computed by plain arithmetic, for tests on devices without matrix units. */
+  readonly emulated?: boolean;
+}
+
 /** A configuration of the convolution or weight-gradient kernels. */
 export interface GemmConfiguration {
-  readonly shape: 'lane' | 'tile';
+  readonly shape: 'lane' | 'tile' | 'matrix';
   /** Lanes that share loads through broadcasts; 1 = no subgroups (lane shape only). */
   readonly subgroup: number;
-  /** Subgroups (independent tiles) per workgroup, lane shape only. */
+  /** Subgroups per workgroup: independent tiles (lane shape), or parts of one (matrix shape). */
   readonly subgroups: number;
   /** Rows per subgroup or thread; in quads of rows for weight gradients. */
   readonly rows: number;
   /** Column quads per lane or thread. */
   readonly columns: number;
-  /** K step of the tile shape. */
+  /** K step of the tile and matrix shapes, in quads. */
   readonly depth: number;
+  /** Matrix shape only. */
+  readonly unit?: MatrixUnit;
 }
 
 export type GemmFamily = 'convolution' | 'weight_gradient';
@@ -52,6 +65,8 @@ export interface GemmProblem {
   readonly columnQuads: number;
   /** Steps of the sum. */
   readonly depth: number;
+  /** Both operands are 16-bit floats. */
+  readonly half?: boolean;
 }
 
 /** Problems of one bucket (sizes within a power of two) share a tuned configuration. */
@@ -75,6 +90,8 @@ export interface Target {
   readonly maxImageSize: number;
   /** Whether 3x3 convolutions with fixed weights take Winograd's form. */
   readonly winograd: boolean;
+  /** Matrix units that kernels may use; none on devices that are not opened with `subgroupMatrices`. */
+  readonly matrixUnits?: readonly MatrixUnit[];
   /** Configurations that `aand tune` found, by tuning key; the table decides for the others. */
   readonly tuned?: Readonly<Record<string, GemmConfiguration>>;
   /** For what runs once, when a program is built: memory is new then, and touching it is what costs. */
@@ -102,7 +119,24 @@ const tile = (rows: number, columns: number, depth: number): GemmConfiguration =
   depth,
 });
 
-/** Every configuration that is valid on a target, for tests and the tuner. */
+// Four subgroups of 32 by 32 outputs each.
+const matrix = (subgroup: number, unit: MatrixUnit): GemmConfiguration => ({
+  shape: 'matrix',
+  subgroup,
+  subgroups: 4,
+  rows: 32,
+  columns: 8,
+  depth: 4,
+  unit,
+});
+
+/** The matrix unit that multiplies such operands without rounding them first; the kernel's workgroup has 256 threads at most. */
+function matrixUnit(component: MatrixUnit['component'], target: Target): MatrixUnit | undefined {
+  if (target.subgroupSize < 2 || target.subgroupSize > 64) return undefined;
+  return target.matrixUnits?.find((unit) => unit.component === component);
+}
+
+/** Every configuration for 32-bit operands that is valid on a target, for tests and the tuner. */
 export function gemmConfigurations(family: GemmFamily, target: Target): GemmConfiguration[] {
   const size = target.subgroupSize;
   const list: GemmConfiguration[] = [];
@@ -111,6 +145,8 @@ export function gemmConfigurations(family: GemmFamily, target: Target): GemmConf
     if (size > 1 && size <= 4) list.push(lane(size, 2, 16, 4));
     if (size === 16) list.push(lane(size, 4, 64, 1));
     list.push(lane(1, 64, 8, 1), lane(1, 64, 8, 2), tile(4, 1, 4), tile(4, 2, 4), tile(8, 1, 4));
+    const unit = matrixUnit('f32', target);
+    if (unit) list.push(matrix(size, unit));
   } else {
     if (size > 1 && size <= 32) list.push(lane(size, 4, 8, 1));
     if (size > 1 && size <= 4) list.push(lane(size, 4, 4, 2));
@@ -122,9 +158,18 @@ export function gemmConfigurations(family: GemmFamily, target: Target): GemmConf
 /** The configuration for a matrix product; batched ones (Winograd) may take fewer rows. */
 export function chooseGemm(problem: GemmProblem, target: Target, batched = false): GemmConfiguration {
   const { family, columnQuads } = problem;
-  const chosen = target.force?.[family] ?? (batched ? undefined : target.tuned?.[tuningKey(problem)]);
-  if (chosen) return chosen;
+  const forced = target.force?.[family];
+  if (forced) return forced;
   const size = target.subgroupSize;
+  // Half of a tile that is mostly empty costs more than what the units save.
+  const unit = family === 'convolution' && problem.rows >= 32 && columnQuads >= 8;
+  const halfUnit = unit && problem.half ? matrixUnit('f16', target) : undefined;
+  // The tuner measures 32-bit operands, and knows nothing of these.
+  if (halfUnit) return matrix(size, halfUnit);
+  const tuned = batched ? undefined : target.tuned?.[tuningKey(problem)];
+  if (tuned) return tuned;
+  const fullUnit = unit ? matrixUnit('f32', target) : undefined;
+  if (fullUnit) return matrix(size, fullUnit);
   if (target.software) {
     if (family === 'convolution') {
       // Few lanes share a load of the source among few columns: four columns each make up for it (SwiftShader).

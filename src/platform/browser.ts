@@ -5,10 +5,10 @@
 import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
-import type { GpuSafety } from './safety.ts';
+import type { GpuSettings } from './gpu_settings.ts';
 
-/** The browser's GPU object; its safety is not ours to choose. */
-export function openGpu(_safety: GpuSafety): { gpu: GPU } {
+/** The browser's GPU object; its settings are not ours to choose. */
+export function openGpu(_settings: GpuSettings): { gpu: GPU } {
   if (!navigator.gpu)
     throw new Error(
       'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU enabled.',

@@ -14,19 +14,20 @@ import { create, globals } from 'webgpu';
 import type { Image } from '../data/image.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
+import type { GpuSettings } from './gpu_settings.ts';
 import { widenMesaVectors } from './mesa.ts';
 import { decodeImage } from './node_images.ts';
-import type { GpuSafety } from './safety.ts';
 
 export { decodeImage, encodePng, encodeWebp, inspectImage } from './node_images.ts';
 
 /** A GPU object; dropping it after `device.destroy()` lets the process exit. */
-export function openGpu({ shaderChecks, zeros }: GpuSafety): { gpu: GPU } {
+export function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): { gpu: GPU } {
   Object.assign(globalThis, globals);
   // A worker thread's environment is a copy that the driver does not see.
   if (isMainThread) widenMesaVectors(process.env);
+  const enabled = [...(shaderChecks ? [] : ['disable_robustness']), ...(experiments ? ['allow_unsafe_apis'] : [])];
   const flags: string[] = [];
-  if (!shaderChecks) flags.push('enable-dawn-features=disable_robustness');
+  if (enabled.length) flags.push(`enable-dawn-features=${enabled.join(',')}`);
   if (!zeros) flags.push('disable-dawn-features=lazy_clear_resource_on_first_use');
   return { gpu: create(flags) };
 }

@@ -65,6 +65,7 @@ export interface Gather {
 export function gatherProblem(
   { source, output, weightShape, attributes, dataGradient }: Omit<Gather, 'weights' | 'inputs' | 'target'>,
   batched = false,
+  half = false,
 ): GemmProblem {
   const [batch, height, width] = output.shape as [number, number, number];
   const step = dataGradient ? attributes.stride : 1;
@@ -74,6 +75,7 @@ export function gatherProblem(
     rows: (batched ? 1 : batch) * Math.ceil(height / step) * Math.ceil(width / step),
     columnQuads: channelQuads(output),
     depth: Math.ceil((kernelHeight * kernelWidth) / step ** 2) * channelQuads(source),
+    half,
   };
 }
 
@@ -85,14 +87,15 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
   const step = dataGradient ? stride : 1;
   const rowHeight = Math.ceil(height / step);
   const rowWidth = Math.ceil(width / step);
-  const problem = gatherProblem(gather, batches !== undefined);
+  const weights = 'layout' in gather.weights ? gather.weights : gather.weights.tensor;
+  const half = (gather.sourceImage ?? source).half && weights.half;
+  const problem = gatherProblem(gather, batches !== undefined, half);
   const { rows, columnQuads: outputQuads } = problem;
   const choice = chooseGemm(problem, target, batches !== undefined);
   const { grid, columnTiles, module, constants } = gemmGrid(choice, 'conv2d', rows, outputQuads);
   const ending = epilogue(gather.inputs);
   const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];
   const oneRun = !dataGradient && dilation === 1;
-  const weights = 'layout' in gather.weights ? gather.weights : gather.weights.tensor;
   const weightsImage = weights.layout === 'image';
   const depth = oneRun ? kernelWidth * channelQuads(source) : channelQuads(source);
   const splits = batches === undefined ? splitsOf(gather, choice, problem, depth) : 1;
@@ -130,7 +133,9 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       conditions: {
         ...(parts ? {} : ending.conditions),
         data_gradient: dataGradient,
-        subgroups: choice.subgroup > 1,
+        subgroups: choice.shape === 'lane' && choice.subgroup > 1,
+        matrix_half: choice.unit?.component === 'f16',
+        emulated: choice.unit?.emulated ?? false,
         batched: batches !== undefined,
         split: parts !== undefined,
         source_image: gather.sourceImage !== undefined,
@@ -208,6 +213,24 @@ export function gemmGrid(
       },
       columnTiles,
       grid: Math.ceil((Math.ceil(rows / choice.rows) * columnTiles) / choice.subgroups),
+    };
+  }
+  if (choice.unit) {
+    const { subgroup: SUBGROUP, subgroups: SUBGROUPS, depth: DEPTH, unit } = choice;
+    // Subgroups stand two by two, or more of them side by side.
+    const columnTiles = Math.ceil(columnQuads / ((SUBGROUPS / 2) * choice.columns));
+    return {
+      module: 'conv2d_matrix' as const,
+      constants: {
+        SUBGROUP,
+        SUBGROUPS,
+        DEPTH,
+        MATRIX_ROWS: unit.rows,
+        MATRIX_COLUMNS: unit.columns,
+        MATRIX_DEPTH: unit.depth,
+      },
+      columnTiles,
+      grid: Math.ceil(rows / (2 * choice.rows)) * columnTiles,
     };
   }
   const columnTiles = Math.ceil(columnQuads / (8 * choice.columns));
