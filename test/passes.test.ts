@@ -13,7 +13,7 @@ import { scratch } from '../src/engine/ops/scratch.ts';
 import { ParameterSet } from '../src/engine/parameters.ts';
 import { place, printPlacement } from '../src/engine/place.ts';
 import { placeImages } from '../src/engine/place_images.ts';
-import { select } from '../src/engine/plan.ts';
+import { select, selectProgram } from '../src/engine/plan.ts';
 import { type Dispatch, groups, printPlan, type Target } from '../src/engine/select.ts';
 import { printNodes, Tape } from '../src/engine/tape.ts';
 import { byteLength, imageWidth, pack, type Tensor, unpack } from '../src/engine/tensor.ts';
@@ -92,6 +92,21 @@ describe('fuse', () => {
     expect(fused.prologue.map((node) => node.definition.name)).toEqual(['batch_norm_fold']);
     expect(printNodes(fused.nodes)).toMatchInlineSnapshot(
       `"%7[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=%9[3x3x4x4], b=%10[4], residual=$x[1x4x4x4]) {stride=1 padding=1 dilation=1 relu=true}"`,
+    );
+  });
+
+  test('folded weights that are packed on the way to an image are scaled there, others where they lie', () => {
+    const kernels = (own: Target) => {
+      const tape = new Tape(new ParameterSet());
+      const { y } = block(tape, false);
+      const { prologue } = selectProgram(fuse(tape, [y], own), own);
+      return printPlan(prologue).replace(/ <.*?>/g, '');
+    };
+    expect(kernels(target)).toBe(
+      'batch_norm_fold: batch_norm_fold.fold\nbatch_norm_fold: batch_norm_fold.scale_weights',
+    );
+    expect(kernels({ ...target, images: true, maxImageSize: 4096 })).toBe(
+      'batch_norm_fold: batch_norm_fold.fold\nto_image: image.pack,scaled,stored',
     );
   });
 

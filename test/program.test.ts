@@ -136,6 +136,17 @@ function withDone(device: GPUDevice, done: () => Promise<undefined>): GPUDevice 
   return forward(device, { queue: forward(device.queue, { onSubmittedWorkDone: done }) });
 }
 
+/** A device that is idle at once when a compilation begins, and ends each after a time. */
+function compiling(milliseconds: number, onEnd: () => void): () => Promise<undefined> {
+  let calls = 0;
+  return async () => {
+    if (calls++ % 2 === 0) return undefined;
+    await turn(milliseconds);
+    onEnd();
+    return undefined;
+  };
+}
+
 describe('the warm-up of kernels', () => {
   const kernels: [KernelVariant, string[]][] = [
     [{ module: 'elementwise', entry: 'relu' }, ['a', 'output']],
@@ -157,11 +168,10 @@ describe('the warm-up of kernels', () => {
     let [own, helped, opened] = [0, 0, 0];
     let lost: Promise<unknown> = Promise.reject(new Error('no helper was opened'));
     lost.catch(() => {});
-    const slow = withDone(engine.device, async () => {
-      own++;
-      await turn(150);
-      return undefined;
-    });
+    const slow = withDone(
+      engine.device,
+      compiling(150, () => own++),
+    );
     const warmUp = new WarmUp(slow, async () => {
       opened++;
       const adapter = await (engine.gpu as GPU).requestAdapter();
@@ -177,6 +187,20 @@ describe('the warm-up of kernels', () => {
     expect(helped).toBeGreaterThan(0);
     expect(own + helped).toBe(kernels.length);
     await lost;
+  });
+
+  test('what the device was doing before is not taken for a slow compilation', async () => {
+    let [calls, opened] = [0, 0];
+    const busy = withDone(engine.device, async () => {
+      if (calls++ % 2 === 0) await turn(100);
+      return undefined;
+    });
+    const warmUp = new WarmUp(busy, async () => {
+      opened++;
+      throw new Error('no helper is needed');
+    });
+    await Promise.all((await pipelines()).map(({ variant, pipeline }) => warmUp.compile(variant, pipeline)));
+    expect(opened).toBe(0);
   });
 
   test('what waits when the engine closes is told so', async () => {
@@ -196,11 +220,10 @@ describe('the warm-up of kernels', () => {
 
   test('without a second device the first compiles all', async () => {
     let own = 0;
-    const slow = withDone(engine.device, async () => {
-      own++;
-      await turn(80);
-      return undefined;
-    });
+    const slow = withDone(
+      engine.device,
+      compiling(80, () => own++),
+    );
     const warmUp = new WarmUp(slow, () => Promise.reject(new Error('no adapter')));
     await Promise.all((await pipelines()).map(({ variant, pipeline }) => warmUp.compile(variant, pipeline)));
     expect(own).toBe(kernels.length);

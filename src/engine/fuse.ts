@@ -11,7 +11,7 @@ import { adamGroup } from './ops/adam.ts';
 import { batchNormFoldDefinition, isBatchNorm } from './ops/batch_norm.ts';
 import { isConvolution } from './ops/conv2d.ts';
 import type { Target } from './select.ts';
-import { useHalves, useImages, useWinograd } from './specialise.ts';
+import { scaleWhereRead, useHalves, useImages, useWinograd } from './specialise.ts';
 import { type Node, need, type Tape, type Tensors } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -83,7 +83,7 @@ export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): Fu
   };
   split(nodes);
   if (!training) nodes = useWinograd(tape, nodes, target, isFixed);
-  nodes = useImages(tape, nodes, target);
+  nodes = scaleWhereRead(useImages(tape, nodes, target));
   return split(tape.parameters.half ? useHalves(nodes, outputs) : nodes);
 }
 
@@ -126,7 +126,7 @@ function foldBatchNorms(
     const folded = tape.record(
       batchNormFoldDefinition,
       { w, b, weight, bias, running_mean, running_var },
-      { epsilon: norm.attributes.epsilon, transposed },
+      { epsilon: norm.attributes.epsilon, transposed, scaledByReaders: false },
     );
     const [fold] = tape.nodes.splice(before) as [Node];
     const inputs: Record<string, Tensor> = { x, w: folded.w as Tensor, b: folded.b as Tensor };

@@ -3,7 +3,7 @@ import type { Engine } from './device.ts';
 import type { ParameterStore } from './parameters.ts';
 import { type PlaceResult, place } from './place.ts';
 import { type ImagePlacement, placeImages } from './place_images.ts';
-import { type Binding, boundTensor, isTensor, type PlannedNode } from './select.ts';
+import { type Binding, boundTensor, type Dispatch, isTensor, type PlannedNode } from './select.ts';
 import type { Tape } from './tape.ts';
 import { byteLength, bytesPerQuad, imageWidth, pack, roundUp, type Tensor } from './tensor.ts';
 
@@ -34,7 +34,8 @@ export interface Plans {
 
 const alignment = 256;
 
-function dispatchesOf(plan: readonly PlannedNode[]) {
+/** The dispatches of a plan, in their order. */
+export function dispatchesOf(plan: readonly PlannedNode[]): Dispatch[] {
   return plan.flatMap(({ dispatches }) => dispatches);
 }
 

@@ -5,10 +5,11 @@
  */
 import type { Engine } from './device.ts';
 import { fuse } from './fuse.ts';
-import { allocate, type Range } from './memory.ts';
+import { allocate, dispatchesOf, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
 import { selectProgram } from './plan.ts';
+import { runPrologue } from './prologue.ts';
 import { boundTensor, dispatchBytes, printPlan } from './select.ts';
 import { buildSteps, encodeAlone, encodeSteps, type Step, submit } from './steps.ts';
 import type { Tape } from './tape.ts';
@@ -154,17 +155,22 @@ export class Program {
     const { prologue, main } = selectProgram(fused, engine.target);
     const memory = allocate(engine, tape, options.store, { prologue, main, outputs });
     const { locate } = memory;
-    const { steps, uniforms } = await buildSteps(engine, [...prologue, ...main], memory, options.onProgress);
-    const buffers = [...memory.buffers, uniforms];
-    const prologueCount = prologue.reduce((count, { dispatches }) => count + dispatches.length, 0);
+    let ready = 0;
+    const total = dispatchesOf([...prologue, ...main]).length;
+    const onPipeline = () => options.onProgress?.(++ready, total);
+    const [once, repeated] = await Promise.all([
+      runPrologue(engine, prologue, memory, onPipeline),
+      buildSteps(engine, main, memory, onPipeline),
+    ]);
+    const buffers = [...memory.buffers, ...once.buffers, repeated.uniforms];
 
     const named = (tensors: Iterable<[string, Tensor]>) =>
       new Map([...tensors].map(([name, tensor]) => [name, { tensor, range: locate(tensor) }]));
     const usedInputs = tape.inputs.filter((tensor) => memory.result.placements.has(tensor));
-    const program = new Program({
+    return new Program({
       engine,
-      steps: steps.slice(prologueCount),
-      prologue: steps.slice(0, prologueCount),
+      steps: repeated.steps,
+      prologue: once.steps,
       inputs: named(usedInputs.map((tensor) => [tensor.name, tensor])),
       outputs: named(Object.entries(options.outputs)),
       buffers,
@@ -174,8 +180,6 @@ export class Program {
       debug: options.debug ?? false,
       locate,
     });
-    await program.refresh();
-    return program;
   }
 
   /** Recomputes what was derived from the parameters (folded weights). Call after writing parameters. */

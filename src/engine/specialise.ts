@@ -2,6 +2,7 @@
  * Rewrites that depend on the target: which convolutions take Winograd's form, and which operands are read from images
  * (storage textures). Run by `fuse` between the fusions and the split into prologue and run.
  */
+import { type BatchNormFoldAttributes, isBatchNormFold } from './ops/batch_norm.ts';
 import { isConvolution } from './ops/conv2d.ts';
 import { fillsImage, fitsImage, toImageDefinition } from './ops/image.ts';
 import { isWeightGradient } from './ops/weight_gradient.ts';
@@ -81,6 +82,11 @@ export function useWinograd(
   });
 }
 
+/** Whether an operation can scale the weights that it reads. */
+function readsScaled({ definition }: Node): boolean {
+  return definition.name === toImageDefinition.name || definition.name === winogradWeightsDefinition.name;
+}
+
 // Within this many operations a copy of activations is used again; further on it is made anew rather than kept alive. Weights
 // are small beside them and slow to pack: theirs serves the forward and the backward pass.
 const reach = 6;
@@ -115,6 +121,30 @@ export function useImages(tape: Tape, nodes: readonly Node[], target: Target): N
     result.push({ ...node, inputs });
   }
   return result;
+}
+
+/** Folded weights that are only packed or transformed are not written down: whoever reads them scales them. */
+export function scaleWhereRead(nodes: readonly Node[]): Node[] {
+  const scales = new Map<Tensor, { fold: Node<BatchNormFoldAttributes>; readers: Node[] }>();
+  for (const fold of nodes.filter(isBatchNormFold)) {
+    const w = need(fold.outputs, 'w');
+    // A convolution that has an image takes no more than the shape from the weights.
+    const readers = nodes.filter(
+      ({ inputs }) => Object.values(inputs).includes(w) && !(inputs.w === w && inputs.w_image),
+    );
+    if (readers.length && readers.every(readsScaled)) scales.set(w, { fold, readers });
+  }
+  const scaled = new Map<Node, Node>();
+  for (const { fold, readers } of scales.values()) {
+    const { epsilon, transposed } = fold.attributes;
+    scaled.set(fold, { ...fold, attributes: { epsilon, transposed, scaledByReaders: true } });
+    for (const reader of readers) {
+      const name = reader.inputs.x ? 'x' : 'w';
+      const inputs = { ...reader.inputs, [name]: need(fold.inputs, 'w'), scale: need(fold.outputs, 'scale') };
+      scaled.set(reader, { ...reader, inputs, attributes: { ...reader.attributes, transposed } });
+    }
+  }
+  return nodes.map((node) => scaled.get(node) ?? node);
 }
 
 /**

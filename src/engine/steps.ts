@@ -34,18 +34,17 @@ const flopsPerSubmit = 2e11;
 /**
  * Creates pipelines, uniforms and bind groups.
  *
- * @param onProgress told after each pipeline: how many of how many are ready
+ * @param onPipeline told after each pipeline that is ready
  */
 export async function buildSteps(
   engine: Engine,
   plan: readonly PlannedNode[],
   memory: ProgramMemory,
-  onProgress?: (ready: number, total: number) => void,
+  onPipeline: () => void,
 ): Promise<{ steps: Step[]; uniforms: GPUBuffer }> {
   const planned: Planned[] = plan.flatMap(({ node, dispatches }) =>
     dispatches.map((dispatch) => ({ operation: node.definition.name, dispatch })),
   );
-  let ready = 0;
   const pipelines = await engine.guard(
     Promise.all(
       planned.map(async ({ dispatch }) => {
@@ -53,7 +52,7 @@ export async function buildSteps(
           dispatch.kernel === 'copy'
             ? undefined
             : await engine.pipeline(dispatch.kernel, Object.keys(dispatch.bindings));
-        onProgress?.(++ready, planned.length);
+        onPipeline();
         return pipeline;
       }),
     ),

@@ -3,7 +3,7 @@
  * nothing. A dispatch of no workgroups makes Mesa's software driver compile, in one thread per device; so where that turns out
  * slow, a second device compiles a part of the kernels, and the first one finds them in the driver's cache on disk.
  */
-import type { KernelVariant } from './kernel.ts';
+import type { KernelBinding, KernelVariant } from './kernel.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 
 interface Task {
@@ -23,6 +23,7 @@ class Bench {
   readonly #storage: GPUBuffer;
   readonly #uniforms: GPUBuffer;
   readonly #noWorkgroups: GPUBuffer;
+  readonly #images = new Map<string, GPUTextureView>();
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -31,17 +32,16 @@ class Bench {
     this.#noWorkgroups = device.createBuffer({ label: 'no workgroups', size: 16, usage: GPUBufferUsage.INDIRECT });
   }
 
-  async compile({ pipeline, layout, kernel, bindings }: Pipeline): Promise<void> {
+  /** @param onStart told when the device has ended what it was doing before */
+  async compile({ pipeline, layout, kernel, bindings }: Pipeline, onStart?: () => void): Promise<void> {
     const { device } = this;
-    const textures: GPUTexture[] = [];
+    if (onStart) device.queue.onSubmittedWorkDone().then(onStart, () => {});
     const entries = bindings.map((name): GPUBindGroupEntry => {
       const { index, kind, format } = kernel.bindings.get(name) as NonNullable<ReturnType<typeof kernel.bindings.get>>;
       // A range for each: a buffer's range cannot be bound twice for writing.
       if (kind === 'buffer')
         return { binding: index, resource: { buffer: this.#storage, offset: slot * index, size: slot } };
-      const texture = device.createTexture({ size: [1, 1], format, usage: GPUTextureUsage.STORAGE_BINDING });
-      textures.push(texture);
-      return { binding: index, resource: texture.createView() };
+      return { binding: index, resource: this.#image(kind, format) };
     });
     if (kernel.uniforms.length) entries.push({ binding: 0, resource: { buffer: this.#uniforms } });
     const encoder = device.createCommandEncoder();
@@ -53,7 +53,19 @@ class Bench {
     pass.end();
     device.queue.submit([encoder.finish()]);
     await device.queue.onSubmittedWorkDone();
-    for (const texture of textures) texture.destroy();
+  }
+
+  /** Made once: Mesa's driver makes and destroys views of images only while it computes nothing, so the caller would wait. */
+  #image(kind: KernelBinding['kind'], format: GPUTextureFormat): GPUTextureView {
+    const key = `${kind} ${format}`;
+    let view = this.#images.get(key);
+    if (!view) {
+      view = this.device
+        .createTexture({ label: key, size: [1, 1], format, usage: GPUTextureUsage.STORAGE_BINDING })
+        .createView();
+      this.#images.set(key, view);
+    }
+    return view;
   }
 }
 
@@ -79,8 +91,9 @@ export class WarmUp {
     });
   }
 
-  /** The longest first, so that both devices end at about the same time. */
+  /** In the order asked for; where two devices share the work, the longest first, so that both end at about the same time. */
   #next(): Task | undefined {
+    if (!this.#helping) return this.#queue.shift();
     const length = ({ pipeline }: Task) => pipeline.kernel.code.length;
     const longest = this.#queue.reduce<Task | undefined>(
       (best, task) => (best && length(best) >= length(task) ? best : task),
@@ -92,12 +105,15 @@ export class WarmUp {
 
   async #work(): Promise<void> {
     this.#working = true;
-    for (let task = this.#next(); task; task = this.#next()) {
-      const slow = setTimeout(() => {
+    let slow: ReturnType<typeof setTimeout> | undefined;
+    const watch = () => {
+      slow = setTimeout(() => {
         // What is already taken needs no help.
         if (!this.#helping && this.#queue.length) void this.#help();
       }, slowMilliseconds);
-      await this.#own.compile(task.pipeline).then(task.resolve, task.reject);
+    };
+    for (let task = this.#next(); task; task = this.#next()) {
+      await this.#own.compile(task.pipeline, watch).then(task.resolve, task.reject);
       clearTimeout(slow);
     }
     this.#working = false;

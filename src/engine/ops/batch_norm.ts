@@ -237,10 +237,21 @@ export function isBatchNorm(node: Node): node is Node & { attributes: BatchNormA
 // As in kernels/batch_norm_fold.wesl.
 const rowsPerThread = 16;
 
-/** Folded weights and bias of a convolution followed by batch norm in evaluation; recorded by `fuse` in the prologue. */
-export const batchNormFoldDefinition: OpDefinition<{ epsilon: number; transposed: boolean }> = {
+export type BatchNormFoldAttributes = {
+  readonly epsilon: number;
+  /** Output channels are the rows of the weights. */
+  readonly transposed: boolean;
+  /** The weights are scaled where they are read: `w` only names their shape. */
+  readonly scaledByReaders: boolean;
+};
+
+/**
+ * Folded weights and bias of a convolution followed by batch norm in evaluation, and the scale [Co] between the weights and the folded ones;
+ * recorded by `fuse` in the prologue.
+ */
+export const batchNormFoldDefinition: OpDefinition<BatchNormFoldAttributes> = {
   name: 'batch_norm_fold',
-  infer: (inputs) => ({ w: need(inputs, 'w'), b: need(inputs, 'bias') }),
+  infer: (inputs) => ({ w: need(inputs, 'w'), b: need(inputs, 'bias'), scale: need(inputs, 'weight') }),
   half: () => ({ inputs: ['w'], outputs: ['w'] }),
   lower(node) {
     const { inputs, outputs, attributes } = node;
@@ -251,38 +262,44 @@ export const batchNormFoldDefinition: OpDefinition<{ epsilon: number; transposed
       quads: Math.ceil((filter.shape[3] as number) / 4),
       epsilon: attributes.epsilon,
     };
-    const weight = need(inputs, 'weight');
-    const running_var = need(inputs, 'running_var');
+    const scale = need(outputs, 'scale');
     const w = need(outputs, 'w');
     const b = need(outputs, 'b');
     const lines = quads(w) / values.quads;
     const count = attributes.transposed ? quads(w) : Math.ceil(lines / rowsPerThread) * values.quads;
+    const fold: Dispatch = {
+      kernel: { module: 'batch_norm_fold', entry: 'fold', conditions: { bias: inputs.b !== undefined } },
+      bindings: {
+        weight: need(inputs, 'weight'),
+        bias: need(inputs, 'bias'),
+        running_mean: need(inputs, 'running_mean'),
+        running_var: need(inputs, 'running_var'),
+        output: b,
+        scale,
+        ...(inputs.b && { convolution_bias: inputs.b }),
+      },
+      uniforms: { ...values, count: quads(b) },
+      workgroups: threads(quads(b)),
+      writes: ['output', 'scale'],
+    };
+    if (attributes.scaledByReaders) return [fold];
     return [
+      fold,
       {
         kernel: {
           module: 'batch_norm_fold',
-          entry: 'fold_weights',
+          entry: 'scale_weights',
           conditions: { transposed: attributes.transposed, ...halves({ weights: filter, output: w }) },
         },
-        bindings: { original: filter, weight, running_var, output: w },
+        bindings: { original: filter, scale, output: w },
         uniforms: { ...values, count, size: quads(w) },
         workgroups: threads(count),
-        writes: ['output'],
-      },
-      {
-        kernel: { module: 'batch_norm_fold', entry: 'fold_bias', conditions: { bias: inputs.b !== undefined } },
-        bindings: {
-          weight,
-          bias: need(inputs, 'bias'),
-          running_mean: need(inputs, 'running_mean'),
-          running_var,
-          output: b,
-          ...(inputs.b && { convolution_bias: inputs.b }),
-        },
-        uniforms: { ...values, count: quads(b) },
-        workgroups: threads(quads(b)),
         writes: ['output'],
       },
     ];
   },
 };
+
+export function isBatchNormFold(node: Node): node is Node<BatchNormFoldAttributes> {
+  return node.definition.name === batchNormFoldDefinition.name;
+}

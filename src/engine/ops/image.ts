@@ -35,7 +35,16 @@ export function copyToImage(x: Tensor, image: Tensor): Dispatch {
   return { kernel: 'copy', bindings: { x, image }, uniforms: {}, workgroups: [0, 0, 0], writes: ['image'] };
 }
 
-export const toImageDefinition: OpDefinition = {
+type ToImageAttributes = {
+  /** Where weights are scaled: the scale is that of their rows. */
+  readonly transposed?: boolean;
+};
+
+// Rows of the weights that a thread of kernels/image.wesl copies.
+const chunk = 64;
+
+/** Memory `x` as an image; weights may be multiplied by `scale` on the way, a value per column or row. */
+export const toImageDefinition: OpDefinition<ToImageAttributes> = {
   name: 'to_image',
   infer: (inputs) => ({ image: { shape: imageShape(need(inputs, 'x')), layout: 'image' } }),
   // Packing converts, a copy does not.
@@ -45,17 +54,23 @@ export const toImageDefinition: OpDefinition = {
     const image = need(node.outputs, 'image');
     if (x.layout !== 'filter') return [copyToImage(x, image)];
     const [, width, channels] = physicalShape(x) as [number, number, number];
-    const columns = quads(image) / (width * channels);
+    const { scale } = node.inputs;
+    const count = (quads(image) / (width * channels)) * Math.ceil((width * channels) / chunk);
     const packed = target.once ? image : scratch('image.packed', image.shape, 'dense', image.half);
     const pack: Dispatch = {
       kernel: {
         module: 'image',
         entry: 'pack',
-        conditions: { stored: packed === image, ...halves({ weights: x, packed }) },
+        conditions: {
+          stored: packed === image,
+          scaled: scale !== undefined,
+          transposed: scale !== undefined && (node.attributes.transposed ?? false),
+          ...halves({ weights: x, packed }),
+        },
       },
-      bindings: { weights: x, packed },
-      uniforms: { channels: width * channels, quads: channelQuads(x), count: columns },
-      workgroups: threads(columns),
+      bindings: { weights: x, packed, ...(scale && { scale }) },
+      uniforms: { channels: width * channels, rows: channels, quads: channelQuads(x), count },
+      workgroups: threads(count),
       writes: ['packed'],
     };
     return packed === image ? [pack] : [pack, copyToImage(packed, image)];

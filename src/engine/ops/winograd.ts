@@ -31,8 +31,8 @@ type WinogradWeightsAttributes = {
 };
 
 /**
- * Input is 3x3 weights [3, 3, Ci, Co], output `u` [positions, 1, Ci, Co]; where it is `stored`, `image` is u's image, and u
- * itself only names the shape.
+ * Input is 3x3 weights [3, 3, Ci, Co], multiplied by `scale` [Co] where it is given; output is their transform `u`
+ * [positions, 1, Ci, Co]. Where it is `stored`, `image` is u's image, and u itself only names the shape.
  */
 export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> = {
   name: 'winograd_weights',
@@ -48,6 +48,7 @@ export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> 
   half: () => ({ inputs: ['w'], outputs: [] }),
   lower(node) {
     const w = need(node.inputs, 'w');
+    const { scale } = node.inputs;
     const { tile, stored } = node.attributes;
     const sourceQuads = Math.ceil((w.shape[2] as number) / 4);
     const written = stored ? 'packed_weights' : 'transformed_weights';
@@ -57,9 +58,9 @@ export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> 
         kernel: {
           module: module(tile),
           entry: 'weights_transform',
-          conditions: { stored, ...halves({ weights: w }) },
+          conditions: { stored, scaled: scale !== undefined, ...halves({ weights: w }) },
         },
-        bindings: { weights: w, [written]: need(node.outputs, stored ? 'image' : 'u') },
+        bindings: { weights: w, ...(scale && { scale }), [written]: need(node.outputs, stored ? 'image' : 'u') },
         uniforms: { source_quads: sourceQuads, output_quads: channelQuads(w) },
         workgroups: threads(plane),
         writes: [written],

@@ -1,0 +1,54 @@
+/**
+ * The prologue of a program: what depends on parameters and constants alone (packed and transformed weights) is computed once, on its way
+ * through compilation.
+ */
+import type { Engine } from './device.ts';
+import { variantKey } from './kernel.ts';
+import type { ProgramMemory } from './memory.ts';
+import type { PlannedNode } from './select.ts';
+import { buildSteps, encodeSteps, type Step, submit } from './steps.ts';
+
+// Steps per submit. Mesa's driver takes in new kernels only between submits, so they are short.
+const stepsPerSubmit = 8;
+
+/** Cuts a plan before every operation that needs a kernel which nothing before it needs. */
+function cutAtNewKernels(plan: readonly PlannedNode[]): PlannedNode[][] {
+  const known = new Set<string>();
+  const parts: PlannedNode[][] = [];
+  for (const planned of plan) {
+    const before = known.size;
+    for (const { kernel } of planned.dispatches) if (kernel !== 'copy') known.add(variantKey(kernel));
+    const last = parts.at(-1);
+    if (last && known.size === before) last.push(planned);
+    else parts.push([planned]);
+  }
+  return parts;
+}
+
+/**
+ * Runs a prologue in order, each part as soon as its kernels are there, so that the device is at work while others are linked and compiled.
+ *
+ * @returns its steps, to be run again when parameters change, and the buffers that they use
+ */
+export async function runPrologue(
+  engine: Engine,
+  plan: readonly PlannedNode[],
+  memory: ProgramMemory,
+  onPipeline: () => void,
+): Promise<{ steps: Step[]; buffers: GPUBuffer[] }> {
+  const { device } = engine;
+  let before: Promise<void> = Promise.resolve();
+  const parts = cutAtNewKernels(plan).map(async (part) => {
+    const earlier = before;
+    const building = buildSteps(engine, part, memory, onPipeline);
+    const submitted = Promise.all([building, earlier]).then(([{ steps }]) => {
+      for (let i = 0; i < steps.length; i += stepsPerSubmit)
+        submit(device, encodeSteps(device, steps.slice(i, i + stepsPerSubmit)));
+    });
+    before = submitted;
+    await submitted;
+    return building;
+  });
+  const built = await Promise.all(parts);
+  return { steps: built.flatMap(({ steps }) => steps), buffers: built.map(({ uniforms }) => uniforms) };
+}
