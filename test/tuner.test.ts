@@ -10,6 +10,7 @@ import { gradients } from '../src/engine/gradients.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
 import { Program } from '../src/engine/program.ts';
+import { retarget } from '../src/engine/retarget.ts';
 import { gemmConfigurations } from '../src/engine/select.ts';
 import { Tape } from '../src/engine/tape.ts';
 import { type Tuning, tuneCase, tuningCases, tuningFingerprint } from '../src/engine/tuner.ts';
@@ -56,6 +57,9 @@ test('a tuning is used on its own device and kernels only', async () => {
   if (!other) throw new Error('no tile configuration');
   const entries = { [key]: { configuration: other, milliseconds: 1, tableMilliseconds: 2 } };
   const own: Tuning = { fingerprint: tuningFingerprint(engine), entries };
+  // What was measured without matrix units does not choose for a device that has them.
+  const unit = { component: 'f32', rows: 8, columns: 8, depth: 8 } as const;
+  expect(tuningFingerprint(retarget(engine, { matrixUnits: [unit] }))).not.toBe(own.fingerprint);
   for (const [tuning, used] of [
     [own, true],
     [{ ...own, fingerprint: 'another device' }, false],

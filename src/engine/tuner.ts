@@ -34,13 +34,14 @@ export function tuningFingerprint(engine: Engine): string {
   for (const text of Object.values(kernelModules))
     for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   const { vendor, architecture, description } = engine.adapter;
-  const { subgroupSize, images } = engine.target;
+  const { subgroupSize, images, matrixUnits = [] } = engine.target;
   return [
     vendor,
     architecture,
     description,
     `subgroup ${subgroupSize}`,
     `images ${images}`,
+    ...matrixUnits.map(({ component, rows, columns, depth }) => `${component} units ${rows}x${columns}x${depth}`),
     (hash >>> 0).toString(16),
   ].join('; ');
 }
