@@ -144,6 +144,19 @@ describe('train, test, predict', () => {
     expect(readdirSync(join(folder, 'p')).sort()).toEqual(['0.png', '6.png']);
   });
 
+  test('predict takes --subgroup-matrices, and says where the device has none', async () => {
+    const list = ['predict', model, `${washer}/test/good`, '--out', join(folder, 'p-units'), '--json'];
+    const [plain, units] = [await aand(list), await aand([...list, '--subgroup-matrices'])];
+    expect([plain.code, units.code]).toEqual([0, 0]);
+    const scores = ({ stdout }: { stdout: string }) =>
+      (JSON.parse(stdout) as { raw_score: number }[]).map(({ raw_score }) => raw_score);
+    scores(units).forEach((score, i) => {
+      expect(score).toBeCloseTo(scores(plain)[i] as number, 3);
+    });
+    expect(scores(units)).toHaveLength(scores(plain).length);
+    if (/software driver/.test(units.stderr)) expect(units.stderr).toContain('offers no subgroup matrices');
+  });
+
   test('a model file of half the size, and 16-bit floats on the device, give nearly the same scores', async () => {
     const small = join(folder, 'small.safetensors');
     expect((await aand(['export', model, '--to', 'safetensors-f16', '--out', small])).code).toBe(0);

@@ -65,6 +65,8 @@ test('units with 32-bit sums whose size fits the kernel are taken, the largest f
       config('f16', 16, 16, 16, 'f16'),
       config('i8', 16, 16, 32, 'i32'),
       config('f16', 64, 16, 16),
+      // Their results would not fit workgroup memory.
+      config('f16', 32, 32, 16),
       config('f16', 16, 16, 32),
       config('f32', 8, 8, 8),
     ]),

@@ -19,13 +19,15 @@ interface SubgroupMatrixConfig {
 // What a subgroup computes at once in kernels/conv2d_matrix.wesl, in outputs per side and in steps of K.
 const side = 32;
 const step = 16;
+// Results that lie in workgroup memory beside the tiles, per subgroup, within WebGPU's 16 KB.
+const mostResults = 512;
 
-/** The units of an adapter that the kernels can use: sums in 32 bits, and a size that divides a subgroup's outputs. */
+/** The units of an adapter that the kernels can use: sums in 32 bits, and a size that divides a subgroup's outputs and fits its memory. */
 export function matrixUnits(configs: Iterable<SubgroupMatrixConfig>): MatrixUnit[] {
   const units: MatrixUnit[] = [];
   for (const { componentType: component, resultComponentType, M, N, K } of configs) {
     if ((component !== 'f16' && component !== 'f32') || resultComponentType !== 'f32') continue;
-    if (side % M || side % N || step % K || (M * N) % 4) continue;
+    if (side % M || side % N || step % K || (M * N) % 4 || M * N > mostResults) continue;
     units.push({ component, rows: M, columns: N, depth: K });
   }
   // Larger ones first: fewer instructions for the same product.

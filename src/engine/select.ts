@@ -161,14 +161,14 @@ export function chooseGemm(problem: GemmProblem, target: Target, batched = false
   const forced = target.force?.[family];
   if (forced) return forced;
   const size = target.subgroupSize;
-  // Half of a tile that is mostly empty costs more than what the units save.
-  const unit = family === 'convolution' && problem.rows >= 32 && columnQuads >= 8;
-  const halfUnit = unit && problem.half ? matrixUnit('f16', target) : undefined;
+  // A product smaller than a subgroup's outputs would leave most of a workgroup's tile empty.
+  const fills = family === 'convolution' && problem.rows >= 32 && columnQuads >= 8;
+  const halfUnit = fills && problem.half ? matrixUnit('f16', target) : undefined;
   // The tuner measures 32-bit operands, and knows nothing of these.
   if (halfUnit) return matrix(size, halfUnit);
   const tuned = batched ? undefined : target.tuned?.[tuningKey(problem)];
   if (tuned) return tuned;
-  const fullUnit = unit ? matrixUnit('f32', target) : undefined;
+  const fullUnit = fills ? matrixUnit('f32', target) : undefined;
   if (fullUnit) return matrix(size, fullUnit);
   if (target.software) {
     if (family === 'convolution') {
