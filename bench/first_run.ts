@@ -39,13 +39,13 @@ export interface FirstRun {
   readonly warm_ms: number;
 }
 
-/** Runs in processes of their own; only Mesa's cache can be moved, so other drivers' cold figure may be a warm one. */
+/** Runs in processes of their own, with our kernels' cache and Mesa's in a new folder; other drivers' cold figure may be a warm one. */
 export function measureFirstRun(): FirstRun {
-  const cache = mkdtempSync(join(tmpdir(), 'aand-shaders-'));
+  const cache = mkdtempSync(join(tmpdir(), 'aand-cache-'));
   const child = () =>
     Number(
       execFileSync(process.execPath, [process.argv[1] as string, '--first-run-child'], {
-        env: { ...process.env, MESA_SHADER_CACHE_DIR: cache },
+        env: { ...process.env, XDG_CACHE_HOME: cache, MESA_SHADER_CACHE_DIR: join(cache, 'mesa') },
         stdio: ['ignore', 'pipe', 'ignore'],
       }),
     );

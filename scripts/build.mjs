@@ -1,9 +1,15 @@
 // Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per platform; kernels are
 // inlined as text, native packages stay external.
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 import { copyDemo } from './copy_demo.mjs';
+
+// What makes the text of a kernel: kept texts of other builds are left alone (src/engine/link_cache.ts).
+const kernels = createHash('sha256');
+for (const file of readdirSync('kernels').sort()) kernels.update(readFileSync(`kernels/${file}`));
+for (const file of ['src/engine/kernel.ts', 'src/engine/expand.ts', 'node_modules/wesl/package.json'])
+  kernels.update(readFileSync(file));
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const common = {
@@ -13,6 +19,7 @@ const common = {
   loader: { '.wesl': 'text' },
   sourcemap: true,
   logLevel: 'warning',
+  define: { KERNELS: JSON.stringify(kernels.digest('hex').slice(0, 16)) },
 };
 const external = [
   // The linker is bundled: loading its many files would cost every start.

@@ -1,13 +1,12 @@
 /** The results of `aand tune` in the user's cache folder. */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { exists, readBytes } from '#platform';
 import type { Tuning } from '../engine/tuner.ts';
+import { cacheFolder } from '../platform/cache_folder.ts';
 
 /** Where tunings are kept: the user's cache folder. */
 export function tuningPath(): string {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return join(cache, 'aand-webgpu', 'tuning.json');
+  return join(cacheFolder(), 'tuning.json');
 }
 
 /** Every tuning that was kept; none where the file is missing or damaged. */

@@ -1,17 +1,12 @@
 /** `aand weights pull`: the official ImageNet weights of a backbone. */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { cacheFolder } from '../platform/cache_folder.ts';
 import { officialWeights } from '../weights/official.ts';
 import { interruptSignal, usage } from './common.ts';
 import { download } from './download.ts';
 import { ProgressReporter } from './progress.ts';
-
-/** Where downloads are kept: AAND_CACHE, else the user's cache folder. */
-function cacheFolder(): string {
-  return process.env.AAND_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'aand-webgpu');
-}
 
 export function weightsCommand(program: Command): void {
   const weights = program.command('weights').description('teacher weights');
@@ -24,7 +19,7 @@ export function weightsCommand(program: Command): void {
     .action(async (name: string, options: { from?: string; cache?: string }) => {
       const backbone = usage(() => backboneNamed(name)).name as BackboneName;
       const { url, file, sha256 } = officialWeights[backbone];
-      const path = join(options.cache ?? join(cacheFolder(), 'weights'), file);
+      const path = join(options.cache ?? join(process.env.AAND_CACHE ?? cacheFolder(), 'weights'), file);
       const reporter = new ProgressReporter();
       const progress = reporter.counting(file);
       let fetched: boolean;

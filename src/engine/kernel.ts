@@ -2,6 +2,7 @@
 import { link, RecordResolver } from 'wesl';
 import { type KernelModule, kernelModules } from '../../kernels/index.ts';
 import { expand } from './expand.ts';
+import { keepKernel, keptKernel } from './link_cache.ts';
 
 export interface KernelVariant {
   readonly module: KernelModule;
@@ -112,13 +113,22 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   return { code, uniforms, bindings };
 }
 
-/** Links a variant; results are kept. */
+async function keptOrBuilt(name: string, variant: KernelVariant): Promise<LinkedKernel> {
+  const kept = keptKernel(name);
+  if (kept) return kept;
+  const kernel = await build(variant);
+  void keepKernel(name, kernel);
+  return kernel;
+}
+
+/** Links a variant; results are kept, in Node also for later processes. */
 export function linkKernel(variant: KernelVariant): Promise<LinkedKernel> {
-  const key = `${variant.module}|${variantKey({ ...variant, entry: '' })}`;
-  let result = linked.get(key);
+  // Entry points share a text.
+  const name = variantKey(variant).replace(`.${variant.entry}`, '');
+  let result = linked.get(name);
   if (!result) {
-    result = build(variant);
-    linked.set(key, result);
+    result = keptOrBuilt(name, variant);
+    linked.set(name, result);
   }
   return result;
 }

@@ -72,6 +72,13 @@ export const writeBytes = noFiles as (path: string, data: Uint8Array | string) =
 export const exists = noFiles as (path: string) => Promise<'file' | 'folder' | undefined>;
 export const listFolder = noFiles as (path: string) => Promise<string[]>;
 
+/** Nothing is kept: a page's storage is not the library's to fill. */
+export function keptText(_name: string): string | undefined {
+  return undefined;
+}
+
+export async function keepText(_name: string, _text: string): Promise<void> {}
+
 /** Blobs, which browsers keep on disk when they are many. */
 export async function openScratchFile(): Promise<ScratchFile> {
   const parts: { start: number; blob: Blob }[] = [];

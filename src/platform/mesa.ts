@@ -1,7 +1,7 @@
 /** Settings of Mesa's software driver, which it takes from the environment when it is loaded. */
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
+import { cacheFolder } from './cache_folder.ts';
 
 /** What the driver takes by itself, however wide the processor's vectors are. */
 const ownWidth = '256';
@@ -38,6 +38,5 @@ export function widenMesaVectors(environment: NodeJS.ProcessEnv, wide = hasWideV
   environment.LP_NATIVE_VECTOR_WIDTH = width;
   // A child of a process that came by here has the folder already.
   if (shared && basename(shared) === folder) return;
-  const cache = shared ?? join(environment.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'aand-webgpu');
-  environment.MESA_SHADER_CACHE_DIR = join(cache, folder);
+  environment.MESA_SHADER_CACHE_DIR = join(shared ?? cacheFolder(environment), folder);
 }

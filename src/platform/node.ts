@@ -3,7 +3,7 @@
  * Chosen by the package's `imports` conditions; `browser.ts` has the same exports.
  */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,6 +14,7 @@ import { create, globals } from 'webgpu';
 import type { Image } from '../data/image.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
+import { cacheFolder } from './cache_folder.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import { widenMesaVectors } from './mesa.ts';
 import { decodeImage } from './node_images.ts';
@@ -107,6 +108,25 @@ export async function writeBytes(path: string, data: Uint8Array | string): Promi
   const temporary = `${path}.${process.pid}.tmp`;
   await writeFile(temporary, data);
   await rename(temporary, path);
+}
+
+function keptPath(name: string): string {
+  return join(cacheFolder(), 'kernels', `${name}.json`);
+}
+
+/** What was kept under a name (letters, digits and `_.,=-`) for later processes; undefined where there is nothing. */
+export function keptText(name: string): string | undefined {
+  try {
+    // Small, and wanted at once: a turn of the event loop would take longer.
+    return readFileSync(keptPath(name), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a text in the user's cache folder. */
+export function keepText(name: string, text: string): Promise<void> {
+  return writeBytes(keptPath(name), text);
 }
 
 export async function exists(path: string): Promise<'file' | 'folder' | undefined> {
