@@ -31,19 +31,23 @@ function detached<A extends Node['attributes']>(
 
 // Channels from which Winograd's form pays for its transforms: where operands come from images, multiplications are cheap.
 const winogradChannels = { images: 256, memory: 32 };
+// Pixels of an output from which it pays in a compact program, where a direct convolution is nearly as fast: its weights take two to four
+// times the memory, and making them is most of a start.
+const compactPixels = 1024;
 
 /** The tile that suits an output, if any: enough tiles to fill the rows of a kernel, and channels to pay for the transforms. */
-function winogradTile(node: Node, target: Target): WinogradTile | undefined {
+function winogradTile(node: Node, target: Target, compact: boolean): WinogradTile | undefined {
   if (node.definition.name !== 'conv2d') return undefined;
   const { stride, dilation } = node.attributes;
   const w = need(node.inputs, 'w');
   const y = need(node.outputs, 'y');
   const [kernelHeight, kernelWidth, ci, co] = w.shape as [number, number, number, number];
   if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1) return undefined;
+  const [batch, height, width] = y.shape as [number, number, number];
+  if (compact && target.images && target.subgroupSize >= 16 && height * width < compactPixels) return undefined;
   const limit = target.maxStorageBufferBindingSize;
   if (byteLength(need(node.inputs, 'x')) > limit || byteLength(y) > limit) return undefined;
   if (Math.min(ci, co) < (target.images ? winogradChannels.images : winogradChannels.memory)) return undefined;
-  const [batch, height, width] = y.shape as [number, number, number];
   // The choice goes by one image, so that a result does not depend on the batch that it was computed in.
   const tiles = (side: number) => Math.ceil(height / side) * Math.ceil(width / side);
   // The transformed tensors are larger than weights and activations, and each is bound whole.
@@ -61,7 +65,7 @@ export function useWinograd(
 ): Node[] {
   if (!target.winograd) return [...nodes];
   return nodes.flatMap((node) => {
-    const tile = winogradTile(node, target);
+    const tile = winogradTile(node, target, tape.compact);
     const w = node.inputs.w;
     if (!tile || !w || !isFixed(w) || isFixed(need(node.inputs, 'x'))) return [node];
     const u = transformedWeights(w, tile);

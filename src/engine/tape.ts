@@ -99,6 +99,8 @@ export class Tape {
   readonly constants = new Map<Tensor, Float32Array | Uint32Array>();
   /** Gradient tensors that live beside their parameter, for the optimiser. */
   readonly parameterGradients = new Map<Tensor, Tensor>();
+  /** Whether programs rather take little memory and start soon than run as fast as they can. */
+  compact = false;
   readonly #parameterTensors = new Map<string, Tensor>();
   #nextId = 0;
 

@@ -59,9 +59,10 @@ export function reconstruct(tape: Tape, amplified: readonly Tensor[], backbone: 
 }
 
 /**
- * Inference: images [N,S,S,3] to map [N,S,S] and score [N].
+ * Inference: images [N,S,S,3] to map [N,S,S] and score [N]. A detector is often opened for a few images: its programs are compact.
  */
 export function detect(tape: Tape, images: Tensor, backbone: Backbone, mode: Mode) {
+  tape.compact = true;
   const { features, amplified, gates } = targets(tape, images, backbone, mode);
   const { embedding, students } = reconstruct(tape, amplified, backbone, false);
   const { map, score } = scoreMap(tape, amplified, students, images.shape[1] as number);
