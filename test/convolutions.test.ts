@@ -1,6 +1,7 @@
 /** Convolutions: every configuration of the matrix kernels at awkward shapes, operands from images, Winograd, repeatability. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../src/engine/device.ts';
+import { batchNorm } from '../src/engine/ops/batch_norm.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { gatedResidual } from '../src/engine/ops/gate.ts';
@@ -216,6 +217,79 @@ describe('convolutions', () => {
     }
   });
 
+  test('statistics of a batch norm summed up in the epilogue meet the reference in every configuration', {
+    timeout: 300_000,
+  }, async () => {
+    const shapes = [
+      { x: [5, 17, 15, 5], w: [3, 3, 5, 23], stride: 1 },
+      { x: [1, 5, 3, 4], w: [3, 3, 4, 6], stride: 2 },
+    ] as const;
+    const covered = new Set<string>();
+    for (const convolution of convolutionConfigurations(engine.target))
+      for (const shape of shapes)
+        for (const software of [true, false]) {
+          const random = new RandomStream(`statistics ${shape.x}`);
+          // Far from zero, where squares without a pivot would lose their digits.
+          const values = {
+            x: randomValues(features(shape.x, 9, 10), random),
+            w: randomValues(features(shape.w, 0, 1), random),
+          };
+          const channels = shape.w[3];
+          const tape = new Tape(new ParameterSet());
+          const state = (name: string, value: number) =>
+            tape.parameter(name, [channels], 'channels', 'state', { kind: 'constant', value });
+          const names = ['weight', 'bias', 'running_mean', 'running_var'] as const;
+          const [weight, bias, running_mean, running_var] = names.map((name) =>
+            state(name, name === 'weight' || name === 'running_var' ? 1 : 0),
+          ) as [Tensor, Tensor, Tensor, Tensor];
+          const inputs = (['x', 'w'] as const).map((name) =>
+            tape.input(name, shape[name], name === 'w' ? 'filter' : 'channels'),
+          ) as [Tensor, Tensor];
+          const y = batchNorm(
+            tape,
+            conv2d(tape, inputs[0], inputs[1], undefined, { stride: shape.stride, padding: 1 }),
+            { weight, bias, running_mean, running_var },
+            { training: true },
+          );
+          const store = new ParameterStore(engine, tape.parameters);
+          initialize(store, ['state'], 0);
+          const own = { images: false, epilogueStatistics: true, software, force: { convolution } };
+          const program = await Program.compile(retarget(engine, { ...engine.target, ...own }), tape, {
+            outputs: { y },
+            store,
+          });
+          const what = `${describeConfiguration(convolution)}, ${shape.x}, software ${software}`;
+          const low = convolution.shape === 'lane' && convolution.rows < 16;
+          const apart = low || convolution.shape === 'matrix';
+          expect(program.plan.includes('batch_norm.statistics'), `${what}: a pass of its own`).toBe(apart);
+          for (const [, merge] of program.plan.matchAll(/batch_norm\.(merge\S*)/g)) covered.add(merge as string);
+          const linear = oracle.conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), {
+            stride: shape.stride,
+            padding: 1,
+            dilation: 1,
+          });
+          const column = (c: number) => linear.data.filter((_, i) => i % channels === c);
+          const count = linear.data.length / channels;
+          const means = Float64Array.from({ length: channels }, (_, c) => column(c).reduce((a, b) => a + b, 0) / count);
+          const variances = means.map((mean, c) => column(c).reduce((sum, v) => sum + (v - mean) ** 2, 0) / count);
+          const expected = linear.data.map((v, i) => {
+            const [mean, variance] = [means[i % channels] as number, variances[i % channels] as number];
+            return (v - mean) / Math.sqrt(variance + 1e-5);
+          });
+          // The terms of the convolution, at the size of its sums and not of what is left of them.
+          const digits = 9 * shape.x[3] * (Math.max(...means) / Math.sqrt(Math.min(...variances))) ** 2;
+          expectClose((await program.run(values)).y as Float32Array, expected, digits, what);
+          const running = await store.read(['running_mean', 'running_var']);
+          const updated = (list: Float64Array, start: number) => list.map((value) => 0.9 * start + 0.1 * value);
+          expectClose(running.get('running_mean') as Float32Array, updated(means, 0), 45, `${what} mean`);
+          const unbiased = variances.map((value) => (value * count) / (count - 1));
+          expectClose(running.get('running_var') as Float32Array, updated(unbiased, 1), digits, `${what} variance`);
+          program.destroy();
+          store.destroy();
+        }
+    expect([...covered].sort()).toEqual(['merge', 'merge,by_workgroup']);
+  });
+
   test("Winograd's form meets the reference, with every epilogue", { timeout: 300_000 }, async () => {
     // Weights go straight into an image whose lines they fill (256 channels), else through a buffer (260).
     for (const [height, width, channels, kernel] of [
@@ -260,16 +334,18 @@ describe('convolutions', () => {
     const store = new ParameterStore(engine, set);
     initialize(store, set.groups, 0);
     const gpu: Target = { ...engine.target, software: false, images: false, winograd: false, parallelism: 512 };
-    for (const [target, form, size] of [
-      [engine.target, engine.target.winograd ? 'winograd' : '', 256],
+    for (const [target, form, size, compact] of [
+      [engine.target, engine.target.winograd ? 'winograd' : '', 256, false],
+      [engine.target, '', 256, true],
       // With few tiles, products of a real GPU's target are split.
-      [gpu, 'convolution_sum', 128],
+      [gpu, 'convolution_sum', 128, true],
     ] as const) {
       const images = randomValues({ shape: [3, size, size, 3], layout: 'dense' }, new RandomStream('batch'));
       const maps: Float32Array[] = [];
       for (const batch of [1, 3]) {
         const tape = new Tape(set);
         const { map } = detect(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone, 'aand');
+        tape.compact = compact;
         const program = await Program.compile(retarget(engine, target), tape, { outputs: { map }, store });
         expect(program.plan).toContain(form);
         const first = images.subarray(0, batch * size * size * 3);

@@ -46,6 +46,7 @@ const gpu: Target = {
   images: false,
   maxImageSize: 0,
   winograd: false,
+  epilogueStatistics: true,
   matrixUnits: [unit('f16', 16, 16, 16), unit('f32', 8, 8, 8)],
 };
 

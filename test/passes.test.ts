@@ -29,6 +29,7 @@ const target: Target = {
   images: false,
   maxImageSize: 8192,
   winograd: false,
+  epilogueStatistics: false,
 };
 
 function block(tape: Tape, training: boolean): { x: Tensor; y: Tensor } {
@@ -116,6 +117,45 @@ describe('fuse', () => {
     const fused = fuse(tape, [y], target);
     expect(fused.prologue).toEqual([]);
     expect(fused.nodes.map((node) => node.definition.name)).toEqual(['conv2d', 'batch_norm']);
+  });
+
+  test('statistics come from the epilogue of the convolution before, where its kernel holds every value', () => {
+    const kernels = (own: Partial<Target>) => {
+      const tape = new Tape(new ParameterSet());
+      const { y } = block(tape, true);
+      const whole = { ...target, epilogueStatistics: true, ...own };
+      return printPlan(selectProgram(fuse(tape, [y], whole), whole).main).replace(
+        /,SUBGROUP.*?>|,ROWS.*?>| <.*?>/g,
+        '',
+      );
+    };
+    const fused = [
+      'conv2d: conv2d_lane.main,statistics,subgroups',
+      'batch_norm: batch_norm.merge',
+      'batch_norm: batch_norm.apply,add,relu',
+    ];
+    expect(kernels({}).split('\n')).toEqual(fused);
+    const apart = 'batch_norm: batch_norm.statistics';
+    expect(kernels({ epilogueStatistics: false })).toContain(apart);
+    // A range of the sum is not the value; images of a batch that run one by one share no tile; rows of eight make too many tiles.
+    expect(kernels({ splits: 3 })).toContain(apart);
+    expect(kernels({ maxStorageBufferBindingSize: 512 })).toContain(apart);
+    expect(kernels({ subgroupSize: 0 })).toContain(apart);
+  });
+
+  test('a detector leaves out large weights where direct convolutions are nearly as fast', () => {
+    const forms = (own: Partial<Target>, compact: boolean | undefined) => {
+      const tape = new Tape(new ParameterSet());
+      const images = tape.input('images', [1, 256, 256, 3], 'channels');
+      const { map } = detect(tape, images, backbones.resnet18, 'aand');
+      tape.compact = compact ?? tape.compact;
+      const whole = { ...target, images: true, winograd: true, subgroupSize: 16, ...own };
+      return fuse(tape, [map], whole).nodes.filter(({ definition }) => definition.name === 'winograd_conv2d').length;
+    };
+    expect(forms({}, undefined)).toBe(0);
+    expect(forms({}, false)).toBe(9);
+    expect(forms({ subgroupSize: 8 }, undefined)).toBe(9);
+    expect(forms({ images: false }, undefined)).toBeGreaterThan(9);
   });
 
   test('a value that the program reads is not fused away', () => {

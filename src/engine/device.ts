@@ -104,6 +104,7 @@ export class Engine implements AsyncDisposable {
       images: isMesaSoftware(adapter) && readsImages(gpu) && device.features.has('subgroups'),
       maxImageSize: device.limits.maxTextureDimension2D,
       winograd: adapter.software,
+      epilogueStatistics: !adapter.software,
       ...target,
     };
     this.failure = new Promise((_, reject) => {

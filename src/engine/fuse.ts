@@ -4,14 +4,15 @@
  * 2. A fixed addend before a convolution becomes a fixed residual after it (positional encodings).
  * 3. Residual add, gated residual and ReLU after a convolution become its epilogue.
  * 4. Convolutions take the form that the target runs fastest (specialise.ts).
- * 5. Values of a model with 16-bit weights become 16-bit floats.
- * 6. What depends only on fixed values (folded weights, unit keys) moves to a prologue that runs once per program.
+ * 5. Statistics of batch norms in training become an epilogue of the convolution before.
+ * 6. Values of a model with 16-bit weights become 16-bit floats.
+ * 7. What depends only on fixed values (folded weights, unit keys) moves to a prologue that runs once per program.
  */
 import { adamGroup } from './ops/adam.ts';
 import { batchNormFoldDefinition, isBatchNorm } from './ops/batch_norm.ts';
 import { isConvolution } from './ops/conv2d.ts';
 import type { Target } from './select.ts';
-import { scaleWhereRead, useHalves, useImages, useWinograd } from './specialise.ts';
+import { scaleWhereRead, useHalves, useImages, useStatistics, useWinograd } from './specialise.ts';
 import { type Node, need, type Tape, type Tensors } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -83,6 +84,7 @@ export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): Fu
   };
   split(nodes);
   if (!training) nodes = useWinograd(tape, nodes, target, isFixed);
+  nodes = useStatistics(nodes, target);
   nodes = scaleWhereRead(useImages(tape, nodes, target));
   return split(tape.parameters.half ? useHalves(nodes, outputs) : nodes);
 }

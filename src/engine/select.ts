@@ -90,6 +90,11 @@ export interface Target {
   readonly maxImageSize: number;
   /** Whether 3x3 convolutions with fixed weights take Winograd's form. */
   readonly winograd: boolean;
+  /**
+   * Whether batch norms in training take their statistics from the convolution before, which spares a pass over its output. On software
+   * drivers that pass costs less than the sums in the epilogue (docs/performance.md).
+   */
+  readonly epilogueStatistics: boolean;
   /** Matrix units that kernels may use; none on devices that are not opened with `subgroupMatrices`. */
   readonly matrixUnits?: readonly MatrixUnit[];
   /** Configurations that `aand tune` found, by tuning key; the table decides for the others. */

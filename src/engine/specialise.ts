@@ -2,8 +2,8 @@
  * Rewrites that depend on the target: which convolutions take Winograd's form, and which operands are read from images
  * (storage textures). Run by `fuse` between the fusions and the split into prologue and run.
  */
-import { type BatchNormFoldAttributes, isBatchNormFold } from './ops/batch_norm.ts';
-import { isConvolution } from './ops/conv2d.ts';
+import { type BatchNormFoldAttributes, isBatchNorm, isBatchNormFold } from './ops/batch_norm.ts';
+import { isConvolution, withStatistics } from './ops/conv2d.ts';
 import { fillsImage, fitsImage, toImageDefinition } from './ops/image.ts';
 import { isWeightGradient } from './ops/weight_gradient.ts';
 import {
@@ -84,6 +84,28 @@ export function useWinograd(
       },
     ];
   });
+}
+
+/** Batch norms in training take their statistics from the convolution before, whose kernel has every value in its registers. */
+export function useStatistics(nodes: readonly Node[], target: Target): Node[] {
+  if (!target.epilogueStatistics || target.images) return [...nodes];
+  const producers = new Map(nodes.map((node) => [node.outputs.y, node]));
+  const replaced = new Map<Node, Node>();
+  for (const norm of nodes) {
+    if (!isBatchNorm(norm) || !norm.attributes.training) continue;
+    const convolution = producers.get(need(norm.inputs, 'x'));
+    if (!convolution || !isConvolution(convolution) || replaced.has(convolution)) continue;
+    if (runsInParts(convolution, target) || runsInParts(norm, target)) continue;
+    const summed = withStatistics(convolution, target);
+    if (!summed) continue;
+    replaced.set(convolution, summed.node);
+    replaced.set(norm, {
+      ...norm,
+      inputs: { ...norm.inputs, statistics: need(summed.node.outputs, 'statistics') },
+      attributes: { ...norm.attributes, chunk: summed.chunk },
+    });
+  }
+  return nodes.map((node) => replaced.get(node) ?? node);
 }
 
 /** Whether an operation can scale the weights that it reads. */

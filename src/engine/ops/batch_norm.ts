@@ -3,7 +3,7 @@
  * Training: batch statistics, running statistics updated as PyTorch does (momentum, unbiased variance). Evaluation: running
  * statistics; `fuse` folds it into the convolution before it where nothing needs a gradient.
  */
-import { type Dispatch, threads } from '../select.ts';
+import { type Dispatch, groups, type Target, threads } from '../select.ts';
 import { type BatchRange, type Node, need, type OpDefinition, type Tape, wholeBatch } from '../tape.ts';
 import { channelQuads, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
 import { halves } from './gemm.ts';
@@ -15,6 +15,8 @@ export type BatchNormAttributes = {
   readonly relu: boolean;
   readonly epsilon: number;
   readonly momentum: number;
+  /** Rows of each tile that the convolution before has summed up, in the input `statistics`. */
+  readonly chunk?: number;
 };
 
 interface Part {
@@ -23,11 +25,16 @@ interface Part {
 }
 
 /** Uniforms of the batch as a whole, and of each range of images with its chunks; chunks do not cross ranges. */
-function plan(x: Tensor, ranges: readonly BatchRange[], { epsilon, momentum, training }: BatchNormAttributes) {
+function plan(
+  x: Tensor,
+  ranges: readonly BatchRange[],
+  { epsilon, momentum, training }: BatchNormAttributes,
+  given?: number,
+) {
   const pixels = positions(x);
   const perImage = pixels / (x.shape[0] as number);
   const quadCount = channelQuads(x);
-  let { chunk } = chunking(pixels, quadCount);
+  let chunk = given ?? chunking(pixels, quadCount).chunk;
   // `merge` takes every chunk but the last for a full one.
   if (ranges.length > 1) for (chunk = Math.min(chunk, perImage); perImage % chunk !== 0; ) chunk--;
   const chunks = Math.ceil(pixels / chunk);
@@ -83,19 +90,23 @@ export const batchNormDefinition: OpDefinition<BatchNormAttributes> = {
     return { x: dx, weight: d_weight, bias: d_bias, residual: node.attributes.relu ? d_residual : dy };
   },
   batch: { does: 'phases', operands: ['x', 'residual', 'y'], lower: lowerForward },
-  lower: (node) => lowerForward(node, [wholeBatch(need(node.inputs, 'x'))]),
+  lower: (node, target) => lowerForward(node, [wholeBatch(need(node.inputs, 'x'))], target),
 };
 
-function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRange[]): Dispatch[] {
+// Chunks from which a GPU's workgroup merges them sooner than a thread.
+const sharedChunks = 32;
+
+function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRange[], target?: Target): Dispatch[] {
   const { attributes, inputs, outputs } = node;
   const x = need(inputs, 'x');
-  const { whole, parts } = plan(x, ranges, attributes);
+  const { statistics } = inputs;
+  const { whole, parts } = plan(x, ranges, attributes, statistics && attributes.chunk);
   const saved = need(outputs, 'saved');
   const running = { running_mean: need(inputs, 'running_mean'), running_var: need(inputs, 'running_var') };
   const dispatches: Dispatch[] = [];
   if (attributes.training) {
-    const partial = scratch('batch_norm.partial', [whole.chunks, 2, whole.quads * 4]);
-    for (const part of parts)
+    const partial = statistics ?? scratch('batch_norm.partial', [whole.chunks, 2, whole.quads * 4]);
+    for (const part of statistics ? [] : parts)
       dispatches.push({
         kernel: { module: 'batch_norm', entry: 'statistics' },
         bindings: { x: part.range.of(x), partial },
@@ -104,11 +115,12 @@ function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRan
         writes: ['partial'],
         flops: 12 * quads(x) * part.range.share,
       });
+    const shared = target !== undefined && !target.software && whole.chunks >= sharedChunks;
     dispatches.push({
-      kernel: { module: 'batch_norm', entry: 'merge' },
+      kernel: { module: 'batch_norm', entry: 'merge', conditions: { by_workgroup: shared } },
       bindings: { partial, saved, ...running },
       uniforms: whole,
-      workgroups: threads(whole.quads),
+      workgroups: shared ? groups(whole.quads) : threads(whole.quads),
       writes: ['saved', 'running_mean', 'running_var'],
     });
   } else {

@@ -18,9 +18,10 @@ import {
   type Tape,
   type Tensors,
 } from '../tape.ts';
-import { elements, positions, type Tensor, type TensorSpec } from '../tensor.ts';
-import { type ConvolutionAttributes, dimension, gatherDispatches } from './gemm.ts';
+import { channelQuads, elements, positions, type Tensor, type TensorSpec } from '../tensor.ts';
+import { type ConvolutionAttributes, dimension, type Gather, gatherDispatches, statisticsChunks } from './gemm.ts';
 import { channelSum } from './reduce.ts';
+import { scratch } from './scratch.ts';
 import { weightGradient } from './weight_gradient.ts';
 
 export type TransposedAttributes = ConvolutionAttributes & {
@@ -42,9 +43,9 @@ export function checkEpilogue(inputs: Tensors, output: TensorSpec): void {
     throw new Error('gate must have a value per pixel');
 }
 
-function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Dispatch[] {
+function gatherOf(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Gather {
   const w = need(node.inputs, 'w');
-  return gatherDispatches({
+  return {
     source: need(node.inputs, 'x'),
     sourceImage: node.inputs.x_image,
     weights: node.inputs.w_image ?? w,
@@ -54,7 +55,29 @@ function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dat
     attributes: node.attributes,
     dataGradient,
     target,
-  });
+    statistics: node.outputs.statistics,
+  };
+}
+
+function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Dispatch[] {
+  return gatherDispatches(gatherOf(node, target, dataGradient));
+}
+
+/**
+ * A convolution that also sums up its output for the batch norm that reads it: per tile of rows and channel the mean and the squared
+ * deviations, in its output `statistics`. Undefined where its kernel cannot.
+ */
+export function withStatistics(
+  node: Node<ConvolutionAttributes>,
+  target: Target,
+): { node: Node; chunk: number } | undefined {
+  const { residual, gate } = node.inputs;
+  if (node.definition.name !== 'conv2d' || node.attributes.relu || residual || gate) return undefined;
+  const tiles = statisticsChunks(gatherOf(node, target, false));
+  if (!tiles) return undefined;
+  const shape = [tiles.chunks, 2, 4 * channelQuads(need(node.outputs, 'y'))];
+  const statistics = scratch('batch_norm.statistics', shape);
+  return { node: { ...node, outputs: { ...node.outputs, statistics } }, chunk: tiles.chunk };
 }
 
 /** Every operand of a gathering kernel but bias and gate. */

@@ -57,6 +57,8 @@ export interface Gather {
   readonly attributes: ConvolutionAttributes;
   readonly dataGradient: boolean;
   readonly target: Target;
+  /** Where every tile of rows leaves the moments of its columns ({@link statisticsChunks}). */
+  readonly statistics?: Tensor | undefined;
   /** Number of independent 1x1 products: image b of the source with tap b of the weights. */
   readonly batches?: number;
 }
@@ -132,6 +134,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       entry: 'main',
       conditions: {
         ...(parts ? {} : ending.conditions),
+        statistics: gather.statistics !== undefined,
         data_gradient: dataGradient,
         subgroups: choice.shape === 'lane' && choice.subgroup > 1,
         matrix_half: choice.unit?.component === 'f16',
@@ -154,10 +157,11 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       ...(weightsImage ? { weights_image: gather.weights } : { weights: gather.weights }),
       output: parts ?? output,
       ...(parts ? {} : ending.bindings),
+      ...(gather.statistics && { statistics: gather.statistics }),
     },
     uniforms: { ...uniforms, relu: parts ? 0 : uniforms.relu },
     workgroups: groups(grid, batches ?? step * step * splits),
-    writes: ['output'],
+    writes: gather.statistics ? ['output', 'statistics'] : ['output'],
     flops:
       2 *
       positions(dataGradient ? source : output) *
@@ -179,6 +183,27 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
     writes: ['output'],
   };
   return [product, sum];
+}
+
+// A merge reads every tile's moments; where tiles are lower, or these many, a pass over the values themselves is no dearer.
+const statisticsRows = 16;
+const statisticsTiles = 4096;
+
+/**
+ * The rows of a tile of a forward convolution, and how many tiles its output has, where the kernel can sum up each tile for the batch norm that
+ * follows; undefined where it cannot.
+ */
+export function statisticsChunks(gather: Gather): { readonly chunk: number; readonly chunks: number } | undefined {
+  const { source, weightShape, attributes, target } = gather;
+  const problem = gatherProblem(gather);
+  const choice = chooseGemm(problem, target);
+  if (choice.unit) return undefined;
+  const [, kernelWidth] = weightShape as [number, number];
+  const depth = attributes.dilation === 1 ? kernelWidth * channelQuads(source) : channelQuads(source);
+  if (splitsOf(gather, choice, problem, depth) > 1) return undefined;
+  const chunk = choice.shape === 'lane' ? choice.rows : 8 * choice.rows;
+  const chunks = Math.ceil(problem.rows / chunk);
+  return chunk >= statisticsRows && chunks <= statisticsTiles ? { chunk, chunks } : undefined;
 }
 
 /** Ranges of the sum, as one image needs them and a binding holds their parts. */
