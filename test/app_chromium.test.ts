@@ -79,20 +79,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
   });
 
   test('trains, is paused by a reload, resumes, and gives a model with the same scores in the command line', async () => {
-    await trainAndResume(shown.opened.page, shown.site, 24, swiftShaderDriver, 0);
+    await trainAndResume(shown.opened.page, shown.site, 16, swiftShaderDriver, 0);
   }, 600_000);
-
-  test('fine-tuning learns what was marked as good', async () => {
-    const { page } = shown.opened;
-    await click(page, 'shown0.png');
-    await page.waitForFunction(() => /shown0/.test(document.querySelector('#inspect tr.selected')?.textContent ?? ''));
-    await click(page, 'This is good');
-    await click(page, 'Fine-tune');
-    await waitForText(page, 'inspect', /Learned from \d+ good images/, 300_000);
-    const [, from, to] = /shown0\.png (\d+\.\d+) → (\d+\.\d+)/.exec(await textOf(page, '#inspect')) ?? [];
-    console.log(`fine-tuning: raw score ${from} before, ${to} after`);
-    expect(Number(to)).toBeLessThan(Number(from));
-  }, 400_000);
 
   test("a teacher of torchvision's kind is loaded, kept, and what is none is refused", async () => {
     const { page } = shown.opened;

@@ -4,6 +4,7 @@ import { commandLineScores, inspect, openModel } from './support/app_actions.ts'
 import {
   checkAccessibility,
   checkCamera,
+  checkFineTuning,
   checkOffline,
   checkSpot,
   checkThresholdAndCorrections,
@@ -46,6 +47,8 @@ describe.skipIf(!firefoxPath || !lavapipeDriver)('the page in Firefox on lavapip
   test('trains, is paused by a reload, resumes; the model gives the same scores in the command line', async () => {
     await trainAndResume(shown.opened.page, shown.site, 24, lavapipeDriver, tolerance);
   }, 600_000);
+
+  test('fine-tuning learns what was marked as good', () => checkFineTuning(shown.opened.page), 400_000);
 
   test('nothing left the machine, nothing failed', () => {
     expect(shown.opened.foreign).toEqual([]);

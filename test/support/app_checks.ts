@@ -140,6 +140,18 @@ export async function trainAndResume(
     expect(Math.abs(score - (expected[name] as number)), name).toBeLessThanOrEqual(tolerance);
 }
 
+/** Fine-tunes the model that is open on the first of the pictures that {@link trainAndResume} inspected. */
+export async function checkFineTuning(page: Page): Promise<void> {
+  await click(page, 'shown0.png');
+  await page.waitForFunction(() => /shown0/.test(document.querySelector('#inspect tr.selected')?.textContent ?? ''));
+  await click(page, 'This is good');
+  await click(page, 'Fine-tune');
+  await waitForText(page, 'inspect', /Learned from \d+ good images/, 300_000);
+  const [, from, to] = /shown0\.png (\d+\.\d+) → (\d+\.\d+)/.exec(await textOf(page, '#inspect')) ?? [];
+  console.log(`fine-tuning: raw score ${from} before, ${to} after`);
+  expect(Number(to)).toBeLessThan(Number(from));
+}
+
 /**
  * axe in every view, light and dark. The page's own policy keeps scripts of others out, and the checker is one: the browser
  * must run with the policy off.
