@@ -85,7 +85,7 @@ export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): Fu
   split(nodes);
   if (!training) nodes = useWinograd(tape, nodes, target, isFixed);
   nodes = useStatistics(nodes, target);
-  nodes = scaleWhereRead(useImages(tape, nodes, target));
+  nodes = scaleWhereRead(useImages(tape, nodes, target, training ? 'training' : 'inference'));
   return split(tape.parameters.half ? useHalves(nodes, outputs) : nodes);
 }
 

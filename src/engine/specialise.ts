@@ -113,9 +113,9 @@ function readsScaled({ definition }: Node): boolean {
   return definition.name === toImageDefinition.name || definition.name === winogradWeightsDefinition.name;
 }
 
-// Within this many operations a copy of activations is used again; further on it is made anew rather than kept alive. Weights
-// are small beside them and slow to pack: theirs serves the forward and the backward pass.
-const reach = 6;
+// Within this many operations a copy of activations is used again. In a training it is made anew further on rather than kept alive until
+// the backward pass. Weights are small beside them and slow to pack: theirs serves the forward and the backward pass.
+const reach = { training: 6, inference: 100 };
 
 /** Operands that matrix kernels can read from images, by input name. One rule for all sizes keeps the pipelines few. */
 function imageOperands(node: Node): string[] {
@@ -124,7 +124,7 @@ function imageOperands(node: Node): string[] {
 }
 
 /** Gives matrix products their operands as images. */
-export function useImages(tape: Tape, nodes: readonly Node[], target: Target): Node[] {
+export function useImages(tape: Tape, nodes: readonly Node[], target: Target, does: keyof typeof reach): Node[] {
   if (!target.images) return [...nodes];
   const images = new Map<Tensor, { image: Tensor; at: number }>();
   const result: Node[] = [];
@@ -136,7 +136,7 @@ export function useImages(tape: Tape, nodes: readonly Node[], target: Target): N
       const tensor = need(node.inputs, name);
       if (!fitsImage(tensor, target)) continue;
       let known = images.get(tensor);
-      if (!known || (name !== 'w' && result.length - known.at > reach)) {
+      if (!known || (name !== 'w' && result.length - known.at > reach[does])) {
         const copy = detached(tape, toImageDefinition, { x: tensor }, {});
         result.push(copy);
         known = { image: need(copy.outputs, 'image'), at: result.length };
