@@ -9,6 +9,7 @@ import { type Image, normalize } from '../src/data/image.ts';
 import { bicubicTaps, resizeBicubic, resizeNearest } from '../src/data/resize.ts';
 import { floatToHalf, halfToFloat } from '../src/engine/half.ts';
 import { RandomStream } from '../src/engine/random.ts';
+import { firstNonFinite } from '../src/engine/tensor.ts';
 import { positionalEncoding } from '../src/model/raa.ts';
 import { decodeImage } from '../src/platform/node.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
@@ -188,6 +189,37 @@ describe('safetensors', () => {
     // OIHW index (o=1, i=2, kh=1, kw=0) lands at HWIO (1, 0, 2, 1).
     expect(fromStored(spec, values)[((1 * 1 + 0) * 3 + 2) * 2 + 1]).toBe(values[((1 * 3 + 2) * 2 + 1) * 1 + 0]);
     expect(storedShape({ name: 'x.K_list.0', shape: [1, 1, 100, 64], layout: 'filter' })).toEqual([1, 100, 64]);
+  });
+
+  test('every weight of a layer wider than a block finds its place, also in memory that is used again', () => {
+    const [kh, kw, ci, co] = [3, 2, 5, 35];
+    const spec = { name: 'conv.weight', shape: [kh, kw, ci, co], layout: 'filter' } as const;
+    const values = Float32Array.from({ length: kh * kw * ci * co }, (_, i) => i);
+    const memory = new Float32Array(values.length + 7).fill(-1);
+    const own = fromStored(spec, values, memory);
+    expect(own.buffer).toBe(memory.buffer);
+    expect(own).toEqual(fromStored(spec, values));
+    const misplaced = [];
+    for (let y = 0; y < kh; y++)
+      for (let x = 0; x < kw; x++)
+        for (let i = 0; i < ci; i++)
+          for (let o = 0; o < co; o++)
+            if (own[((y * kw + x) * ci + i) * co + o] !== values[((o * ci + i) * kh + y) * kw + x])
+              misplaced.push([y, x, i, o]);
+    expect(misplaced).toEqual([]);
+    expect([...memory.subarray(values.length)]).toEqual(new Array(7).fill(-1));
+    expect(toStored(spec, own)).toEqual(values);
+  });
+
+  test('parameters that are not finite are refused by name and place', () => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+      for (const at of [0, 5, 8]) {
+        const values = new Float32Array(9).fill(-0);
+        values.set([3.4e38, -3.4e38, 1e-45], 2);
+        expect(firstNonFinite(values)).toBe(-1);
+        values[at] = bad;
+        expect(firstNonFinite(values)).toBe(at);
+      }
   });
 });
 

@@ -148,3 +148,13 @@ export function unpack(memory: Float32Array, spec: TensorSpec): Float32Array {
   else copyPadded(memory, physical, values, spec.shape);
   return values;
 }
+
+/** Index of the first value that is NaN or infinite, -1 where all are finite. */
+export function firstNonFinite(values: Float32Array): number {
+  // Model files have tens of millions of values: findIndex with Number.isFinite would take ten times as long.
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value - value !== 0) return i;
+  }
+  return -1;
+}

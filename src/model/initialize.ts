@@ -1,7 +1,7 @@
 /** Fills parameters: drawn from their initial distributions, or loaded from a state dict. */
 import type { ParameterStore } from '../engine/parameters.ts';
 import { RandomStream } from '../engine/random.ts';
-import { elements } from '../engine/tensor.ts';
+import { elements, firstNonFinite } from '../engine/tensor.ts';
 import { fromStored, storedShape, toStored } from '../weights/names.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
 
@@ -35,6 +35,7 @@ export function loadParameters(
   prefix = '',
 ): void {
   const missing: string[] = [];
+  let memory = new Float32Array(0);
   for (const spec of store.set.specs) {
     if (!groups.includes(spec.group)) continue;
     const name = spec.name.startsWith(prefix) ? spec.name.slice(prefix.length) : spec.name;
@@ -48,10 +49,12 @@ export function loadParameters(
       throw new Error(
         `${what}: tensor '${name}' is [${tensor.shape}], the model needs [${expected}]; is it the right backbone?`,
       );
-    const bad = tensor.values.findIndex((value) => !Number.isFinite(value));
+    const bad = firstNonFinite(tensor.values);
     if (bad >= 0)
       throw new Error(`${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`);
-    store.write(spec.name, fromStored(spec, tensor.values));
+    // One memory for all: the store copies what it is given, and new memory costs more than the copy.
+    if (memory.length < tensor.values.length) memory = new Float32Array(tensor.values.length);
+    store.write(spec.name, fromStored(spec, tensor.values, memory));
   }
   if (missing.length)
     throw new Error(

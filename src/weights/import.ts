@@ -2,7 +2,9 @@
  * State dicts of the PyTorch world under this program's names: torchvision backbones, the authors' stage-I and stage-II files,
  * RD4AD's (method, 3.8). Says of every tensor whether it was used, ignored or had another shape, and what is missing.
  */
+
 import type { ParameterSpec } from '../engine/parameters.ts';
+import { firstNonFinite } from '../engine/tensor.ts';
 import { type Backbone, backbones } from '../model/backbone.ts';
 import { amplifierNames, detectorParameters, type Mode } from '../model/detector.ts';
 import { storedShape } from './names.ts';
@@ -135,7 +137,7 @@ function matched(
       throw new Error(
         `${tensor.path}: '${tensor.original}' is [${tensor.shape}], ${backbone.name} needs [${expected}]; is it the right backbone?`,
       );
-    const bad = tensor.values.findIndex((value) => !Number.isFinite(value));
+    const bad = firstNonFinite(tensor.values);
     if (bad >= 0) throw new Error(`${tensor.path}: '${tensor.original}' holds ${tensor.values[bad]} at index ${bad}`);
     tensors.set(spec.name, { shape: tensor.shape, values: tensor.values, type: tensor.type });
   }

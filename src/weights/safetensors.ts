@@ -1,6 +1,6 @@
 /**
- * safetensors, reading and writing: an 8-byte header length, a JSON header, then raw little-endian data. Typed arrays are
- * copied as they are: every platform with WebGPU is little-endian.
+ * safetensors, reading and writing: an 8-byte header length, a JSON header, then raw little-endian data. Float32
+ * tensors are views of the file's bytes, not copies: every platform with WebGPU is little-endian.
  */
 
 import { floatToHalf, halfToFloat } from '../engine/half.ts';
@@ -9,7 +9,9 @@ export type StoredType = 'F32' | 'F16' | 'I32' | 'I64' | 'U8';
 
 export interface StoredTensor {
   readonly shape: readonly number[];
-  /** Values as float32 (F16 and integers are converted; I64 must be below 2^53). */
+  /**
+   * Values as float32 (F16 and integers are converted; I64 must be below 2^53). Float32 of a file lie in its own bytes: do not change them.
+   */
   readonly values: Float32Array;
   readonly type: StoredType;
 }
@@ -51,11 +53,10 @@ function checkEntry(name: string, entry: HeaderEntry, dataLength: number, what: 
 }
 
 function decode(view: DataView, start: number, end: number, type: StoredType): Float32Array {
-  const values = new Float32Array((end - start) / bytesPer[type]);
-  if (type === 'F32' && (view.byteOffset + start) % 4 === 0) {
-    values.set(new Float32Array(view.buffer as ArrayBuffer, view.byteOffset + start, values.length));
-    return values;
-  }
+  const count = (end - start) / bytesPer[type];
+  if (type === 'F32' && (view.byteOffset + start) % 4 === 0)
+    return new Float32Array(view.buffer as ArrayBuffer, view.byteOffset + start, count);
+  const values = new Float32Array(count);
   for (let i = 0, offset = start; i < values.length; i++, offset += bytesPer[type]) {
     if (type === 'F32') values[i] = view.getFloat32(offset, true);
     else if (type === 'F16') values[i] = halfToFloat(view.getUint16(offset, true));
