@@ -137,6 +137,25 @@ describe('fuse', () => {
     expect(kernels({}).split('\n')).toEqual(fused);
     const apart = 'batch_norm: batch_norm.statistics';
     expect(kernels({ epilogueStatistics: false })).toContain(apart);
+    const biased = new Tape(new ParameterSet());
+    const state = (name: string) => biased.parameter(name, [4], 'channels', 'model');
+    const convolved = conv2d(
+      biased,
+      biased.input('x', [1, 4, 4, 4], 'channels'),
+      biased.parameter('w', [3, 3, 4, 4], 'filter', 'model'),
+      state('b'),
+    );
+    const norm = {
+      weight: state('weight'),
+      bias: state('bias'),
+      running_mean: state('mean'),
+      running_var: state('var'),
+    };
+    const normalised = batchNorm(biased, convolved, norm, { training: true });
+    // The epilogue would leave out the bias.
+    expect(
+      fuse(biased, [normalised], { ...target, epilogueStatistics: true }).nodes[1]?.inputs.statistics,
+    ).toBeUndefined();
     // A range of the sum is not the value; images of a batch that run one by one share no tile; rows of eight make too many tiles.
     expect(kernels({ splits: 3 })).toContain(apart);
     expect(kernels({ maxStorageBufferBindingSize: 512 })).toContain(apart);

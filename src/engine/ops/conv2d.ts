@@ -71,8 +71,9 @@ export function withStatistics(
   node: Node<ConvolutionAttributes>,
   target: Target,
 ): { node: Node; chunk: number } | undefined {
-  const { residual, gate } = node.inputs;
-  if (node.definition.name !== 'conv2d' || node.attributes.relu || residual || gate) return undefined;
+  const { b, residual, gate } = node.inputs;
+  // The kernel sums up the product alone.
+  if (node.definition.name !== 'conv2d' || node.attributes.relu || b || residual || gate) return undefined;
   const tiles = statisticsChunks(gatherOf(node, target, false));
   if (!tiles) return undefined;
   const shape = [tiles.chunks, 2, 4 * channelQuads(need(node.outputs, 'y'))];
