@@ -79,7 +79,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
   });
 
   test('trains, is paused by a reload, resumes, and gives a model with the same scores in the command line', async () => {
-    await trainAndResume(shown.opened.page, shown.site, 16, swiftShaderDriver, 0);
+    await trainAndResume(shown.opened.page, shown.site, 24, swiftShaderDriver, 0);
   }, 600_000);
 
   test("a teacher of torchvision's kind is loaded, kept, and what is none is refused", async () => {

@@ -1,6 +1,6 @@
 /**
- * Rewrites that depend on the target: which convolutions take Winograd's form, and which operands are read from images
- * (storage textures). Run by `fuse` between the fusions and the split into prologue and run.
+ * Rewrites that depend on the target: which convolutions take Winograd's form or sum up a batch norm's statistics, and which operands are read
+ * from images (storage textures). Run by `fuse` between the fusions and the split into prologue and run.
  */
 import { type BatchNormFoldAttributes, isBatchNorm, isBatchNormFold } from './ops/batch_norm.ts';
 import { isConvolution, withStatistics } from './ops/conv2d.ts';

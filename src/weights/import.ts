@@ -2,7 +2,6 @@
  * State dicts of the PyTorch world under this program's names: torchvision backbones, the authors' stage-I and stage-II files,
  * RD4AD's (method, 3.8). Says of every tensor whether it was used, ignored or had another shape, and what is missing.
  */
-
 import type { ParameterSpec } from '../engine/parameters.ts';
 import { firstNonFinite } from '../engine/tensor.ts';
 import { type Backbone, backbones } from '../model/backbone.ts';

@@ -97,21 +97,42 @@ function norm(values: Float32Array): number {
 /** The golden steps sample nothing: every position takes part. */
 const everyRow = { normal: Number.POSITIVE_INFINITY, abnormal: Number.POSITIVE_INFINITY };
 
-/** Five steps of each stage for a backbone that has them in the set: losses and first gradient norms by golden name. */
+/**
+ * Five steps of each stage for a backbone that has them in the set: losses and first gradient norms by golden name.
+ *
+ * @param stages the second alone begins with the parameters that the first began with: no golden, but the same for all targets
+ */
 export async function runGoldenTraining(
   engine: Engine,
   golden: GoldenSet,
   name: string,
+  stages: readonly (1 | 2)[] = [1, 2],
 ): Promise<Record<string, Float32Array>> {
   const [batch, size] = goldenSizes(golden)[name] as [number, number];
   const backbone = backboneNamed(name);
   const set = detectorParameters(backbone, 'aand');
   const store = new ParameterStore(engine, set);
   ruleParameters(golden, store);
-  const results: Record<string, Float32Array> = {};
   const images = goldenImages(golden, batch, size);
-  const rate = 0.005;
+  const results: Record<string, Float32Array> = {};
+  for (const stage of stages)
+    Object.assign(results, await (stage === 1 ? amplify : distill)(golden, name, store, images));
+  store.destroy();
+  return results;
+}
 
+const rate = 0.005;
+
+async function amplify(
+  golden: GoldenSet,
+  name: string,
+  store: ParameterStore,
+  images: Float32Array,
+): Promise<Record<string, Float32Array>> {
+  const [batch, size] = goldenSizes(golden)[name] as [number, number];
+  const backbone = backboneNamed(name);
+  const { engine } = store;
+  const results: Record<string, Float32Array> = {};
   const stage1 = new StepPrograms(
     engine,
     store,
@@ -144,7 +165,19 @@ export async function runGoldenTraining(
   }
   results[`${name}/stage1/losses`] = losses1;
   await stage1.destroy();
+  return results;
+}
 
+async function distill(
+  golden: GoldenSet,
+  name: string,
+  store: ParameterStore,
+  images: Float32Array,
+): Promise<Record<string, Float32Array>> {
+  const [batch, size] = goldenSizes(golden)[name] as [number, number];
+  const backbone = backboneNamed(name);
+  const { engine } = store;
+  const results: Record<string, Float32Array> = {};
   const stage2 = new StepPrograms(
     engine,
     store,
@@ -163,7 +196,6 @@ export async function runGoldenTraining(
   }
   results[`${name}/stage2/losses`] = losses2;
   await stage2.destroy();
-  store.destroy();
   return results;
 }
 
