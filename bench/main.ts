@@ -142,7 +142,7 @@ const command = new Command('bench')
   .option('--html <file>', 'write a page with charts')
   .option(
     '--first-run',
-    "measure a first inference in a new process, caches empty and filled, and the loading of its model; nothing else",
+    'measure a first inference in a new process, caches empty and filled, and the loading of its model; nothing else',
   )
   .addOption(
     new Option('--dtype <type>', 'f16: the models with 16-bit weights and activations')
