@@ -1,6 +1,6 @@
 /** The result of a training: figures, threshold, histogram, and the model. */
 import { chart, css } from './charts.ts';
-import { attempt, machine } from './connection.ts';
+import { attempt, training } from './connection.ts';
 import { button, element, save } from './dom.ts';
 import { minutes } from './time.ts';
 import type { TrainingResult } from './types.ts';
@@ -29,11 +29,9 @@ export function showResult(result: HTMLElement, done: TrainingResult, onModel: (
     element(
       'div',
       { className: 'row' },
-      button('Inspect with it', () => attempt(async () => onModel(await (await machine.trainer()).model())), 'primary'),
+      button('Inspect with it', () => attempt(async () => onModel(await (await training).model())), 'primary'),
       button('Save model', () =>
-        attempt(async () =>
-          save('model.safetensors', await (await machine.trainer()).model(), 'application/octet-stream'),
-        ),
+        attempt(async () => save('model.safetensors', await (await training).model(), 'application/octet-stream')),
       ),
     ),
   );

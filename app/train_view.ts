@@ -1,7 +1,7 @@
 /** Train: photographs of good parts (and bad ones), a look at what will be learned, the training, its result. */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
-import { attempt, machine } from './connection.ts';
+import { attempt, training } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile } from './dom.ts';
 import { pixelCanvas } from './heat_map.ts';
 import { minutes } from './time.ts';
@@ -120,7 +120,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       const [file] = files;
       if (!file) return;
       forecast.textContent = `reading ${file.name}…`;
-      const trainer = await machine.trainer();
+      const trainer = await training;
       const bytes = await file.arrayBuffer();
       try {
         const loaded = await trainer.addTeacher(file.name, Comlink.transfer(bytes, [bytes]));
@@ -135,7 +135,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
 
   const showPreview = () =>
     attempt(async () => {
-      const trainer = await machine.trainer();
+      const trainer = await training;
       const files = await Promise.all(
         [...good].slice(0, 8).map(async ([key, file]) => ({ name: key, bytes: await file.arrayBuffer() })),
       );
@@ -153,7 +153,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const showForecast = () =>
     attempt(async () => {
       forecast.textContent = 'measuring this device…';
-      const trainer = await machine.trainer();
+      const trainer = await training;
       const { bytes, seconds, advice } = await trainer.forecast(job(), good.size);
       forecast.textContent = Number.isFinite(bytes)
         ? `About ${(bytes / 2 ** 20).toFixed(0)} MiB of GPU memory and ${minutes(seconds)}. ${advice}`
@@ -173,7 +173,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       progressCard.hidden = false;
       resultCard.hidden = true;
       progress.start();
-      const trainer = await machine.trainer();
+      const trainer = await training;
       try {
         finish(await trainer.run(Comlink.proxy(progress.callbacks)));
         progress.done('Done.');
@@ -190,7 +190,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
 
   const begin = () =>
     attempt(async () => {
-      const trainer = await machine.trainer();
+      const trainer = await training;
       progress.say('storing the images on this device…');
       progressCard.hidden = false;
       // Firefox asks the user; the training does not wait for the answer.
@@ -211,7 +211,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     `"${job.name}": ${good} good${bad ? `, ${bad} bad` : ''}, ${job.backbone}, ${job.imageSize} pixels, epochs ${job.epochs.join(' and ')}${finished ? ', finished' : ', not finished'}`;
 
   const showKept = async () => {
-    const trainer = await machine.trainer();
+    const trainer = await training;
     const kept = await trainer.kept();
     keptBox.hidden = !kept || running;
     if (!kept) return;
@@ -224,13 +224,13 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
         kept.finished
           ? button(
               'Inspect with its model',
-              () => attempt(async () => onModel(await (await machine.trainer()).model())),
+              () => attempt(async () => onModel(await (await training).model())),
               'primary',
             )
           : button('Resume', run, 'primary'),
         button('Discard', () =>
           attempt(async () => {
-            await (await machine.trainer()).discard();
+            await (await training).discard();
             await showKept();
           }),
         ),
@@ -241,10 +241,10 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const start = button('Start training', begin, 'primary');
   const look = button('Preview', showPreview);
   const estimate = button('Forecast', showForecast);
-  const pause = button('Pause', () => attempt(async () => (await machine.trainer()).pause()));
+  const pause = button('Pause', () => attempt(async () => (await training).pause()));
   const cancel = button('Cancel and discard', () =>
     attempt(async () => {
-      await (await machine.trainer()).discard();
+      await (await training).discard();
       progressCard.hidden = true;
     }),
   );
@@ -307,7 +307,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   refresh();
   showTeachers();
   const restore = async () => {
-    teacherList = await (await machine.trainer()).teachers();
+    teacherList = await (await training).teachers();
     showTeachers();
     await showKept();
   };

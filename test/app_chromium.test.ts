@@ -33,7 +33,7 @@ import { chromiumPath, launchChromium, swiftShaderDriver } from './support/brows
 
 describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on SwiftShader', () => {
   const shown = showPage(() =>
-    launchChromium(['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']),
+    launchChromium(['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--js-flags=--expose-gc']),
   );
 
   test("scores equal the command line's on the same driver, bit for bit", async () => {

@@ -53,6 +53,9 @@ export async function saved(page: Page, site: Site, text: string): Promise<Uint8
       return original.call(URL, blob);
     };
     HTMLAnchorElement.prototype.click = () => {};
+    // Where the browser lets us: what nobody holds any more is collected at once, as it may be at any time.
+    const { gc } = window as unknown as { gc?: () => void };
+    const collecting = setInterval(() => (scope.savedBlob || !gc ? clearInterval(collecting) : gc()), 1);
   });
   await click(page, text);
   await page.waitForFunction(
