@@ -1,10 +1,12 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { weslPlugin } from './scripts/wesl-plugin.ts';
 
 export default defineConfig({
   plugins: [weslPlugin()],
   test: {
     include: ['test/**/*.test.ts'],
+    // Minutes each, with commands of their own (package.json, test:*).
+    exclude: [...configDefaults.exclude, 'test/long/**'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // Software drivers use all cores already; parallel files would only distort each other's timeouts.
