@@ -1,4 +1,4 @@
-/** Image files in folders: which names count, what their stems are, which stem occurs twice. */
+/** Files in folders: which names count, what their stems are, which stem occurs twice. */
 import { listFolder } from '#platform';
 
 export const imageExtensions = ['.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff'] as const;
@@ -17,14 +17,49 @@ export function stemOf(path: string): string {
   return path.replace(/^.*\//, '').replace(/\.[^.]*$/, '');
 }
 
-/** Image files directly in a folder, sorted; empty where the folder does not exist. */
-export async function imagesIn(folder: string, extensions?: readonly string[]): Promise<string[]> {
-  return (await listFolder(folder)).filter((name) => isImagePath(name, extensions));
+// Written by file servers, operating systems and archivers; in lower case.
+const systemNames = new Set([
+  '@eadir',
+  '@recycle',
+  '@recently-snapshot',
+  '@tmp',
+  '#recycle',
+  '#snapshot',
+  '__macosx',
+  'thumbs.db',
+  'ehthumbs.db',
+  'desktop.ini',
+  'lost+found',
+  '$recycle.bin',
+  'recycler',
+  'system volume information',
+  'network trash folder',
+  'temporary items',
+  '__pycache__',
+]);
+
+/**
+ * Whether a name is hidden (a leading dot: .ipynb_checkpoints, .thumbnails, ._NAME) or of a system (@eaDir, __MACOSX,
+ * Thumbs.db). Such files and folders are no part of a data set. What the user names explicitly is taken all the same.
+ *
+ * @param name of a file or folder, without its path; a slash at the end does not count
+ */
+export function isHiddenName(name: string): boolean {
+  return name.startsWith('.') || systemNames.has(name.replace(/\/+$/, '').toLowerCase());
 }
 
-/** Folders directly in a folder, sorted, without their slash. */
+/** Image files directly in a folder, sorted, without hidden ones; empty where the folder does not exist. */
+export async function imagesIn(folder: string, extensions?: readonly string[]): Promise<string[]> {
+  return (await listFolder(folder)).filter(
+    (name) => !name.endsWith('/') && !isHiddenName(name) && isImagePath(name, extensions),
+  );
+}
+
+/** Folders directly in a folder, sorted, without their slash and without hidden ones. */
 export async function foldersIn(folder: string): Promise<string[]> {
-  return (await listFolder(folder)).filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
+  return (await listFolder(folder))
+    .filter((name) => name.endsWith('/') && !isHiddenName(name))
+    .map((name) => name.slice(0, -1));
 }
 
 /** Masks of a folder by the stem of the image that they belong to: NAME_mask.png or NAME.png. */
