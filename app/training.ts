@@ -138,7 +138,7 @@ export class Trainer {
       // A stream whose sample is not a clean one: every fifth is.
       for (let attempt = 0; attempt < 20; attempt++) {
         const random = new RandomStream(job.seed, 'preview', i, attempt);
-        const made = synthesizeAnomaly(normalize(image), previewSide, Float32Array.from(mask), textures, random);
+        const made = await synthesizeAnomaly(normalize(image), previewSide, Float32Array.from(mask), textures, random);
         if (!made.mask.includes(1) && attempt < 19) continue;
         anomalies.push(denormalize(made.values, previewSide, previewSide).data);
         break;

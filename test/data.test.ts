@@ -311,14 +311,20 @@ describe('synthetic anomalies', () => {
     expect(Math.max(...noise.map(Math.abs))).toBeLessThanOrEqual(1.0001);
   });
 
-  test('masks stay in the foreground; outside of the mask the image is untouched', () => {
+  test('masks stay in the foreground; outside of the mask the image is untouched', async () => {
     const size = 64;
     const foreground = new Float32Array(size * size).fill(1, 0, (size * size) / 2);
     const values = new Float32Array(size * size * 3).fill(0.25);
     let covered = 0;
     let clean = 0;
     for (let i = 0; i < 60; i++) {
-      const sample = synthesizeAnomaly(values, size, foreground, proceduralTextures(), new RandomStream('sample', i));
+      const sample = await synthesizeAnomaly(
+        values,
+        size,
+        foreground,
+        proceduralTextures(),
+        new RandomStream('sample', i),
+      );
       const sum = sample.mask.reduce((a, b) => a + b, 0);
       if (sum === 0) clean++;
       covered += sum;

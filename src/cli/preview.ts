@@ -11,7 +11,8 @@ import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
 import { positiveInteger } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
 import { ProgressReporter } from './progress.ts';
-import { textureSource, tilingFrom } from './train.ts';
+import { textureSource } from './textures.ts';
+import { tilingFrom } from './train.ts';
 
 const shownForegrounds = 16;
 const shownAnomalies = 32;
@@ -71,11 +72,12 @@ export function previewCommand(program: Command): void {
       await encodePng(contactSheet(masks, { title: `${dataset.name}: foreground by ${name}` })),
     );
 
-    const textures = await textureSource(options.textures);
+    const textures = await textureSource(options.textures, size);
     let clean = 0;
-    const anomalies: Cell[] = Array.from({ length: shownAnomalies }, (_, shot) => {
+    const anomalies: Cell[] = [];
+    for (let shot = 0; shot < shownAnomalies; shot++) {
       const i = shot % data.images.length;
-      const made = synthesizeAnomaly(
+      const made = await synthesizeAnomaly(
         normalize(data.images[i] as Image),
         size,
         data.foregrounds?.[i],
@@ -83,12 +85,12 @@ export function previewCommand(program: Command): void {
         new RandomStream(Number(options.seed), 'synthetic', Math.floor(shot / data.images.length), i),
       );
       if (!made.mask.includes(1)) clean++;
-      return {
+      anomalies.push({
         image: denormalize(made.values, size, size),
         label: `${label(i)} ${(100 * share(made.mask)).toFixed(1)}%`,
         mask: { values: made.mask, side: size },
-      };
-    });
+      });
+    }
     await writeBytes(
       `${options.out}/synthetic-anomalies.png`,
       await encodePng(

@@ -1,20 +1,18 @@
 /** `aand train`: both stages on a category, then a test where there is a test set. */
 import { type Command, Option } from 'commander';
-import { decodeImage, readBytes } from '#platform';
-import { mapConcurrently, openDataset } from '../data/dataset.ts';
+import { openDataset } from '../data/dataset.ts';
 import type { ForegroundRule } from '../data/foreground.ts';
-import type { Image } from '../data/image.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { checkImageSize, type Mode, modes } from '../model/detector.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
-import { proceduralTextures } from '../synthetic/procedural_textures.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
-import { findImages, interruptSignal, positiveInteger, readWeights, UsageError, usage, withEngine } from './common.ts';
+import { interruptSignal, positiveInteger, readWeights, UsageError, usage, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
 import { packagedFile } from './package.ts';
+import { textureSource } from './textures.ts';
 import { trainAndTest } from './training_run.ts';
 
 /** Options of training, shared by `train` and `benchmark`. */
@@ -74,18 +72,6 @@ function parseEpochs(text: string): [number, number] {
   return parts as [number, number];
 }
 
-async function textureFolder(folder: string): Promise<TextureSource> {
-  const paths = await findImages(folder);
-  if (!paths.length) throw new Error(`${folder} holds no images to use as textures`);
-  const images = await mapConcurrently(paths, async (path) => decodeImage(await readBytes(path), path));
-  return { name: `${paths.length} images`, count: images.length, texture: (index) => images[index] as Image };
-}
-
-/** The folder of textures, or the procedural ones. */
-export async function textureSource(folder: string | undefined): Promise<TextureSource> {
-  return folder ? textureFolder(folder) : proceduralTextures();
-}
-
 /** --tile and --tile-overlap (a quarter of a tile where it is not given). */
 export function tilingFrom(o: { readonly tile?: string; readonly tileOverlap?: string }): Tiling | undefined {
   if (o.tile === undefined) {
@@ -137,7 +123,7 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
     select: options.select ?? 'last',
     teacherPath,
     teacher: await readWeights(teacherPath),
-    textures: await textureSource(options.textures),
+    textures: await textureSource(options.textures, imageSize),
   };
 }
 

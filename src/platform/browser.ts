@@ -6,6 +6,7 @@ import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
 import type { GpuSettings } from './gpu_settings.ts';
+import type { FolderEntry } from './node_read.ts';
 
 /** The browser's GPU object; its settings are not ours to choose. */
 export function openGpu(_settings: GpuSettings): { gpu: GPU } {
@@ -71,6 +72,8 @@ export const readBytes = noFiles as (path: string) => Promise<Uint8Array>;
 export const writeBytes = noFiles as (path: string, data: Uint8Array | string) => Promise<void>;
 export const exists = noFiles as (path: string) => Promise<'file' | 'folder' | undefined>;
 export const listFolder = noFiles as (path: string) => Promise<string[]>;
+export const readFolder = noFiles as (path: string) => Promise<FolderEntry[]>;
+export const realPath = noFiles as (path: string) => Promise<string>;
 
 /** Nothing is kept: a page's storage is not the library's to fill. */
 export function keptText(_name: string): string | undefined {

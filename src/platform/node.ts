@@ -4,8 +4,8 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
@@ -13,13 +13,14 @@ import { Tinypool } from 'tinypool';
 import { create, globals } from 'webgpu';
 import type { Image } from '../data/image.ts';
 import { resizeBicubic } from '../data/resize.ts';
-import type { ScratchFile } from '../eval/map_store.ts';
 import { cacheFolder } from './cache_folder.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import { widenMesaVectors } from './mesa.ts';
 import { decodeImage } from './node_images.ts';
+import { readBytes } from './node_read.ts';
 
 export { decodeImage, encodePng, encodeWebp, inspectImage } from './node_images.ts';
+export { exists, listFolder, openScratchFile, readBytes, readFolder, realPath } from './node_read.ts';
 
 /** A GPU object; dropping it after `device.destroy()` lets the process exit. */
 export function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): { gpu: GPU } {
@@ -91,17 +92,6 @@ export async function loadResized(path: string, size: number): Promise<Image> {
   return (await workers.run({ path, size })) as Image;
 }
 
-export async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new Error(
-      code === 'ENOENT' ? `${path}: no such file` : `${path}: cannot be read (${(error as Error).message})`,
-    );
-  }
-}
-
 /** Writes a file whole or not at all: a reader, or a crash, never sees half of it. */
 export async function writeBytes(path: string, data: Uint8Array | string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
@@ -127,53 +117,4 @@ export function keptText(name: string): string | undefined {
 /** Keeps a text in the user's cache folder. */
 export function keepText(name: string, text: string): Promise<void> {
   return writeBytes(keptPath(name), text);
-}
-
-export async function exists(path: string): Promise<'file' | 'folder' | undefined> {
-  try {
-    const info = await stat(path);
-    return info.isDirectory() ? 'folder' : 'file';
-  } catch {
-    return undefined;
-  }
-}
-
-/** Names in a folder, sorted; folders end with '/'. Empty where the folder does not exist. */
-export async function listFolder(path: string): Promise<string[]> {
-  try {
-    const entries = await readdir(path, { withFileTypes: true });
-    const names = await Promise.all(
-      entries.map(async (entry) => {
-        const folder = entry.isSymbolicLink()
-          ? (await exists(join(path, entry.name))) === 'folder'
-          : entry.isDirectory();
-        return folder ? `${entry.name}/` : entry.name;
-      }),
-    );
-    return names.sort();
-  } catch {
-    return [];
-  }
-}
-
-/** A temporary file that is gone when it is closed, or when the process ends without closing it. */
-export async function openScratchFile(): Promise<ScratchFile> {
-  const folder = await mkdtemp(join(tmpdir(), 'aand-maps-'));
-  const file = await open(join(folder, 'maps'), 'w+');
-  // The open file lives on without its name, and cannot be left behind.
-  await rm(folder, { recursive: true });
-  let end = 0;
-  return {
-    async append(bytes) {
-      const { bytesWritten } = await file.write(bytes, 0, bytes.length, end);
-      if (bytesWritten !== bytes.length) throw new Error(`the disk of ${tmpdir()} is full: maps could not be kept`);
-      end += bytes.length;
-    },
-    async read(offset, length) {
-      const bytes = new Uint8Array(length);
-      await file.read(bytes, 0, length, offset);
-      return bytes;
-    },
-    close: () => file.close(),
-  };
 }

@@ -9,8 +9,10 @@ import { augmentTexture } from './texture_operations.ts';
 export interface TextureSource {
   readonly name: string;
   readonly count: number;
+  /** Tells these textures from others: a resumed training must have the same. */
+  readonly digest: string;
   /** 8-bit RGB of any size. */
-  texture(index: number): Image;
+  texture(index: number): Image | Promise<Image>;
 }
 
 const cleanShare = 0.2;
@@ -27,14 +29,14 @@ export interface SyntheticSample {
  * @param values a normalised good image [size, size, 3]; not changed
  * @param foreground 0/1 [size, size], or undefined for everywhere
  */
-export function synthesizeAnomaly(
+export async function synthesizeAnomaly(
   values: Float32Array,
   size: number,
   foreground: ArrayLike<number> | undefined,
   textures: TextureSource,
   random: RandomStream,
-): SyntheticSample {
-  const original = textures.texture(random.integer(0, textures.count - 1));
+): Promise<SyntheticSample> {
+  const original = await textures.texture(random.integer(0, textures.count - 1));
   const texture = augmentTexture(resizeBilinear(original, size, size), random);
   const mask = perlinMask(size, foreground, random);
   const keep = strongestBlend * random.next();

@@ -141,12 +141,18 @@ function draw(index: number): Image {
   return { width: side, height: side, channels: 3, data };
 }
 
+export interface DrawnTextures extends TextureSource {
+  texture(index: number): Image;
+}
+
 /** Procedural textures, drawn on first use. */
-export function proceduralTextures(): TextureSource {
+export function proceduralTextures(): DrawnTextures {
   const drawn = new Map<number, Image>();
   return {
     name: 'procedural',
     count,
+    // Another number where another picture is drawn.
+    digest: 'procedural/1',
     texture(index) {
       let image = drawn.get(index);
       if (!image) {

@@ -122,13 +122,15 @@ async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise
       onProgress: o.onProgress,
       onResume: o.onResume,
       step: async (items, epoch, step) => {
-        const samples = [...items].map((item) =>
-          synthesizeAnomaly(
-            normalize(o.images[item] as Image),
-            o.imageSize,
-            o.foregrounds?.[item],
-            o.textures,
-            new RandomStream(o.seed, 'synthetic', epoch, item),
+        const samples = await Promise.all(
+          [...items].map((item) =>
+            synthesizeAnomaly(
+              normalize(o.images[item] as Image),
+              o.imageSize,
+              o.foregrounds?.[item],
+              o.textures,
+              new RandomStream(o.seed, 'synthetic', epoch, item),
+            ),
           ),
         );
         const inputs = amplificationInputs({
