@@ -6,6 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
+import { countOption } from '../src/cli/options.ts';
 import { packagedFile } from '../src/cli/package.ts';
 import { Engine } from '../src/engine/device.ts';
 import { measurePeaks } from '../src/engine/peak.ts';
@@ -29,7 +30,7 @@ interface Options {
   readonly firstRun?: boolean;
   readonly firstRunChild?: boolean;
   readonly against?: string;
-  readonly rounds: string;
+  readonly rounds: number;
   readonly serve?: string;
   readonly from?: string;
   readonly peers?: string;
@@ -77,11 +78,7 @@ function chosenCases(options: Options): BenchCase[] {
 
 /** Every case of this checkout and of another, in turns. */
 async function compare(options: Options, other: string): Promise<void> {
-  const rounds = Number(options.rounds);
-  if (!(Number.isInteger(rounds) && rounds > 0)) {
-    console.error(`--rounds takes a whole number above 0, not '${options.rounds}'`);
-    process.exit(2);
-  }
+  const { rounds } = options;
   if (!existsSync(join(other, 'dist/bench.js'))) {
     console.error(`${other} is no built checkout: there is no dist/bench.js in it (npm ci && npm run build)`);
     process.exit(2);
@@ -156,11 +153,12 @@ const command = new Command('bench')
     '--against <folder>',
     'instead of measuring alone, take turns with another checkout that is built, and print ratios',
   )
-  .option('--rounds <n>', 'turns of --against', '15')
+  .option('--rounds <n>', 'turns of --against', countOption, 15)
   .option('--from <file>', 'take the results from a JSON file instead of measuring')
   .option('--peers <file>', 'add the results of `npm run bench:peers -- --json FILE` to the page')
   .addOption(new Option('--first-run-child').hideHelp())
   .addOption(new Option('--serve <case>').hideHelp())
+  .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse();
 const options = command.opts<Options>();
 if (options.firstRunChild) {

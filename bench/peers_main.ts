@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { countOption } from '../src/cli/options.ts';
 import { packagedFile, packageVersion } from '../src/cli/package.ts';
 import { Engine } from '../src/engine/device.ts';
 import { exportOnnx } from '../src/export/onnx.ts';
@@ -158,12 +159,13 @@ async function compare(name: string, adapter: string, peers: readonly Peer[], ro
 
 const options = new Command('bench:peers')
   .option('--json <file>', 'write the results as JSON')
-  .option('--rounds <n>', 'rounds of the fast comparisons', '15')
+  .option('--rounds <n>', 'rounds of the fast comparisons', countOption, 15)
   .option('--no-browser', 'leave out the pages in Chromium')
   .option('--no-train', 'leave out the training step')
+  .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse()
-  .opts<{ json?: string; rounds: string; browser: boolean; train: boolean }>();
-const rounds = Number(options.rounds);
+  .opts<{ json?: string; rounds: number; browser: boolean; train: boolean }>();
+const { rounds } = options;
 if (!existsSync(join(peersFolder, 'node_modules'))) {
   console.error(`the peers are not installed: npm ci --prefix ${peersFolder}`);
   process.exit(1);

@@ -232,7 +232,7 @@ describe('bad input gets a clear error and the right exit code', () => {
     'epochs that are no pair': {
       args: () => ['train', washer, '--out', folder, '--epochs', '5'],
       code: 2,
-      message: /--epochs must be two positive whole numbers/,
+      message: /option '--epochs <stage1,stage2>' argument '[^']*' is invalid\. It must be two whole numbers/,
     },
     'an unknown mode': { args: () => ['train', washer, '--out', folder, '--mode', 'x'], code: 2, message: /--mode is/ },
     'a folder that is not there': {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { writeBytes } from '#platform';
 import { listCategories } from '../data/categories.ts';
 import type { Engine } from '../engine/device.ts';
-import { modes } from '../model/detector.ts';
+import type { Mode } from '../model/detector.ts';
 import {
   type BenchmarkRun,
   benchmarkCsv,
@@ -21,30 +21,16 @@ import {
 } from './benchmark_tasks.ts';
 import { interruptSignal, UsageError, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions } from './data_options.ts';
+import { listOf, modeOption, seedOption } from './options.ts';
 import { runThroughQueue } from './queue.ts';
 import { addTrainingOptions, planTraining, type TrainingOptions } from './train.ts';
 
 interface BenchmarkOptions extends TrainingOptions, DataOptions {
   readonly out: string;
-  readonly categories?: string;
-  readonly modes: string;
-  readonly seeds: string;
+  readonly categories?: string[];
+  readonly modes: Mode[];
+  readonly seeds: number[];
   readonly queue?: string;
-}
-
-function parseModes(text: string): string[] {
-  const list = text.split(',').map((mode) => mode.trim());
-  for (const mode of list)
-    if (!(modes as readonly string[]).includes(mode))
-      throw new UsageError(`--modes takes ${modes.join(', ')}, not '${mode}'`);
-  return list;
-}
-
-function parseSeeds(text: string): number[] {
-  const list = text.split(',').map(Number);
-  if (!list.length || list.some((seed) => !Number.isInteger(seed)))
-    throw new UsageError(`--seeds must be whole numbers such as 0,1,2, not '${text}'`);
-  return list;
 }
 
 /** Writes what there is so far, so that a benchmark that is cut off has its table too. */
@@ -88,19 +74,17 @@ export function benchmarkCommand(program: Command): void {
     .description('train and test every category of a data set; continues where it was stopped')
     .argument('<dataset>', 'the folder that holds the categories')
     .option('--out <folder>', 'where the results go', 'benchmark-results')
-    .option('--categories <list>', 'only these, such as screw,bottle')
-    .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', 'aand')
-    .option('--seeds <list>', 'random seeds', '0')
+    .option('--categories <list>', 'only these, such as screw,bottle', listOf(String))
+    .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', listOf(modeOption), ['aand'])
+    .option('--seeds <list>', 'random seeds', listOf(seedOption), [0])
     .option('--queue <url>', 'hand the runs to aand worker processes through Redis, such as redis://host:6379');
   addTrainingOptions(command);
   addDataOptions(command).action(async (dataset: string, options: BenchmarkOptions) => {
-    const { out, categories: wanted, modes: modeList, seeds: seedList, queue, category, ...training } = options;
+    const { out, categories: wanted, modes: wantedModes, seeds, queue, category, ...training } = options;
     if (category) throw new UsageError('--category is --categories here');
-    const wantedModes = parseModes(modeList);
-    const seeds = parseSeeds(seedList);
     const root = dataset.replace(/\/+$/, '');
     const all = await listCategories(root);
-    const categories = wanted?.split(',').map((name) => name.trim()) ?? all;
+    const categories = wanted ?? all;
     for (const name of categories)
       if (!all.includes(name)) throw new UsageError(`${root} has no category '${name}'; there are ${all.join(', ')}`);
     const tasks = wantedModes.flatMap((mode) =>
@@ -118,7 +102,7 @@ export function benchmarkCommand(program: Command): void {
       ),
     );
     // Mistakes in the options show before the first run, not in each of them.
-    await planTraining({ ...options, mode: wantedModes[0] as string, seed: String(seeds[0]) });
+    await planTraining({ ...options, mode: wantedModes[0] as Mode, seed: seeds[0] as number });
     const signal = interruptSignal();
     const reports = new Map<BenchmarkTask, Readonly<Record<string, unknown>>>();
     const errors: string[] = [];

@@ -2,6 +2,7 @@
 import { exists, readBytes } from '#platform';
 import { openDataset } from '../data/dataset.ts';
 import type { Engine } from '../engine/device.ts';
+import type { Mode } from '../model/detector.ts';
 import type { BenchmarkRun } from '../report/benchmark_table.ts';
 import type { Progress } from '../train/trainer.ts';
 import { type DataOptions, datasetOptions } from './data_options.ts';
@@ -12,7 +13,7 @@ import { trainAndTest } from './training_run.ts';
 export interface BenchmarkTask {
   readonly dataset: string;
   readonly category: string;
-  readonly mode: string;
+  readonly mode: Mode;
   readonly seed: number;
   /** The run's own folder. */
   readonly out: string;
@@ -53,10 +54,10 @@ function fingerprint(task: BenchmarkTask): Record<string, unknown> {
   return {
     backbone: options.backbone,
     mode: task.mode,
-    image_size: Number(options.imageSize),
-    batch: Number(options.batch),
-    epochs: options.epochs.split(',').map(Number),
-    limit: options.limit === undefined ? null : Number(options.limit),
+    image_size: options.imageSize,
+    batch: options.batch,
+    epochs: options.epochs,
+    limit: options.limit ?? null,
     labels: options.labels ?? 'folder',
   };
 }
@@ -92,7 +93,7 @@ export async function runTask(
     ...task.options,
     out: task.out,
     mode: task.mode,
-    seed: String(task.seed),
+    seed: task.seed,
     resume: true,
   });
   const dataset = await openDataset(task.dataset, { ...datasetOptions(task.options), category: task.category });

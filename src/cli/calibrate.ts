@@ -6,15 +6,15 @@ import { MapRunner } from '../detector/detector.ts';
 import { type CalibrationScore, type DetectorSettings, formatVersion, readSettings } from '../detector/file.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { rankMetrics } from '../eval/metrics.ts';
-import { calibrate } from '../eval/thresholds.ts';
+import { calibrate, parseThreshold } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
 import { detectorParameters, groups } from '../model/detector.ts';
 import { loadParameters } from '../model/initialize.ts';
 import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../weights/safetensors.ts';
-import { findImages, interruptSignal, withEngine } from './common.ts';
+import { findImages, interruptSignal, usage, withEngine } from './common.ts';
+import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { runSamples } from './results.ts';
-import { thresholdFrom } from './train.ts';
 
 interface CalibrateOptions {
   readonly rule: string;
@@ -63,11 +63,16 @@ export function calibrateCommand(program: Command): void {
     .description('draw the threshold anew: from these good images, or without any from the scores that the model holds')
     .argument('<model>', 'model.safetensors')
     .argument('[good...]', 'good images or folders that the model was not trained on')
-    .option('--rule <rule>', 'max, quantile:Q, false-alarms:RATE, value:RAW[,RAW_OF_PIXELS]; f1 with --bad', 'max')
+    .option(
+      '--rule <rule>',
+      'max, quantile:Q, false-alarms:RATE, value:RAW[,RAW_OF_PIXELS]; f1 with --bad',
+      checkedBy(parseThreshold),
+      'max',
+    )
     .option('--bad <images...>', 'defective images or folders, for the rule f1')
     .option('--out <file>', 'where the model goes; default: in place')
     .action(async (model: string, good: string[], options: CalibrateOptions) => {
-      const rule = thresholdFrom(options.rule) as NonNullable<ReturnType<typeof thresholdFrom>>;
+      const rule = parseThreshold(options.rule);
       const file = readSafetensors(await readBytes(model), model);
       const settings = readSettings(file, model);
       const fresh =
@@ -86,15 +91,17 @@ export function calibrateCommand(program: Command): void {
       );
       const values = scores.map(({ score }) => score);
       const imageRange = values.length ? { min: Math.min(...values), max: Math.max(...values) } : settings.image;
-      const found = calibrate({
-        rule,
-        image: metrics,
-        pixel: null,
-        good: goodScores,
-        goodSource: fresh ? 'good images' : 'good images that the model remembers',
-        imageRange: { min: imageRange.min, max: imageRange.max },
-        pixelRange: fresh?.pixelRange ?? { min: settings.pixel.min, max: settings.pixel.max },
-      });
+      const found = usage(() =>
+        calibrate({
+          rule,
+          image: metrics,
+          pixel: null,
+          good: goodScores,
+          goodSource: fresh ? 'good images' : 'good images that the model remembers',
+          imageRange: { min: imageRange.min, max: imageRange.max },
+          pixelRange: fresh?.pixelRange ?? { min: settings.pixel.min, max: settings.pixel.max },
+        }),
+      );
       const others = fresh
         ? settings.calibrationScores.filter(({ source }) => source !== 'calibrate')
         : settings.calibrationScores;

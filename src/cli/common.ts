@@ -79,14 +79,6 @@ export async function findImages(path: string): Promise<string[]> {
   return found;
 }
 
-/** A positive whole number, for option parsers. */
-export function positiveInteger(text: string, what: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new UsageError(`${what} must be a positive whole number, not '${text}'`);
-  return value;
-}
-
 /** A text as the name of a file or folder. */
 export function safeName(text: string): string {
   return text.replace(/[^\p{L}\p{N}._ +-]/gu, '_').replace(/^\.+/, '_') || '_';

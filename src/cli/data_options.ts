@@ -4,6 +4,7 @@ import { type DatasetOptions, type Format, formats } from '../data/dataset.ts';
 import { type ForegroundRule, foregroundHelp, parseForeground } from '../data/foreground.ts';
 import type { FolderKeys } from '../data/layouts/folder.ts';
 import { UsageError } from './common.ts';
+import { checkedBy, extensionsOption, seedOption, shareOption } from './options.ts';
 
 export interface DataOptions {
   readonly format?: Format | 'auto';
@@ -12,9 +13,9 @@ export interface DataOptions {
   readonly abnormalDir?: string[];
   readonly normalTestDir?: string;
   readonly maskDir?: string;
-  readonly extensions?: string;
-  readonly testSplitRatio?: string;
-  readonly splitSeed?: string;
+  readonly extensions?: string[];
+  readonly testSplitRatio?: number;
+  readonly splitSeed?: number;
 }
 
 export function addDataOptions(command: Command): Command {
@@ -27,15 +28,13 @@ export function addDataOptions(command: Command): Command {
     .option('--abnormal-dir <folder...>', 'bad images, one folder per kind')
     .option('--normal-test-dir <folder>', 'good images for the test')
     .option('--mask-dir <folder>', 'masks of the bad images')
-    .option('--extensions <list>', 'extensions that count as images, such as .png,.jpg')
-    .option('--test-split-ratio <share>', 'share of good images for the test without --normal-test-dir (default .2)')
-    .option('--split-seed <number>', 'which images that share draws (default 0)');
-}
-
-function share(text: string, what: string): number {
-  const value = Number(text);
-  if (!(value > 0 && value < 1)) throw new UsageError(`${what} must lie between 0 and 1, not '${text}'`);
-  return value;
+    .option('--extensions <list>', 'extensions that count as images, such as .png,.jpg', extensionsOption)
+    .option(
+      '--test-split-ratio <share>',
+      'share of good images for the test without --normal-test-dir (default .2)',
+      shareOption,
+    )
+    .option('--split-seed <number>', 'which images that share draws (default 0)', seedOption);
 }
 
 export function datasetOptions(o: DataOptions): DatasetOptions {
@@ -44,9 +43,9 @@ export function datasetOptions(o: DataOptions): DatasetOptions {
     ...(o.abnormalDir && { abnormalDirs: o.abnormalDir }),
     ...(o.normalTestDir && { normalTestDir: o.normalTestDir }),
     ...(o.maskDir && { maskDir: o.maskDir }),
-    ...(o.extensions && { extensions: o.extensions.split(',').map((name) => name.trim()) }),
-    ...(o.testSplitRatio && { testSplit: share(o.testSplitRatio, '--test-split-ratio') }),
-    ...(o.splitSeed && { seed: Number(o.splitSeed) }),
+    ...(o.extensions && { extensions: o.extensions }),
+    ...(o.testSplitRatio !== undefined && { testSplit: o.testSplitRatio }),
+    ...(o.splitSeed !== undefined && { seed: o.splitSeed }),
   };
   if (Object.keys(folder).length && o.format && !['auto', 'folder'].includes(o.format))
     throw new UsageError(`--normal-dir and its like belong to --format folder, not ${o.format}`);
@@ -60,6 +59,7 @@ export function datasetOptions(o: DataOptions): DatasetOptions {
 export const foregroundOption = [
   '--foreground <rule>',
   `where the product is on good images: ${foregroundHelp}`,
+  checkedBy(parseForeground),
 ] as const;
 
 /** The rule that was asked for; undefined for 'auto'. */

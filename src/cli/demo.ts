@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { encodePng, writeBytes } from '#platform';
 import { mapConcurrently, openDataset } from '../data/dataset.ts';
 import { demoProducts, drawPart, type Product } from '../synthetic/demo_products.ts';
-import { interruptSignal, UsageError, withEngine } from './common.ts';
+import { interruptSignal, withEngine } from './common.ts';
+import { oneOf } from './options.ts';
 import { duration, ProgressReporter } from './progress.ts';
 import { percent } from './results.ts';
 import { planTraining } from './train.ts';
@@ -39,11 +40,9 @@ export function demoCommand(program: Command): void {
     .command('demo')
     .description('make a small product data set, learn it, and show its defects; about four minutes on two cores')
     .option('--out <folder>', 'where the results go', 'demo-results')
-    .option('--product <name>', 'washer or fabric; default: both')
+    .option('--product <name>', 'washer or fabric; default: both', oneOf(demoProducts.map(({ name }) => name)))
     .action(async ({ out, product: wanted }: { out: string; product?: string }) => {
       const products = demoProducts.filter(({ name }) => !wanted || name === wanted);
-      if (!products.length)
-        throw new UsageError(`--product is ${demoProducts.map(({ name }) => name).join(' or ')}, not '${wanted}'`);
       const started = performance.now();
       const signal = interruptSignal();
       const lines: string[] = [];
@@ -54,11 +53,11 @@ export function demoCommand(program: Command): void {
           const plan = await planTraining({
             out: `${out}/${product.name}`,
             backbone: 'resnet18',
-            imageSize: '96',
-            batch: '8',
-            epochs: '6,14',
+            imageSize: 96,
+            batch: 8,
+            epochs: [6, 14],
             mode: 'aand',
-            seed: String(seed),
+            seed,
           });
           const { metrics } = await trainAndTest(engine, plan, await openDataset(folder), signal);
           lines.push(

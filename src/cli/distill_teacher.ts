@@ -1,23 +1,31 @@
 /** `aand distill-teacher`: makes a small teacher from a big one, on any photographs. */
 import type { Command } from 'commander';
 import { decodeImage, readBytes, writeBytes } from '#platform';
-import { backboneNamed } from '../model/backbone.ts';
+import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
 import { writeSafetensors } from '../weights/safetensors.ts';
-import { checkpointFile, findImages, interruptSignal, positiveInteger, readWeights, withEngine } from './common.ts';
+import { checkpointFile, findImages, interruptSignal, readWeights, withEngine } from './common.ts';
+import {
+  backboneOption,
+  batchOption,
+  epochsOption,
+  imageSizeOption,
+  learningRateOption,
+  seedOption,
+} from './options.ts';
 import { ProgressReporter } from './progress.ts';
 
 interface Options {
   readonly from: string;
-  readonly fromBackbone: string;
-  readonly backbone: string;
+  readonly fromBackbone: BackboneName;
+  readonly backbone: BackboneName;
   readonly images: string[];
   readonly out: string;
-  readonly imageSize: string;
-  readonly batch: string;
-  readonly epochs: string;
-  readonly learningRate: string;
-  readonly seed: string;
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly epochs: number;
+  readonly learningRate: number;
+  readonly seed: number;
   readonly resume?: boolean;
 }
 
@@ -28,13 +36,13 @@ export function distillTeacherCommand(program: Command): void {
     .requiredOption('--from <file>', 'weights of the big teacher (safetensors, torchvision names)')
     .requiredOption('--images <paths...>', 'folders or files with photographs to learn on')
     .requiredOption('--out <file>', 'where the new teacher goes (safetensors, f16); the checkpoint lies beside it')
-    .option('--from-backbone <name>', 'backbone of the big teacher', 'resnet18')
-    .option('--backbone <name>', 'backbone of the new teacher', 'resnet18')
-    .option('--image-size <pixels>', 'side of the training views', '64')
-    .option('--batch <count>', 'images per step', '16')
-    .option('--epochs <count>', 'passes over the images', '60')
-    .option('--learning-rate <rate>', 'peak learning rate', '0.002')
-    .option('--seed <number>', 'random seed', '0')
+    .option('--from-backbone <name>', 'backbone of the big teacher', backboneOption, 'resnet18')
+    .option('--backbone <name>', 'backbone of the new teacher', backboneOption, 'resnet18')
+    .option('--image-size <pixels>', 'side of the training views', imageSizeOption, 64)
+    .option('--batch <count>', 'images per step', batchOption, 16)
+    .option('--epochs <count>', 'passes over the images', epochsOption, 60)
+    .option('--learning-rate <rate>', 'peak learning rate', learningRateOption, 0.002)
+    .option('--seed <number>', 'random seed', seedOption, 0)
     .option('--resume', 'continue from the checkpoint beside the output')
     .action(async (options: Options) => {
       const source = await readWeights(options.from);
@@ -49,11 +57,11 @@ export function distillTeacherCommand(program: Command): void {
           sourceBackbone: backboneNamed(options.fromBackbone),
           backbone: backboneNamed(options.backbone),
           images,
-          imageSize: positiveInteger(options.imageSize, '--image-size'),
-          batch: positiveInteger(options.batch, '--batch'),
-          epochs: positiveInteger(options.epochs, '--epochs'),
-          learningRate: Number(options.learningRate),
-          seed: Number(options.seed),
+          imageSize: options.imageSize,
+          batch: options.batch,
+          epochs: options.epochs,
+          learningRate: options.learningRate,
+          seed: options.seed,
           checkpoint: checkpointFile(`${options.out}.checkpoint`),
           resume: options.resume ?? false,
           signal: interruptSignal(),
@@ -64,8 +72,8 @@ export function distillTeacherCommand(program: Command): void {
           backbone: options.backbone,
           made_by: 'aand distill-teacher',
           images: String(images.length),
-          image_size: options.imageSize,
-          epochs: options.epochs,
+          image_size: String(options.imageSize),
+          epochs: String(options.epochs),
           final_loss: String(history.at(-1)?.loss),
         };
         await writeBytes(options.out, writeSafetensors(tensors, metadata));

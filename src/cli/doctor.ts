@@ -6,10 +6,10 @@ import { type Forecast, forecast } from '../engine/forecast.ts';
 import type { ParameterSet } from '../engine/parameters.ts';
 import { measurePeaks, type Peaks } from '../engine/peak.ts';
 import { Tape } from '../engine/tape.ts';
-import { type BackboneName, backboneNamed, backbones } from '../model/backbone.ts';
+import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { detect, detectorParameters, groups } from '../model/detector.ts';
 import { forecastStep } from '../train/forecast_training.ts';
-import { UsageError } from './common.ts';
+import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
 import { packagedFile, packageVersion } from './package.ts';
 
 const limits = [
@@ -63,16 +63,11 @@ export function doctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('print adapter, driver, features, limits and measured peaks, and what is missing')
-    .option('--model <backbone>', `forecast memory and time of ${Object.keys(backbones).join(', ')}`)
-    .option('--image-size <pixels>', 'side of the images of the forecast', '256')
-    .option('--batch <n>', 'batch size of the forecast', '16')
-    .action(async (options: { model?: string; imageSize: string; batch: string }) => {
-      const { model } = options;
-      const [imageSize, batch] = [Number(options.imageSize), Number(options.batch)];
-      if (model !== undefined && !(model in backbones)) throw new UsageError(`unknown backbone '${model}'`);
-      if (!Number.isInteger(imageSize) || imageSize < 32 || imageSize % 32)
-        throw new UsageError(`--image-size ${options.imageSize} is not a multiple of 32`);
-      if (!Number.isInteger(batch) || batch < 1) throw new UsageError(`--batch ${options.batch} is not a whole number`);
+    .option('--model <backbone>', `forecast memory and time of ${backboneNames.join(', ')}`, backboneOption)
+    .option('--image-size <pixels>', 'side of the images of the forecast', imageSizeOption, 256)
+    .option('--batch <n>', 'batch size of the forecast', batchOption, 16)
+    .action(async (options: { model?: BackboneName; imageSize: number; batch: number }) => {
+      const { model, imageSize, batch } = options;
       console.log(
         `aand-webgpu  ${await packageVersion()}, Node ${process.version}, ${process.platform} ${process.arch}`,
       );
@@ -96,7 +91,7 @@ export function doctorCommand(program: Command): void {
         const { gflops, gbytesPerSecond } = peaks;
         console.log(`FMA peak     ${gflops.toFixed(0)} GFLOP/s (measured, float32)`);
         console.log(`copy peak    ${gbytesPerSecond.toFixed(1)} GB/s (measured, read + write)`);
-        if (model) printForecast(engine, peaks, model as BackboneName, imageSize, batch);
+        if (model) printForecast(engine, peaks, model, imageSize, batch);
         if (adapter.software)
           console.log(
             'advice       it works, but a GPU with its Vulkan driver is 10 to 100 times faster; see README.md, "Machines"',

@@ -5,17 +5,18 @@ import { spread } from '../data/dataset.ts';
 import { exportDetector } from '../export/detector.ts';
 import { exportHalf } from '../export/half.ts';
 import { exportTorch } from '../export/torch.ts';
-import { findImages, positiveInteger, UsageError, withEngine } from './common.ts';
+import { findImages, UsageError, withEngine } from './common.ts';
 import { compareWithRuntime } from './onnx_check.ts';
+import { batchOption, countOption } from './options.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 
 interface ExportOptions {
   readonly to: 'onnx' | 'pth' | 'safetensors-f16';
   readonly out: string;
-  readonly batch: string;
+  readonly batch: number;
   readonly verify?: string;
-  readonly images: string;
+  readonly images: number;
 }
 
 const megabytes = (bytes: Uint8Array) => `${(bytes.length / 2 ** 20).toFixed(1)} MiB`;
@@ -39,10 +40,9 @@ async function toHalf(model: string, out: string): Promise<void> {
 }
 
 async function toOnnx(model: string, options: ExportOptions): Promise<void> {
-  const batch = positiveInteger(options.batch, '--batch');
+  const { batch } = options;
   if (options.verify && batch !== 1) throw new UsageError('--verify runs single images: leave --batch at 1');
-  const count = positiveInteger(options.images, '--images');
-  const images = options.verify ? spread(await findImages(options.verify), count) : [];
+  const images = options.verify ? spread(await findImages(options.verify), options.images) : [];
   if (options.verify && !images.length) throw new Error(`${options.verify} holds no images`);
   const bytes = await readBytes(model);
   const version = await packageVersion();
@@ -79,12 +79,12 @@ export function exportCommand(program: Command): void {
       new Option('--to <format>', 'what to write').choices(['onnx', 'pth', 'safetensors-f16']).makeOptionMandatory(),
     )
     .requiredOption('--out <file>', 'the file to write')
-    .option('--batch <n>', 'images per run of the ONNX graph', '1')
+    .option('--batch <n>', 'images per run of the ONNX graph', batchOption, 1)
     .option(
       '--verify <folder>',
       'run the ONNX file in ONNX Runtime on images of this folder and print the largest difference',
     )
-    .option('--images <n>', 'how many images to verify with', '20')
+    .option('--images <n>', 'how many images to verify with', countOption, 20)
     .action(async (model: string, options: ExportOptions) => {
       if (options.to === 'pth') await toTorch(model, options.out);
       else if (options.to === 'safetensors-f16') await toHalf(model, options.out);

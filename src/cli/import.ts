@@ -3,16 +3,16 @@ import type { Command } from 'commander';
 import { writeBytes } from '#platform';
 import { formatVersion, newSettings } from '../detector/file.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
-import { checkImageSize } from '../model/detector.ts';
 import { type ImportReport, importStateDicts } from '../weights/import.ts';
 import { storable, writeSafetensors } from '../weights/safetensors.ts';
-import { positiveInteger, readWeights, usage } from './common.ts';
+import { readWeights } from './common.ts';
+import { backboneOption, imageSizeOption } from './options.ts';
 import { packageVersion } from './package.ts';
 
 interface ImportOptions {
-  readonly backbone?: string;
+  readonly backbone?: BackboneName;
   readonly out: string;
-  readonly imageSize: string;
+  readonly imageSize: number;
 }
 
 // A cosine distance per level, so three at most; without calibration scores the middle is as good as any.
@@ -43,14 +43,16 @@ export function importCommand(program: Command): void {
       "PyTorch files as a teacher (torchvision's) or a whole detector (stage I and II; RD4AD's with torchvision's)",
     )
     .argument('<files...>', '.pth or .safetensors')
-    .option('--backbone <name>', 'resnet18, resnet34, resnet50 or wide_resnet50_2; default: found by the shapes')
-    .option('--image-size <pixels>', 'side of the network input that the detector was trained at', '256')
+    .option(
+      '--backbone <name>',
+      'resnet18, resnet34, resnet50 or wide_resnet50_2; default: found by the shapes',
+      backboneOption,
+    )
+    .option('--image-size <pixels>', 'side of the network input that the detector was trained at', imageSizeOption, 256)
     .requiredOption('--out <file>', 'the .safetensors file to write')
     .action(async (paths: string[], options: ImportOptions) => {
-      const backbone =
-        options.backbone === undefined ? undefined : usage(() => backboneNamed(options.backbone as string));
-      const imageSize = positiveInteger(options.imageSize, '--image-size');
-      usage(() => checkImageSize(imageSize));
+      const { imageSize } = options;
+      const backbone = options.backbone && backboneNamed(options.backbone);
       const files = [];
       for (const path of paths) files.push({ path, tensors: (await readWeights(path)).tensors });
       const result = importStateDicts(files, backbone);

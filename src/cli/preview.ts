@@ -8,8 +8,8 @@ import { loadTrainingImages } from '../data/training_images.ts';
 import { RandomStream } from '../engine/random.ts';
 import { type Cell, contactSheet } from '../eval/contact_sheet.ts';
 import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
-import { positiveInteger } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import { imageSizeOption, seedOption, tileOption, tileOverlapOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { textureSource } from './textures.ts';
 import { tilingFrom } from './train.ts';
@@ -19,12 +19,12 @@ const shownAnomalies = 32;
 
 interface PreviewOptions extends DataOptions {
   readonly out: string;
-  readonly imageSize: string;
+  readonly imageSize: number;
   readonly foreground: string;
   readonly textures?: string;
-  readonly tile?: string;
-  readonly tileOverlap?: string;
-  readonly seed: string;
+  readonly tile?: number;
+  readonly tileOverlap?: number;
+  readonly seed: number;
 }
 
 export function previewCommand(program: Command): void {
@@ -33,14 +33,14 @@ export function previewCommand(program: Command): void {
     .description('contact sheets of the foreground and of synthetic anomalies, before training')
     .argument('<category>', "a category in any layout, or a folder; with --category the data set's folder")
     .option('--out <folder>', 'where the sheets go', 'preview')
-    .option('--image-size <pixels>', 'side of the network input', '256')
+    .option('--image-size <pixels>', 'side of the network input', imageSizeOption, 256)
     .option(...foregroundOption, 'auto')
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
-    .option('--tile <pixels>', 'cut images into squares of this side')
-    .option('--tile-overlap <pixels>', 'what neighbouring tiles share')
-    .option('--seed <number>', 'random seed', '0');
+    .option('--tile <pixels>', 'cut images into squares of this side', tileOption)
+    .option('--tile-overlap <pixels>', 'what neighbouring tiles share', tileOverlapOption)
+    .option('--seed <number>', 'random seed', seedOption, 0);
   addDataOptions(command).action(async (category: string, options: PreviewOptions) => {
-    const size = positiveInteger(options.imageSize, '--image-size');
+    const size = options.imageSize;
     const rule = foregroundFrom(options.foreground);
     const tiling = tilingFrom(options);
     const dataset = await openDataset(category, datasetOptions(options));
@@ -82,7 +82,7 @@ export function previewCommand(program: Command): void {
         size,
         data.foregrounds?.[i],
         textures,
-        new RandomStream(Number(options.seed), 'synthetic', Math.floor(shot / data.images.length), i),
+        new RandomStream(options.seed, 'synthetic', Math.floor(shot / data.images.length), i),
       );
       if (!made.mask.includes(1)) clean++;
       anomalies.push({

@@ -5,38 +5,51 @@ import type { ForegroundRule } from '../data/foreground.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
-import { checkImageSize, type Mode, modes } from '../model/detector.ts';
+import type { BackboneName } from '../model/backbone.ts';
+import type { Mode } from '../model/detector.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
-import { interruptSignal, positiveInteger, readWeights, UsageError, usage, withEngine } from './common.ts';
+import { interruptSignal, readWeights, UsageError, usage, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import {
+  backboneOption,
+  batchOption,
+  checkedBy,
+  countOption,
+  imageSizeOption,
+  modeOption,
+  seedOption,
+  shareOrNoneOption,
+  stageEpochsOption,
+  tileOption,
+  tileOverlapOption,
+} from './options.ts';
 import { packagedFile } from './package.ts';
 import { textureSource } from './textures.ts';
 import { trainAndTest } from './training_run.ts';
 
 /** Options of training, shared by `train` and `benchmark`. */
 export interface TrainingOptions {
-  readonly backbone: string;
+  readonly backbone: BackboneName;
   readonly weights?: string;
   readonly textures?: string;
-  readonly imageSize: string;
-  readonly batch: string;
-  readonly epochs: string;
-  readonly limit?: string;
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly epochs: readonly [number, number];
+  readonly limit?: number;
   readonly foreground?: string;
-  readonly tile?: string;
-  readonly tileOverlap?: string;
+  readonly tile?: number;
+  readonly tileOverlap?: number;
   readonly threshold?: string;
-  readonly holdOut?: string;
+  readonly holdOut?: number;
   readonly labels?: Labels;
   readonly select?: 'last' | 'test-oracle';
 }
 
 export interface TrainOptions extends TrainingOptions {
   readonly out: string;
-  readonly mode: string;
-  readonly seed: string;
+  readonly mode: Mode;
+  readonly seed: number;
   readonly resume?: boolean;
 }
 
@@ -65,21 +78,14 @@ export interface TrainPlan {
   readonly select: 'last' | 'test-oracle';
 }
 
-function parseEpochs(text: string): [number, number] {
-  const parts = text.split(',').map((part) => Number(part));
-  if (parts.length !== 2 || parts.some((value) => !Number.isInteger(value) || value < 1))
-    throw new UsageError(`--epochs must be two positive whole numbers such as 100,120, not '${text}'`);
-  return parts as [number, number];
-}
-
 /** --tile and --tile-overlap (a quarter of a tile where it is not given). */
-export function tilingFrom(o: { readonly tile?: string; readonly tileOverlap?: string }): Tiling | undefined {
+export function tilingFrom(o: { readonly tile?: number; readonly tileOverlap?: number }): Tiling | undefined {
   if (o.tile === undefined) {
     if (o.tileOverlap !== undefined) throw new UsageError('--tile-overlap needs --tile');
     return undefined;
   }
-  const size = positiveInteger(o.tile, '--tile');
-  const overlap = o.tileOverlap === undefined ? Math.floor(size / 4) : Number(o.tileOverlap);
+  const size = o.tile;
+  const overlap = o.tileOverlap ?? Math.floor(size / 4);
   usage(() => checkTiling({ size, overlap }));
   return { size, overlap };
 }
@@ -89,26 +95,14 @@ export function thresholdFrom(text: string | undefined): ThresholdRule | undefin
 }
 
 export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
-  const backbone = usage(() => backboneNamed(options.backbone)).name as BackboneName;
-  if (!(modes as readonly string[]).includes(options.mode))
-    throw new UsageError(`--mode is one of ${modes.join(', ')}, not '${options.mode}'`);
-  const imageSize = positiveInteger(options.imageSize, '--image-size');
-  usage(() => checkImageSize(imageSize));
-  const seed = Number(options.seed);
-  if (!Number.isInteger(seed)) throw new UsageError(`--seed must be a whole number, not '${options.seed}'`);
-  const batch = positiveInteger(options.batch, '--batch');
-  const epochs = parseEpochs(options.epochs);
-  const limit = options.limit === undefined ? undefined : positiveInteger(options.limit, '--limit');
-  const holdOut = options.holdOut === undefined ? undefined : Number(options.holdOut);
-  if (holdOut !== undefined && !(holdOut >= 0 && holdOut < 1))
-    throw new UsageError(`--hold-out must lie between 0 and 1, not '${options.holdOut}'`);
+  const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
   if (!options.weights && backbone !== 'resnet18')
     throw new UsageError(`--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`);
   const teacherPath = options.weights ?? packagedFile('weights/teacher_resnet18.safetensors');
   return {
     out: options.out,
     backbone,
-    mode: options.mode as Mode,
+    mode,
     imageSize,
     batch,
     epochs,
@@ -130,21 +124,29 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
 /** Options that `train` and `benchmark` share. */
 export function addTrainingOptions(command: Command): Command {
   return command
-    .option('--backbone <name>', 'resnet18, resnet34, resnet50 or wide_resnet50_2', 'resnet18')
+    .option('--backbone <name>', 'resnet18, resnet34, resnet50 or wide_resnet50_2', backboneOption, 'resnet18')
     .option(
       '--weights <file>',
       'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher',
     )
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
-    .option('--image-size <pixels>', 'side of the network input, a multiple of 32', '256')
-    .option('--batch <count>', 'images per step', '16')
-    .option('--epochs <stage1,stage2>', 'epochs of the two stages', '100,120')
-    .option('--limit <count>', 'use this many training images, spread evenly over the sorted list')
+    .option('--image-size <pixels>', 'side of the network input, a multiple of 32', imageSizeOption, 256)
+    .option('--batch <count>', 'images per step', batchOption, 16)
+    .option('--epochs <stage1,stage2>', 'epochs of the two stages', stageEpochsOption, [100, 120])
+    .option('--limit <count>', 'use this many training images, spread evenly over the sorted list', countOption)
     .option(...foregroundOption, 'auto')
-    .option('--tile <pixels>', 'cut images into squares of this side instead of resizing them whole')
-    .option('--tile-overlap <pixels>', 'what neighbouring tiles share; default: a quarter of a tile')
-    .option('--threshold <rule>', `${thresholdHelp}; default: f1 with a test set, else max of held-out good images`)
-    .option('--hold-out <share>', 'good images kept from training for the threshold; default: .1 without a test set')
+    .option('--tile <pixels>', 'cut images into squares of this side instead of resizing them whole', tileOption)
+    .option('--tile-overlap <pixels>', 'what neighbouring tiles share; default: a quarter of a tile', tileOverlapOption)
+    .option(
+      '--threshold <rule>',
+      `${thresholdHelp}; default: f1 with a test set, else max of held-out good images`,
+      checkedBy(parseThreshold),
+    )
+    .option(
+      '--hold-out <share>',
+      'good images kept from training for the threshold; default: .1 without a test set',
+      shareOrNoneOption,
+    )
     .addOption(
       new Option('--labels <by>', "an image is defective by its folder's name, or by its mask")
         .choices(['folder', 'mask'])
@@ -172,9 +174,10 @@ export function trainCommand(program: Command): void {
     .option(
       '--mode <mode>',
       'aand; for comparison rd (the RD4AD baseline), raa, hkd (rd with one of its parts)',
+      modeOption,
       'aand',
     )
-    .option('--seed <number>', 'random seed', '0')
+    .option('--seed <number>', 'random seed', seedOption, 0)
     .option('--resume', 'continue from the checkpoints in the output folder');
   addTrainingOptions(command);
   addDataOptions(command).action(async (category: string, options: TrainOptions & DataOptions) => {

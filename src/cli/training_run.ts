@@ -15,7 +15,7 @@ import { amplifies } from '../model/detector.ts';
 import { trainDetector } from '../train/train_detector.ts';
 import type { Progress } from '../train/trainer.ts';
 import { BestOnTest } from './best_on_test.ts';
-import { checkpointFile } from './common.ts';
+import { checkpointFile, UsageError } from './common.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
@@ -33,7 +33,7 @@ function splitGood(plan: TrainPlan, dataset: Dataset): { train: Sample[]; heldOu
   const count = Math.round((plan.holdOut ?? automatic) * chosen.length);
   if (!count) return { train: chosen, heldOut: [] };
   if (count >= chosen.length)
-    throw new Error(`--hold-out leaves none of the ${chosen.length} good images for training`);
+    throw new UsageError(`--hold-out leaves none of the ${chosen.length} good images for training`);
   const drawn = new Set(new RandomStream(plan.seed, 'hold-out').sample(chosen.length, count));
   return { train: chosen.filter((_, i) => !drawn.has(i)), heldOut: chosen.filter((_, i) => drawn.has(i)) };
 }

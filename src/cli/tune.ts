@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { writeBytes } from '#platform';
 import { Engine } from '../engine/device.ts';
 import type { TunedEntry } from '../engine/tuner.ts';
-import { backboneNamed, backbones } from '../model/backbone.ts';
+import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { tuneModel } from '../train/tune_model.ts';
-import { interruptSignal, UsageError } from './common.ts';
+import { interruptSignal } from './common.ts';
+import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { readTunings, tuningPath } from './tunings.ts';
 
@@ -18,15 +19,10 @@ export function tuneCommand(program: Command): void {
   program
     .command('tune')
     .description('find the fastest kernels of a model on this device, and keep them for later commands')
-    .option('--backbone <name>', `one of ${Object.keys(backbones).join(', ')}`, 'resnet18')
-    .option('--image-size <pixels>', 'side of the images', '256')
-    .option('--batch <n>', 'batch size of training', '16')
-    .action(async (options: { backbone: string; imageSize: string; batch: string }) => {
-      const [imageSize, batch] = [Number(options.imageSize), Number(options.batch)];
-      if (!(options.backbone in backbones)) throw new UsageError(`unknown backbone '${options.backbone}'`);
-      if (!Number.isInteger(imageSize) || imageSize < 32 || imageSize % 32)
-        throw new UsageError(`--image-size ${options.imageSize} is not a multiple of 32`);
-      if (!Number.isInteger(batch) || batch < 1) throw new UsageError(`--batch ${options.batch} is not a whole number`);
+    .option('--backbone <name>', `one of ${backboneNames.join(', ')}`, backboneOption, 'resnet18')
+    .option('--image-size <pixels>', 'side of the images', imageSizeOption, 256)
+    .option('--batch <n>', 'batch size of training', batchOption, 16)
+    .action(async ({ backbone, imageSize, batch }: { backbone: BackboneName; imageSize: number; batch: number }) => {
       const signal = interruptSignal();
       const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
       try {
@@ -35,7 +31,7 @@ export function tuneCommand(program: Command): void {
         let [chosen, best] = [0, 0];
         await tuneModel({
           engine,
-          backbone: backboneNamed(options.backbone),
+          backbone: backboneNamed(backbone),
           imageSize,
           batch,
           known: await readTunings(),

@@ -1,11 +1,12 @@
 /** `aand weights pull`: the official ImageNet weights of a backbone. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import type { BackboneName } from '../model/backbone.ts';
 import { cacheFolder } from '../platform/cache_folder.ts';
 import { officialWeights } from '../weights/official.ts';
-import { interruptSignal, usage } from './common.ts';
+import { interruptSignal } from './common.ts';
 import { download } from './download.ts';
+import { backboneOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 
 export function weightsCommand(program: Command): void {
@@ -13,11 +14,10 @@ export function weightsCommand(program: Command): void {
   weights
     .command('pull')
     .description('download the official ImageNet weights of a backbone (torchvision, IMAGENET1K_V1)')
-    .argument('<backbone>', 'resnet18, resnet34, resnet50 or wide_resnet50_2')
+    .argument('<backbone>', 'resnet18, resnet34, resnet50 or wide_resnet50_2', backboneOption)
     .option('--from <url>', 'another place of the same file')
     .option('--cache <folder>', 'where it is kept; default: AAND_CACHE or the cache folder of the user')
-    .action(async (name: string, options: { from?: string; cache?: string }) => {
-      const backbone = usage(() => backboneNamed(name)).name as BackboneName;
+    .action(async (backbone: BackboneName, options: { from?: string; cache?: string }) => {
       const { url, file, sha256 } = officialWeights[backbone];
       const path = join(options.cache ?? join(process.env.AAND_CACHE ?? cacheFolder(), 'weights'), file);
       const reporter = new ProgressReporter();

@@ -3,6 +3,7 @@
  * native image: grey, Gaussian sigma 8 with 8-bit results after each axis, threshold; then resized by src = floor(x * in / out).
  */
 import type { Format } from './dataset.ts';
+import { decimal } from './decimal.ts';
 import type { Image } from './image.ts';
 
 export type ForegroundRule =
@@ -59,7 +60,7 @@ export const foregroundHelp =
 export function parseForeground(text: string): ForegroundRule | undefined {
   const [kind, value] = [text.replace(/:.*$/, ''), text.includes(':') ? text.slice(text.indexOf(':') + 1) : undefined];
   if (kind === 'threshold' || kind === 'threshold-dark') {
-    const threshold = value === undefined || value === '' ? Number.NaN : Number(value);
+    const threshold = decimal(value ?? '');
     if (threshold >= 0 && threshold <= 255) return { kind: 'threshold', threshold, dark: kind === 'threshold-dark' };
   } else if (kind === 'folder') {
     if (value) return { kind, path: value };

@@ -2,6 +2,7 @@
  * Thresholds and normalisation as the field does it: normalised = clamp((x - threshold) / (max - min) + 0.5, 0, 1), so 0.5 is
  * always "at the threshold". The decision is score >= threshold.
  */
+import { decimal } from '../data/decimal.ts';
 import type { RankMetrics } from './metrics.ts';
 
 export interface Calibration {
@@ -31,7 +32,7 @@ export const thresholdHelp = 'f1, max, quantile:Q (0 to 1), false-alarms:RATE (0
 export function parseThreshold(text: string): ThresholdRule {
   const [, kind, value] = /^([a-z0-9-]+)(?::(.+))?$/.exec(text) ?? [];
   if ((kind === 'f1' || kind === 'max') && value === undefined) return { kind };
-  const numbers = (value ?? '').split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  const numbers = (value ?? '').split(',').map(decimal);
   const [first, second] = numbers as [number, number | undefined];
   if (kind === 'quantile' && numbers.length === 1 && first > 0 && first <= 1) return { kind, quantile: first };
   if (kind === 'false-alarms' && numbers.length === 1 && first >= 0 && first < 1) return { kind, rate: first };
