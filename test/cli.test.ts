@@ -234,7 +234,11 @@ describe('bad input gets a clear error and the right exit code', () => {
       code: 2,
       message: /option '--epochs <stage1,stage2>' argument '[^']*' is invalid\. It must be two whole numbers/,
     },
-    'an unknown mode': { args: () => ['train', washer, '--out', folder, '--mode', 'x'], code: 2, message: /--mode is/ },
+    'an unknown mode': {
+      args: () => ['train', washer, '--out', folder, '--mode', 'x'],
+      code: 2,
+      message: /option '--mode <mode>' argument 'x' is invalid. It is one of rd, raa/,
+    },
     'a folder that is not there': {
       args: () => ['train', join(folder, 'none'), '--out', folder],
       code: 1,
