@@ -33,7 +33,7 @@ rmSync('dist', { recursive: true, force: true });
 await build({
   ...common,
   platform: 'node',
-  target: 'node20',
+  target: 'node20.9',
   external,
   outdir: 'dist',
   outbase: '.',

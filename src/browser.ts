@@ -1,4 +1,7 @@
 /** The library for browsers: the same engine, model, training and evaluation; no files. */
+// What the declarations need from a compiler, whatever its settings.
+/// <reference types="@webgpu/types" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 export { decodeImage } from '#platform';
 export { type Image, preprocess } from './data/image.ts';
 export { type DataType, Detector, type Prediction } from './detector/detector.ts';

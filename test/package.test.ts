@@ -1,9 +1,9 @@
-/** The package as others get it: contents, size, types, both examples. */
+/** The package as others get it: packed from a fresh copy, installed into an empty project; its types, its examples. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -15,31 +15,47 @@ import { detectorParameters } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
 import { part, writeImage } from './support/layouts.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'aand-package-'));
 const root = resolve('.');
+const folder = mkdtempSync(join(tmpdir(), 'aand-package-'));
+/** Someone else's project, where the package is installed. */
+const project = join(folder, 'project');
+const installed = join(project, 'node_modules/aand-webgpu');
+const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+
+interface Manifest {
+  readonly version: string;
+  readonly engines: { readonly node: string };
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+interface Packed {
+  readonly filename: string;
+  readonly size: number;
+  readonly files: readonly { readonly path: string }[];
+}
+let packed: Packed;
+
+const readManifest = (path: string) => JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as Manifest;
+const npm = (cwd: string, ...args: string[]) =>
+  execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
 beforeAll(() => {
-  execFileSync('node', ['scripts/types.mjs']);
-  // Someone else's project with the package installed.
-  mkdirSync(join(folder, 'node_modules/@webgpu'), { recursive: true });
-  mkdirSync(join(folder, 'node_modules/@types'));
-  symlinkSync(root, join(folder, 'node_modules/aand-webgpu'));
-  symlinkSync(join(root, 'node_modules/@webgpu/types'), join(folder, 'node_modules/@webgpu/types'));
-  for (const name of ['@types/node', 'undici-types'])
-    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
-  for (const name of ['batch.ts', 'webcam.ts']) writeFileSync(join(folder, name), readFileSync(`examples/${name}`));
+  // A copy as a fresh clone is: nothing that was built.
+  const clone = join(folder, 'clone');
+  const made = new Set(['node_modules', 'dist', '.git', '.demo', '.gpu']);
+  cpSync(root, clone, { recursive: true, filter: (path) => !made.has(basename(path)) });
+  symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'));
+  const output = npm(clone, 'pack', '--json', '--pack-destination', folder);
+  [packed] = JSON.parse(output.slice(output.indexOf('['))) as [Packed];
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }');
+  npm(project, 'install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the package holds what it needs and nothing of the tests, the bench or the data', () => {
-  const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const [{ files, size }] = JSON.parse(output.slice(output.indexOf('['))) as [
-    { files: { path: string }[]; size: number },
-  ];
-  const paths = files.map(({ path }) => path);
+  const { size } = packed;
+  const paths = packed.files.map(({ path }) => path);
   for (const needed of [
     'dist/cli.js',
     'dist/index.js',
@@ -47,6 +63,8 @@ test('the package holds what it needs and nothing of the tests, the bench or the
     'dist/decoder_worker.js',
     'dist/app/index.html',
     'dist/types/src/index.d.ts',
+    'dist/types/src/browser.d.ts',
+    'dist/types/src/platform/node.d.ts',
     'weights/teacher_resnet18.safetensors',
     'README.md',
     'LICENSE',
@@ -57,43 +75,101 @@ test('the package holds what it needs and nothing of the tests, the bench or the
   ).toEqual([]);
   console.log(`package: ${paths.length} files, ${(size / 2 ** 20).toFixed(1)} MiB packed`);
   expect(size).toBeLessThan(16 * 2 ** 20);
+  // Nothing of this package is run where it is installed.
+  const { scripts } = readManifest(installed);
+  for (const name of ['preinstall', 'install', 'postinstall']) expect(scripts).not.toHaveProperty(name);
+});
+
+test('every dependency runs on the Node versions that the package names', () => {
+  const { engines, dependencies } = readManifest(installed);
+  const semver = createRequire(join(project, 'package.json'))('semver') as {
+    subset(range: string, of: string): boolean;
+    satisfies(version: string, range: string): boolean;
+  };
+  expect(semver.satisfies('20.9.0', engines.node)).toBe(true);
+  const modules = join(project, 'node_modules');
+  const found = readdirSync(modules)
+    .filter((name) => !name.startsWith('.'))
+    .flatMap((name) =>
+      name.startsWith('@') ? readdirSync(join(modules, name)).map((part) => `${name}/${part}`) : name,
+    )
+    .filter((name) => name !== 'aand-webgpu');
+  expect(found).toEqual(expect.arrayContaining(Object.keys(dependencies)));
+  // The queue's packages are installed by those who use it.
+  const folders = [
+    ...found.map((name) => join(modules, name)),
+    ...['bullmq', 'ioredis'].map((n) => `node_modules/${n}`),
+  ];
+  for (const path of folders) {
+    const { node } = readManifest(path).engines ?? {};
+    if (node) expect(semver.subset(engines.node, node), `${path} needs Node ${node}`).toBe(true);
+  }
+});
+
+test('the installed package runs: the library, the command line', () => {
+  const names = execFileSync(
+    'node',
+    ['--input-type=module', '-e', "console.log(Object.keys(await import('aand-webgpu')).join())"],
+    { cwd: project, encoding: 'utf8' },
+  );
+  expect(names.trim().split(',')).toEqual(expect.arrayContaining(['Detector', 'Engine', 'decodeImage', 'openDataset']));
+  const aand = join(project, 'node_modules/.bin/aand');
+  expect(execFileSync(aand, ['--help'], { encoding: 'utf8' })).toMatch(/Usage: aand/);
+  expect(readManifest(installed).version).toBe(readManifest(root).version);
 });
 
 test('the browser library is under 250 kB, compressed', () => {
-  const size = gzipSync(readFileSync('dist/browser.js')).length;
+  const size = gzipSync(readFileSync(join(installed, 'dist/browser.js'))).length;
   console.log(`dist/browser.js: ${(size / 1000).toFixed(0)} kB gzip`);
   expect(size).toBeLessThan(250_000);
 });
 
-test('both examples type-check against the published declarations', () => {
-  writeFileSync(
-    join(folder, 'tsconfig.json'),
-    JSON.stringify({
-      compilerOptions: {
-        target: 'ES2022',
-        lib: ['ES2023', 'ESNext.Disposable', 'DOM', 'DOM.Iterable'],
-        module: 'ESNext',
-        moduleResolution: 'bundler',
-        strict: true,
-        noEmit: true,
-        skipLibCheck: false,
-        types: ['@webgpu/types', 'node'],
-        preserveSymlinks: true,
-      },
-      include: ['*.ts'],
-    }),
-  );
-  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+/** Compiles files of the project; the compiler's messages. */
+function compile(files: readonly string[], options: Readonly<Record<string, unknown>>): string {
+  const compilerOptions = { target: 'ES2022', strict: true, noEmit: true, skipLibCheck: false, ...options };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
   try {
-    execFileSync('node', [tsc, '-p', folder], { encoding: 'utf8' });
+    return execFileSync('node', [tsc, '-p', project], { encoding: 'utf8' });
   } catch (error) {
-    expect((error as { stdout: string }).stdout).toBe('');
+    return (error as { stdout: string }).stdout;
   }
+}
+
+test('a program compiles against the types, strictly, with nothing else installed; wrong use does not', () => {
+  const program = (threshold: string) => `
+    import { Detector, decodeImage, Engine, openDataset, type Prediction } from 'aand-webgpu';
+    export async function judge(model: Uint8Array, photo: Uint8Array): Promise<Prediction | undefined> {
+      await using engine = await Engine.open();
+      await using detector = await Detector.open(engine, model);
+      const [first] = await detector.predict([await decodeImage(photo, 'photo.png')]);
+      const ${threshold} = detector.settings.image.threshold;
+      return first;
+    }
+    export const images: Promise<number> = openDataset('parts').then(({ train }) => train.length);
+  `;
+  for (const options of [
+    { module: 'NodeNext', moduleResolution: 'NodeNext' },
+    { module: 'ESNext', moduleResolution: 'bundler' },
+  ]) {
+    writeFileSync(join(project, 'use.ts'), program('threshold: number'));
+    expect(compile(['use.ts'], options)).toBe('');
+    writeFileSync(join(project, 'use.ts'), program('threshold: string'));
+    expect(compile(['use.ts'], options)).toMatch(/use\.ts\(\d+,\d+\): error TS2322/);
+  }
+});
+
+test('both examples compile against the published types', () => {
+  mkdirSync(join(project, 'node_modules/@types'), { recursive: true });
+  for (const name of ['@types/node', 'undici-types'])
+    symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
+  for (const name of ['batch.ts', 'webcam.ts']) cpSync(join('examples', name), join(project, name));
+  const options = { module: 'ESNext', moduleResolution: 'bundler', types: ['node'], preserveSymlinks: true };
+  expect(compile(['batch.ts', 'webcam.ts'], options)).toBe('');
 });
 
 test('the webcam example bundles for browsers', async () => {
   const { outputFiles } = await build({
-    entryPoints: [join(folder, 'webcam.ts')],
+    entryPoints: [join(project, 'webcam.ts')],
     bundle: true,
     format: 'esm',
     platform: 'browser',
@@ -125,9 +201,9 @@ test('the batch example scores a folder in Node', async () => {
   await engine.close();
   await writeImage(join(folder, 'photos/a.png'), part(0, 0).image);
   await writeImage(join(folder, 'photos/b.jpg'), part(0, 1).image, 'jpeg');
-  const out = join(folder, 'batch.mjs');
+  const out = join(project, 'batch.mjs');
   await build({
-    entryPoints: [join(folder, 'batch.ts')],
+    entryPoints: [join(project, 'batch.ts')],
     bundle: true,
     format: 'esm',
     platform: 'node',

@@ -1,8 +1,9 @@
 /** Images in Node (sharp; bitmaps by bmp-ts); apart from `node.ts` so that decoder threads load no GPU. */
 import { decode as decodeBmp } from 'bmp-ts';
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
+import { sharp } from './sharp.ts';
 
 /** 8-bit RGB of a Windows bitmap, which sharp does not read. */
 function decodeBitmap(bytes: Uint8Array): { width: number; height: number; data: Uint8Array } {
