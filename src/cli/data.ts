@@ -33,10 +33,11 @@ export function dataCommand(program: Command): void {
     .option('--out <file>', 'where the contact sheet goes', 'contact-sheet.png')
     .option('--json', 'print the facts as JSON');
   addDataOptions(command).action(async (category: string, options: DataOptions & { out: string; json?: boolean }) => {
-    const dataset = await openDataset(category, datasetOptions(options));
+    const listed = await openDataset(category, datasetOptions(options));
     const reporter = new ProgressReporter();
-    const facts = await inspectDataset(dataset, reporter.counting('reading'));
+    const facts = await inspectDataset(listed, reporter.counting('reading'));
     reporter.stop();
+    const { dataset } = facts;
     const samples = shown(dataset.train, dataset.test).filter(({ path }) => facts.readable.has(path));
     const cells = await mapConcurrently(samples, async (sample) => ({
       image: await decodeImage(await readBytes(sample.path), sample.path),
@@ -48,13 +49,16 @@ export function dataCommand(program: Command): void {
     const title = `${dataset.name} (${dataset.format}): ${dataset.train.length} to learn from, ${dataset.test.length} to test`;
     await writeBytes(options.out, await encodePng(contactSheet(cells, { title })));
     if (options.json) {
-      const { counts, kinds, warnings } = facts;
-      console.log(JSON.stringify({ name: dataset.name, format: dataset.format, counts, kinds, warnings }, null, 2));
+      const { counts, kinds, masks, ignored, warnings } = facts;
+      const { name, format } = dataset;
+      console.log(JSON.stringify({ name, format, counts, kinds, masks, ignored, warnings }, null, 2));
       return;
     }
     console.log(`${dataset.name}: layout ${dataset.format}`);
     for (const [name, count] of Object.entries(facts.counts)) console.log(`  ${name.padEnd(28)} ${count}`);
     for (const { kind, count } of facts.kinds) console.log(`  ${kind.padEnd(28)} ${count}`);
+    if (facts.masks) console.log(`  masks: ${facts.masks.encoding}`);
+    if (facts.ignored.length) console.log(`  hidden, left out: ${facts.ignored.length}, such as ${facts.ignored[0]}`);
     if (facts.warnings.length) console.log(`${facts.warnings.length} found wanting:`);
     for (const warning of facts.warnings) console.log(`  ${warning}`);
     console.log(`contact sheet: ${options.out}`);

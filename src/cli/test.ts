@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { readBytes, writeBytes } from '#platform';
 import { openDataset } from '../data/dataset.ts';
+import { prepareMasks } from '../data/masks.ts';
 import { type DataType, MapRunner } from '../detector/detector.ts';
 import { readSettings } from '../detector/file.ts';
 import { ParameterStore } from '../engine/parameters.ts';
@@ -40,8 +41,9 @@ export function testCommand(program: Command): void {
       const { out, labels, dtype, subgroupMatrices = false } = options;
       const file = readSafetensors(await readBytes(model), model);
       const settings = readSettings(file, model);
-      const dataset = await openDataset(category, datasetOptions(options));
-      if (!dataset.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
+      const listed = await openDataset(category, datasetOptions(options));
+      if (!listed.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
+      const dataset = await prepareMasks(listed);
       for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
       const signal = interruptSignal();
       await withEngine(
@@ -79,6 +81,7 @@ export function testCommand(program: Command): void {
               adapter: engine.adapter.description || engine.target.name,
               version: await packageVersion(),
               seconds: { total: (performance.now() - started) / 1000 },
+              masks: dataset.masks ?? null,
               warnings: dataset.warnings,
               history,
             };

@@ -2,12 +2,13 @@
 import { exists, writeBytes } from '#platform';
 import { type Dataset, type Sample, spread } from '../data/dataset.ts';
 import { describeForeground, type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
+import { prepareMasks } from '../data/masks.ts';
+import { splitByName } from '../data/split.ts';
 import { loadTrainingImages } from '../data/training_images.ts';
 import { MapRunner } from '../detector/detector.ts';
 import { type CalibrationScore, newSettings, writeDetector } from '../detector/file.ts';
 import type { Engine } from '../engine/device.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
-import { RandomStream } from '../engine/random.ts';
 import type { Metrics, TestSet } from '../eval/evaluate.ts';
 import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
@@ -30,12 +31,12 @@ const holdOutLeast = 10;
 function splitGood(plan: TrainPlan, dataset: Dataset): { train: Sample[]; heldOut: Sample[] } {
   const chosen = plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
   const automatic = !dataset.test.length && chosen.length >= holdOutLeast ? holdOutShare : 0;
-  const count = Math.round((plan.holdOut ?? automatic) * chosen.length);
-  if (!count) return { train: chosen, heldOut: [] };
-  if (count >= chosen.length)
-    throw new UsageError(`--hold-out leaves none of the ${chosen.length} good images for training`);
-  const drawn = new Set(new RandomStream(plan.seed, 'hold-out').sample(chosen.length, count));
-  return { train: chosen.filter((_, i) => !drawn.has(i)), heldOut: chosen.filter((_, i) => drawn.has(i)) };
+  const share = plan.holdOut ?? automatic;
+  if (!share) return { train: chosen, heldOut: [] };
+  if (chosen.length < 2)
+    throw new UsageError('--hold-out needs two good images: it keeps one and leaves one for training');
+  const { drawn, rest } = splitByName(chosen, share, plan.seed, 'hold-out');
+  return { train: rest, heldOut: drawn };
 }
 
 function calibrationScores(results: TestSet, source: string): CalibrationScore[] {
@@ -52,12 +53,13 @@ export interface TrainingResult {
 export async function trainAndTest(
   engine: Engine,
   plan: TrainPlan,
-  dataset: Dataset,
+  listed: Dataset,
   signal: AbortSignal,
   onProgress?: (progress: Progress) => void,
 ): Promise<TrainingResult> {
   const started = performance.now();
   const reporter = new ProgressReporter();
+  const dataset = await prepareMasks(listed);
   const { train, heldOut } = splitGood(plan, dataset);
   // Only stage I asks where the product is.
   const foreground: ForegroundRule = amplifies(plan.mode)
@@ -212,6 +214,7 @@ export async function trainAndTest(
       adapter: engine.adapter.description || engine.target.name,
       version,
       seconds: { train: trainSeconds, total: (performance.now() - started) / 1000 },
+      masks: dataset.masks ?? null,
       warnings,
       history,
     };

@@ -1,9 +1,11 @@
 /** What a data set is to the rest of the program: lists of images with their labels and masks, whatever the layout on disk. */
-import { decodeImage, exists, readBytes } from '#platform';
+import { decodeMask, exists, readBytes, realPath } from '#platform';
 import { type FolderKeys, openFolder } from './layouts/folder.ts';
 import { isMvtec, openMvtec } from './layouts/mvtec.ts';
 import { isMvtec3d, openMvtec3d } from './layouts/mvtec3d.ts';
 import { isVisa, openVisa } from './layouts/visa.ts';
+import { classEncoding, defectivePixels, type MaskEncoding, plainEncoding } from './mask_pixels.ts';
+import type { MaskSummary } from './masks.ts';
 import { resizeNearest } from './resize.ts';
 
 export interface Sample {
@@ -16,6 +18,10 @@ export interface Sample {
   readonly maskPath?: string;
   /** The mask holds class numbers: everything above 0 is a defect. */
   readonly maskOfClasses?: boolean;
+  /** How the mask is read (see `prepareMasks`); without it what is above 127 is a defect. */
+  readonly maskEncoding?: MaskEncoding;
+  /** A mask of a good image: it should mark nothing. */
+  readonly goodMaskPath?: string;
 }
 
 export const formats = ['mvtec', 'visa', 'mvtec3d', 'folder'] as const;
@@ -26,7 +32,11 @@ export interface Dataset {
   readonly format: Format;
   readonly train: readonly Sample[];
   readonly test: readonly Sample[];
-  /** What was found wanting, by file. */
+  /** The category's own folder. */
+  readonly folder: string;
+  /** How the masks are read, once they were looked at (see `prepareMasks`); null without masks. */
+  readonly masks?: MaskSummary | null;
+  /** What was found wanting, by file, and what was guessed. */
   readonly warnings: readonly string[];
 }
 
@@ -43,15 +53,29 @@ export interface DatasetOptions {
 export interface CategoryLocation {
   readonly root: string;
   readonly category: string;
+  /** The last part of the path as it was spelled, where that is another name (a link): VisA's lists may use it. */
+  readonly alias?: string;
   /** The category's own folder. */
   readonly folder: string;
 }
 
-export function locate(path: string, category?: string): CategoryLocation {
-  const folder = path.replace(/\/+$/, '') || '/';
-  if (category) return { root: folder, category, folder: `${folder}/${category}` };
+/**
+ * Where a category lies. Its name is the last part of its real path, however the path was spelled (`.`, `x/../x`, a link), so
+ * that what goes by the name goes by the folder; a `category` in plain letters is the name itself.
+ */
+export async function locate(path: string, category?: string): Promise<CategoryLocation> {
+  const folder = path.replace(/(\/|\/\.)+$/, '') || (path.startsWith('/') ? '/' : '.');
+  const plain = category?.replace(/(\/|\/\.)+$/, '').replace(/^(\.\/+)+/, '');
+  if (plain && !/^\.*$|\//.test(plain)) return { root: folder, category: plain, folder: `${folder}/${plain}` };
+  if (category) return locate(`${folder}/${category}`);
+  // What is not there is said by whoever opens it.
+  const name = (await realPath(folder).catch(() => folder)).replace(/^.*\//, '');
   const cut = folder.lastIndexOf('/');
-  return { root: cut < 0 ? '.' : folder.slice(0, cut) || '/', category: folder.slice(cut + 1), folder };
+  const alias = folder.slice(cut + 1);
+  // The parent of '.', '..' and 'x/..' is not what stands before them.
+  if (/^\.*$/.test(alias)) return { root: `${folder}/..`, category: name, folder };
+  const root = cut < 0 ? '.' : folder.slice(0, cut) || '/';
+  return { root, category: name, folder, ...(alias !== name && { alias }) };
 }
 
 /** The layout that a folder shows. */
@@ -69,7 +93,7 @@ export async function detectFormat(location: CategoryLocation): Promise<Format> 
  * @throws Error naming the folder or file that is missing or empty and what was expected there
  */
 export async function openDataset(path: string, options: DatasetOptions = {}): Promise<Dataset> {
-  const location = locate(path, options.category);
+  const location = await locate(path, options.category);
   if ((await exists(location.root)) !== 'folder') throw new Error(`${location.root}: no such folder`);
   const keys = options.folder && Object.keys(options.folder).length ? options.folder : undefined;
   const wanted = options.format ?? 'auto';
@@ -91,15 +115,16 @@ export function spread<T>(list: readonly T[], count: number): T[] {
 
 /** Ground truth at the map's size: 0/1 [height, width]; all zero without a file. */
 export async function loadMask(
-  sample: Pick<Sample, 'maskPath' | 'maskOfClasses'>,
+  sample: Pick<Sample, 'maskPath' | 'maskOfClasses' | 'maskEncoding'>,
   width: number,
   height = width,
 ): Promise<Uint8Array> {
   const { maskPath, maskOfClasses } = sample;
   if (!maskPath) return new Uint8Array(width * height);
-  const mask = resizeNearest(await decodeImage(await readBytes(maskPath), maskPath, 1), width, height);
-  const limit = maskOfClasses ? 0 : 0.5;
-  return mask.data.map((value) => (value / 255 > limit ? 1 : 0));
+  const encoding = sample.maskEncoding ?? (maskOfClasses ? classEncoding : plainEncoding);
+  const pixels = await decodeMask(await readBytes(maskPath), maskPath);
+  const data = defectivePixels(pixels, encoding);
+  return resizeNearest({ width: pixels.width, height: pixels.height, channels: 1, data }, width, height).data;
 }
 
 /** Loads in order, a few at a time, so that decoding keeps all cores busy without holding every file in memory. */

@@ -1,5 +1,6 @@
 /** Files in folders: which names count, what their stems are, which stem occurs twice. */
-import { listFolder } from '#platform';
+import { exists, listFolder, realPath } from '#platform';
+import { sameName } from './labels.ts';
 
 export const imageExtensions = ['.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff'] as const;
 
@@ -62,10 +63,29 @@ export async function foldersIn(folder: string): Promise<string[]> {
     .map((name) => name.slice(0, -1));
 }
 
+/** Hidden files and folders below a folder (see {@link isHiddenName}), by their paths; what lies in a hidden folder counts with it. */
+export async function hiddenBelow(folder: string, visited = new Set<string>()): Promise<string[]> {
+  const real = await realPath(folder);
+  if (visited.has(real)) return [];
+  visited.add(real);
+  const found: string[] = [];
+  for (const name of await listFolder(folder)) {
+    if (isHiddenName(name)) found.push(`${folder}/${name}`);
+    else if (name.endsWith('/')) found.push(...(await hiddenBelow(`${folder}/${name.slice(0, -1)}`, visited)));
+  }
+  return found;
+}
+
+/** The folder of this name directly in another one: exactly so, else in other case or spelling; undefined where there is none. */
+export async function folderNamed(folder: string, name: string): Promise<string | undefined> {
+  if ((await exists(`${folder}/${name}`)) === 'folder') return name;
+  return (await foldersIn(folder)).find((other) => sameName(other, name));
+}
+
 /** Masks of a folder by the stem of the image that they belong to: NAME_mask.png or NAME.png. */
 export async function masksIn(folder: string): Promise<Map<string, string>> {
   const masks = new Map<string, string>();
-  for (const name of await imagesIn(folder)) masks.set(stemOf(name).replace(/_mask$/, ''), `${folder}/${name}`);
+  for (const name of await imagesIn(folder)) masks.set(stemOf(name).replace(/_mask$/i, ''), `${folder}/${name}`);
   return masks;
 }
 

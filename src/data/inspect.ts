@@ -1,6 +1,8 @@
 /** A look at every file of a data set before work is put into it: sizes, channels, what cannot be read, what is there twice. */
-import { decodeImage, inspectImage, readBytes } from '#platform';
-import { type Dataset, mapConcurrently, type Sample } from './dataset.ts';
+import { inspectImage, readBytes } from '#platform';
+import { type Dataset, mapConcurrently } from './dataset.ts';
+import { hiddenBelow } from './files.ts';
+import { type MaskSummary, surveyMasks } from './masks.ts';
 
 export interface ImageFacts {
   readonly width: number;
@@ -15,7 +17,13 @@ export interface DatasetFacts {
   readonly counts: Readonly<Record<string, number>>;
   /** How many images have which size, channels and format, the most frequent first. */
   readonly kinds: readonly { readonly kind: string; readonly count: number }[];
+  /** How the masks are read; null without masks. */
+  readonly masks: MaskSummary | null;
+  /** Files and folders that are hidden or of a system, and so left out. */
+  readonly ignored: readonly string[];
   readonly warnings: readonly string[];
+  /** The data set as its masks showed it. */
+  readonly dataset: Dataset;
   /** Samples that can be read. */
   readonly readable: ReadonlySet<string>;
 }
@@ -25,33 +33,16 @@ async function digest(bytes: Uint8Array): Promise<string> {
   return [...hash.subarray(0, 16)].map((value) => value.toString(16).padStart(2, '0')).join('');
 }
 
-async function inspectMask(sample: Sample, facts: ImageFacts): Promise<string[]> {
-  const { maskPath } = sample;
-  if (!maskPath) return [];
-  try {
-    const mask = await decodeImage(await readBytes(maskPath), maskPath, 1);
-    const warnings: string[] = [];
-    if (mask.width * facts.height !== mask.height * facts.width)
-      warnings.push(
-        `${maskPath}: ${mask.width}x${mask.height}, its image is ${facts.width}x${facts.height}: they do not lie on each other`,
-      );
-    const limit = sample.maskOfClasses ? 0 : 127;
-    if (!mask.data.some((value) => value > limit)) warnings.push(`${maskPath}: the mask is empty`);
-    return warnings;
-  } catch (error) {
-    return [(error as Error).message];
-  }
-}
-
 /**
  * Reads every image and mask of a data set.
  *
  * @param onProgress told after each image
  */
 export async function inspectDataset(
-  dataset: Dataset,
+  listed: Dataset,
   onProgress?: (done: number, total: number) => void,
 ): Promise<DatasetFacts> {
+  const dataset = await surveyMasks(listed);
   const warnings = [...dataset.warnings];
   const kinds = new Map<string, number>();
   const byDigest = new Map<string, string>();
@@ -62,7 +53,7 @@ export async function inspectDataset(
       try {
         const bytes = await readBytes(sample.path);
         const facts = await inspectImage(bytes, sample.path);
-        return { sample, facts, digest: await digest(bytes), mask: await inspectMask(sample, facts) };
+        return { sample, facts, digest: await digest(bytes) };
       } catch (error) {
         return error as Error;
       }
@@ -81,15 +72,16 @@ export async function inspectDataset(
     const twin = byDigest.get(entry.digest);
     if (twin) warnings.push(`${sample.path}: the same picture as ${twin}`);
     else byDigest.set(entry.digest, sample.path);
-    warnings.push(...entry.mask);
   }
   const counts: Record<string, number> = { 'train good': dataset.train.length };
   for (const { defect } of dataset.test) counts[`test ${defect}`] = (counts[`test ${defect}`] ?? 0) + 1;
-  const masks = dataset.test.filter(({ maskPath }) => maskPath).length;
   return {
-    counts: { ...counts, masks },
+    counts: { ...counts, masks: dataset.masks?.count ?? 0 },
     kinds: [...kinds].map(([kind, count]) => ({ kind, count })).sort((a, b) => b.count - a.count),
+    masks: dataset.masks ?? null,
+    ignored: await hiddenBelow(dataset.folder),
     warnings,
+    dataset,
     readable,
   };
 }

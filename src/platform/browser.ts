@@ -4,6 +4,7 @@
  */
 import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
+import type { MaskPixels } from '../data/mask_pixels.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import type { FolderEntry } from './node_read.ts';
@@ -65,6 +66,11 @@ function noFiles(): never {
 }
 
 export const loadResized = noFiles as (path: string, size: number) => Promise<Image>;
+export const decodeMask = noFiles as (bytes: Uint8Array, path: string) => Promise<MaskPixels>;
+export const imageSize = noFiles as (
+  bytes: Uint8Array,
+  path: string,
+) => Promise<{ readonly width: number; readonly height: number }>;
 export const packageRoot = noFiles as () => string;
 export const encodePng = noFiles as (image: Image) => Promise<Uint8Array>;
 export const encodeWebp = noFiles as (image: Image) => Promise<Uint8Array>;

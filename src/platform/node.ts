@@ -19,7 +19,7 @@ import { widenMesaVectors } from './mesa.ts';
 import { decodeImage } from './node_images.ts';
 import { readBytes } from './node_read.ts';
 
-export { decodeImage, encodePng, encodeWebp, inspectImage } from './node_images.ts';
+export { decodeImage, decodeMask, encodePng, encodeWebp, imageSize, inspectImage } from './node_images.ts';
 export { exists, listFolder, openScratchFile, readBytes, readFolder, realPath } from './node_read.ts';
 
 /** A GPU object; dropping it after `device.destroy()` lets the process exit. */

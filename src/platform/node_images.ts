@@ -3,6 +3,7 @@ import { decode as decodeBmp } from 'bmp-ts';
 import type { Sharp } from 'sharp';
 import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
+import type { MaskPixels } from '../data/mask_pixels.ts';
 import { sharp } from './sharp.ts';
 
 /** 8-bit RGB of a Windows bitmap, which sharp does not read. */
@@ -46,6 +47,48 @@ export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 |
       for (let c = 0; c < channels; c++)
         converted[i * channels + c] = pixels[i * info.channels + Math.min(c, info.channels - 1)] as number;
     return { width: info.width, height: info.height, channels, data: converted };
+  } catch (error) {
+    throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
+  }
+}
+
+/**
+ * Decodes a mask file with all its channels as stored: alpha and 16 bits are kept, for they may be what tells the defect.
+ *
+ * @throws Error naming the file
+ */
+export async function decodeMask(bytes: Uint8Array, path: string): Promise<MaskPixels> {
+  if (isBitmap(bytes)) return decodeImage(bytes, path);
+  try {
+    const { channels, depth, hasAlpha } = await sharp(bytes).metadata();
+    const deep = depth === 'ushort';
+    if (!deep && !hasAlpha) return decodeImage(bytes, path, channels === 1 ? 1 : 3);
+    const grey = channels < 3;
+    const space = deep ? (grey ? 'grey16' : 'rgb16') : grey ? 'b-w' : 'srgb';
+    const { data, info } = await reader(bytes)
+      .rotate()
+      .toColourspace(space)
+      .raw({ depth: deep ? 'ushort' : 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    const { width, height } = info;
+    // Other counts than these do not come out of these colour spaces.
+    const count = info.channels as MaskPixels['channels'];
+    const stored = new Uint8Array(data);
+    return { width, height, channels: count, data: deep ? new Uint16Array(stored.buffer) : stored };
+  } catch (error) {
+    throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
+  }
+}
+
+/** Width and height of an image file after EXIF rotation, from its header. */
+export async function imageSize(
+  bytes: Uint8Array,
+  path: string,
+): Promise<{ readonly width: number; readonly height: number }> {
+  if (isBitmap(bytes)) return decodeImage(bytes, path);
+  try {
+    const { autoOrient } = await sharp(bytes).metadata();
+    return { width: autoOrient.width, height: autoOrient.height };
   } catch (error) {
     throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
   }

@@ -3,12 +3,13 @@
  * nothing else. Keys as in the field's tools.
  */
 import { exists } from '#platform';
-import { RandomStream } from '../../engine/random.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
-import { duplicateStems, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
+import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
+import { goodFolders, isGoodLabel, sameName } from '../labels.ts';
+import { splitByName } from '../split.ts';
 
 export interface FolderKeys {
-  /** Good images; relative to the folder. Default: good, normal or ok, else the folder itself. */
+  /** Good images; relative to the folder. Default: the folders named like good parts, else the folder itself. */
   readonly normalDir?: string;
   /** Bad images: every folder is one kind of defect. Default: the other folders. */
   readonly abnormalDirs?: readonly string[];
@@ -24,7 +25,6 @@ export interface FolderKeys {
   readonly seed?: number;
 }
 
-const goodNames = ['good', 'normal', 'ok'];
 const maskNames = ['ground_truth', 'masks', 'mask', 'gt'];
 const testSplit = 0.2;
 
@@ -36,13 +36,6 @@ function joined(folder: string, name: string): string {
 async function needFolder(folder: string, key: string): Promise<string> {
   if ((await exists(folder)) !== 'folder') throw new Error(`${folder} (${key}): no such folder`);
   return folder;
-}
-
-/** Splits off a share, the same for the same seed, both parts in the order of the list. */
-function split(list: readonly Sample[], share: number, seed: number): { test: Sample[]; train: Sample[] } {
-  const count = Math.min(Math.max(Math.round(list.length * share), 1), list.length - 1);
-  const drawn = new Set(new RandomStream(seed, 'split').sample(list.length, count));
-  return { test: list.filter((_, i) => drawn.has(i)), train: list.filter((_, i) => !drawn.has(i)) };
 }
 
 /**
@@ -63,26 +56,48 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
     });
   };
 
-  const normalName = keys.normalDir ?? inside.find((name) => goodNames.includes(name.toLowerCase())) ?? '.';
-  const normalDir = await needFolder(joined(folder, normalName), 'normal-dir');
-  const normal = await read(normalDir, 'good');
+  const goodHere = goodFolders(inside);
+  const normalNames = keys.normalDir !== undefined ? [keys.normalDir] : goodHere.length ? goodHere : ['.'];
+  const normal: Sample[] = [];
+  for (const name of normalNames) {
+    if (keys.normalDir === undefined && !['.', 'good'].includes(name))
+      warnings.push(`${joined(folder, name)} is taken as good`);
+    normal.push(...(await read(await needFolder(joined(folder, name), 'normal-dir'), 'good')));
+  }
+  const normalDir = joined(folder, normalNames[0] as string);
   if (!normal.length)
     throw new Error(
       `${normalDir} holds no images: photographs of good parts are needed there (${(extensions ?? ['.png', '.jpg', '.bmp', '.webp', '.tif']).join(', ')}); ` +
         `${folder} holds ${inside.length ? `the folders ${inside.join(', ')}` : 'no folders'}; --normal-dir names another one`,
     );
 
-  const maskName = keys.maskDir ?? inside.find((name) => maskNames.includes(name.toLowerCase()));
+  const maskName = keys.maskDir ?? inside.find((name) => maskNames.some((other) => sameName(name, other)));
   const maskDir = maskName && (await needFolder(joined(folder, maskName), 'mask-dir'));
-  const others = inside.filter((name) => ![normalName, maskName, keys.normalTestDir].includes(name));
-  const abnormalNames = keys.abnormalDirs ?? (normalName === '.' ? [] : others);
+  const used = [...normalNames, maskName, keys.normalTestDir].map((name) => name && joined(folder, name));
+  const others = inside.filter((name) => !used.includes(joined(folder, name)));
+  // Named like good parts, and not asked for: neither good enough to learn from nor a kind of defect.
+  const unclear = keys.abnormalDirs ? [] : others.filter((name) => goodHere.includes(name));
+  for (const name of unclear)
+    warnings.push(
+      `${joined(folder, name)} is left out: it is named like good parts; --normal-test-dir takes it for the test`,
+    );
+  const flat = normalNames[0] === '.';
+  const abnormalNames = keys.abnormalDirs ?? (flat ? [] : others.filter((name) => !unclear.includes(name)));
+  if (flat && !keys.abnormalDirs && others.length)
+    warnings.push(
+      `${folder}: its own images are taken as good, its folders ${others.join(', ')} are left out; --abnormal-dir names folders of bad images`,
+    );
   const bad: Sample[] = [];
   for (const name of abnormalNames) {
     const path = await needFolder(joined(folder, name), 'abnormal-dir');
     const defect = name.replace(/\/+$/, '').replace(/^.*\//, '');
+    if (keys.abnormalDirs && isGoodLabel(defect))
+      throw new Error(
+        `${path} (abnormal-dir): '${defect}' is a name of good parts; rename the folder, or give it to --normal-test-dir`,
+      );
     let masks: Map<string, string> | undefined;
     if (maskDir) {
-      masks = await masksIn(`${maskDir}/${defect}`);
+      masks = await masksIn(`${maskDir}/${(await folderNamed(maskDir, defect)) ?? defect}`);
       if (!masks.size) masks = await masksIn(maskDir);
     }
     const images = await read(path, defect, masks);
@@ -93,7 +108,7 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
     bad.push(...images);
   }
 
-  const dataset = { name: category, format: 'folder', warnings } as const;
+  const dataset = { name: category, format: 'folder', folder, warnings } as const;
   if (keys.normalTestDir) {
     const path = await needFolder(joined(folder, keys.normalTestDir), 'normal-test-dir');
     const good = await read(path, 'good');
@@ -102,6 +117,6 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   }
   if (!bad.length) return { ...dataset, train: normal, test: [] };
   if (normal.length < 2) throw new Error(`${normalDir} holds one image: two are needed to test with one of them`);
-  const { train, test } = split(normal, keys.testSplit ?? testSplit, keys.seed ?? 0);
-  return { ...dataset, train, test: [...test, ...bad] };
+  const { drawn, rest } = splitByName(normal, keys.testSplit ?? testSplit, keys.seed ?? 0, 'split');
+  return { ...dataset, train: rest, test: [...drawn, ...bad] };
 }

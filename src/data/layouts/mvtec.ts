@@ -1,45 +1,72 @@
 /** MVTec AD: train/good, test/{good|DEFECT}, ground_truth/DEFECT/STEM_mask.png (or STEM.png); also VisA's MVTec-like form. */
-import { exists, listFolder } from '#platform';
+import { listFolder } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
-import { duplicateStems, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
+import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
+import { goodFolders } from '../labels.ts';
 
 /** Any of its folders: an incomplete one is told what it lacks. */
 export async function isMvtec({ folder }: CategoryLocation): Promise<boolean> {
-  for (const name of ['train', 'test', 'ground_truth'])
-    if ((await exists(`${folder}/${name}`)) === 'folder') return true;
+  for (const name of ['train', 'test', 'ground_truth']) if (await folderNamed(folder, name)) return true;
   return false;
 }
 
 /** @throws Error where train/good holds no images */
 export async function openMvtec({ folder, category }: CategoryLocation): Promise<Dataset> {
-  const good = `${folder}/train/good`;
-  const names = await imagesIn(good);
-  if (!names.length) {
+  const warnings: string[] = [];
+  const find = async (parent: string, wanted: string) => {
+    const name = (await folderNamed(parent, wanted)) ?? wanted;
+    if (name !== wanted) warnings.push(`${parent}/${name} is taken as ${wanted}`);
+    return `${parent}/${name}`;
+  };
+  const [trainFolder, testFolder] = [await find(folder, 'train'), await find(folder, 'test')];
+  const truthFolder = await find(folder, 'ground_truth');
+  const train: Sample[] = [];
+  const trainNames = await foldersIn(trainFolder);
+  const good = goodFolders(trainNames);
+  for (const name of good) {
+    if (name !== 'good') warnings.push(`${trainFolder}/${name} is taken as good`);
+    const there = await imagesIn(`${trainFolder}/${name}`);
+    warnings.push(...duplicateStems(`${trainFolder}/${name}`, there));
+    for (const file of there)
+      train.push({ path: `${trainFolder}/${name}/${file}`, stem: stemOf(file), defect: 'good' });
+  }
+  if (!train.length) {
     const there = (await listFolder(folder)).join(', ') || 'nothing';
     throw new Error(
-      `${good} holds no images: a category folder in MVTec AD's layout is needed, with good parts in train/good ` +
-        `(png, jpg, bmp, webp or tif); ${folder} holds ${there}`,
+      `${trainFolder}/${good[0] ?? 'good'} holds no images: a category folder in MVTec AD's layout is needed, with good ` +
+        `parts in train/good (png, jpg, bmp, webp or tif); ${folder} holds ${there}`,
     );
   }
-  const train = names.map((name) => ({ path: `${good}/${name}`, stem: stemOf(name), defect: 'good' }));
+  for (const name of trainNames)
+    if (!good.includes(name) && (await imagesIn(`${trainFolder}/${name}`)).length)
+      warnings.push(`${trainFolder}/${name} is left out: only good parts are learned from`);
+
   const test: Sample[] = [];
-  const warnings = duplicateStems(good, names);
-  for (const defect of await foldersIn(`${folder}/test`)) {
-    const truth = `${folder}/ground_truth/${defect}`;
+  const testNames = await foldersIn(testFolder);
+  const goodNames = goodFolders(testNames);
+  for (const name of testNames) {
+    const isGood = goodNames.includes(name);
+    if (isGood && name !== 'good') warnings.push(`${testFolder}/${name} is taken as good`);
+    const truth = `${truthFolder}/${(await folderNamed(truthFolder, name)) ?? name}`;
     const masks = await masksIn(truth);
-    const there = await imagesIn(`${folder}/test/${defect}`);
-    if (!there.length) warnings.push(`${folder}/test/${defect} holds no images`);
-    warnings.push(...duplicateStems(`${folder}/test/${defect}`, there));
-    for (const name of there) {
-      const stem = stemOf(name);
-      const path = `${folder}/test/${defect}/${name}`;
-      const maskPath = masks.get(stem);
+    const there = await imagesIn(`${testFolder}/${name}`);
+    if (!there.length) warnings.push(`${testFolder}/${name} holds no images`);
+    warnings.push(...duplicateStems(`${testFolder}/${name}`, there));
+    for (const file of there) {
+      const stem = stemOf(file);
+      const path = `${testFolder}/${name}/${file}`;
+      const mask = masks.get(stem);
       masks.delete(stem);
-      if (defect !== 'good' && !maskPath) warnings.push(`${path}: no ground truth ${truth}/${stem}_mask.png`);
-      test.push({ path, stem, defect, ...(defect !== 'good' && maskPath && { maskPath }) });
+      if (!isGood && !mask) warnings.push(`${path}: no ground truth ${truth}/${stem}_mask.png`);
+      test.push({
+        path,
+        stem,
+        defect: isGood ? 'good' : name,
+        ...(mask && (isGood ? { goodMaskPath: mask } : { maskPath: mask })),
+      });
     }
     for (const [stem, path] of masks)
-      warnings.push(`${path}: a mask without its image ${folder}/test/${defect}/${stem}.png`);
+      warnings.push(`${path}: a mask without its image ${testFolder}/${name}/${stem}.png`);
   }
-  return { name: category, format: 'mvtec', train, test, warnings };
+  return { name: category, format: 'mvtec', folder, train, test, warnings };
 }

@@ -5,13 +5,16 @@
 import { parse } from 'csv-parse/sync';
 import { exists, readBytes } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
-import { stemOf } from '../files.ts';
+import { extensionOf, stemOf } from '../files.ts';
+import { isGoodLabel } from '../labels.ts';
 
 const splitFile = 'split_csv/1cls.csv';
 
-export async function isVisa({ root, folder, category }: CategoryLocation): Promise<boolean> {
+export async function isVisa({ root, folder, category, alias }: CategoryLocation): Promise<boolean> {
   if ((await exists(`${folder}/Data/Images`)) === 'folder') return true;
-  return (await exists(`${root}/meta.json`)) === 'file' && category in (await readMeta(`${root}/meta.json`)).train;
+  if ((await exists(`${root}/meta.json`)) !== 'file') return false;
+  const { train } = await readMeta(`${root}/meta.json`);
+  return Object.hasOwn(train, category) || (alias !== undefined && Object.hasOwn(train, alias));
 }
 
 async function text(path: string): Promise<string> {
@@ -35,7 +38,8 @@ interface MetaItem {
   readonly img_path: string;
   readonly mask_path: string;
   readonly specie_name?: string;
-  readonly anomaly: 0 | 1;
+  /** 0 for good; a number, a text or a boolean. */
+  readonly anomaly: unknown;
 }
 
 interface Meta {
@@ -65,12 +69,25 @@ async function kinds(folder: string): Promise<Map<string, string>> {
   );
 }
 
-function sample(root: string, image: string, anomalous: boolean, mask: string, kind: string): Sample {
+/** A line of a list. */
+interface Entry {
+  readonly image: string;
+  readonly mask: string;
+  readonly training: boolean;
+  /** As the list says it; 0 or `normal` for good parts. */
+  readonly label: unknown;
+  readonly kind: string;
+}
+
+function sample(root: string, { image, mask, kind }: Entry, anomalous: boolean): Sample {
+  // Masks of class numbers cannot be JPEG files: those have shades.
+  const classes = !['.jpg', '.jpeg'].includes(extensionOf(mask));
+  const maskPath = mask && `${root}/${mask}`;
   return {
     path: `${root}/${image}`,
     stem: stemOf(image),
-    defect: anomalous ? kind : 'good',
-    ...(anomalous && mask && { maskPath: `${root}/${mask}`, maskOfClasses: true }),
+    defect: anomalous ? (isGoodLabel(kind) ? 'anomaly' : kind) : 'good',
+    ...(maskPath && (anomalous ? { maskPath, maskOfClasses: classes } : { goodMaskPath: maskPath })),
   };
 }
 
@@ -86,37 +103,80 @@ async function missingFiles(samples: readonly Sample[]): Promise<string[]> {
   return warnings;
 }
 
+/** The lines of the lists that are about a category, under the name that they use; `list` is the file that was read. */
+async function readLists(location: CategoryLocation): Promise<{ list: string; category: string; entries: Entry[] }> {
+  const { root, folder } = location;
+  const named = (names: Iterable<unknown>) => {
+    const all = new Set(names);
+    return location.alias !== undefined && !all.has(location.category) ? location.alias : location.category;
+  };
+  const [csv, json] = [`${root}/${splitFile}`, `${root}/meta.json`];
+  if ((await exists(csv)) === 'file') {
+    const kind = await kinds(folder);
+    const rows = await readCsv(csv, ['object', 'split', 'label', 'image', 'mask']);
+    const category = named(rows.map(({ object }) => object));
+    const entries = rows
+      .filter(({ object }) => object === category)
+      .map(({ split, label, image = '', mask = '' }) => ({
+        image,
+        mask,
+        training: split?.toLowerCase() === 'train',
+        label,
+        kind: kind.get(image) ?? 'anomaly',
+      }));
+    return { list: csv, category, entries };
+  }
+  if ((await exists(json)) === 'file') {
+    const meta = await readMeta(json);
+    const category = named(Object.keys(meta.train));
+    const read = (items: readonly MetaItem[] = [], training: boolean) =>
+      items.map((item) => ({
+        image: item.img_path,
+        mask: item.mask_path ?? '',
+        training,
+        label: item.anomaly ?? item.specie_name,
+        kind: item.specie_name || 'anomaly',
+      }));
+    return {
+      list: json,
+      category,
+      entries: [...read(meta.train[category], true), ...read(meta.test[category], false)],
+    };
+  }
+  throw new Error(
+    `${root}: VisA needs ${splitFile} or meta.json, which say what is for training and what for the test`,
+  );
+}
+
+const usualLabels: readonly unknown[] = ['normal', 'anomaly', 0, 1];
+
 /** @throws Error where neither list names the category */
-export async function openVisa({ root, folder, category }: CategoryLocation): Promise<Dataset> {
+export async function openVisa(location: CategoryLocation): Promise<Dataset> {
+  const { folder, root } = location;
+  const { list, category, entries } = await readLists(location);
+  const warnings: string[] = [];
   const train: Sample[] = [];
   const test: Sample[] = [];
-  const lists = [`${root}/${splitFile}`, `${root}/meta.json`];
-  if ((await exists(lists[0] as string)) === 'file') {
-    const kind = await kinds(folder);
-    for (const row of await readCsv(lists[0] as string, ['object', 'split', 'label', 'image', 'mask'])) {
-      if (row.object !== category) continue;
-      const image = row.image as string;
-      const anomalous = row.label !== 'normal';
-      const item = sample(root, image, anomalous, row.mask ?? '', kind.get(image) ?? 'anomaly');
-      (row.split === 'train' ? train : test).push(item);
+  const taken = new Map<unknown, string>();
+  for (const entry of entries) {
+    const { image, label, training } = entry;
+    if (label === undefined || label === '') {
+      warnings.push(`${root}/${image}: left out, for ${list} does not say whether it is good`);
+      continue;
     }
-  } else if ((await exists(lists[1] as string)) === 'file') {
-    const meta = await readMeta(lists[1] as string);
-    const read = (items: readonly MetaItem[] = []) =>
-      items.map((item) =>
-        sample(root, item.img_path, item.anomaly === 1, item.mask_path, item.specie_name || 'anomaly'),
-      );
-    train.push(...read(meta.train[category]));
-    test.push(...read(meta.test[category]));
-  } else
-    throw new Error(
-      `${root}: VisA needs ${splitFile} or meta.json, which say what is for training and what for the test`,
-    );
-  if (!train.length) throw new Error(`${lists.join(' and ')} name no training image of '${category}'`);
-  const warnings = await missingFiles([...train, ...test]);
-  const gone = new Set(warnings.flatMap((warning) => /^(.*): listed, but/.exec(warning)?.[1] ?? []));
-  const present = (list: readonly Sample[]) => list.filter(({ path }) => !gone.has(path));
+    const anomalous = !isGoodLabel(label);
+    if (!usualLabels.includes(label)) taken.set(label, anomalous ? 'anomaly' : 'good');
+    if (training && anomalous) warnings.push(`${root}/${image}: left out, for ${list} calls it an anomaly to train on`);
+    else (training ? train : test).push(sample(root, entry, anomalous));
+  }
+  for (const [label, meaning] of taken) warnings.push(`${list}: the label '${label}' is taken as ${meaning}`);
+  if (!train.length)
+    throw new Error(`${root}/${splitFile} and ${root}/meta.json name no training image of '${category}'`);
+  const missing = await missingFiles([...train, ...test]);
+  const gone = new Set(missing.flatMap((warning) => /^(.*): listed, but/.exec(warning)?.[1] ?? []));
+  const present = (samples: readonly Sample[]) => samples.filter(({ path }) => !gone.has(path));
   if (!present(train).length)
     throw new Error(`${folder}: none of the ${train.length} training images that are listed is there`);
-  return { name: category, format: 'visa', train: present(train), test: present(test), warnings };
+  warnings.push(...missing);
+  return { name: category, format: 'visa', folder, train: present(train), test: present(test), warnings };
 }

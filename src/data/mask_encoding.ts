@@ -1,0 +1,139 @@
+/** How the masks of a data set are encoded, decided from what all of them show. */
+import {
+  type ChannelEvidence,
+  classEncoding,
+  type Levels,
+  type MaskChannel,
+  type MaskEncoding,
+  type MaskEvidence,
+  plainEncoding,
+} from './mask_pixels.ts';
+
+/** Colours this near to each other are one background. */
+const sameBackground = 16;
+/** A limit this near to the usual one is the usual one. */
+const usualLimitWithin = 22;
+/** More than this share of a mask's pixels half way between good and defective: it looks like a photograph. */
+const halfWayShare = 0.1;
+
+const lowest = ({ values }: Levels) => values[0] as number;
+const highest = ({ values }: Levels) => values.at(-1) as number;
+const isBlack = (background: readonly number[]) => Math.max(...background) === 0;
+
+function distance(a: readonly number[], b: readonly number[]): number {
+  return Math.max(...a.map((value, i) => Math.abs(value - (b[i] as number))));
+}
+
+/** Share of the pixels above `from` and up to `to`. */
+function shareBetween({ values, counts }: Levels, from: number, to = 255): number {
+  const inside = (value: number) => value > from && value <= to;
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return counts.reduce((sum, count, i) => sum + (inside(values[i] as number) ? count : 0), 0) / total;
+}
+
+/** Half way between the values that mean good and those that mean a defect. */
+function limitOf(levels: readonly Levels[]): number {
+  const shaded = levels.filter(({ kind }) => kind === 'shades');
+  if (levels.length && !shaded.length) {
+    // Every class is a defect, the first value above the background too.
+    const dark = Math.max(...levels.map(lowest));
+    const bright = Math.min(...levels.map(({ values }) => values[1] as number));
+    if (dark < bright) return (dark + bright) / 2;
+  }
+  const all = shaded.length ? shaded : levels;
+  if (!all.length) return plainEncoding.limit;
+  const middle = (Math.min(...all.map(lowest)) + Math.max(...all.map(highest))) / 2;
+  return Math.abs(middle - plainEncoding.limit) <= usualLimitWithin ? plainEncoding.limit : middle;
+}
+
+/** A mask's distances from a background; undefined where it has another one. */
+function levelsFrom(evidence: ChannelEvidence, background: readonly number[]): Levels | undefined {
+  if (isBlack(background)) return evidence.levels;
+  return distance(evidence.border, background) <= sameBackground ? evidence.fromBorder : undefined;
+}
+
+/** Whether a mask's pixels differ: two colours may be as far from black as each other. */
+function varies({ levels, fromBorder }: ChannelEvidence): boolean {
+  return levels.kind !== 'uniform' || fromBorder !== undefined;
+}
+
+/** The encoding of a set of masks, and how it was found. */
+export interface MaskDecision {
+  readonly encoding: MaskEncoding;
+  /** In words. */
+  readonly text: string;
+  /** Nothing had to be guessed: white on black, or the class numbers of a data set that is known to have them. */
+  readonly usual: boolean;
+}
+
+/**
+ * Decides how a set of masks is encoded: by the channel, background and values of most of them. Masks of one value say nothing.
+ *
+ * @param classes the layout says that masks hold class numbers
+ */
+export function decideEncoding(masks: readonly MaskEvidence[], classes: boolean): MaskDecision {
+  const varied = masks.filter(({ colour, alpha }) => varies(colour) || (alpha && varies(alpha)));
+  const byAlpha = varied.filter(({ alphaTells }) => alphaTells).length * 2 > varied.length;
+  const channel: MaskChannel = byAlpha ? 'alpha' : 'colour';
+  const found = varied.flatMap((evidence) => evidence[channel] ?? []).filter(varies);
+  const surrounded = found.filter(({ fromBorder }) => fromBorder);
+  let background: readonly number[] = byAlpha ? [0] : [0, 0, 0];
+  if (surrounded.length * 2 > found.length) {
+    const near = (border: readonly number[]) =>
+      surrounded.filter((other) => distance(other.border, border) <= sameBackground).length;
+    background = surrounded.map(({ border }) => border).reduce((best, one) => (near(one) > near(best) ? one : best));
+  }
+  const levels = found.flatMap((one) => levelsFrom(one, background) ?? []).filter(({ kind }) => kind !== 'uniform');
+  const asClasses = classes && channel === 'colour' && isBlack(background);
+  const encoding: MaskEncoding = asClasses ? classEncoding : { channel, background, limit: limitOf(levels) };
+  const coloured = masks.some((mask) => mask.coloured);
+  const usual =
+    asClasses || (channel === 'colour' && isBlack(background) && !coloured && encoding.limit === plainEncoding.limit);
+  return { encoding, text: describe(encoding, levels, coloured), usual };
+}
+
+const round = (value: number) => Number(value.toFixed(1));
+
+function describe({ channel, background, limit }: MaskEncoding, levels: readonly Levels[], coloured: boolean): string {
+  const dark = isBlack(background);
+  const white = Math.min(...background) >= 255 - sameBackground;
+  const where =
+    channel === 'alpha'
+      ? `in the alpha channel, ${dark ? 'opaque on transparent' : 'transparent on opaque'}`
+      : `${coloured ? 'coloured' : dark ? 'bright' : 'dark'} on ${
+          dark ? 'black' : white ? 'white' : background.map(round).join(' ')
+        }`;
+  const highs = [...new Set(levels.map((one) => round(highest(one))))].sort((a, b) => a - b);
+  const values = levels.some(({ kind }) => kind === 'shades')
+    ? `shades from 0 to ${highs.at(-1)}`
+    : levels.some(({ kind }) => kind === 'classes')
+      ? `class numbers up to ${highs.at(-1)}`
+      : highs.length
+        ? `values 0 and ${highs.join(', ')}`
+        : 'one value only';
+  return `${where}, ${values}; defective above ${round(limit)}`;
+}
+
+/** Share of a mask's pixels that are marked; undefined where its background is another one than its set's. */
+export function markedShare(mask: MaskEvidence, { channel, background, limit }: MaskEncoding): number | undefined {
+  const evidence = mask[channel];
+  if (!evidence) return 0;
+  if (!varies(evidence) && !isBlack(background)) return distance(evidence.border, background) > limit ? 1 : 0;
+  const levels = levelsFrom(evidence, background);
+  return levels && shareBetween(levels, limit);
+}
+
+/** What of a mask does not go with its set, as the end of a sentence about it; undefined where nothing does. */
+export function misfit(mask: MaskEvidence, { channel, background }: MaskEncoding): string | undefined {
+  const evidence = mask[channel];
+  if (!evidence) return 'it has no alpha channel, unlike the other masks';
+  const levels = levelsFrom(evidence, background);
+  if (isBlack(background) ? evidence.fromBorder : varies(evidence) && !levels)
+    return 'its background is another one than that of the other masks, it may be inverted';
+  if (levels?.kind === 'shades') {
+    const [a, b] = [lowest(levels), highest(levels)];
+    if (shareBetween(levels, a + (b - a) / 4, b - (b - a) / 4) > halfWayShare)
+      return 'many of its pixels are neither dark nor bright, it looks like a photograph';
+  }
+  return undefined;
+}

@@ -1,0 +1,247 @@
+/**
+ * What the pixels of a mask file mean. Masks come as 0 and 255, 0 and 1, class numbers, colours on black, black on white, or in
+ * the alpha channel. All are one rule: a pixel is defective where it lies further from the background than a limit.
+ */
+
+/** All channels of a mask file as stored: grey, grey and alpha, RGB, or RGBA; 8 or 16 bits. */
+export interface MaskPixels {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 2 | 3 | 4;
+  readonly data: Uint8Array | Uint16Array;
+}
+
+export type MaskChannel = 'colour' | 'alpha';
+
+/** How the masks of a data set are read. Values are 0 to 255; those of 16 bits are divided by 257. */
+export interface MaskEncoding {
+  readonly channel: MaskChannel;
+  /** [red, green, blue], or [alpha]. */
+  readonly background: readonly number[];
+  /** A pixel is defective where its distance from the background, the largest of its channels', is above this. */
+  readonly limit: number;
+}
+
+/** White on black. */
+export const plainEncoding: MaskEncoding = { channel: 'colour', background: [0, 0, 0], limit: 127.5 };
+/** Class numbers: everything but 0 is a defect. */
+export const classEncoding: MaskEncoding = { ...plainEncoding, limit: 0 };
+
+/** Values of a channel by how often they occur, as distances from a background. */
+export interface Levels {
+  /** Rising, 0 to 255. */
+  readonly values: readonly number[];
+  /** Pixels of each value. */
+  readonly counts: readonly number[];
+  /** `classes`: several values in areas of their own; `shades`: values between two, as at soft edges and in JPEG files. */
+  readonly kind: 'uniform' | 'two' | 'classes' | 'shades';
+}
+
+export interface ChannelEvidence {
+  /** The most frequent value at the border, 0 to 255 per channel. */
+  readonly border: readonly number[];
+  /** Distances from black, or from no alpha. */
+  readonly levels: Levels;
+  /** Distances from `border`, where it is not black, and the border and most of the area have it. */
+  readonly fromBorder?: Levels;
+}
+
+/** What one mask file shows. */
+export interface MaskEvidence {
+  readonly width: number;
+  readonly height: number;
+  /** Some of its pixels are not grey. */
+  readonly coloured: boolean;
+  readonly colour: ChannelEvidence;
+  /** Where the file has it. */
+  readonly alpha?: ChannelEvidence;
+  /** The colours of visible pixels tell nothing (all black, or none black), and alpha does. */
+  readonly alphaTells: boolean;
+}
+
+/** What a mask must show at its border and over its area before something else than black is its background. */
+const borderShare = 0.75;
+const areaShare = 0.5;
+/** Share of the pixels between the darkest and the brightest value that lie in areas of one value, in masks of classes. */
+const classShare = 0.3;
+const colouredFrom = 48;
+
+interface Layout {
+  /** Index of the first channel, how many count, channels of a pixel. */
+  readonly first: number;
+  readonly count: number;
+  readonly step: number;
+}
+
+function layoutOf({ channels }: MaskPixels, channel: MaskChannel): Layout | undefined {
+  const colours = channels < 3 ? 1 : 3;
+  if (channel === 'colour') return { first: 0, count: colours, step: channels };
+  return channels > colours ? { first: colours, count: 1, step: channels } : undefined;
+}
+
+/** Stored values of a 16-bit file per value of an 8-bit one. */
+function scaleOf({ data }: MaskPixels): number {
+  return data instanceof Uint16Array ? 257 : 1;
+}
+
+/** Distance of each pixel from the background, in stored values; undefined where the file lacks the channel. */
+function distances(
+  pixels: MaskPixels,
+  channel: MaskChannel,
+  background: readonly number[],
+): Uint8Array | Uint16Array | undefined {
+  const layout = layoutOf(pixels, channel);
+  if (!layout) return undefined;
+  const { first, count, step } = layout;
+  const { data } = pixels;
+  const from = background.map((value) => Math.round(value * scaleOf(pixels)));
+  if (step === 1 && !from[0]) return data;
+  const total = pixels.width * pixels.height;
+  const result = data instanceof Uint16Array ? new Uint16Array(total) : new Uint8Array(total);
+  for (let i = 0; i < total; i++) {
+    let most = 0;
+    for (let c = 0; c < count; c++) {
+      const distance = Math.abs((data[i * step + first + c] as number) - (from[c] as number));
+      if (distance > most) most = distance;
+    }
+    result[i] = most;
+  }
+  return result;
+}
+
+/** Share of the pixels between the lowest and the highest value whose four neighbours have their value. */
+function flatShare(values: Uint8Array | Uint16Array, width: number, height: number, low: number, high: number): number {
+  let between = 0;
+  let flat = 0;
+  for (let y = 1; y < height - 1; y++)
+    for (let x = 1; x < width - 1; x++) {
+      const i = y * width + x;
+      const value = values[i] as number;
+      if (value === low || value === high) continue;
+      between++;
+      if (
+        values[i - 1] === value &&
+        values[i + 1] === value &&
+        values[i - width] === value &&
+        values[i + width] === value
+      )
+        flat++;
+    }
+  return between ? flat / between : 0;
+}
+
+function levelsOf(pixels: MaskPixels, values: Uint8Array | Uint16Array): Levels {
+  const scale = scaleOf(pixels);
+  const histogram = new Float64Array(scale === 1 ? 256 : 65536);
+  for (const value of values) histogram[value] = (histogram[value] as number) + 1;
+  const found = [...histogram.keys()].filter((value) => histogram[value]);
+  const levels = {
+    values: found.map((value) => value / scale),
+    counts: found.map((value) => histogram[value] as number),
+  };
+  if (found.length < 3) return { ...levels, kind: found.length < 2 ? 'uniform' : 'two' };
+  const share = flatShare(values, pixels.width, pixels.height, found[0] as number, found.at(-1) as number);
+  return { ...levels, kind: share >= classShare ? 'classes' : 'shades' };
+}
+
+/** The most frequent value of a channel at the image's border, 0 to 255. */
+function borderMode(pixels: MaskPixels, { first, count, step }: Layout): number[] {
+  const { width, height, data } = pixels;
+  const counts = new Map<string, { count: number; at: number }>();
+  const visit = (i: number) => {
+    const key = data.subarray(i * step + first, i * step + first + count).join();
+    const entry = counts.get(key);
+    if (entry) entry.count++;
+    else counts.set(key, { count: 1, at: i });
+  };
+  for (let x = 0; x < width; x++) {
+    visit(x);
+    visit((height - 1) * width + x);
+  }
+  for (let y = 1; y < height - 1; y++) {
+    visit(y * width);
+    visit(y * width + width - 1);
+  }
+  let best = { count: 0, at: 0 };
+  for (const entry of counts.values()) if (entry.count > best.count) best = entry;
+  const start = best.at * step + first;
+  return [...data.subarray(start, start + count)].map((value) => value / scaleOf(pixels));
+}
+
+/** Shares of the border and of the area whose distance is at most a tolerance. */
+function nearShares({ width, height }: MaskPixels, values: Uint8Array | Uint16Array, tolerance: number) {
+  let [border, area, edge] = [0, 0, 0];
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const near = (values[y * width + x] as number) <= tolerance ? 1 : 0;
+      area += near;
+      if (x && y && x < width - 1 && y < height - 1) continue;
+      edge++;
+      border += near;
+    }
+  return { border: border / edge, area: area / (width * height) };
+}
+
+function channelEvidence(pixels: MaskPixels, channel: MaskChannel): ChannelEvidence | undefined {
+  const layout = layoutOf(pixels, channel);
+  const dark = layout && distances(pixels, channel, [0, 0, 0]);
+  if (!dark) return undefined;
+  const levels = levelsOf(pixels, dark);
+  const border = borderMode(pixels, layout);
+  const values = distances(pixels, channel, border) as Uint8Array | Uint16Array;
+  const own = levelsOf(pixels, values);
+  // Files in JPEG differ a little from their background everywhere; class numbers differ by 1.
+  const tolerance = Math.min(16, (own.values.at(-1) as number) / 4);
+  if (own.kind === 'uniform' || Math.max(...border) <= tolerance) return { border, levels };
+  const near = nearShares(pixels, values, tolerance * scaleOf(pixels));
+  const surrounds = near.border >= borderShare && near.area > areaShare;
+  return { border, levels, ...(surrounds && { fromBorder: own }) };
+}
+
+function isColoured({ channels, data }: MaskPixels, scale: number): boolean {
+  if (channels < 3) return false;
+  for (let i = 0; i < data.length; i += channels) {
+    const [r, g, b] = [data[i] as number, data[i + 1] as number, data[i + 2] as number];
+    if (Math.max(r, g, b) - Math.min(r, g, b) > colouredFrom * scale) return true;
+  }
+  return false;
+}
+
+/** Whether visible pixels are all black, or none of them is: then their colours tell no defect. */
+function coloursTellNothing(pixels: MaskPixels): boolean {
+  const alpha = distances(pixels, 'alpha', [0]);
+  const colour = distances(pixels, 'colour', [0, 0, 0]) as Uint8Array | Uint16Array;
+  if (!alpha) return false;
+  let [visible, black] = [0, 0];
+  for (let i = 0; i < alpha.length; i++)
+    if (alpha[i]) {
+      visible++;
+      if (!colour[i]) black++;
+    }
+  return black < 0.01 * visible || black > 0.99 * visible;
+}
+
+/** Looks at one mask file. */
+export function maskEvidence(pixels: MaskPixels): MaskEvidence {
+  const { width, height } = pixels;
+  const colour = channelEvidence(pixels, 'colour') as ChannelEvidence;
+  const alpha = channelEvidence(pixels, 'alpha');
+  return {
+    width,
+    height,
+    coloured: isColoured(pixels, scaleOf(pixels)),
+    colour,
+    ...(alpha && { alpha }),
+    alphaTells: alpha !== undefined && alpha.levels.kind !== 'uniform' && coloursTellNothing(pixels),
+  };
+}
+
+/** 0/1 of each pixel at the file's own size; a file without the encoding's channel marks nothing. */
+export function defectivePixels(pixels: MaskPixels, { channel, background, limit }: MaskEncoding): Uint8Array {
+  const result = new Uint8Array(pixels.width * pixels.height);
+  const values = distances(pixels, channel, background);
+  if (!values) return result;
+  const above = limit * scaleOf(pixels);
+  for (let i = 0; i < result.length; i++) result[i] = (values[i] as number) > above ? 1 : 0;
+  return result;
+}

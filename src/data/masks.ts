@@ -1,0 +1,143 @@
+/** The masks of a data set, read as one set before they are used: how they are encoded is said, and what does not fit is named. */
+import { decodeMask, imageSize, readBytes } from '#platform';
+import { type Dataset, mapConcurrently, type Sample } from './dataset.ts';
+import { decideEncoding, markedShare, misfit } from './mask_encoding.ts';
+import { defectivePixels, type MaskEncoding, type MaskEvidence, maskEvidence } from './mask_pixels.ts';
+
+/** What the masks of a data set are; goes into metrics.json. */
+export interface MaskSummary extends MaskEncoding {
+  readonly count: number;
+  /** How they are read, in words. */
+  readonly encoding: string;
+  /** Masks of defects that mark no pixel, or every pixel. */
+  readonly empty: readonly string[];
+  readonly full: readonly string[];
+}
+
+interface Mask {
+  readonly sample: Sample;
+  readonly path: string;
+  readonly evidence: MaskEvidence;
+}
+
+async function readMask(sample: Sample, path: string): Promise<Mask | Error> {
+  try {
+    return { sample, path, evidence: maskEvidence(await decodeMask(await readBytes(path), path)) };
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+/** Masks go over their images corner to corner: another shape is said, another size is not. */
+async function shapeWarning({ sample, path, evidence }: Mask): Promise<string[]> {
+  let image: { readonly width: number; readonly height: number };
+  try {
+    image = await imageSize(await readBytes(sample.path), sample.path);
+  } catch {
+    // The image is named where it is read.
+    return [];
+  }
+  const { width, height } = evidence;
+  if (width * image.height === height * image.width) return [];
+  return [`${path}: ${width}x${height}, its image is ${image.width}x${image.height}: they do not lie on each other`];
+}
+
+async function share({ path, evidence }: Mask, encoding: MaskEncoding): Promise<number> {
+  const known = markedShare(evidence, encoding);
+  if (known !== undefined) return known;
+  const marks = defectivePixels(await decodeMask(await readBytes(path), path), encoding);
+  return marks.reduce((sum, value) => sum + value, 0) / marks.length;
+}
+
+/** What an empty mask holds besides its background. */
+function brightest({ evidence }: Mask, { channel, limit }: MaskEncoding): string {
+  const value = evidence[channel]?.levels.values.at(-1);
+  return value && value <= limit ? ` (its brightest value is ${Number(value.toFixed(1))}, ${limit} is needed)` : '';
+}
+
+/** A sample whose mask cannot be read has none. */
+function withoutMask({ maskPath, maskOfClasses, goodMaskPath, ...sample }: Sample): Sample {
+  return sample;
+}
+
+/**
+ * Reads every mask of a data set and decides how they are encoded.
+ *
+ * @returns the data set with the encoding in its samples and in `masks`; `warnings` say what was guessed and name masks that are
+ *   empty, full, unreadable, of another shape than their image or unlike the others. Unreadable masks are left out.
+ */
+export async function surveyMasks(
+  dataset: Dataset,
+  onProgress?: (done: number, total: number) => void,
+): Promise<Dataset> {
+  const warnings: string[] = [];
+  const unreadable = new Set<Sample>();
+  const defective: Mask[] = [];
+  const good: Mask[] = [];
+  const tested = dataset.test.flatMap((sample) => {
+    const path = sample.maskPath ?? sample.goodMaskPath;
+    return path ? [{ sample, path }] : [];
+  });
+  const read = await mapConcurrently(tested, ({ sample, path }) => readMask(sample, path), onProgress);
+  for (const [i, mask] of read.entries()) {
+    const { sample } = tested[i] as (typeof tested)[number];
+    if (mask instanceof Error) {
+      unreadable.add(sample);
+      warnings.push(`${mask.message}; ${sample.path} counts as without a mask`);
+    } else (sample.maskPath ? defective : good).push(mask);
+  }
+  const classes = defective.some(({ sample }) => sample.maskOfClasses);
+  const { encoding, text, usual } = decideEncoding(
+    (defective.length ? defective : good).map(({ evidence }) => evidence),
+    classes,
+  );
+  if (defective.length && !usual) warnings.push(`masks are read as ${text}`);
+  const [empty, full]: [string[], string[]] = [[], []];
+  const found = await mapConcurrently([...defective, ...good], async (mask) => {
+    const marked = await share(mask, encoding);
+    const { defect, path } = mask.sample;
+    if (defect === 'good')
+      return marked ? [`${mask.path}: marks ${(100 * marked).toFixed(1)} % of ${path}, which counts as good`] : [];
+    const unlike = misfit(mask.evidence, encoding);
+    if (marked === 0) empty.push(mask.path);
+    if (marked === 1) full.push(mask.path);
+    return [
+      ...(await shapeWarning(mask)),
+      ...(marked === 0 ? [`${mask.path}: the mask is empty${brightest(mask, encoding)}`] : []),
+      ...(marked === 1 ? [`${mask.path}: the mask is full: it marks every pixel`] : []),
+      ...(unlike ? [`${mask.path}: ${unlike}`] : []),
+    ];
+  });
+  const summary = { count: defective.length, encoding: text, ...encoding, empty: empty.sort(), full: full.sort() };
+  return {
+    ...dataset,
+    test: dataset.test.map((sample) => {
+      if (unreadable.has(sample)) return withoutMask(sample);
+      return sample.maskPath ? { ...sample, maskEncoding: encoding } : sample;
+    }),
+    masks: defective.length ? summary : null,
+    warnings: [...dataset.warnings, ...warnings, ...found.flat()],
+  };
+}
+
+/**
+ * What a command does with the masks before it uses them: {@link surveyMasks}, and an end where no mask can be right.
+ *
+ * @throws Error where all masks are empty or all are full: metrics of pixels would be wrong or missing
+ */
+export async function prepareMasks(
+  dataset: Dataset,
+  onProgress?: (done: number, total: number) => void,
+): Promise<Dataset> {
+  const surveyed = await surveyMasks(dataset, onProgress);
+  const { masks } = surveyed;
+  for (const what of ['empty', 'full'] as const) {
+    const paths = masks?.[what] ?? [];
+    if (masks && paths.length === masks.count)
+      throw new Error(
+        `all ${paths.length} masks are ${what} (the first is ${paths[0]}), read as ${masks.encoding}: aand data shows them; ` +
+          'give other masks, or take them away to test without',
+      );
+  }
+  return surveyed;
+}
