@@ -108,7 +108,7 @@ describe('train, test, predict', () => {
     expect(metrics.seconds.total).toBeGreaterThan(0);
     const csv = readFileSync(join(folder, 'out/scores.csv'), 'utf8').trim().split('\n');
     expect(csv[0]).toBe(
-      'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,milliseconds',
+      'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,picture,milliseconds',
     );
     expect(csv).toHaveLength(5);
     expect(readdirSync(join(folder, 'out/images')).sort()).toEqual(['chip', 'good', 'rust']);
@@ -135,7 +135,7 @@ describe('train, test, predict', () => {
     const rows = JSON.parse(stdout);
     expect(rows).toHaveLength(2);
     for (const row of rows) {
-      expect(Object.keys(row)).toEqual(['path', 'raw_score', 'pred_score', 'pred_label']);
+      expect(Object.keys(row)).toEqual(['path', 'raw_score', 'pred_score', 'pred_label', 'picture']);
       expect(['good', 'anomalous']).toContain(row.pred_label);
       expect(row.pred_label).toBe(row.pred_score >= 0.5 ? 'anomalous' : 'good');
     }

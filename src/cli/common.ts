@@ -79,11 +79,6 @@ export async function findImages(path: string): Promise<string[]> {
   return found;
 }
 
-/** A text as the name of a file or folder. */
-export function safeName(text: string): string {
-  return text.replace(/[^\p{L}\p{N}._ +-]/gu, '_').replace(/^\.+/, '_') || '_';
-}
-
 /** Turns errors about options into usage errors. */
 export function usage<T>(work: () => T): T {
   try {

@@ -1,11 +1,13 @@
 /** `aand predict`: where is a new photo defective? */
-import { basename } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
-import { isImagePath, stemOf } from '../data/files.ts';
+import { isImagePath } from '../data/files.ts';
 import { type DataType, Detector } from '../detector/detector.ts';
 import { drawPanels } from '../eval/panels.ts';
+import { type NamedImage, resultNames } from '../output/names.ts';
 import { dtypeOption, findImages, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
+import { type PredictionRow, RowPrinter } from './prediction_rows.ts';
 import { ProgressReporter } from './progress.ts';
 
 interface PredictOptions {
@@ -15,31 +17,39 @@ interface PredictOptions {
   readonly subgroupMatrices?: boolean;
 }
 
-interface PredictionRow {
-  readonly path: string;
-  readonly raw_score: number;
-  readonly pred_score: number;
-  readonly pred_label: 'good' | 'anomalous';
-}
-
-async function listImages(inputs: readonly string[]): Promise<string[]> {
-  const paths: string[] = [];
+/** The photographs of the inputs, each once, with what its picture is named after. */
+async function listImages(inputs: readonly string[]): Promise<(NamedImage & { path: string })[]> {
+  const found = new Map<string, NamedImage & { path: string }>();
   for (const input of inputs) {
-    const found = await findImages(input);
-    if (!found.length) throw new Error(`${input} holds no images (png, jpg, bmp, webp or tif)`);
-    paths.push(...found);
+    const paths = await findImages(input);
+    if (!paths.length) throw new Error(`${input} holds no images (png, jpg, bmp, webp or tif)`);
+    for (const path of paths) {
+      if (!isImagePath(path)) throw new Error(`${path}: not an image file (png, jpg, bmp, webp or tif)`);
+      const identity = resolve(path);
+      const below = relative(input, path);
+      const root = basename(below ? resolve(input) : dirname(identity));
+      const folders = below.split(sep).slice(0, -1);
+      if (!found.has(identity)) found.set(identity, { path, folders, file: basename(path), root, identity });
+    }
   }
-  for (const path of paths)
-    if (!isImagePath(path)) throw new Error(`${path}: not an image file (png, jpg, bmp, webp or tif)`);
-  return paths;
+  return [...found.values()];
 }
 
-/** STEM.png, or STEM-2.png and so on where images of several folders share a name. */
-function pictureName(path: string, taken: Map<string, number>): string {
-  const stem = stemOf(basename(path));
-  const count = (taken.get(stem) ?? 0) + 1;
-  taken.set(stem, count);
-  return count === 1 ? `${stem}.png` : `${stem}-${count}.png`;
+/** Predicts one photograph: its row, and its picture as a PNG. */
+async function predictImage(detector: Detector, path: string, picture: string) {
+  const image = await decodeImage(await readBytes(path), path);
+  const [prediction] = await detector.predict([image]);
+  if (!prediction || !Number.isFinite(prediction.score)) throw new Error(`${path}: the score is not a number`);
+  const { score, normalizedScore, anomalous } = prediction;
+  const row: PredictionRow = {
+    path,
+    raw_score: score,
+    pred_score: normalizedScore,
+    pred_label: anomalous ? 'anomalous' : 'good',
+    picture,
+  };
+  const { pixel } = detector.settings;
+  return { row, png: await encodePng(drawPanels({ ...prediction, image, pixel, label: basename(path) })) };
 }
 
 export function predictCommand(program: Command): void {
@@ -53,55 +63,31 @@ export function predictCommand(program: Command): void {
     .addOption(dtypeOption())
     .addOption(subgroupMatricesOption())
     .action(async (model: string, inputs: string[], options: PredictOptions) => {
-      const paths = await listImages(inputs);
+      const images = await listImages(inputs);
+      const names = resultNames(images);
       const bytes = await readBytes(model);
       const signal = interruptSignal();
-      const rows = await withEngine(
+      const rows = new RowPrinter(options.json ?? false);
+      await withEngine(
         async (engine) => {
           await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
           const reporter = new ProgressReporter();
           const progress = reporter.counting('predicting');
-          const taken = new Map<string, number>();
-          const rows: PredictionRow[] = [];
-          for (const path of paths) {
-            signal.throwIfAborted();
-            const image = await decodeImage(await readBytes(path), path);
-            const [prediction] = await detector.predict([image]);
-            if (!prediction || !Number.isFinite(prediction.score))
-              throw new Error(`${path}: the score is not a number`);
-            const { score, map, mask, width, height, normalizedScore, anomalous } = prediction;
-            rows.push({
-              path,
-              raw_score: score,
-              pred_score: normalizedScore,
-              pred_label: anomalous ? 'anomalous' : 'good',
-            });
-            const { pixel } = detector.settings;
-            const panels = drawPanels({
-              image,
-              map,
-              mask,
-              width,
-              height,
-              score,
-              normalizedScore,
-              anomalous,
-              pixel,
-              label: basename(path),
-            });
-            await writeBytes(`${options.out}/${pictureName(path, taken)}`, await encodePng(panels));
-            progress(rows.length, paths.length);
+          try {
+            for (const [i, { path }] of images.entries()) {
+              signal.throwIfAborted();
+              const picture = join(options.out, `${names[i]}.png`);
+              const { row, png } = await predictImage(detector, path, picture);
+              await writeBytes(picture, png);
+              reporter.aside(() => rows.print(row));
+              progress(i + 1, images.length);
+            }
+          } finally {
+            reporter.stop();
+            rows.end();
           }
-          reporter.stop();
-          return rows;
         },
         { subgroupMatrices: options.subgroupMatrices ?? false },
       );
-      if (options.json) console.log(JSON.stringify(rows, null, 2));
-      else
-        for (const row of rows)
-          console.log(
-            `${row.pred_label.padEnd(9)} ${row.pred_score.toFixed(3)} (raw ${row.raw_score.toFixed(4)})  ${row.path}`,
-          );
     });
 }

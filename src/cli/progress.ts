@@ -68,6 +68,12 @@ export class ProgressReporter {
     };
   }
 
+  /** Runs what prints to the terminal: the bar's line is cleared first, and comes back below. */
+  aside(print: () => void): void {
+    if (this.#bar && process.stdout.isTTY) process.stderr.write('\r\x1b[K');
+    print();
+  }
+
   stop(): void {
     this.#bar?.stop();
     this.#key = '';

@@ -1,14 +1,16 @@
 /** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
+import { basename, dirname } from 'node:path';
 import { decodeImage, encodePng, loadResized, readBytes, writeBytes } from '#platform';
 import { type Dataset, loadMask, mapConcurrently, type Sample } from '../data/dataset.ts';
 import type { Tiling } from '../data/tiles.ts';
 import type { MapRunner } from '../detector/detector.ts';
 import { largestBlob } from '../eval/blobs.ts';
+import { type CsvValue, csvTable } from '../eval/csv.ts';
 import { type Labels, type Metrics, type TestedImage, TestSet } from '../eval/evaluate.ts';
 import { drawPanels } from '../eval/panels.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
-import { safeName } from './common.ts';
+import { resultNames } from '../output/names.ts';
 import type { ProgressReporter } from './progress.ts';
 
 /** Runs the detector over samples in batches; decoding runs ahead of the device. The caller closes the result. */
@@ -70,36 +72,39 @@ export interface Calibrations {
   readonly pixel: Calibration;
 }
 
-export function csvField(value: string | number): string {
-  const text = String(value);
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
+const scoreColumns =
+  'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,picture,milliseconds';
 
-/** One line per image: the verdict, the marked area (share of the image) and the largest marked blob's box in map pixels. */
-export async function scoresCsv(results: TestSet, { image, pixel }: Calibrations, split = 'test'): Promise<string> {
-  const rows: string[] = [];
+/**
+ * One line per image: the verdict, the marked area (share of the image), the largest marked blob's box in map pixels, and the
+ * picture below the results' folder.
+ *
+ * @param pictures of the images, in their order; empty cells where none were written
+ */
+export async function scoresCsv(
+  results: TestSet,
+  { image, pixel }: Calibrations,
+  { split = 'test', pictures = [] }: { readonly split?: string; readonly pictures?: readonly string[] } = {},
+): Promise<string> {
+  const rows: CsvValue[][] = [];
   for (const [i, tested] of results.images.entries()) {
     const { path, defect, score, anomalous, width, height, milliseconds } = tested;
     const { area, box } = largestBlob(await results.map(i), width, height, pixel);
-    rows.push(
-      [
-        path,
-        split,
-        anomalous ? 'anomalous' : 'good',
-        defect,
-        score,
-        normalizeScore(score, image),
-        isAnomalous(score, image) ? 'anomalous' : 'good',
-        area,
-        box ? box.join(' ') : '',
-        milliseconds.toFixed(1),
-      ]
-        .map(csvField)
-        .join(','),
-    );
+    rows.push([
+      path,
+      split,
+      anomalous ? 'anomalous' : 'good',
+      defect,
+      score,
+      normalizeScore(score, image),
+      isAnomalous(score, image) ? 'anomalous' : 'good',
+      area,
+      box ? box.join(' ') : null,
+      pictures[i] ?? null,
+      Number(milliseconds.toFixed(1)),
+    ]);
   }
-  const head = 'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,milliseconds';
-  return `${[head, ...rows].join('\n')}\n`;
+  return csvTable(scoreColumns.split(','), rows);
 }
 
 /** The four panels of one result. */
@@ -121,25 +126,30 @@ export async function resultPicture(tested: TestedImage, map: Float32Array, { im
   });
 }
 
-/** Writes the picture of every result; where stems repeat within a defect, later ones get a number. */
+/** Where the picture of every result lies in the results' folder: images/DEFECT/STEM.png, with more where stems repeat. */
+export function pictureNames(results: TestSet): string[] {
+  const images = results.images.map(({ path, defect }) => ({
+    folders: [defect],
+    file: basename(path),
+    root: basename(dirname(path)),
+    identity: path,
+  }));
+  return resultNames(images).map((name) => `images/${name}.png`);
+}
+
+/** Writes the picture of every result. */
 export async function writePictures(
   out: string,
   results: TestSet,
   calibrations: Calibrations,
   reporter: ProgressReporter,
 ): Promise<void> {
-  const taken = new Map<string, number>();
-  const names = results.images.map(({ defect, stem }) => {
-    const name = `${safeName(defect)}/${safeName(stem)}`;
-    const count = (taken.get(name) ?? 0) + 1;
-    taken.set(name, count);
-    return count === 1 ? name : `${name}-${count}`;
-  });
+  const names = pictureNames(results);
   await mapConcurrently(
     results.images,
     async (tested, i) => {
       const picture = await resultPicture(tested, await results.map(i), calibrations);
-      await writeBytes(`${out}/images/${names[i]}.png`, await encodePng(picture));
+      await writeBytes(`${out}/${names[i]}`, await encodePng(picture));
     },
     reporter.counting('pictures'),
   );

@@ -16,7 +16,7 @@ import { addDataOptions, type DataOptions, datasetOptions } from './data_options
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
-import { counts, metricsTable, runSamples, scoresCsv, writePictures } from './results.ts';
+import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
 
 export function testCommand(program: Command): void {
   const command = program
@@ -86,7 +86,10 @@ export function testCommand(program: Command): void {
               history,
             };
             await writeBytes(`${out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
-            await writeBytes(`${out}/scores.csv`, await scoresCsv(results, calibrations));
+            await writeBytes(
+              `${out}/scores.csv`,
+              await scoresCsv(results, calibrations, { pictures: pictureNames(results) }),
+            );
             await writePictures(out, results, calibrations, reporter);
             await writeReport(`${out}/report.html`, { report, results, evaluation, calibrations, runner, tiling });
             console.log(`${dataset.name}: ${results.images.length} test images`);

@@ -20,7 +20,7 @@ import { checkpointFile, UsageError } from './common.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
-import { counts, metricsTable, runSamples, scoresCsv, writePictures } from './results.ts';
+import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
 import type { TrainPlan } from './train.ts';
 
 const holdOutShare = 0.1;
@@ -219,7 +219,10 @@ export async function trainAndTest(
       history,
     };
     await writeBytes(`${plan.out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
-    await writeBytes(`${plan.out}/scores.csv`, await scoresCsv(shown, { image, pixel }, testing ? 'test' : 'train'));
+    await writeBytes(
+      `${plan.out}/scores.csv`,
+      await scoresCsv(shown, { image, pixel }, testing ? { pictures: pictureNames(shown) } : { split: 'train' }),
+    );
     if (testing) await writePictures(plan.out, shown, { image, pixel }, reporter);
     await writeReport(`${plan.out}/report.html`, {
       report,

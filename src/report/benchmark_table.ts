@@ -1,5 +1,6 @@
 /** The results of a benchmark as rows, and as CSV, Markdown and a page. */
 import type { Interval } from '../eval/bootstrap.ts';
+import { csvTable } from '../eval/csv.ts';
 import { escapeHtml } from './report.ts';
 import { style } from './style.ts';
 
@@ -93,23 +94,21 @@ function cellText({ mean, deviation, interval }: Cell): string {
 export function benchmarkCsv(runs: readonly BenchmarkRun[]): string {
   const bounds = ['image_AUROC', 'image_AP', 'image_F1Max'];
   const head = [
-    'category,mode,seed',
+    ...['category', 'mode', 'seed'],
     ...columns.map(([key]) => key),
     ...bounds.flatMap((key) => [`${key}_low`, `${key}_high`]),
-    'train_seconds,adapter',
-  ].join(',');
-  const lines = runs.map((run) =>
-    [
-      run.category,
-      run.mode,
-      run.seed,
-      ...columns.map(([key]) => run.metrics[key] ?? ''),
-      ...bounds.flatMap((key): readonly (number | string)[] => run.intervals[key] ?? ['', '']),
-      run.trainSeconds ?? '',
-      `"${run.adapter.replaceAll('"', '""')}"`,
-    ].join(','),
-  );
-  return `${[head, ...lines].join('\n')}\n`;
+    ...['train_seconds', 'adapter'],
+  ];
+  const rows = runs.map((run) => [
+    run.category,
+    run.mode,
+    run.seed,
+    ...columns.map(([key]) => run.metrics[key] ?? null),
+    ...bounds.flatMap((key): readonly (number | null)[] => run.intervals[key] ?? [null, null]),
+    run.trainSeconds,
+    run.adapter,
+  ]);
+  return csvTable(head, rows);
 }
 
 export const rules =

@@ -1,0 +1,45 @@
+/** Rows of `aand predict` on stdout: printed as they come, so that what was done is there when the work is cut off. */
+
+export interface PredictionRow {
+  /** The photograph. */
+  readonly path: string;
+  readonly raw_score: number;
+  /** 0 to 1; 0.5 is at the threshold. */
+  readonly pred_score: number;
+  readonly pred_label: 'good' | 'anomalous';
+  /** The picture of the result; null where none was written. */
+  readonly picture: string | null;
+}
+
+/** Prints rows as lines, or as one JSON array. */
+export class RowPrinter {
+  readonly #json: boolean;
+  readonly #write: (text: string) => void;
+  #rows = 0;
+
+  constructor(json: boolean, write: (text: string) => void = (text) => process.stdout.write(text)) {
+    this.#json = json;
+    this.#write = write;
+  }
+
+  /** How many rows were printed. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  print(row: PredictionRow): void {
+    this.#rows++;
+    if (this.#json) {
+      const text = JSON.stringify(row, null, 2).replaceAll('\n', '\n  ');
+      this.#write(`${this.#rows === 1 ? '[' : ','}\n  ${text}`);
+    } else
+      this.#write(
+        `${row.pred_label.padEnd(9)} ${row.pred_score.toFixed(3)} (raw ${row.raw_score.toFixed(4)})  ${row.path}\n`,
+      );
+  }
+
+  /** Closes the JSON array; call it however the work ended. */
+  end(): void {
+    if (this.#json) this.#write(this.#rows ? '\n]\n' : '[]\n');
+  }
+}
