@@ -11,6 +11,8 @@ export interface ImageFacts {
   /** Bits per channel. */
   readonly depth: number;
   readonly format: string;
+  /** The smallest and the largest value that were found, of files with more than 8 bits. */
+  readonly range?: readonly [low: number, high: number];
 }
 
 export interface DatasetFacts {

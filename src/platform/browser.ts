@@ -6,6 +6,11 @@ import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { MaskPixels } from '../data/mask_pixels.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
+import { type Codecs, readImage } from '../image/decode.ts';
+import { bareJpeg } from '../image/jpeg_segments.ts';
+import { decodePng } from '../image/png.ts';
+import { firstChannels, type Stored } from '../image/stored.ts';
+import { bareWebp } from '../image/webp_chunks.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import type { FolderEntry } from './node_read.ts';
 
@@ -29,36 +34,43 @@ export function nextTurn(): Promise<void> {
 export const adapterAdvice =
   'No WebGPU adapter was found: check that hardware acceleration is on, or start Chromium with --enable-unsafe-webgpu.';
 
-/** Decodes an image file to 8-bit RGB, or grey where asked (Pillow's weights). */
-export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 | 3 = 3): Promise<Image> {
-  let bitmap: ImageBitmap;
-  try {
-    bitmap = await createImageBitmap(new Blob([bytes as Uint8Array<ArrayBuffer>]), {
-      premultiplyAlpha: 'none',
-      colorSpaceConversion: 'none',
-    });
-  } catch (error) {
-    throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
-  }
+/** RGB of an opaque picture, as the browser decodes it: nothing in it tells to convert, blend or rotate. */
+async function decodeOpaque(bytes: Uint8Array): Promise<Stored> {
+  const bitmap = await createImageBitmap(new Blob([bytes as Uint8Array<ArrayBuffer>]), {
+    premultiplyAlpha: 'none',
+    colorSpaceConversion: 'none',
+  });
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('this browser offers no 2-D canvas');
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  const rgba = context.getImageData(0, 0, width, height).data;
-  const data = new Uint8Array(width * height * channels);
-  for (let i = 0; i < width * height; i++) {
-    const [r, g, b] = [rgba[4 * i] as number, rgba[4 * i + 1] as number, rgba[4 * i + 2] as number];
-    if (channels === 1) data[i] = (19595 * r + 38470 * g + 7471 * b + 32768) >> 16;
-    else data.set([r, g, b], i * 3);
-  }
-  return { width, height, channels, data };
+  const rgba = new Uint8Array(context.getImageData(0, 0, width, height).data.buffer);
+  return { width, height, channels: 3, data: firstChannels(rgba, 4, 3) };
 }
 
-/** Size of an image file; browsers do not tell what it was before they decoded it. */
+const codecs: Codecs = {
+  // Canvases multiply colours by alpha and lose them, and have 8 bits.
+  png: decodePng,
+  jpeg: (bytes) => decodeOpaque(bareJpeg(bytes)),
+  webp: (bytes) => decodeOpaque(bareWebp(bytes)),
+  async tiff() {
+    throw new Error('browsers read TIFF without compression, with LZW, deflate or PackBits: save it so, or as PNG');
+  },
+};
+
+/**
+ * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or grey where asked: the values that Pillow gives, and Node.
+ *
+ * @throws Error naming the file
+ */
+export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 | 3 = 3): Promise<Image> {
+  return (await readImage(bytes, path, channels, codecs)).image;
+}
+
+/** What an image file is, decoded once to be sure that it can be; sizes after EXIF rotation. */
 export async function inspectImage(bytes: Uint8Array, path: string): Promise<ImageFacts> {
-  const { width, height } = await decodeImage(bytes, path);
-  return { width, height, channels: 3, depth: 8, format: 'image' };
+  return (await readImage(bytes, path, 3, codecs)).facts;
 }
 
 function noFiles(): never {
