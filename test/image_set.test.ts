@@ -1,0 +1,136 @@
+/** Image files of every kind come out as Pillow's values in Node, Chromium and Firefox (docs/formats.md holds the table). */
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'puppeteer-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Image } from '../src/data/image.ts';
+import type { ImageFacts } from '../src/data/inspect.ts';
+import { decodeImage, inspectImage } from '../src/platform/node.ts';
+import { chromiumPath, firefoxPath, launchChromium, launchFirefox, serve } from './support/browsers.ts';
+import { bundle } from './support/bundle.ts';
+import { difference, type ImageCase, imageBytes, imageFolder, imageSet } from './support/image_set.ts';
+
+type Outcome = { readonly rgb: Image; readonly grey: Image; readonly facts: ImageFacts } | { readonly error: string };
+
+const { pillow, cases } = imageSet();
+const inNode = new Map<string, Outcome>();
+
+let folder: string;
+let server: Server;
+let url: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'aand-images-'));
+  await bundle('test/support/image_set_page.ts', join(folder, 'script.js'), 'browser');
+  ({ server, url } = await serve({ '/script.js': join(folder, 'script.js') }, { '/images/': imageFolder }));
+  for (const { file } of cases) inNode.set(file, await decodeHere(file));
+});
+
+afterAll(() => {
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function decodeHere(file: string): Promise<Outcome> {
+  const bytes = imageBytes(file);
+  try {
+    const [rgb, grey] = [await decodeImage(bytes, file), await decodeImage(bytes, file, 1)];
+    return { rgb, grey, facts: await inspectImage(bytes, file) };
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+}
+
+async function decodeThere(launch: () => Promise<Browser>): Promise<Map<string, Outcome>> {
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    await page.waitForFunction('typeof decodeFiles === "function"');
+    const names = JSON.stringify(cases.map(({ file }) => file));
+    const results = JSON.parse((await page.evaluate(`decodeFiles(${names})`)) as string) as (
+      | { width: number; height: number; facts: ImageFacts; rgb: string; grey: string }
+      | { error: string }
+    )[];
+    return new Map(
+      results.map((result, i): [string, Outcome] => {
+        const { file } = cases[i] as ImageCase;
+        if ('error' in result) return [file, result];
+        const { width, height, facts } = result;
+        const image = (channels: 1 | 3, text: string): Image => ({
+          ...{ width, height, channels },
+          data: new Uint8Array(Buffer.from(text, 'base64')),
+        });
+        return [file, { rgb: image(3, result.rgb), grey: image(1, result.grey), facts }];
+      }),
+    );
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Differing bytes and the largest difference of each kind of file, and every file that is not as it should be. */
+function judge(outcomes: ReadonlyMap<string, Outcome>, refusal: (one: ImageCase) => string | undefined) {
+  const kinds = new Map<string, { files: number; bytes: number; largest: number; refused: number }>();
+  const wrong: string[] = [];
+  for (const one of cases) {
+    const row = kinds.get(one.kind) ?? { files: 0, bytes: 0, largest: 0, refused: 0 };
+    kinds.set(one.kind, row);
+    row.files++;
+    const outcome = outcomes.get(one.file) as Outcome;
+    const wanted = refusal(one);
+    if ('error' in outcome) {
+      row.refused++;
+      if (wanted === undefined || !new RegExp(`^${one.file}: cannot be read .*(${wanted})`).test(outcome.error))
+        wrong.push(outcome.error);
+    } else if (wanted !== undefined || !one.expected) wrong.push(`${one.file}: was not refused`);
+    else
+      for (const [expected, found] of [
+        [one.expected.rgb, outcome.rgb],
+        [one.expected.grey, outcome.grey],
+      ] as const) {
+        const { bytes, largest, first } = difference(expected, found);
+        row.bytes += bytes;
+        row.largest = Math.max(row.largest, largest);
+        if (bytes)
+          wrong.push(
+            `${one.file}: ${bytes} bytes of ${expected.channels} channels differ by ${largest}, from ${first} on`,
+          );
+      }
+  }
+  return { kinds, wrong };
+}
+
+function table(name: string, kinds: ReturnType<typeof judge>['kinds']): string {
+  const rows = [...kinds].map(([kind, { files, bytes, largest, refused }]) => {
+    const result = refused === files ? 'refused' : `${bytes} / ${largest}`;
+    return `| ${kind} | ${files} | ${result} |`;
+  });
+  return [`${name} against Pillow ${pillow}: kind, files, differing bytes / largest difference`, ...rows].join('\n');
+}
+
+describe(`${cases.length} image files`, () => {
+  test("Node gives Pillow's values", () => {
+    const { kinds, wrong } = judge(inNode, ({ refused }) => refused);
+    console.log(table('Node', kinds));
+    expect(wrong).toEqual([]);
+  });
+
+  for (const [name, path, launch] of [
+    ['Chromium', chromiumPath, () => launchChromium([], false)],
+    ['Firefox', firefoxPath, () => launchFirefox()],
+  ] as const)
+    test.skipIf(!path)(`${name} gives Pillow's values`, { timeout: 120_000 }, async () => {
+      const outcomes = await decodeThere(launch);
+      const { kinds, wrong } = judge(outcomes, ({ refused, browsers }) => browsers ?? refused);
+      console.log(table(name, kinds));
+      expect(wrong).toEqual([]);
+      for (const { file, browsers } of cases) {
+        if (browsers) continue;
+        const [here, there] = [inNode.get(file), outcomes.get(file)] as [Outcome, Outcome];
+        expect('error' in there ? there.error : there.facts).toEqual('error' in here ? here.error : here.facts);
+      }
+    });
+});
