@@ -57,7 +57,11 @@ export function cmykToRgb(cmyk: Uint8Array): Uint8Array {
 }
 
 /** Left out: whatever stands behind the first `wanted` of `channels` values of a pixel. */
-export function firstChannels<T extends Uint8Array | Uint16Array>(data: T, channels: number, wanted: 1 | 3): T {
+export function firstChannels<T extends Uint8Array | Uint16Array>(
+  data: T,
+  channels: number,
+  wanted: Stored['channels'],
+): T {
   if (channels === wanted) return data;
   const count = Math.floor(data.length / channels);
   const picked = new (data.constructor as new (length: number) => T)(count * wanted);
