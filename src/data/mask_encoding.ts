@@ -16,6 +16,11 @@ const usualLimitWithin = 22;
 /** More than this share of a mask's pixels half way between good and defective: it looks like a photograph. */
 const halfWayShare = 0.1;
 
+/** Share of the pixels between the lowest and the highest value that lie in areas of one value, in masks of classes. */
+const classShare = 0.3;
+/** Several values up to this are class numbers. */
+const highestClass = 31;
+
 const lowest = ({ values }: Levels) => values[0] as number;
 const highest = ({ values }: Levels) => values.at(-1) as number;
 const isBlack = (background: readonly number[]) => Math.max(...background) === 0;
@@ -31,17 +36,27 @@ function shareBetween({ values, counts }: Levels, from: number, to = 255): numbe
   return counts.reduce((sum, count, i) => sum + (inside(values[i] as number) ? count : 0), 0) / total;
 }
 
+/** What several values in a mask are: classes in areas of their own, or shades between two values. */
+function kindOf(levels: readonly Levels[]): 'two values' | 'classes' | 'shades' {
+  const several = levels.filter(({ values }) => values.length > 2);
+  if (!several.length) return 'two values';
+  const sum = (part: 'flat' | 'between') => several.reduce((total, one) => total + one[part], 0);
+  const numbers = Math.max(...levels.map(highest)) <= highestClass;
+  return numbers || sum('flat') >= classShare * sum('between') ? 'classes' : 'shades';
+}
+
 /** Half way between the values that mean good and those that mean a defect. */
 function limitOf(levels: readonly Levels[]): number {
-  const shaded = levels.filter(({ kind }) => kind === 'shades');
-  if (levels.length && !shaded.length) {
+  if (!levels.length) return plainEncoding.limit;
+  const shades = kindOf(levels) === 'shades';
+  if (!shades) {
     // Every class is a defect, the first value above the background too.
     const dark = Math.max(...levels.map(lowest));
     const bright = Math.min(...levels.map(({ values }) => values[1] as number));
     if (dark < bright) return (dark + bright) / 2;
   }
-  const all = shaded.length ? shaded : levels;
-  if (!all.length) return plainEncoding.limit;
+  const shaded = levels.filter(({ values }) => values.length > 2);
+  const all = shades ? shaded : levels;
   const middle = (Math.min(...all.map(lowest)) + Math.max(...all.map(highest))) / 2;
   return Math.abs(middle - plainEncoding.limit) <= usualLimitWithin ? plainEncoding.limit : middle;
 }
@@ -54,7 +69,7 @@ function levelsFrom(evidence: ChannelEvidence, background: readonly number[]): L
 
 /** Whether a mask's pixels differ: two colours may be as far from black as each other. */
 function varies({ levels, fromBorder }: ChannelEvidence): boolean {
-  return levels.kind !== 'uniform' || fromBorder !== undefined;
+  return levels.values.length > 1 || fromBorder !== undefined;
 }
 
 /** The encoding of a set of masks, and how it was found. */
@@ -83,7 +98,7 @@ export function decideEncoding(masks: readonly MaskEvidence[], classes: boolean)
       surrounded.filter((other) => distance(other.border, border) <= sameBackground).length;
     background = surrounded.map(({ border }) => border).reduce((best, one) => (near(one) > near(best) ? one : best));
   }
-  const levels = found.flatMap((one) => levelsFrom(one, background) ?? []).filter(({ kind }) => kind !== 'uniform');
+  const levels = found.flatMap((one) => levelsFrom(one, background) ?? []).filter(({ values }) => values.length > 1);
   const asClasses = classes && channel === 'colour' && isBlack(background);
   const encoding: MaskEncoding = asClasses ? classEncoding : { channel, background, limit: limitOf(levels) };
   const coloured = masks.some((mask) => mask.coloured);
@@ -92,25 +107,25 @@ export function decideEncoding(masks: readonly MaskEvidence[], classes: boolean)
   return { encoding, text: describe(encoding, levels, coloured), usual };
 }
 
-const round = (value: number) => Number(value.toFixed(1));
+/** 16 bits have values below 1. */
+const round = (value: number) => Number(value < 1 ? value.toPrecision(2) : value.toFixed(1));
 
 function describe({ channel, background, limit }: MaskEncoding, levels: readonly Levels[], coloured: boolean): string {
   const dark = isBlack(background);
   const white = Math.min(...background) >= 255 - sameBackground;
+  const what = coloured ? 'coloured' : dark ? 'bright' : white ? 'dark' : 'marks';
   const where =
     channel === 'alpha'
       ? `in the alpha channel, ${dark ? 'opaque on transparent' : 'transparent on opaque'}`
-      : `${coloured ? 'coloured' : dark ? 'bright' : 'dark'} on ${
-          dark ? 'black' : white ? 'white' : background.map(round).join(' ')
-        }`;
+      : `${what} on ${dark ? 'black' : white ? 'white' : `a background of ${background.map(round).join(' ')}`}`;
   const highs = [...new Set(levels.map((one) => round(highest(one))))].sort((a, b) => a - b);
-  const values = levels.some(({ kind }) => kind === 'shades')
-    ? `shades from 0 to ${highs.at(-1)}`
-    : levels.some(({ kind }) => kind === 'classes')
-      ? `class numbers up to ${highs.at(-1)}`
-      : highs.length
-        ? `values 0 and ${highs.join(', ')}`
-        : 'one value only';
+  const kind = kindOf(levels);
+  const values =
+    kind === 'two values'
+      ? highs.length
+        ? `values 0 and ${highs.join(' or ')}`
+        : 'one value'
+      : `${kind} up to ${highs.at(-1)}`;
   return `${where}, ${values}; defective above ${round(limit)}`;
 }
 
@@ -130,7 +145,7 @@ export function misfit(mask: MaskEvidence, { channel, background }: MaskEncoding
   const levels = levelsFrom(evidence, background);
   if (isBlack(background) ? evidence.fromBorder : varies(evidence) && !levels)
     return 'its background is another one than that of the other masks, it may be inverted';
-  if (levels?.kind === 'shades') {
+  if (levels && kindOf([levels]) === 'shades') {
     const [a, b] = [lowest(levels), highest(levels)];
     if (shareBetween(levels, a + (b - a) / 4, b - (b - a) / 4) > halfWayShare)
       return 'many of its pixels are neither dark nor bright, it looks like a photograph';

@@ -33,8 +33,10 @@ export interface Levels {
   readonly values: readonly number[];
   /** Pixels of each value. */
   readonly counts: readonly number[];
-  /** `classes`: several values in areas of their own; `shades`: values between two, as at soft edges and in JPEG files. */
-  readonly kind: 'uniform' | 'two' | 'classes' | 'shades';
+  /** Pixels between the lowest and the highest value. */
+  readonly between: number;
+  /** Those of them that lie in areas of one value (classes), not at soft edges or in the noise of a JPEG file (shades). */
+  readonly flat: number;
 }
 
 export interface ChannelEvidence {
@@ -62,8 +64,6 @@ export interface MaskEvidence {
 /** What a mask must show at its border and over its area before something else than black is its background. */
 const borderShare = 0.75;
 const areaShare = 0.5;
-/** Share of the pixels between the darkest and the brightest value that lie in areas of one value, in masks of classes. */
-const classShare = 0.3;
 const colouredFrom = 48;
 
 interface Layout {
@@ -109,8 +109,8 @@ function distances(
   return result;
 }
 
-/** Share of the pixels between the lowest and the highest value whose four neighbours have their value. */
-function flatShare(values: Uint8Array | Uint16Array, width: number, height: number, low: number, high: number): number {
+/** Pixels between two values, and how many of them have at least three neighbours of their value: at a soft edge two may. */
+function countBetween(values: Uint8Array | Uint16Array, width: number, height: number, low: number, high: number) {
   let between = 0;
   let flat = 0;
   for (let y = 1; y < height - 1; y++)
@@ -119,15 +119,11 @@ function flatShare(values: Uint8Array | Uint16Array, width: number, height: numb
       const value = values[i] as number;
       if (value === low || value === high) continue;
       between++;
-      if (
-        values[i - 1] === value &&
-        values[i + 1] === value &&
-        values[i - width] === value &&
-        values[i + width] === value
-      )
-        flat++;
+      let equal = 0;
+      for (const step of [-1, 1, -width, width]) if (values[i + step] === value) equal++;
+      if (equal > 2) flat++;
     }
-  return between ? flat / between : 0;
+  return { between, flat };
 }
 
 function levelsOf(pixels: MaskPixels, values: Uint8Array | Uint16Array): Levels {
@@ -135,13 +131,12 @@ function levelsOf(pixels: MaskPixels, values: Uint8Array | Uint16Array): Levels 
   const histogram = new Float64Array(scale === 1 ? 256 : 65536);
   for (const value of values) histogram[value] = (histogram[value] as number) + 1;
   const found = [...histogram.keys()].filter((value) => histogram[value]);
-  const levels = {
+  const [low, high] = [found[0] as number, found.at(-1) as number];
+  return {
     values: found.map((value) => value / scale),
     counts: found.map((value) => histogram[value] as number),
+    ...(found.length < 3 ? { between: 0, flat: 0 } : countBetween(values, pixels.width, pixels.height, low, high)),
   };
-  if (found.length < 3) return { ...levels, kind: found.length < 2 ? 'uniform' : 'two' };
-  const share = flatShare(values, pixels.width, pixels.height, found[0] as number, found.at(-1) as number);
-  return { ...levels, kind: share >= classShare ? 'classes' : 'shades' };
 }
 
 /** The most frequent value of a channel at the image's border, 0 to 255. */
@@ -188,11 +183,12 @@ function channelEvidence(pixels: MaskPixels, channel: MaskChannel): ChannelEvide
   if (!dark) return undefined;
   const levels = levelsOf(pixels, dark);
   const border = borderMode(pixels, layout);
+  if (Math.max(...border) === 0) return { border, levels };
   const values = distances(pixels, channel, border) as Uint8Array | Uint16Array;
   const own = levelsOf(pixels, values);
   // Files in JPEG differ a little from their background everywhere; class numbers differ by 1.
   const tolerance = Math.min(16, (own.values.at(-1) as number) / 4);
-  if (own.kind === 'uniform' || Math.max(...border) <= tolerance) return { border, levels };
+  if (own.values.length < 2 || Math.max(...border) <= tolerance) return { border, levels };
   const near = nearShares(pixels, values, tolerance * scaleOf(pixels));
   const surrounds = near.border >= borderShare && near.area > areaShare;
   return { border, levels, ...(surrounds && { fromBorder: own }) };
@@ -232,7 +228,7 @@ export function maskEvidence(pixels: MaskPixels): MaskEvidence {
     coloured: isColoured(pixels, scaleOf(pixels)),
     colour,
     ...(alpha && { alpha }),
-    alphaTells: alpha !== undefined && alpha.levels.kind !== 'uniform' && coloursTellNothing(pixels),
+    alphaTells: alpha !== undefined && alpha.levels.values.length > 1 && coloursTellNothing(pixels),
   };
 }
 

@@ -91,7 +91,7 @@ export async function surveyMasks(
     (defective.length ? defective : good).map(({ evidence }) => evidence),
     classes,
   );
-  if (defective.length && !usual) warnings.push(`masks are read as ${text}`);
+  if (defective.length && !usual) warnings.push(`masks: ${text}`);
   const [empty, full]: [string[], string[]] = [[], []];
   const found = await mapConcurrently([...defective, ...good], async (mask) => {
     const marked = await share(mask, encoding);
@@ -135,8 +135,8 @@ export async function prepareMasks(
     const paths = masks?.[what] ?? [];
     if (masks && paths.length === masks.count)
       throw new Error(
-        `all ${paths.length} masks are ${what} (the first is ${paths[0]}), read as ${masks.encoding}: aand data shows them; ` +
-          'give other masks, or take them away to test without',
+        `all ${paths.length} masks are ${what} (the first is ${paths[0]}), read as: ${masks.encoding}. aand data shows them; ` +
+          'give other masks, or take their folder away to test without',
       );
   }
   return surveyed;

@@ -6,8 +6,9 @@ import { goodFolders } from '../labels.ts';
 
 /** Any of its folders: an incomplete one is told what it lacks. */
 export async function isMvtec({ folder }: CategoryLocation): Promise<boolean> {
-  for (const name of ['train', 'test', 'ground_truth']) if (await folderNamed(folder, name)) return true;
-  return false;
+  if ((await folderNamed(folder, 'train')) || (await folderNamed(folder, 'test'))) return true;
+  // Beside folders of good and bad parts it is the folder layout's folder of masks.
+  return (await folderNamed(folder, 'ground_truth')) !== undefined && !goodFolders(await foldersIn(folder)).length;
 }
 
 /** @throws Error where train/good holds no images */
