@@ -16,12 +16,20 @@ type SortKey = 'name' | 'score' | 'verdict';
 export function createImageTable(onChoose: (item: Item) => void) {
   let items: readonly Item[] = [];
   let selected: Item | undefined;
-  let threshold: Calibration = { threshold: 1, min: 0, max: 2, rule: '' };
+  /** Null for a model without a threshold: there are no verdicts, and raw scores. */
+  let threshold: Calibration | null = null;
   let sort: { key: SortKey; down: boolean } = { key: 'score', down: true };
   const rows = element('tbody');
   const count = element('p', { className: 'quiet', aria: { role: 'status' } }, 'no images');
 
   const anomalous = ({ result }: Item) => isAnomalous(result.score, threshold);
+
+  const verdictText = (bad: boolean | null) => (bad === null ? '' : bad ? 'anomalous' : 'good');
+
+  const verdictCell = (bad: boolean | null) => {
+    if (bad === null) return element('td', {}, 'no threshold');
+    return element('td', { className: bad ? 'bad-text' : 'good-text' }, verdictText(bad));
+  };
 
   const order: Record<SortKey, (a: Item, b: Item) => number> = {
     name: (a, b) => a.name.localeCompare(b.name),
@@ -38,10 +46,8 @@ export function createImageTable(onChoose: (item: Item) => void) {
         { className: 'name' },
         button(item.name, () => onChoose(item)),
       ),
-      element('td', {}, normalizeScore(item.result.score, threshold).toFixed(3)),
-      anomalous(item)
-        ? element('td', { className: 'bad-text' }, 'anomalous')
-        : element('td', { className: 'good-text' }, 'good'),
+      element('td', {}, (normalizeScore(item.result.score, threshold) ?? item.result.score).toFixed(3)),
+      verdictCell(anomalous(item)),
       element('td', {}, item.label ? `marked ${item.label}` : ''),
     );
 
@@ -74,8 +80,8 @@ export function createImageTable(onChoose: (item: Item) => void) {
       [
         `"${item.name.replaceAll('"', '""')}"`,
         item.result.score,
-        normalizeScore(item.result.score, threshold),
-        anomalous(item) ? 'anomalous' : 'good',
+        normalizeScore(item.result.score, threshold) ?? '',
+        verdictText(anomalous(item)),
         item.label ?? '',
       ].join(','),
     );
@@ -104,7 +110,7 @@ export function createImageTable(onChoose: (item: Item) => void) {
       ),
       element('div', { className: 'row' }, button('Save table (CSV)', saveCsv)),
     ),
-    show(shown: readonly Item[], chosen: Item | undefined, at: Calibration): void {
+    show(shown: readonly Item[], chosen: Item | undefined, at: Calibration | null): void {
       items = shown;
       selected = chosen;
       threshold = at;

@@ -1,6 +1,6 @@
 /** Inspect: a model, images or the camera, heat maps with a threshold that moves, corrections. */
 import * as Comlink from 'comlink';
-import type { DetectorSettings } from '../src/detector/file.ts';
+import type { DetectorSettings } from '../src/detector/settings.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
 import { type Camera, openCamera } from './camera.ts';
 import type { ColourMapName } from './colour_maps.ts';
@@ -14,7 +14,8 @@ import type { TrainingProgress } from './types.ts';
 
 export function createInspectView(root: HTMLElement) {
   let settings: DetectorSettings | undefined;
-  let threshold: Calibration = { threshold: 1, min: 0, max: 2, rule: '' };
+  /** Null for a model without a threshold: raw scores, no verdicts. */
+  let threshold: Calibration | null = null;
   let items: Item[] = [];
   let selected: Item | undefined;
   // The image that was chosen last: decoding takes a moment.
@@ -48,13 +49,21 @@ export function createInspectView(root: HTMLElement) {
 
   const colourMap = () => colours.value as ColourMapName;
   /** The pixels' scale moves with the threshold, so that its middle colour stays at the line. */
-  const pixel = (): Calibration => ({ ...(settings?.pixel ?? threshold), threshold: pixelThreshold() });
-  const pixelThreshold = () =>
-    (settings?.pixel.threshold ?? 0) + threshold.threshold - (settings?.image.threshold ?? 0);
+  const pixel = (): Calibration | null => {
+    if (!threshold) return null;
+    const { image, pixel } = settings ?? {};
+    const moved = image && pixel ? pixel.threshold + threshold.threshold - image.threshold : threshold.threshold;
+    return { ...(pixel ?? threshold), threshold: moved };
+  };
+  /** The calibration that the colours follow: without a threshold the range of the shown map. */
+  const scale = (item: Item | undefined): Calibration => {
+    const top = item?.result.map.reduce((a, b) => Math.max(a, b), 1e-6) ?? 1;
+    return pixel() ?? { threshold: top / 2, min: 0, max: top, rule: 'the range of this map' };
+  };
 
   const draw = (item = selected) => {
     drawLegend(legendCanvas, colourMap());
-    const p = pixel();
+    const p = scale(item);
     const range = p.max - p.min;
     [1, 0.5, 0].forEach((value, i) => {
       (legendTexts[i] as HTMLElement).textContent = (p.threshold + (value - 0.5) * range).toFixed(2);
@@ -68,10 +77,12 @@ export function createInspectView(root: HTMLElement) {
       opacity: Number(opacity.value) / 100,
     });
     const bad = isAnomalous(result.score, threshold);
-    verdict.textContent = bad ? 'Anomalous' : 'Good';
-    verdict.className = `verdict ${bad ? 'bad' : 'good'}`;
+    verdict.textContent = bad === null ? 'No threshold' : bad ? 'Anomalous' : 'Good';
+    verdict.className = bad === null ? 'verdict' : `verdict ${bad ? 'bad' : 'good'}`;
     const { decode, detect } = result.milliseconds;
-    details.textContent = `${item.name}: score ${normalizeScore(result.score, threshold).toFixed(3)} (raw ${result.score.toFixed(4)}); decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
+    const normalized = normalizeScore(result.score, threshold);
+    const raw = `raw ${result.score.toFixed(4)}`;
+    details.textContent = `${item.name}: ${normalized === null ? raw : `score ${normalized.toFixed(3)} (${raw})`}; decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
   };
 
   const list = () => table.show(items, selected, threshold);
@@ -100,16 +111,26 @@ export function createInspectView(root: HTMLElement) {
     list();
   };
 
-  const setThreshold = (value: number, rule: string) => {
-    threshold = { ...threshold, threshold: value, rule };
-    slider.value = String(Math.round((1000 * (value - low())) / (high() - low())));
-    thresholdText.textContent = `${value.toFixed(4)} (${rule})`;
+  /** Ends of the slider, beyond the calibration's scores on both sides. */
+  const ends = ({ min, max }: Calibration): readonly [number, number] => {
+    const margin = 0.25 * (max - min || 1);
+    return [min - margin, max + margin];
+  };
+
+  const setThreshold = (calibration: Calibration | null) => {
+    threshold = calibration;
+    slider.disabled = !calibration;
+    if (calibration) {
+      const { threshold: value, rule } = calibration;
+      const [low, high] = ends(calibration);
+      slider.value = String(Math.round((1000 * (value - low)) / (high - low)));
+      thresholdText.textContent = `${value.toFixed(4)} (${rule})`;
+    } else
+      thresholdText.textContent =
+        'none: this model is not calibrated, scores are raw. Inspect some images, mark them below as good or bad and recalibrate.';
     draw();
     list();
   };
-  // The slider reaches beyond the calibration's scores on both sides.
-  const low = () => threshold.min - 0.25 * (threshold.max - threshold.min || 1);
-  const high = () => threshold.max + 0.25 * (threshold.max - threshold.min || 1);
 
   const dropDemo = () => {
     if (!showingDemo) return;
@@ -122,9 +143,8 @@ export function createInspectView(root: HTMLElement) {
     generation++;
     settings = await machine.openModel(Comlink.transfer(bytes, [bytes]), name);
     const { backbone, mode, imageSize, training } = settings;
-    threshold = settings.image;
     modelLine.textContent = `${name}: ${String(training.category ?? training.name ?? '')} ${backbone}, ${mode}, ${imageSize} pixels`;
-    setThreshold(threshold.threshold, threshold.rule);
+    setThreshold(settings.image);
     const files = items.map(({ file }) => file).filter((file) => file !== undefined);
     items = [];
     dropPicture();
@@ -172,14 +192,13 @@ export function createInspectView(root: HTMLElement) {
       return;
     }
     const { found, scores, words } = recalibrated(settings, marked);
-    const before = threshold.threshold;
+    const before = threshold?.threshold.toFixed(4) ?? 'none';
     const changed = items.filter(
       ({ result }) => isAnomalous(result.score, threshold) !== isAnomalous(result.score, found),
     ).length;
     settings = { ...settings, calibrationScores: scores };
-    threshold = found;
-    setThreshold(found.threshold, words);
-    corrections.textContent = `Threshold ${before.toFixed(4)} → ${found.threshold.toFixed(4)}; ${changed} of ${items.length} verdicts changed.`;
+    setThreshold({ ...found, rule: words });
+    corrections.textContent = `Threshold ${before} → ${found.threshold.toFixed(4)}; ${changed} of ${items.length} verdicts changed.`;
   };
 
   /** Lets the model learn the images that were marked as good; what it thinks of them now is shown. */
@@ -222,7 +241,8 @@ export function createInspectView(root: HTMLElement) {
   const downloadModel = () =>
     attempt(async () => {
       if (!settings) throw new Error('no model is open');
-      const pixelCalibration = { ...pixel(), rule: threshold.rule };
+      const p = pixel();
+      const pixelCalibration = threshold && p && { ...p, rule: threshold.rule };
       const bytes = await machine.modelFile({ ...settings, image: threshold, pixel: pixelCalibration });
       save('model.safetensors', bytes as Uint8Array<ArrayBuffer>, 'application/octet-stream');
     });
@@ -233,7 +253,7 @@ export function createInspectView(root: HTMLElement) {
   const explain = (at: { readonly x: number; readonly y: number }) =>
     attempt(async () => {
       if (!selected?.file) return;
-      spot.replaceChildren(...(await explainSpot(selected.file, selected.result, at, pixel(), colourMap())));
+      spot.replaceChildren(...(await explainSpot(selected.file, selected.result, at, scale(selected), colourMap())));
     });
 
   canvas.addEventListener('click', (event) => {
@@ -305,9 +325,11 @@ export function createInspectView(root: HTMLElement) {
   acceptDrops(root, receive);
   opacity.addEventListener('input', () => draw());
   colours.addEventListener('change', () => draw());
-  slider.addEventListener('input', () =>
-    setThreshold(low() + (Number(slider.value) / 1000) * (high() - low()), 'set by hand'),
-  );
+  slider.addEventListener('input', () => {
+    if (!threshold) return;
+    const [low, high] = ends(threshold);
+    setThreshold({ ...threshold, threshold: low + (Number(slider.value) / 1000) * (high - low), rule: 'set by hand' });
+  });
   root.append(
     element(
       'div',

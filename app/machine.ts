@@ -4,15 +4,19 @@ import { decodeImage } from '#platform';
 import type { Image } from '../src/data/image.ts';
 import { resizeBicubic } from '../src/data/resize.ts';
 import { MapRunner } from '../src/detector/detector.ts';
-import { type DetectorSettings, formatVersion, readSettings, writeDetector } from '../src/detector/file.ts';
+import {
+  type DetectorFile,
+  detectorStore,
+  readDetector,
+  rewriteDetector,
+  writeDetector,
+} from '../src/detector/file.ts';
+import type { DetectorSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
+import type { ParameterStore } from '../src/engine/parameters.ts';
 import { backboneNamed } from '../src/model/backbone.ts';
-import { detectorParameters, groups } from '../src/model/detector.ts';
-import { loadParameters } from '../src/model/initialize.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
-import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../src/weights/safetensors.ts';
 import { runBench } from './bench_run.ts';
 import { LongWork } from './long_work.ts';
 import { filesIn, readFile } from './storage.ts';
@@ -27,8 +31,7 @@ const rememberedImages = 16;
 
 /** The model that the user opened; what it needs on the device is made when it is used. */
 interface ChosenModel {
-  readonly file: SafetensorsFile;
-  readonly settings: DetectorSettings;
+  readonly file: DetectorFile;
   readonly name: string;
 }
 
@@ -95,25 +98,18 @@ export class Machine {
 
   /** Opens a detector file; the one before is closed. */
   async openModel(bytes: ArrayBuffer, name: string): Promise<DetectorSettings> {
-    const file = readSafetensors(new Uint8Array(bytes), name);
-    const chosen = { file, settings: readSettings(file, name), name };
+    const chosen = { file: await readDetector(new Uint8Array(bytes), name), name };
     await this.#close();
     this.#model = await this.#load(chosen);
     this.#chosen = chosen;
-    return chosen.settings;
+    return chosen.file.settings;
   }
 
-  async #load({ file, settings, name }: ChosenModel): Promise<OpenModel> {
+  async #load({ file, name }: ChosenModel): Promise<OpenModel> {
     const engine = await this.#open();
-    const backbone = backboneNamed(settings.backbone);
-    const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
-    try {
-      loadParameters(store, Object.values(groups), file, name);
-    } catch (error) {
-      store.destroy();
-      throw error;
-    }
-    return { engine, store, runner: new MapRunner(engine, store, backbone, settings.mode, settings.imageSize) };
+    const { backbone, mode, imageSize } = file.settings;
+    const store = detectorStore(engine, file, name);
+    return { engine, store, runner: new MapRunner(engine, store, backboneNamed(backbone), mode, imageSize) };
   }
 
   async #close(): Promise<void> {
@@ -134,11 +130,11 @@ export class Machine {
   }
 
   async predict(source: ArrayBuffer | ImageBitmap, name: string): Promise<MapResult> {
-    const { runner, settings } = await this.#opened();
+    const { runner, file } = await this.#opened();
     const started = performance.now();
     const image = await decode(source, name);
     const decoded = performance.now();
-    const [result] = await runner.predict([image], settings.tiling);
+    const [result] = await runner.predict([image], file.settings.tiling);
     if (!result) throw new Error(`${name}: no result`);
     if (!Number.isFinite(result.score)) throw new Error(`${name}: the score is ${result.score}`);
     const milliseconds = { decode: decoded - started, detect: performance.now() - decoded };
@@ -153,14 +149,9 @@ export class Machine {
   }
 
   /** The open model with other settings (thresholds, calibration), as a file that the command line opens too. */
-  modelFile(settings: DetectorSettings): Uint8Array {
+  async modelFile(settings: DetectorSettings): Promise<Uint8Array> {
     if (!this.#chosen) throw new Error('no model is open');
-    const { file } = this.#chosen;
-    const bytes = writeSafetensors(storable(file.tensors), {
-      ...file.metadata,
-      format: formatVersion,
-      detector: JSON.stringify(settings),
-    });
+    const bytes = await rewriteDetector(this.#chosen.file, settings);
     return Comlink.transfer(bytes, [bytes.buffer]);
   }
 

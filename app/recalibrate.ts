@@ -1,5 +1,5 @@
 /** A new threshold from every score that a model remembers and what the user marked. */
-import type { CalibrationScore, DetectorSettings } from '../src/detector/file.ts';
+import type { CalibrationScore, DetectorSettings } from '../src/detector/settings.ts';
 import { rankMetrics } from '../src/eval/metrics.ts';
 import { type Calibration, calibrate } from '../src/eval/thresholds.ts';
 
@@ -38,7 +38,7 @@ export function recalibrated(
     good: scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score),
     goodSource: 'good images',
     imageRange: range,
-    pixelRange: { min: settings.pixel.min, max: settings.pixel.max },
+    pixelRange: settings.pixel ?? range,
   });
   return { found: found.image, scores, words: metrics ? `F1-max over ${scores.length} scores` : found.image.rule };
 }

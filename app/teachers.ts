@@ -1,7 +1,8 @@
 /** Teachers' weights in the worker: the page's own, and files that were loaded once and stay on this device. */
 import { type BackboneName, backbones } from '../src/model/backbone.ts';
+import { verifyDigest, writeWithDigest } from '../src/weights/digest.ts';
 import { importStateDicts } from '../src/weights/import.ts';
-import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../src/weights/safetensors.ts';
+import { readSafetensors, type SafetensorsFile, storable } from '../src/weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../src/weights/torch_file.ts';
 import { readFile, writeFile } from './storage.ts';
 import { packagedTeacher, type TeacherFacts } from './types.ts';
@@ -32,7 +33,7 @@ export async function addTeacher(name: string, bytes: Uint8Array): Promise<Teach
     );
   const backbone = imported.backbone.name as BackboneName;
   const bare = new Map([...storable(imported.tensors)].map(([key, tensor]) => [key.slice('teacher.'.length), tensor]));
-  await writeFile(pathOf(backbone), writeSafetensors(bare, { backbone, source: name }));
+  await writeFile(pathOf(backbone), await writeWithDigest(bare, { backbone, source: name }));
   await writeFile(`${pathOf(backbone)}.name`, name);
   return { backbone, source: name };
 }
@@ -41,7 +42,9 @@ export async function readTeacher({ backbone, source }: TeacherFacts): Promise<S
   if (source !== packagedTeacher.source) {
     const bytes = await readFile(pathOf(backbone));
     if (!bytes) throw new Error(`the teacher '${source}' is not on this device any more: load its file again`);
-    return readSafetensors(bytes, source);
+    const file = readSafetensors(bytes, source);
+    await verifyDigest(bytes, file.metadata, source);
+    return file;
   }
   const answer = await fetch('teacher_resnet18.safetensors');
   if (!answer.ok) throw new Error(`the teacher's weights could not be loaded (${answer.status})`);

@@ -16,14 +16,14 @@ export function showResult(result: HTMLElement, done: TrainingResult, onModel: (
       { className: 'figures' },
       figure(percent(auroc), 'image AUROC'),
       figure(percent(f1), 'F1 at the threshold'),
-      figure(settings.image.threshold.toFixed(4), 'threshold'),
+      figure(settings.image?.threshold.toFixed(4) ?? 'none', 'threshold'),
       figure(String(trainedOn), `good images learned${heldOut ? `, ${heldOut} held out` : ''}`),
       figure(minutes(seconds), 'this run'),
     ),
     element(
       'p',
       { className: 'quiet' },
-      `Threshold: ${settings.image.rule}.${auroc === null ? ' Without bad images nothing can be measured.' : ''}`,
+      `Threshold: ${settings.image?.rule ?? 'none'}.${auroc === null ? ' Without bad images nothing can be measured.' : ''}`,
     ),
     element('div', { className: 'chart' }, canvas),
     element(
@@ -36,7 +36,7 @@ export function showResult(result: HTMLElement, done: TrainingResult, onModel: (
     ),
   );
   const scores = settings.calibrationScores;
-  const [low, high] = [settings.image.min, settings.image.max];
+  const [low, high] = [settings.image?.min ?? 0, settings.image?.max ?? 1];
   const bins = 16;
   const step = (high - low) / bins || 1;
   const counts = (anomalous: boolean) =>

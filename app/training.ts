@@ -4,7 +4,8 @@ import { foreground, foregroundRuleFor, parseForeground } from '../src/data/fore
 import { denormalize, type Image, normalize } from '../src/data/image.ts';
 import { resizeBicubic } from '../src/data/resize.ts';
 import { MapRunner } from '../src/detector/detector.ts';
-import { newSettings, writeDetector } from '../src/detector/file.ts';
+import { writeDetector } from '../src/detector/file.ts';
+import { newSettings } from '../src/detector/settings.ts';
 import type { Engine } from '../src/engine/device.ts';
 import { DeviceLostError } from '../src/engine/errors.ts';
 import type { ParameterStore } from '../src/engine/parameters.ts';

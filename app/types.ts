@@ -1,5 +1,5 @@
 /** What the page and its worker tell each other. */
-import type { DetectorSettings } from '../src/detector/file.ts';
+import type { DetectorSettings } from '../src/detector/settings.ts';
 import type { BackboneName } from '../src/model/backbone.ts';
 
 export interface DeviceFacts {

@@ -195,4 +195,4 @@ if (!options.from && !options.filter) {
 }
 if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 const peers = options.peers ? (JSON.parse(readFileSync(options.peers, 'utf8')) as PeerResult[]) : [];
-if (options.html) writeFileSync(options.html, benchPage(report, peers));
+if (options.html) writeFileSync(options.html, await benchPage(report, peers));

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Peaks } from '../src/engine/peak.ts';
+import { type Html, html, htmlPage } from '../src/report/html.ts';
 import type { BenchResult } from './run.ts';
 
 export interface BenchReport {
@@ -25,13 +26,11 @@ export interface PeerResult {
   readonly max_abs_error: number;
 }
 
-const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-
 export function printedPeaks({ gflops, gbytesPerSecond }: Peaks): BenchReport['peaks'] {
   return { gflops, gbytes_per_s: gbytesPerSecond };
 }
 
-function table(results: readonly BenchResult[]): string {
+function table(results: readonly BenchResult[]): Html {
   const rows = results.map((r) => {
     const cells = [
       r.median_ms.toFixed(2),
@@ -43,10 +42,10 @@ function table(results: readonly BenchResult[]): string {
       (r.peak_bytes / 2 ** 20).toFixed(1),
       r.max_abs_error?.toExponential(1) ?? '-',
     ];
-    return `<tr><th scope="row">${escapeHtml(r.name)}</th>${cells.map((c) => `<td>${c}</td>`).join('')}<td class="text">${escapeHtml(r.configuration)}</td></tr>`;
+    return html`<tr><th scope="row">${r.name}</th>${cells.map((c) => html`<td>${c}</td>`)}<td class="text">${r.configuration}</td></tr>\n`;
   });
   const heads = ['ms', 'spread', 'GFLOP/s', 'GB/s', 'of roofline', 'dispatches + copies', 'MiB', 'error'];
-  return `<table><thead><tr><th>case</th>${heads.map((h) => `<th>${h}</th>`).join('')}<th class="text">matrix kernels</th></tr></thead><tbody>${rows.join('\n')}</tbody></table>`;
+  return html`<table><thead><tr><th>case</th>${heads.map((h) => html`<th>${h}</th>`)}<th class="text">matrix kernels</th></tr></thead><tbody>${rows}</tbody></table>`;
 }
 
 const style = `
@@ -63,6 +62,7 @@ th:first-child, .text { text-align: left; font-weight: 400 } thead th { font-wei
 const script = `
 const { report, peers } = JSON.parse(document.getElementById('data').textContent);
 const style = getComputedStyle(document.documentElement);
+for (const chart of document.querySelectorAll('[data-height]')) chart.style.height = chart.dataset.height + 'px';
 Chart.defaults.color = style.getPropertyValue('--quiet');
 Chart.defaults.borderColor = style.getPropertyValue('--line');
 Chart.defaults.font.family = 'system-ui, sans-serif';
@@ -94,28 +94,26 @@ groups.forEach((group, i) => {
 });
 `;
 
+const chart = (id: string, height: number, label: string) =>
+  html`<div class="chart" data-height="${height}"><canvas id="${id}" role="img" aria-label="${label}"></canvas></div>`;
+
 /** The page as HTML text. */
-export function benchPage(report: BenchReport, peers: readonly PeerResult[]): string {
+export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Promise<string> {
   const require = createRequire(import.meta.url);
   const charts = readFileSync(join(dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8');
   const whole = report.results.filter((r) => r.kind !== 'kernel').length;
   const groups = [...new Set(peers.map((p) => `${p.adapter} · ${p.name}`))];
   const peerSections = groups.map((group, i) => {
     const count = peers.filter((p) => `${p.adapter} · ${p.name}` === group).length;
-    return `<h2>Peers: ${escapeHtml(group)}</h2><div class="chart" style="height:${60 + 30 * count}px"><canvas id="peers${i}" role="img" aria-label="times of engines"></canvas></div>`;
+    return html`<h2>Peers: ${group}</h2>${chart(`peers${i}`, 60 + 30 * count, 'times of engines')}\n`;
   });
-  const data = JSON.stringify({ report, peers }).replaceAll('<', '\\u003c');
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Bench: ${escapeHtml(report.adapter.description)}</title><style>${style}</style></head><body>
-<h1>Bench on ${escapeHtml(report.adapter.description)}</h1>
-<p>${escapeHtml(report.date)} · <code>${escapeHtml(report.command)}</code></p>
+  const { description } = report.adapter;
+  const body = html`<h1>Bench on ${description}</h1>
+<p>${report.date} · <code>${report.command}</code></p>
 <p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds, ${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that they do, not those that they save. Kernels that read images can pass the copy peak, which is measured on buffers.</p>
-<h2>Roofline</h2><div class="chart" style="height:420px"><canvas id="roofline" role="img" aria-label="GFLOP/s over arithmetic intensity"></canvas></div>
-<h2>Models and training steps</h2><div class="chart" style="height:${60 + 30 * whole}px"><canvas id="models" role="img" aria-label="times of models"></canvas></div>
-${peerSections.join('\n')}
-<h2>All cases</h2><p>Error: largest absolute difference to 200 samples in float64 (kernels), to the direct kernels without images (models).</p><div class="scroll">${table(report.results)}</div>
-<script type="application/json" id="data">${data}</script><script>${charts}</script><script>${script}</script>
-</body></html>
-`;
+<h2>Roofline</h2>${chart('roofline', 420, 'GFLOP/s over arithmetic intensity')}
+<h2>Models and training steps</h2>${chart('models', 60 + 30 * whole, 'times of models')}
+${peerSections}
+<h2>All cases</h2><p>Error: largest absolute difference to 200 samples in float64 (kernels), to the direct kernels without images (models).</p><div class="scroll">${table(report.results)}</div>`;
+  return htmlPage({ title: `Bench: ${description}`, style, body, data: { report, peers }, scripts: [charts, script] });
 }

@@ -12,5 +12,7 @@ for (const name of readdirSync(folder).filter((name) => /\.(png|jpe?g)$/i.test(n
   const image = await decodeImage(readFileSync(join(folder, name)), name);
   const [prediction] = await detector.predict([image]);
   if (!prediction) continue;
-  console.log(`${prediction.anomalous ? 'ANOMALOUS' : 'good'}\t${prediction.normalizedScore.toFixed(3)}\t${name}`);
+  const { anomalous, normalizedScore, score } = prediction;
+  const verdict = anomalous === null ? 'no threshold' : anomalous ? 'ANOMALOUS' : 'good';
+  console.log(`${verdict}\t${(normalizedScore ?? score).toFixed(3)}\t${name}`);
 }

@@ -26,13 +26,19 @@ chooser.addEventListener('change', async () => {
   for (;;) {
     const [seen] = await detector.predict([grab(video)]);
     if (!seen) continue;
-    const { pixel } = detector.settings;
+    // Without a threshold the colours span the map's own range.
+    const top = seen.map.reduce((a, b) => Math.max(a, b), 1e-6);
+    const { threshold, min, max } = detector.settings.pixel ?? { threshold: top / 2, min: 0, max: top };
     const heat = context.createImageData(seen.width, seen.height);
     seen.map.forEach((value, i) => {
-      heat.data.set([...jet((value - pixel.threshold) / (pixel.max - pixel.min) + 0.5), 255], i * 4);
+      heat.data.set([...jet((value - threshold) / (max - min) + 0.5), 255], i * 4);
     });
     [canvas.width, canvas.height] = [seen.width, seen.height];
     context.putImageData(heat, 0, 0);
-    output.value = `${seen.anomalous ? 'anomalous' : 'good'} ${seen.normalizedScore.toFixed(3)}`;
+    const { anomalous, normalizedScore, score } = seen;
+    output.value =
+      normalizedScore === null
+        ? `raw ${score.toFixed(3)}, no threshold`
+        : `${anomalous ? 'anomalous' : 'good'} ${normalizedScore.toFixed(3)}`;
   }
 });

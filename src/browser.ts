@@ -5,7 +5,8 @@
 export { decodeImage } from '#platform';
 export { type Image, preprocess } from './data/image.ts';
 export { type DataType, Detector, type Prediction } from './detector/detector.ts';
-export { type DetectorSettings, newSettings, writeDetector } from './detector/file.ts';
+export { writeDetector } from './detector/file.ts';
+export { type DetectorSettings, newSettings } from './detector/settings.ts';
 export { Engine, type EngineOptions } from './engine/device.ts';
 export { DeviceLostError, OutOfMemoryError } from './engine/errors.ts';
 export { TestSet } from './eval/evaluate.ts';

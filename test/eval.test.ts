@@ -6,7 +6,14 @@ import { MapStore } from '../src/eval/map_store.ts';
 import { connectedComponents, descending, rankMetrics } from '../src/eval/metrics.ts';
 import { drawPanels, jet } from '../src/eval/panels.ts';
 import { PixelEvaluator } from '../src/eval/pixels.ts';
-import { calibrate, isAnomalous, normalizeScore, parseThreshold, thresholdFromGood } from '../src/eval/thresholds.ts';
+import {
+  calibrate,
+  isAnomalous,
+  maskOf,
+  normalizeScore,
+  parseThreshold,
+  thresholdFromGood,
+} from '../src/eval/thresholds.ts';
 import { goldenSet } from './support/shared.ts';
 
 const golden = goldenSet('metrics');
@@ -148,13 +155,66 @@ describe('thresholds', () => {
 
   test('from good images: largest score, quantile, share of false alarms', () => {
     const find = (text: string) => thresholdFromGood(scores, parseThreshold(text) as never, 'good images');
-    expect(find('max')).toEqual({ threshold: 2, rule: 'largest score of 4 good images' });
+    // The next float32 above 2.
+    expect(find('max')).toEqual({ threshold: 2 + 2 ** -22, rule: 'largest score of 4 good images' });
     expect(find('quantile:0.5').threshold).toBe(1.25);
     const alarms = (text: string) => scores.filter((score) => score >= find(text).threshold).length;
     expect(alarms('false-alarms:0')).toBe(0);
     expect(alarms('false-alarms:0.25')).toBe(1);
     expect(alarms('false-alarms:0.6')).toBe(2);
     expect(find('false-alarms:0').threshold).toBeCloseTo(2, 5);
+  });
+
+  test('good scores at or below the line are good, for random sets with ties', () => {
+    const random = new RandomStream('thresholds');
+    for (let i = 0; i < 2000; i++) {
+      const n = random.integer(1, 40);
+      // A few distinct values, so that many are equal; of any sign and size.
+      const levels = Array.from({ length: random.integer(1, 8) }, () =>
+        Math.fround(random.uniform(-1, 1) * 10 ** random.integer(-40, 38)),
+      );
+      const good = Float32Array.from({ length: n }, () => levels[random.integer(0, levels.length - 1)] as number);
+      const alarms = (rule: Parameters<typeof thresholdFromGood>[1]) => {
+        const { threshold } = thresholdFromGood(good, rule, 'good images');
+        expect(Number.isFinite(threshold)).toBe(true);
+        return good.filter((score) => isAnomalous(score, { ...calibration, threshold })).length;
+      };
+      expect(alarms({ kind: 'max' })).toBe(0);
+      expect(alarms({ kind: 'quantile', quantile: 1 })).toBe(0);
+      const quantile = random.uniform(0.01, 1);
+      expect(alarms({ kind: 'quantile', quantile })).toBeLessThanOrEqual(n - 1 - Math.floor(quantile * (n - 1)));
+      const rate = i % 2 ? random.uniform(0, 0.999) : random.integer(0, n - 1) / n;
+      expect(alarms({ kind: 'false-alarms', rate })).toBeLessThanOrEqual(rate * n + 1e-9);
+    }
+  });
+
+  test('max is the smallest float32 above the largest good score', () => {
+    const max = (score: number) => thresholdFromGood([score, score], { kind: 'max' }, 'good images').threshold;
+    expect(max(1)).toBe(1 + 2 ** -23);
+    expect(max(0)).toBe(2 ** -149);
+    expect(max(-0)).toBe(2 ** -149);
+    expect(max(-1)).toBe(-1 + 2 ** -24);
+    expect(max(0.1)).toBe(Math.fround(0.1));
+    expect(thresholdFromGood([1, 2, 3], { kind: 'quantile', quantile: 0.5 }, 'good images').threshold).toBe(
+      2 + 2 ** -22,
+    );
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY])
+      expect(() => thresholdFromGood([1, bad], { kind: 'max' }, 'good images')).toThrow(
+        `a score of good images is ${bad}`,
+      );
+  });
+
+  test('F1 with ties: equal scores fall on one side together', () => {
+    const metrics = rankMetrics(Float32Array.of(3, 2, 2, 2, 1), [1, 1, 0, 1, 0]);
+    // At 2 and above: 3 hits and 1 false alarm of 3 defects.
+    expect(metrics).toMatchObject({ f1Max: 6 / 7, f1Threshold: 2 });
+  });
+
+  test('without a calibration there is no verdict', () => {
+    expect(normalizeScore(1, null)).toBeNull();
+    expect(isAnomalous(1, null)).toBeNull();
+    expect(maskOf(Float32Array.of(0, 1), null)).toBeNull();
+    expect(maskOf(Float32Array.of(0, 2, 3), calibration)).toEqual(Uint8Array.of(0, 1, 1));
   });
 
   test('pixels take the threshold of good images, F1 needs both classes, by hand wins', () => {
@@ -284,6 +344,17 @@ describe('pictures', () => {
     const middle = jet(128 / 255).map((value) => (100 + value) >> 1);
     expect(pixel(atThreshold, 6 + 262 + 128, 150)).toEqual(middle);
     expect(pixel(heat(0), 6 + 262 + 128, 150)).toEqual([50, 50, (100 + 128) >> 1]);
+    const raw = drawPanels({
+      ...base,
+      map: new Float32Array(64).fill(0.7),
+      mask: null,
+      normalizedScore: null,
+      anomalous: null,
+      pixel: null,
+    });
+    // No mask, and the colours span the map's own range: its largest value is the reddest.
+    expect(atThreshold.width - raw.width).toBe(262);
+    expect(pixel(raw, 6 + 262 + 128, 150)).toEqual(jet(1).map((value) => (100 + value) >> 1));
     const withTruth = drawPanels({ ...base, map: new Float32Array(64), truth: new Uint8Array(64) });
     expect(withTruth.width - atThreshold.width).toBe(262);
   });

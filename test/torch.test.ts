@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newSettings } from '../src/detector/file.ts';
+import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/device.ts';
 import { ParameterStore } from '../src/engine/parameters.ts';
 import { Program } from '../src/engine/program.ts';
@@ -177,6 +177,19 @@ describe('importing', () => {
     expect(importedName('bn.bn1.running_mean')).toBe('bottleneck.bn1.running_mean');
     expect(importedName('decoder_ss.layer1.0.upsample.0.weight')).toBe('student.layer1.0.upsample.0.weight');
     expect(importedName('decoder.layer1.0.conv1.weight')).toBe('student.layer1.0.conv1.weight');
+    for (const prefix of [
+      '_orig_mod.',
+      'backbone.',
+      'model.net._orig_mod.',
+      'module.encoder.',
+      'encoder.module.',
+      'teacher.model.',
+    ])
+      expect(importedName(`${prefix}layer1.0.bn1.bias`), prefix).toBe('teacher.layer1.0.bn1.bias');
+    expect(importedName('_orig_mod.bn.module.bn_layer.0.bn1.bias')).toBe('bottleneck.bn_layer.0.bn1.bias');
+    expect(importedName('model.bottleneck.conv1.weight')).toBe('bottleneck.conv1.weight');
+    expect(importedName('state_dict.decoder._orig_mod.layer2.0.conv1.weight')).toBe('student.layer2.0.conv1.weight');
+    expect(importedName('constructor.conv1.weight')).toBe('teacher.constructor.conv1.weight');
   });
 
   test('stage I and II make a detector; what nobody uses is named with its reason', () => {
@@ -239,9 +252,18 @@ describe('importing', () => {
     expect(() => importStateDicts([stage1, stage2, other])).toThrow(
       /is in stage1\.pth and in other\.pth with other values/,
     );
+    const ambiguous = new Map(
+      [...tensors].flatMap(([name, tensor]) => [
+        [`model.${name}`, tensor] as const,
+        [`ema.${name}`, { ...tensor, values: tensor.values.map((value) => value + 1) }] as const,
+      ]),
+    );
+    expect(() => importStateDicts([{ path: 'two.pth', tensors: ambiguous }])).toThrow(
+      /^two\.pth: 'model\.\S+' and 'ema\.\S+' both are 'teacher\.\S+' here, with other values/,
+    );
   });
 
-  test('a detector file written as .pth comes back the same', () => {
+  test('a detector file written as .pth comes back the same', async () => {
     const calibration = { threshold: 1, min: 0, max: 2, rule: 'set by hand' };
     const settings = newSettings({
       backbone: 'resnet18',
@@ -254,7 +276,7 @@ describe('importing', () => {
       version: '0',
     });
     const file = writeSafetensors(storable(aand), { format: 'aand-webgpu/1', detector: JSON.stringify(settings) });
-    const written = exportTorch(file, 'model');
+    const written = await exportTorch(file, 'model');
     const result = importStateDicts([
       { path: '1', tensors: readTorchFile(written.stage1) },
       { path: '2', tensors: readTorchFile(written.stage2) },

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Image } from '../src/data/image.ts';
 import { Detector, MapRunner } from '../src/detector/detector.ts';
-import { newSettings, writeDetector } from '../src/detector/file.ts';
+import { writeDetector } from '../src/detector/file.ts';
+import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/device.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';

@@ -39,7 +39,11 @@ async function writeResults(out: string, runs: readonly BenchmarkRun[], total: n
     `${runs.length} of ${total} runs. ${options.backbone}, ${options.imageSize} pixels, batch ${options.batch}, epochs ${options.epochs}` +
     `${options.limit ? `, ${options.limit} training images` : ''}; ${options.select === 'test-oracle' ? 'epoch chosen ON THE TEST SET (test-oracle)' : 'last epoch'}; ` +
     `labels by ${options.labels ?? 'folder'}.`;
-  const page = benchmarkPage(runs, `Benchmark: ${[...new Set(runs.map(({ category }) => category))].join(', ')}`, note);
+  const page = await benchmarkPage(
+    runs,
+    `Benchmark: ${[...new Set(runs.map(({ category }) => category))].join(', ')}`,
+    note,
+  );
   await writeBytes(`${out}/results.csv`, benchmarkCsv(runs));
   await writeBytes(`${out}/results.json`, `${JSON.stringify({ note, rows: benchmarkRows(runs), runs }, null, 2)}\n`);
   await writeBytes(`${out}/results.md`, benchmarkMarkdown(runs, note));

@@ -3,14 +3,11 @@ import type { Command } from 'commander';
 import { readBytes, writeBytes } from '#platform';
 import { stemOf } from '../data/files.ts';
 import { MapRunner } from '../detector/detector.ts';
-import { type CalibrationScore, type DetectorSettings, formatVersion, readSettings } from '../detector/file.ts';
-import { ParameterStore } from '../engine/parameters.ts';
+import { type DetectorFile, detectorStore, readDetector, rewriteDetector } from '../detector/file.ts';
+import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
 import { rankMetrics } from '../eval/metrics.ts';
-import { calibrate, parseThreshold } from '../eval/thresholds.ts';
+import { calibrate, isAnomalous, parseThreshold } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
-import { detectorParameters, groups } from '../model/detector.ts';
-import { loadParameters } from '../model/initialize.ts';
-import { readSafetensors, type SafetensorsFile, storable, writeSafetensors } from '../weights/safetensors.ts';
 import { findImages, interruptSignal, usage, withEngine } from './common.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
@@ -33,13 +30,13 @@ async function samples(paths: readonly string[], defect: string) {
 }
 
 /** Scores and the range of map values of images, by the model of a file. */
-async function score(file: SafetensorsFile, model: string, settings: DetectorSettings, good: string[], bad: string[]) {
+async function score(file: DetectorFile, model: string, good: string[], bad: string[]) {
+  const { settings } = file;
   const list = [...(await samples(good, 'good')), ...(await samples(bad, 'bad'))];
   const signal = interruptSignal();
   return withEngine(async (engine) => {
     const backbone = backboneNamed(settings.backbone);
-    const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
-    loadParameters(store, Object.values(groups), file, model);
+    const store = detectorStore(engine, file, model);
     const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
     const reporter = new ProgressReporter();
     const results = await runSamples(runner, list, { reporter, signal, label: 'calibrating', tiling: settings.tiling });
@@ -55,6 +52,10 @@ async function score(file: SafetensorsFile, model: string, settings: DetectorSet
     store.destroy();
     return { scores, pixelRange };
   });
+}
+
+function rangeOf(values: readonly number[]): { min: number; max: number } {
+  return { min: values.reduce((a, b) => Math.min(a, b)), max: values.reduce((a, b) => Math.max(a, b)) };
 }
 
 export function calibrateCommand(program: Command): void {
@@ -73,12 +74,10 @@ export function calibrateCommand(program: Command): void {
     .option('--out <file>', 'where the model goes; default: in place')
     .action(async (model: string, good: string[], options: CalibrateOptions) => {
       const rule = parseThreshold(options.rule);
-      const file = readSafetensors(await readBytes(model), model);
-      const settings = readSettings(file, model);
+      const file = await readDetector(await readBytes(model), model);
+      const { settings } = file;
       const fresh =
-        good.length > 0 || options.bad?.length
-          ? await score(file, model, settings, good, options.bad ?? [])
-          : undefined;
+        good.length > 0 || options.bad?.length ? await score(file, model, good, options.bad ?? []) : undefined;
       // Held-out and test images say more about new ones than those that the model learned from.
       const kept = settings.calibrationScores.filter(({ source }) => source !== 'train');
       const scores = fresh?.scores ?? (kept.length ? kept : settings.calibrationScores);
@@ -90,7 +89,12 @@ export function calibrateCommand(program: Command): void {
         scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
       );
       const values = scores.map(({ score }) => score);
-      const imageRange = values.length ? { min: Math.min(...values), max: Math.max(...values) } : settings.image;
+      const imageRange = values.length ? rangeOf(values) : settings.image;
+      const pixelRange = fresh?.pixelRange ?? settings.pixel;
+      if (!imageRange || !pixelRange)
+        throw new Error(
+          `${model} has no threshold yet: give good images, whose scores the scale of its heat maps comes from`,
+        );
       const found = usage(() =>
         calibrate({
           rule,
@@ -99,7 +103,7 @@ export function calibrateCommand(program: Command): void {
           good: goodScores,
           goodSource: fresh ? 'good images' : 'good images that the model remembers',
           imageRange: { min: imageRange.min, max: imageRange.max },
-          pixelRange: fresh?.pixelRange ?? { min: settings.pixel.min, max: settings.pixel.max },
+          pixelRange: { min: pixelRange.min, max: pixelRange.max },
         }),
       );
       const others = fresh
@@ -111,17 +115,11 @@ export function calibrateCommand(program: Command): void {
         calibrationScores: [...others, ...(fresh?.scores ?? [])],
       };
       const out = options.out ?? model;
-      await writeBytes(
-        out,
-        writeSafetensors(storable(file.tensors), {
-          ...file.metadata,
-          format: formatVersion,
-          detector: JSON.stringify(updated),
-        }),
-      );
-      console.log(`threshold of images: ${settings.image.threshold.toPrecision(5)} (${settings.image.rule})`);
+      await writeBytes(out, await rewriteDetector(file, updated));
+      const { image: before } = settings;
+      console.log(`threshold of images: ${before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'}`);
       console.log(`             is now: ${found.image.threshold.toPrecision(5)} (${found.image.rule})`);
-      const alarms = goodScores.filter((value) => value >= found.image.threshold).length;
+      const alarms = goodScores.filter((value) => isAnomalous(value, found.image)).length;
       if (goodScores.length) console.log(`  ${alarms} of ${goodScores.length} good images are called anomalous`);
       console.log(`written to ${out}`);
     });

@@ -5,6 +5,7 @@ import { exists, listFolder, readBytes, writeBytes } from '#platform';
 import { isImagePath } from '../data/files.ts';
 import { Engine, type EngineOptions } from '../engine/device.ts';
 import type { CheckpointStorage } from '../train/trainer.ts';
+import { verifyDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
 import { readTunings } from './tunings.ts';
@@ -55,7 +56,10 @@ export function interruptSignal(): AbortSignal {
 /** Weights in safetensors or PyTorch's own format. */
 export async function readWeights(path: string): Promise<SafetensorsFile> {
   const bytes = await readBytes(path);
-  return isTorchFile(bytes) ? { tensors: readTorchFile(bytes, path), metadata: {} } : readSafetensors(bytes, path);
+  if (isTorchFile(bytes)) return { tensors: readTorchFile(bytes, path), metadata: {} };
+  const file = readSafetensors(bytes, path);
+  await verifyDigest(bytes, file.metadata, path);
+  return file;
 }
 
 /** A checkpoint file. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { decodeImage, readBytes, writeBytes } from '#platform';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
-import { writeSafetensors } from '../weights/safetensors.ts';
+import { writeWithDigest } from '../weights/digest.ts';
 import { checkpointFile, findImages, interruptSignal, readWeights, withEngine } from './common.ts';
 import {
   backboneOption,
@@ -76,7 +76,7 @@ export function distillTeacherCommand(program: Command): void {
           epochs: String(options.epochs),
           final_loss: String(history.at(-1)?.loss),
         };
-        await writeBytes(options.out, writeSafetensors(tensors, metadata));
+        await writeBytes(options.out, await writeWithDigest(tensors, metadata));
         console.log(`wrote ${options.out}: loss ${history.at(-1)?.loss?.toFixed(4)} after ${options.epochs} epochs`);
       });
     });

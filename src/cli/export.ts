@@ -22,7 +22,7 @@ interface ExportOptions {
 const megabytes = (bytes: Uint8Array) => `${(bytes.length / 2 ** 20).toFixed(1)} MiB`;
 
 async function toTorch(model: string, out: string): Promise<void> {
-  const { stage1, stage2 } = exportTorch(await readBytes(model), model);
+  const { stage1, stage2 } = await exportTorch(await readBytes(model), model);
   const stem = out.replace(/\.pth$/, '');
   for (const [name, bytes] of [
     [`${stem}_stage1.pth`, stage1],
@@ -34,7 +34,7 @@ async function toTorch(model: string, out: string): Promise<void> {
 }
 
 async function toHalf(model: string, out: string): Promise<void> {
-  const bytes = exportHalf(await readBytes(model), model);
+  const bytes = await exportHalf(await readBytes(model), model);
   await writeBytes(out, bytes);
   console.log(`${out}: ${megabytes(bytes)}`);
 }

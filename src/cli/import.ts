@@ -1,10 +1,12 @@
 /** `aand import`: weights of the PyTorch world as this program's files. */
 import type { Command } from 'commander';
 import { writeBytes } from '#platform';
-import { formatVersion, newSettings } from '../detector/file.ts';
+import { writeDetectorTensors } from '../detector/file.ts';
+import { newSettings } from '../detector/settings.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { writeWithDigest } from '../weights/digest.ts';
 import { type ImportReport, importStateDicts } from '../weights/import.ts';
-import { storable, writeSafetensors } from '../weights/safetensors.ts';
+import { storable } from '../weights/safetensors.ts';
 import { readWeights } from './common.ts';
 import { backboneOption, imageSizeOption } from './options.ts';
 import { packageVersion } from './package.ts';
@@ -14,14 +16,6 @@ interface ImportOptions {
   readonly out: string;
   readonly imageSize: number;
 }
-
-// A cosine distance per level, so three at most; without calibration scores the middle is as good as any.
-const uncalibrated = {
-  threshold: 1.5,
-  min: 0,
-  max: 3,
-  rule: 'not calibrated: aand calibrate draws the threshold from good images',
-};
 
 /** Groups names by what they begin with and why they were left out. */
 function summary(ignored: ImportReport['ignored']): string[] {
@@ -68,7 +62,7 @@ export function importCommand(program: Command): void {
         );
         await writeBytes(
           options.out,
-          writeSafetensors(bare, { backbone: result.backbone.name, source: paths.join(', ') }),
+          await writeWithDigest(bare, { backbone: result.backbone.name, source: paths.join(', ') }),
         );
         console.log(`written to ${options.out}: for aand train --weights`);
         return;
@@ -77,16 +71,13 @@ export function importCommand(program: Command): void {
         backbone: result.backbone.name as BackboneName,
         mode: result.mode,
         imageSize,
-        image: uncalibrated,
-        pixel: uncalibrated,
+        image: null,
+        pixel: null,
         calibrationScores: [],
         training: { imported_from: paths, mode: result.mode, backbone: result.backbone.name, image_size: imageSize },
         version,
       });
-      await writeBytes(
-        options.out,
-        writeSafetensors(storable(result.tensors), { format: formatVersion, detector: JSON.stringify(settings) }),
-      );
+      await writeBytes(options.out, await writeDetectorTensors(storable(result.tensors), settings));
       console.log(
         `written to ${options.out}: it has no threshold yet; aand calibrate ${options.out} GOOD_IMAGES... draws one`,
       );

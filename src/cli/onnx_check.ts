@@ -66,7 +66,7 @@ export async function compareWithRuntime(
     const map = value('anomaly_map');
     result.score = Math.max(result.score, Math.abs((value('raw_score')[0] as number) - ours.score));
     result.map = ours.map.reduce((most, v, at) => Math.max(most, Math.abs(v - (map[at] as number))), result.map);
-    if (Boolean(value('pred_label')[0]) !== ours.anomalous) result.labels++;
+    if (ours.anomalous !== null && Boolean(value('pred_label')[0]) !== ours.anomalous) result.labels++;
     onProgress(i + 1, images.length);
   }
   return { runtime: name, images: images.length, ...result };

@@ -9,6 +9,7 @@ import { type NamedImage, resultNames } from '../output/names.ts';
 import { dtypeOption, findImages, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { type PredictionRow, RowPrinter } from './prediction_rows.ts';
 import { ProgressReporter } from './progress.ts';
+import { noteUncalibrated } from './uncalibrated.ts';
 
 interface PredictOptions {
   readonly out: string;
@@ -45,7 +46,7 @@ async function predictImage(detector: Detector, path: string, picture: string) {
     path,
     raw_score: score,
     pred_score: normalizedScore,
-    pred_label: anomalous ? 'anomalous' : 'good',
+    pred_label: anomalous === null ? null : anomalous ? 'anomalous' : 'good',
     picture,
   };
   const { pixel } = detector.settings;
@@ -71,6 +72,7 @@ export function predictCommand(program: Command): void {
       await withEngine(
         async (engine) => {
           await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
+          noteUncalibrated(detector.settings, model);
           const reporter = new ProgressReporter();
           const progress = reporter.counting('predicting');
           try {

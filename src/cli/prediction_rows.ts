@@ -4,11 +4,18 @@ export interface PredictionRow {
   /** The photograph. */
   readonly path: string;
   readonly raw_score: number;
-  /** 0 to 1; 0.5 is at the threshold. */
-  readonly pred_score: number;
-  readonly pred_label: 'good' | 'anomalous';
+  /** 0 to 1; 0.5 is at the threshold. Null, as the label, for a detector without a threshold. */
+  readonly pred_score: number | null;
+  readonly pred_label: 'good' | 'anomalous' | null;
   /** The picture of the result; null where none was written. */
   readonly picture: string | null;
+}
+
+function lineOf({ path, raw_score, pred_score, pred_label }: PredictionRow): string {
+  const raw = `raw ${raw_score.toFixed(4)}`;
+  return pred_score === null || pred_label === null
+    ? `${raw}  ${path}\n`
+    : `${pred_label.padEnd(9)} ${pred_score.toFixed(3)} (${raw})  ${path}\n`;
 }
 
 /** Prints rows as lines, or as one JSON array. */
@@ -32,10 +39,7 @@ export class RowPrinter {
     if (this.#json) {
       const text = JSON.stringify(row, null, 2).replaceAll('\n', '\n  ');
       this.#write(`${this.#rows === 1 ? '[' : ','}\n  ${text}`);
-    } else
-      this.#write(
-        `${row.pred_label.padEnd(9)} ${row.pred_score.toFixed(3)} (raw ${row.raw_score.toFixed(4)})  ${row.path}\n`,
-      );
+    } else this.#write(lineOf(row));
   }
 
   /** Closes the JSON array; call it however the work ended. */

@@ -85,7 +85,7 @@ export async function writeReport(
   for (const [, tested] of toExplain) explanations.push(await explanation(o.runner, tested));
   const require = createRequire(import.meta.url);
   const charts = readFileSync(join(dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8');
-  const page = reportPage(
+  const page = await reportPage(
     {
       report: o.report,
       images: results.images,

@@ -8,8 +8,7 @@ import { largestBlob } from '../eval/blobs.ts';
 import { type CsvValue, csvTable } from '../eval/csv.ts';
 import { type Labels, type Metrics, type TestedImage, TestSet } from '../eval/evaluate.ts';
 import { drawPanels } from '../eval/panels.ts';
-import type { Calibration } from '../eval/thresholds.ts';
-import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
+import { type Calibration, isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
 import { resultNames } from '../output/names.ts';
 import type { ProgressReporter } from './progress.ts';
 
@@ -67,17 +66,18 @@ export async function runSamples(
   return results;
 }
 
+/** Null for a detector without a threshold. */
 export interface Calibrations {
-  readonly image: Calibration;
-  readonly pixel: Calibration;
+  readonly image: Calibration | null;
+  readonly pixel: Calibration | null;
 }
 
 const scoreColumns =
   'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,picture,milliseconds';
 
 /**
- * One line per image: the verdict, the marked area (share of the image), the largest marked blob's box in map pixels, and the
- * picture below the results' folder.
+ * One line per image: the verdict, the marked area (share of the image), the largest marked blob's box in map pixels (these are empty
+ * without a threshold), and the picture below the results' folder.
  *
  * @param pictures of the images, in their order; empty cells where none were written
  */
@@ -89,7 +89,8 @@ export async function scoresCsv(
   const rows: CsvValue[][] = [];
   for (const [i, tested] of results.images.entries()) {
     const { path, defect, score, anomalous, width, height, milliseconds } = tested;
-    const { area, box } = largestBlob(await results.map(i), width, height, pixel);
+    const blob = pixel && largestBlob(await results.map(i), width, height, pixel);
+    const called = isAnomalous(score, image);
     rows.push([
       path,
       split,
@@ -97,9 +98,9 @@ export async function scoresCsv(
       defect,
       score,
       normalizeScore(score, image),
-      isAnomalous(score, image) ? 'anomalous' : 'good',
-      area,
-      box ? box.join(' ') : null,
+      called === null ? null : called ? 'anomalous' : 'good',
+      blob?.area ?? null,
+      blob?.box?.join(' ') ?? null,
       pictures[i] ?? null,
       Number(milliseconds.toFixed(1)),
     ]);
@@ -115,7 +116,7 @@ export async function resultPicture(tested: TestedImage, map: Float32Array, { im
     image: await decodeImage(await readBytes(path), path),
     truth: known ? await loadMask(tested, width, height) : undefined,
     map,
-    mask: Uint8Array.from(map, (value) => (isAnomalous(value, pixel) ? 1 : 0)),
+    mask: maskOf(map, pixel),
     width,
     height,
     score,

@@ -4,19 +4,16 @@ import { readBytes, writeBytes } from '#platform';
 import { openDataset } from '../data/dataset.ts';
 import { prepareMasks } from '../data/masks.ts';
 import { type DataType, MapRunner } from '../detector/detector.ts';
-import { readSettings } from '../detector/file.ts';
-import { ParameterStore } from '../engine/parameters.ts';
+import { detectorStore, readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { backboneNamed } from '../model/backbone.ts';
-import { detectorParameters, groups } from '../model/detector.ts';
-import { loadParameters } from '../model/initialize.ts';
-import { readSafetensors } from '../weights/safetensors.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
 import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
+import { noteUncalibrated } from './uncalibrated.ts';
 
 export function testCommand(program: Command): void {
   const command = program
@@ -39,8 +36,9 @@ export function testCommand(program: Command): void {
       options: DataOptions & { out: string; labels: Labels; dtype: DataType; subgroupMatrices?: boolean },
     ) => {
       const { out, labels, dtype, subgroupMatrices = false } = options;
-      const file = readSafetensors(await readBytes(model), model);
-      const settings = readSettings(file, model);
+      const file = await readDetector(await readBytes(model), model);
+      const { settings } = file;
+      noteUncalibrated(settings, model);
       const listed = await openDataset(category, datasetOptions(options));
       if (!listed.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
       const dataset = await prepareMasks(listed);
@@ -50,9 +48,7 @@ export function testCommand(program: Command): void {
         async (engine) => {
           const started = performance.now();
           const backbone = backboneNamed(settings.backbone);
-          const set = detectorParameters(backbone, settings.mode, { half: dtype === 'f16' });
-          const store = new ParameterStore(engine, set);
-          loadParameters(store, Object.values(groups), file, model);
+          const store = detectorStore(engine, file, model, { half: dtype === 'f16' });
           const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
           const reporter = new ProgressReporter();
           const { tiling } = settings;

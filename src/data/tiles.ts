@@ -18,9 +18,12 @@ export interface Tile {
   readonly height: number;
 }
 
+const largestTile = 32768;
+
 /** @throws Error where the overlap leaves no step between tiles */
 export function checkTiling({ size, overlap }: Tiling): void {
   if (!Number.isInteger(size) || size < 32) throw new Error(`a tile needs at least 32 pixels, not ${size}`);
+  if (size > largestTile) throw new Error(`a tile has at most ${largestTile} pixels a side, not ${size}`);
   if (!Number.isInteger(overlap) || overlap < 0 || overlap > size / 2)
     throw new Error(`the overlap must lie between 0 and half a tile (${size / 2} pixels), not ${overlap}`);
 }

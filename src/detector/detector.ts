@@ -4,16 +4,15 @@ import { imageInput, pixelWords } from '../data/image_input.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import { blendTiles, crop, type Tiling, tileGrid } from '../data/tiles.ts';
 import type { Engine } from '../engine/device.ts';
-import { ParameterStore } from '../engine/parameters.ts';
+import type { ParameterStore } from '../engine/parameters.ts';
 import { Program } from '../engine/program.ts';
 import { Tape } from '../engine/tape.ts';
-import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
+import { isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
 import { type Backbone, backboneNamed } from '../model/backbone.ts';
-import { detect, detectorParameters, groups, type Mode } from '../model/detector.ts';
-import { loadParameters } from '../model/initialize.ts';
-import { readSafetensors } from '../weights/safetensors.ts';
+import { detect, type Mode } from '../model/detector.ts';
 import { Explainer, type LevelExplanation } from './explain.ts';
-import { type DetectorSettings, readSettings } from './file.ts';
+import { detectorStore, readDetector } from './file.ts';
+import type { DetectorSettings } from './settings.ts';
 
 /** Scores without a threshold. */
 export interface RawPrediction {
@@ -122,11 +121,11 @@ export class MapRunner {
 }
 
 export interface Prediction extends RawPrediction {
-  /** Normalised to 0..1, 0.5 = at the threshold. */
-  readonly normalizedScore: number;
-  readonly anomalous: boolean;
+  /** Normalised to 0..1, 0.5 = at the threshold; null for a detector without a threshold, as the two below. */
+  readonly normalizedScore: number | null;
+  readonly anomalous: boolean | null;
   /** Pixels at or above the pixel threshold, 0/1 [height, width]. */
-  readonly mask: Uint8Array;
+  readonly mask: Uint8Array | null;
 }
 
 /**
@@ -153,7 +152,7 @@ export class Detector implements AsyncDisposable {
    * @param bytes a `model.safetensors` of `aand train`
    * @param what its name, for error messages
    * @param options dtype f16 halves the memory of weights and activations; arithmetic stays in 32 bits
-   * @throws Error on a truncated file, missing tensors, one that holds no detector, or f16 where the device has none
+   * @throws Error on a damaged file, missing tensors, settings that are not valid, or f16 where the device has none
    */
   static async open(
     engine: Engine,
@@ -161,12 +160,10 @@ export class Detector implements AsyncDisposable {
     what = 'model',
     options: { readonly dtype?: DataType } = {},
   ): Promise<Detector> {
-    const file = readSafetensors(bytes, what);
-    const settings = readSettings(file, what);
+    const file = await readDetector(bytes, what);
+    const { settings } = file;
     const backbone = backboneNamed(settings.backbone);
-    const set = detectorParameters(backbone, settings.mode, { half: options.dtype === 'f16' });
-    const store = new ParameterStore(engine, set);
-    loadParameters(store, [groups.teacher, groups.amplification, groups.student], file, what);
+    const store = detectorStore(engine, file, what, { half: options.dtype === 'f16' });
     return new Detector(settings, store, new MapRunner(engine, store, backbone, settings.mode, settings.imageSize));
   }
 
@@ -182,7 +179,7 @@ export class Detector implements AsyncDisposable {
       ...raw,
       normalizedScore: normalizeScore(raw.score, image),
       anomalous: isAnomalous(raw.score, image),
-      mask: Uint8Array.from(raw.map, (value) => (isAnomalous(value, pixel) ? 1 : 0)),
+      mask: maskOf(raw.map, pixel),
     }));
   }
 

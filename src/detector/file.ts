@@ -1,45 +1,43 @@
-/** The one-file model: weights, pre-processing, thresholds, calibration, settings and versions in a safetensors file. */
-import { imagenetDeviation, imagenetMean } from '../data/image.ts';
-import type { Tiling } from '../data/tiles.ts';
-import type { ParameterStore } from '../engine/parameters.ts';
-import type { Calibration } from '../eval/thresholds.ts';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
-import { checkImageSize, groups, type Mode } from '../model/detector.ts';
-import { storeParameters } from '../model/initialize.ts';
-import { type SafetensorsFile, writeSafetensors } from '../weights/safetensors.ts';
+/**
+ * The one-file model: weights, pre-processing, thresholds, calibration, settings and versions in a safetensors file with a digest.
+ * Every way into the program goes through {@link readDetector} and {@link detectorStore}, every way out through a digest.
+ */
+import type { Engine } from '../engine/device.ts';
+import { ParameterStore } from '../engine/parameters.ts';
+import { backboneNamed } from '../model/backbone.ts';
+import { detectorParameters, groups } from '../model/detector.ts';
+import { loadParameters, storeParameters } from '../model/initialize.ts';
+import { verifyDigest, writeWithDigest } from '../weights/digest.ts';
+import { readSafetensors, type SafetensorsFile, storable, type TensorToStore } from '../weights/safetensors.ts';
+import { type DetectorSettings, parseSettings, settingsText } from './settings.ts';
 
-export const formatVersion = 'aand-webgpu/1';
+const family = 'aand-webgpu/';
+/** Files of the first format have no digest; they are still read. */
+const firstFormat = `${family}1`;
+export const formatVersion = `${family}2`;
 
-/** The raw score of one image of the calibration. */
-export interface CalibrationScore {
-  readonly score: number;
-  readonly anomalous: boolean;
-  readonly path?: string;
-  /** `test`, `held-out`, `train` or `calibrate`. */
-  readonly source?: string;
+const parts = Object.values(groups);
+
+/** A model file that was read and checked. */
+export interface DetectorFile extends SafetensorsFile {
+  readonly settings: DetectorSettings;
 }
 
-export interface DetectorSettings {
-  readonly backbone: BackboneName;
-  readonly mode: Mode;
-  readonly imageSize: number;
-  readonly mean: readonly number[];
-  readonly deviation: readonly number[];
-  readonly image: Calibration;
-  readonly pixel: Calibration;
-  /** Tiles that images are cut into; absent for whole images. */
-  readonly tiling?: Tiling;
-  /** Every raw score that is known, so that the threshold can be drawn anew without the images. */
-  readonly calibrationScores: readonly CalibrationScore[];
-  /** How it was trained. */
-  readonly training: Readonly<Record<string, unknown>>;
-  readonly version: string;
-}
-
-export function newSettings(
-  values: Omit<DetectorSettings, 'mean' | 'deviation' | 'version'> & { version: string },
-): DetectorSettings {
-  return { ...values, mean: imagenetMean, deviation: imagenetDeviation };
+/**
+ * Writes tensors and settings as a model file.
+ *
+ * @param metadata further entries
+ */
+export function writeDetectorTensors(
+  tensors: ReadonlyMap<string, TensorToStore>,
+  settings: DetectorSettings,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  return writeWithDigest(tensors, {
+    ...metadata,
+    format: formatVersion,
+    detector: settingsText(settings, formatVersion),
+  });
 }
 
 /** The whole detector as a file. */
@@ -47,18 +45,79 @@ export async function writeDetector(
   store: ParameterStore,
   settings: DetectorSettings,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const tensors = await storeParameters(store, [groups.teacher, groups.amplification, groups.student]);
-  return writeSafetensors(tensors, { format: formatVersion, detector: JSON.stringify(settings) });
+  return writeDetectorTensors(await storeParameters(store, parts), settings);
 }
 
-/** Settings of a detector file; throws an Error where it is none. */
-export function readSettings(file: SafetensorsFile, what: string): DetectorSettings {
-  if (file.metadata.format !== formatVersion || !file.metadata.detector)
+/** A model file with other settings. */
+export function rewriteDetector(file: DetectorFile, settings: DetectorSettings): Promise<Uint8Array<ArrayBuffer>> {
+  return writeDetectorTensors(storable(file.tensors), settings, file.metadata);
+}
+
+function checkFormat({ metadata }: SafetensorsFile, digest: boolean): void {
+  const { format } = metadata;
+  if (!format?.startsWith(family) || !metadata.detector)
     throw new Error(
-      `${what}: not a detector of this program (format '${file.metadata.format ?? 'none'}', needed '${formatVersion}')`,
+      `not a detector of this program (format '${format?.slice(0, 50) ?? 'none'}', needed '${formatVersion}'). ` +
+        'aand train makes one; aand import makes one of PyTorch files',
     );
-  const settings = JSON.parse(file.metadata.detector) as DetectorSettings;
-  backboneNamed(settings.backbone);
-  checkImageSize(settings.imageSize);
-  return settings;
+  if (format !== firstFormat && format !== formatVersion)
+    throw new Error(
+      `its format '${format.slice(0, 50)}' is newer than this program, which reads '${formatVersion}' and older. ` +
+        'Install a current version of aand-webgpu',
+    );
+  if (format === formatVersion && !digest)
+    throw new Error(
+      'the file has no SHA-256 digest: it is damaged or was changed by another program. Take an intact copy',
+    );
+}
+
+/**
+ * Reads and checks a model file: its digest, its format, every field of its settings.
+ *
+ * @param bytes a `model.safetensors` of `aand train`
+ * @param what its name, for error messages
+ * @throws Error on a file that is damaged, of another kind or of a newer version, or a setting that is not valid
+ */
+export async function readDetector(bytes: Uint8Array, what: string): Promise<DetectorFile> {
+  const file = readSafetensors(bytes, what);
+  const digest = await verifyDigest(bytes, file.metadata, what);
+  try {
+    checkFormat(file, digest);
+    const { settings, format } = parseSettings(file.metadata.detector as string);
+    if (format !== undefined && format !== file.metadata.format)
+      throw new Error(`its settings were written as '${format}', the file says '${file.metadata.format}'`);
+    return { ...file, settings };
+  } catch (error) {
+    throw new Error(`${what}: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * The parameters of a model file on a device; the caller destroys the store.
+ *
+ * @param what name of the file, for error messages
+ * @param options half: convolution weights in 16 bits
+ * @throws Error naming tensors that are missing, unknown, of another shape, or hold what no weight can be
+ */
+export function detectorStore(
+  engine: Engine,
+  file: DetectorFile,
+  what: string,
+  options: { readonly half?: boolean } = {},
+): ParameterStore {
+  const { backbone, mode } = file.settings;
+  const set = detectorParameters(backboneNamed(backbone), mode, options);
+  const surplus = [...file.tensors.keys()].filter((name) => !set.has(name));
+  if (surplus.length)
+    throw new Error(
+      `${what}: ${surplus.length} tensors are no part of a ${backbone} in mode ${mode}, the first is '${surplus[0]?.slice(0, 200)}'`,
+    );
+  const store = new ParameterStore(engine, set);
+  try {
+    loadParameters(store, parts, file, what);
+  } catch (error) {
+    store.destroy();
+    throw error;
+  }
+  return store;
 }

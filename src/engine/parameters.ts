@@ -55,6 +55,10 @@ export class ParameterSet {
     return [...this.#specs.values()];
   }
 
+  has(name: string): boolean {
+    return this.#specs.has(name);
+  }
+
   spec(name: string): ParameterSpec {
     const spec = this.#specs.get(name);
     if (!spec) throw new Error(`unknown parameter '${name}'`);

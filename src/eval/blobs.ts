@@ -1,6 +1,6 @@
 /** Marked regions of a map. */
 import { connectedComponents } from './metrics.ts';
-import { type Calibration, isAnomalous } from './thresholds.ts';
+import { type Calibration, maskOf } from './thresholds.ts';
 
 export interface Blob {
   /** Share of the map at or above the threshold, 0 to 1. */
@@ -10,7 +10,7 @@ export interface Blob {
 }
 
 export function largestBlob(map: Float32Array, width: number, height: number, pixel: Calibration): Blob {
-  const mask = Uint8Array.from(map, (value) => (isAnomalous(value, pixel) ? 1 : 0));
+  const mask = maskOf(map, pixel);
   const { labels, sizes } = connectedComponents(mask, height, width);
   if (!sizes.length) return { area: 0, box: undefined };
   const largest = sizes.indexOf(Math.max(...sizes)) + 1;

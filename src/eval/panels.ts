@@ -1,6 +1,7 @@
 /**
  * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The heat map's colours have a fixed
- * scale from the calibration: 0.5, the threshold, is always the middle of the scale.
+ * scale from the calibration: 0.5, the threshold, is always the middle of the scale. Without a calibration there is no mask, and the
+ * scale runs from 0 to the largest value of the picture's own map.
  */
 import type { Image } from '../data/image.ts';
 import { resizeBilinear, resizeNearest } from '../data/resize.ts';
@@ -29,8 +30,15 @@ function binary(mask: Uint8Array, width: number, height: number): Image {
   return resizeNearest({ width, height, channels: 3, data }, side, side);
 }
 
+/** The calibration that the colours follow. */
+function scaleOf({ map, pixel }: PanelInput): Calibration {
+  if (pixel) return pixel;
+  const largest = map.reduce((a, b) => Math.max(a, b), 0);
+  return { threshold: largest / 2, min: 0, max: largest, rule: 'the range of this map' };
+}
+
 /** 50 % blend of the coloured map over the image. */
-function overlay(image: Image, { map, width, height, pixel }: PanelInput): Image {
+function overlay(image: Image, { map, width, height }: PanelInput, pixel: Calibration): Image {
   const grey = new Uint8Array(width * height);
   map.forEach((value, i) => {
     grey[i] = Math.round(255 * normalizeScore(value, pixel));
@@ -67,31 +75,39 @@ export interface PanelInput {
   readonly truth?: Uint8Array | undefined;
   /** [height, width], as the mask. */
   readonly map: Float32Array;
-  readonly mask: Uint8Array;
+  /** Null, as the three below, for a detector without a threshold. */
+  readonly mask: Uint8Array | null;
   readonly width: number;
   readonly height: number;
   readonly score: number;
-  readonly normalizedScore: number;
-  readonly anomalous: boolean;
-  readonly pixel: Calibration;
+  readonly normalizedScore: number | null;
+  readonly anomalous: boolean | null;
+  readonly pixel: Calibration | null;
   /** What the image is, for the header. */
   readonly label: string;
 }
 
-/** The picture of one result, 1110 x 280 pixels with ground truth, one panel less without. */
+function verdictOf({ anomalous, normalizedScore, score }: PanelInput): string {
+  const raw = `raw ${score.toFixed(3)}`;
+  if (anomalous === null || normalizedScore === null) return `${raw} no threshold`;
+  return `${anomalous ? 'anomalous' : 'good'} ${normalizedScore.toFixed(3)} ${raw}`;
+}
+
+/** The picture of one result, 1110 x 280 pixels; one panel less without ground truth, and without a threshold. */
 export function drawPanels(input: PanelInput): Image {
   const image = resizeBilinear(input.image, side, side);
-  const mask = binary(input.mask, input.width, input.height);
-  const heat = overlay(image, input);
-  outline(heat, mask, red);
+  const scale = scaleOf(input);
+  const mask = input.mask && binary(input.mask, input.width, input.height);
+  const heat = overlay(image, input, scale);
+  if (mask) outline(heat, mask, red);
   const panels: { title: string; picture: Image }[] = [{ title: input.label, picture: image }];
   if (input.truth) {
     const truth = binary(input.truth, input.width, input.height);
     outline(heat, truth, white);
     panels.push({ title: 'ground truth', picture: truth });
   }
-  const verdict = `${input.anomalous ? 'anomalous' : 'good'} ${input.normalizedScore.toFixed(3)} raw ${input.score.toFixed(3)}`;
-  panels.push({ title: verdict, picture: heat }, { title: 'mask', picture: mask });
+  panels.push({ title: verdictOf(input), picture: heat });
+  if (mask) panels.push({ title: 'mask', picture: mask });
   const target = canvas(panels.length * (side + gap) + gap + legend, side + header + gap);
   panels.forEach(({ title, picture }, i) => {
     const x = gap + i * (side + gap);
@@ -102,9 +118,9 @@ export function drawPanels(input: PanelInput): Image {
       title.length > room ? `${title.slice(0, room - 2)}..` : title,
       x,
       6,
-      i === panels.length - 2 && input.anomalous ? [255, 120, 110] : ink,
+      picture === heat && input.anomalous ? [255, 120, 110] : ink,
     );
   });
-  drawLegend(target, gap + panels.length * (side + gap), header, input.pixel);
+  drawLegend(target, gap + panels.length * (side + gap), header, scale);
   return target;
 }

@@ -1,6 +1,6 @@
 /**
  * Thresholds and normalisation as the field does it: normalised = clamp((x - threshold) / (max - min) + 0.5, 0, 1), so 0.5 is
- * always "at the threshold". The decision is score >= threshold.
+ * always "at the threshold". The decision is score >= threshold; a detector without calibration decides nothing.
  */
 import { decimal } from '../data/decimal.ts';
 import type { RankMetrics } from './metrics.ts';
@@ -17,9 +17,9 @@ export interface Calibration {
 export type ThresholdRule =
   /** Largest F1 on a test set with both classes. */
   | { readonly kind: 'f1' }
-  /** Just above the largest score of good images. */
+  /** The next float32 above the largest score of good images: none of them is called anomalous. */
   | { readonly kind: 'max' }
-  /** A quantile of the scores of good images, interpolated. */
+  /** A quantile of the scores of good images, interpolated; images at or below it are called good. */
   | { readonly kind: 'quantile'; readonly quantile: number }
   /** At most this share of good images at or above it. */
   | { readonly kind: 'false-alarms'; readonly rate: number }
@@ -44,15 +44,20 @@ export function parseThreshold(text: string): ThresholdRule {
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
 
-/** The next larger float32. */
+/** The smallest float32 that is larger: scores are float32, so exactly those above the value reach it. */
 function above(value: number): number {
   single[0] = value;
+  if ((single[0] as number) > value) return single[0] as number;
   if (single[0] === 0) singleBits[0] = 1;
   else singleBits[0] = (singleBits[0] as number) + (value > 0 ? 1 : -1);
   return single[0] as number;
 }
 
-/** Threshold, and its rule in words, from scores of good images alone. */
+/**
+ * Threshold, and its rule in words, from scores of good images alone.
+ *
+ * @throws Error where there are no scores, or one is no finite number
+ */
 export function thresholdFromGood(
   scores: ArrayLike<number>,
   rule: Exclude<ThresholdRule, { kind: 'f1' | 'value' }>,
@@ -60,16 +65,20 @@ export function thresholdFromGood(
 ): { threshold: number; rule: string } {
   if (!scores.length) throw new Error('there are no scores of good images to find a threshold from');
   const sorted = Array.from(scores).sort((a, b) => a - b);
+  const bad = sorted.find((score) => !Number.isFinite(score));
+  if (bad !== undefined) throw new Error(`a score of ${source} is ${bad}: no threshold can be drawn from it`);
   const n = sorted.length;
   const of = `${n} ${source}`;
-  if (rule.kind === 'max') return { threshold: sorted[n - 1] as number, rule: `largest score of ${of}` };
+  if (rule.kind === 'max') return { threshold: above(sorted[n - 1] as number), rule: `largest score of ${of}` };
   if (rule.kind === 'quantile') {
     const at = rule.quantile * (n - 1);
     const low = sorted[Math.floor(at)] as number;
     const high = sorted[Math.ceil(at)] as number;
-    return { threshold: low + (high - low) * (at % 1), rule: `quantile ${rule.quantile} of ${of}` };
+    const value = low + (high - low) * (at % 1);
+    const threshold = sorted.includes(value) ? above(value) : value;
+    return { threshold, rule: `quantile ${rule.quantile} of ${of}` };
   }
-  const allowed = Math.floor(rule.rate * n + 1e-9);
+  const allowed = Math.min(n - 1, Math.floor(rule.rate * n + 1e-9));
   const largestQuiet = sorted[n - 1 - allowed] as number;
   return { threshold: above(largestQuiet), rule: `at most ${100 * rule.rate} % false alarms on ${of}` };
 }
@@ -115,12 +124,27 @@ export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Cal
   return { image: { ...found, ...o.imageRange }, pixel: { ...found, ...o.pixelRange } };
 }
 
-export function normalizeScore(score: number, { threshold, min, max }: Calibration): number {
+/** Null without a calibration. */
+export function normalizeScore(score: number, calibration: Calibration): number;
+export function normalizeScore(score: number, calibration: Calibration | null): number | null;
+export function normalizeScore(score: number, calibration: Calibration | null): number | null {
+  if (!calibration) return null;
+  const { threshold, min, max } = calibration;
   const range = max - min;
   if (range <= 0) return score >= threshold ? (score > threshold ? 1 : 0.5) : 0;
   return Math.min(1, Math.max(0, (score - threshold) / range + 0.5));
 }
 
-export function isAnomalous(score: number, { threshold }: Calibration): boolean {
-  return score >= threshold;
+/** Null without a calibration. */
+export function isAnomalous(score: number, calibration: Calibration): boolean;
+export function isAnomalous(score: number, calibration: Calibration | null): boolean | null;
+export function isAnomalous(score: number, calibration: Calibration | null): boolean | null {
+  return calibration && score >= calibration.threshold;
+}
+
+/** Pixels of a map at or above the threshold as 0/1; null without a calibration. */
+export function maskOf(map: Float32Array, calibration: Calibration): Uint8Array;
+export function maskOf(map: Float32Array, calibration: Calibration | null): Uint8Array | null;
+export function maskOf(map: Float32Array, calibration: Calibration | null): Uint8Array | null {
+  return calibration && Uint8Array.from(map, (value) => (value >= calibration.threshold ? 1 : 0));
 }

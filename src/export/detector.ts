@@ -1,12 +1,9 @@
 /** A detector file as ONNX, from an 8-bit image of any size to score, label, map and mask. */
-import { readSettings } from '../detector/file.ts';
+import { detectorStore, readDetector } from '../detector/file.ts';
 import type { Engine } from '../engine/device.ts';
-import { ParameterStore } from '../engine/parameters.ts';
 import { Tape } from '../engine/tape.ts';
 import { backboneNamed } from '../model/backbone.ts';
-import { detect, detectorParameters, groups } from '../model/detector.ts';
-import { loadParameters } from '../model/initialize.ts';
-import { readSafetensors } from '../weights/safetensors.ts';
+import { detect } from '../model/detector.ts';
 import { exportOnnx } from './onnx.ts';
 import { postprocess, preprocess } from './processing.ts';
 
@@ -15,7 +12,7 @@ import { postprocess, preprocess } from './processing.ts';
  * @param what its name, for error messages
  * @param batch images per run: shapes are static
  * @returns the bytes of an .onnx file: input `image` uint8 [batch, height, width, 3]; outputs `anomaly_map` and `raw_score` (raw),
- *   `pred_score` (0.5 = at the threshold), `pred_label`, `pred_mask`; its metadata holds the settings
+ *   `pred_score` (0.5 = at the threshold), `pred_label`, `pred_mask` where the detector has a threshold; its metadata holds the settings
  */
 export async function exportDetector(
   engine: Engine,
@@ -23,14 +20,13 @@ export async function exportDetector(
   what: string,
   options: { readonly batch: number; readonly version: string },
 ): Promise<Uint8Array> {
-  const file = readSafetensors(bytes, what);
-  const settings = readSettings(file, what);
+  const file = await readDetector(bytes, what);
+  const { settings } = file;
   if (settings.tiling)
     throw new Error(`${what}: this detector cuts images into tiles, which an ONNX graph cannot do here`);
   const backbone = backboneNamed(settings.backbone);
-  const store = new ParameterStore(engine, detectorParameters(backbone, settings.mode));
+  const store = detectorStore(engine, file, what);
   try {
-    loadParameters(store, [groups.teacher, groups.amplification, groups.student], file, what);
     const tape = new Tape(store.set);
     const { imageSize } = settings;
     const images = tape.input('images', [options.batch, imageSize, imageSize, 3], 'channels');

@@ -2,7 +2,7 @@
  * What surrounds a detector's network in its ONNX file: from an 8-bit image of any size to the network's input (method, 3.2),
  * and from map and score to the prediction fields of the field's tools.
  */
-import type { DetectorSettings } from '../detector/file.ts';
+import type { DetectorSettings } from '../detector/settings.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import type { GraphBuilder } from './onnx.ts';
 import type { OnnxValue } from './onnx_schema.ts';
@@ -47,15 +47,22 @@ function normalized(graph: GraphBuilder, x: string, { threshold, min, max }: Cal
   graph.emit('Clip', [shifted, graph.floats([0], []), graph.floats([1], [])], {}, output);
 }
 
-/** From `anomaly_map` and `raw_score`: pred_score (0.5 = at the threshold), pred_label, pred_mask. */
+/**
+ * From `anomaly_map` and `raw_score`: pred_score (0.5 = at the threshold), pred_label, pred_mask; none of them for a detector without
+ * a threshold.
+ */
 export function postprocess(graph: GraphBuilder, batch: number, settings: DetectorSettings): OnnxValue[] {
   const { imageSize: size, image, pixel } = settings;
+  const raw: OnnxValue[] = [
+    { name: 'anomaly_map', shape: [batch, size, size] },
+    { name: 'raw_score', shape: [batch] },
+  ];
+  if (!image || !pixel) return raw;
   normalized(graph, 'raw_score', image, 'pred_score');
   graph.emit('GreaterOrEqual', ['raw_score', graph.floats([image.threshold])], {}, 'pred_label');
   graph.emit('GreaterOrEqual', ['anomaly_map', graph.floats([pixel.threshold])], {}, 'pred_mask');
   return [
-    { name: 'anomaly_map', shape: [batch, size, size] },
-    { name: 'raw_score', shape: [batch] },
+    ...raw,
     { name: 'pred_score', shape: [batch] },
     { name: 'pred_label', shape: [batch], type: 'bool' },
     { name: 'pred_mask', shape: [batch, size, size], type: 'bool' },

@@ -1,7 +1,7 @@
 /** A detector file as the authors' `.pth` files: stage I {encoder_AT}, stage II {bn, decoder_ss}; RD4AD's {bn, decoder}. */
-import { readSettings } from '../detector/file.ts';
+import { readDetector } from '../detector/file.ts';
 import { amplifies } from '../model/detector.ts';
-import { readSafetensors, storable, type TensorToStore } from '../weights/safetensors.ts';
+import { storable, type TensorToStore } from '../weights/safetensors.ts';
 import { writeTorchFile } from '../weights/torch_writer.ts';
 
 export interface TorchFiles {
@@ -15,9 +15,9 @@ export interface TorchFiles {
  * @param bytes a `model.safetensors` of `aand train`
  * @param what its name, for error messages
  */
-export function exportTorch(bytes: Uint8Array, what: string): TorchFiles {
-  const file = readSafetensors(bytes, what);
-  const { mode } = readSettings(file, what);
+export async function exportTorch(bytes: Uint8Array, what: string): Promise<TorchFiles> {
+  const file = await readDetector(bytes, what);
+  const { mode } = file.settings;
   const tensors = storable(file.tensors);
   const part = (prefix: string) => {
     const found = new Map<string, TensorToStore>();

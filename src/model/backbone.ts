@@ -35,7 +35,7 @@ export type BackboneName = keyof typeof backbones;
 /** The backbone of that name; throws an Error that lists the known ones. */
 export function backboneNamed(name: string): Backbone {
   if (!Object.hasOwn(backbones, name))
-    throw new Error(`unknown backbone '${name}'; known are ${Object.keys(backbones).join(', ')}`);
+    throw new Error(`unknown backbone '${name.slice(0, 100)}'; known are ${Object.keys(backbones).join(', ')}`);
   return backbones[name as BackboneName];
 }
 

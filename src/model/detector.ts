@@ -39,9 +39,13 @@ export function amplifierScope(tape: Tape, level: number): Scope {
   return new Scope(tape, `teacher.${amplifierNames[level]}.`, groups.amplification, false);
 }
 
+const largestImageSize = 8192;
+
 export function checkImageSize(size: number): void {
   if (!Number.isInteger(size) || size < 32 || size % 32)
     throw new Error(`image size ${size} is not a multiple of 32 (the coarsest features are 1/32 of it)`);
+  if (size > largestImageSize)
+    throw new Error(`image size ${size} is larger than ${largestImageSize}; tiles (--tile) see large images in parts`);
 }
 
 /** The targets of the student: teacher features, amplified where the mode says so. */

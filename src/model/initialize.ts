@@ -52,6 +52,11 @@ export function loadParameters(
     const bad = firstNonFinite(tensor.values);
     if (bad >= 0)
       throw new Error(`${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`);
+    const negative = name.endsWith('running_var') ? tensor.values.findIndex((value) => value < 0) : -1;
+    if (negative >= 0)
+      throw new Error(
+        `${what}: tensor '${name}' holds ${tensor.values[negative]} at index ${negative}: a variance cannot be negative`,
+      );
     // One memory for all: the store copies what it is given, and new memory costs more than the copy.
     if (memory.length < tensor.values.length) memory = new Float32Array(tensor.values.length);
     store.write(spec.name, fromStored(spec, tensor.values, memory));

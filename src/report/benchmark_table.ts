@@ -1,7 +1,7 @@
 /** The results of a benchmark as rows, and as CSV, Markdown and a page. */
 import type { Interval } from '../eval/bootstrap.ts';
 import { csvTable } from '../eval/csv.ts';
-import { escapeHtml } from './report.ts';
+import { html, htmlPage } from './html.ts';
 import { style } from './style.ts';
 
 /** One finished run. */
@@ -115,39 +115,47 @@ export const rules =
   'Per cent; mean ± standard deviation over seeds; in brackets the 95 % interval of one run by bootstrap over its test images, ' +
   "averaged over seeds. PRO: all test images together, limit 0.3 (MVTec); PRO per image: RD4AD's code, not comparable with it.";
 
+/** Text of others in a cell of a Markdown table: no markup, no HTML, one line. */
+function markdownText(text: string): string {
+  return text.replace(/[\\`*[\]<>&|~!#]/g, (c) => `&#${c.charCodeAt(0)};`).replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+}
+
 export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): string {
   const head = ['mode', 'category', 'seeds', ...columns.map(([, name]) => name)];
   const lines = benchmarkRows(runs).map((row) => {
     const bold = (text: string) => (row.category === 'mean' ? `**${text}**` : text);
     const cells = columns.map(([key]) => bold(cellText(row.cells[key] as Cell)));
-    return `| ${[row.mode, bold(row.category), row.seeds.join(' '), ...cells].join(' | ')} |`;
+    return `| ${[markdownText(row.mode), bold(markdownText(row.category)), row.seeds.join(' '), ...cells].join(' | ')} |`;
   });
-  return [`| ${head.join(' | ')} |`, `|${head.map(() => '---').join('|')}|`, ...lines, '', rules, note, ''].join('\n');
+  return [
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => '---').join('|')}|`,
+    ...lines,
+    '',
+    rules,
+    markdownText(note),
+    '',
+  ].join('\n');
 }
 
+const extraStyle = `body { max-width: 1200px } .bar { display: block; width: 100%; height: 4px; background: var(--line); border-radius: 2px; min-width: 70px } .bar rect { fill: var(--good) } tr.mean { font-weight: 600; background: var(--card) } small { color: var(--quiet); font-weight: 400; white-space: nowrap } td, th { white-space: nowrap }`;
+
 /** A page with the table and a bar for every category and mode. */
-export function benchmarkPage(runs: readonly BenchmarkRun[], title: string, note: string): string {
-  const rows = benchmarkRows(runs);
-  const body = rows.map((row) => {
+export function benchmarkPage(runs: readonly BenchmarkRun[], title: string, note: string): Promise<string> {
+  const rows = benchmarkRows(runs).map((row) => {
     const cells = columns.map(([key], i) => {
       const value = row.cells[key] as Cell;
       const bar =
-        i < 3 && value.mean !== null
-          ? `<div class="bar"><i style="width:${(100 * value.mean).toFixed(1)}%"></i></div>`
-          : '';
-      const detail = [
-        value.deviation === null ? '' : `± ${percent(value.deviation)}`,
-        value.interval ? `${percent(value.interval[0])} – ${percent(value.interval[1])}` : '',
-      ].filter(Boolean);
-      return `<td>${value.mean === null ? '–' : percent(value.mean)}${bar}<small>${detail.join('<br>')}</small></td>`;
+        i < 3 &&
+        value.mean !== null &&
+        html`<svg class="bar" aria-hidden="true"><rect height="4" width="${(100 * value.mean).toFixed(1)}%"/></svg>`;
+      const spread = value.deviation !== null && `± ${percent(value.deviation)}`;
+      const range = value.interval && `${percent(value.interval[0])} – ${percent(value.interval[1])}`;
+      return html`<td>${value.mean === null ? '–' : percent(value.mean)}${bar}<small>${spread}${spread && range && html`<br>`}${range}</small></td>`;
     });
-    return `<tr class="${row.category === 'mean' ? 'mean' : ''}"><th scope="row">${escapeHtml(row.mode)}</th><td class="text">${escapeHtml(row.category)}</td><td>${row.seeds.length || ''}</td>${cells.join('')}</tr>`;
+    return html`<tr class="${row.category === 'mean' ? 'mean' : ''}"><th scope="row">${row.mode}</th><td class="text">${row.category}</td><td>${row.seeds.length || ''}</td>${cells}</tr>\n`;
   });
-  const extra = `body { max-width: 1200px } .bar { height: 4px; background: var(--line); border-radius: 2px; min-width: 70px } .bar i { display: block; height: 4px; background: var(--good); border-radius: 2px } tr.mean { font-weight: 600; background: var(--card) } small { color: var(--quiet); font-weight: 400; white-space: nowrap } td, th { white-space: nowrap }`;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)}</title><style>${style}${extra}</style></head><body>
-<h1>${escapeHtml(title)}</h1><p class="quiet">${escapeHtml(rules)}</p><p class="quiet">${escapeHtml(note)}</p>
-<div class="scroll"><table><thead><tr><th>mode</th><th class="text">category</th><th>seeds</th>${columns.map(([, name]) => `<th>${name}</th>`).join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>
-</body></html>
-`;
+  const body = html`<h1>${title}</h1><p class="quiet">${rules}</p><p class="quiet">${note}</p>
+<div class="scroll"><table><thead><tr><th>mode</th><th class="text">category</th><th>seeds</th>${columns.map(([, name]) => html`<th>${name}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>`;
+  return htmlPage({ title, style: style + extraStyle, body });
 }

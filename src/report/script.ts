@@ -23,7 +23,7 @@ if (document.getElementById('histogram')) new Chart('histogram', { type: 'bar',
   options: { scales: { x: axis('raw score', { stacked: true, grid: { display: false }, ticks: { maxTicksLimit: 9 } }), y: axis('images', { stacked: true, ticks: { precision: 0 } }) } },
   plugins: [{ id: 'threshold', afterDatasetsDraw(chart) {
     const { ctx, chartArea: a } = chart; const share = (h.threshold - h.edges[0]) / (h.edges.at(-1) - h.edges[0]);
-    if (!(share >= 0 && share <= 1)) return; const x = a.left + share * (a.right - a.left);
+    if (h.threshold === null || !(share >= 0 && share <= 1)) return; const x = a.left + share * (a.right - a.left);
     ctx.save(); ctx.strokeStyle = css('--ink'); ctx.setLineDash([5, 4]); ctx.beginPath(); ctx.moveTo(x, a.top); ctx.lineTo(x, a.bottom); ctx.stroke();
     ctx.fillStyle = css('--ink'); ctx.textAlign = share > .7 ? 'right' : 'left'; ctx.fillText('threshold', x + (share > .7 ? -5 : 5), a.top + 10); ctx.restore();
   } }] });

@@ -18,6 +18,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { initialize, loadParameters, storeParameters } from '../model/initialize.ts';
 import { Scope } from '../model/scope.ts';
+import { teacherFile } from '../weights/import.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
 import { featureDistillationLoss } from './losses.ts';
 import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
@@ -114,7 +115,7 @@ export async function distillTeacher(
   record(parameters, o, o.batch);
   const store = new ParameterStore(o.engine, parameters);
   initialize(store, [groups.learner], o.seed);
-  loadParameters(store, [groups.source], o.source, o.sourceName, 'source.');
+  loadParameters(store, [groups.source], teacherFile(o.source, o.sourceName), o.sourceName, 'source.');
   const adamOptions = { betas: [0.9, 0.999], epsilon: 1e-8 } as const;
   const programs = new Map<number, Promise<Program>>();
   const programFor = (batch: number) => {

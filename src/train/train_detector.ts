@@ -10,6 +10,7 @@ import type { Backbone } from '../model/backbone.ts';
 import { amplifies, checkImageSize, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
 import { initialize, loadParameters } from '../model/initialize.ts';
 import { synthesizeAnomaly, type TextureSource } from '../synthetic/anomaly.ts';
+import { teacherFile } from '../weights/import.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { amplificationInputs, amplificationReport, recordAmplification } from './amplify.ts';
 import { recordDistillation, stepInput, targetShapes } from './distill.ts';
@@ -21,7 +22,7 @@ export interface TrainDetectorOptions {
   readonly engine: Engine;
   readonly backbone: Backbone;
   readonly mode: Mode;
-  /** The frozen teacher, torchvision names. */
+  /** The frozen teacher: torchvision's names, with or without what training scripts put before them. */
   readonly teacher: SafetensorsFile;
   readonly teacherName: string;
   /** Good images, already resized to imageSize x imageSize. */
@@ -75,7 +76,7 @@ export async function trainDetector(o: TrainDetectorOptions): Promise<TrainedDet
   try {
     if (o.start) loadParameters(store, Object.values(groups), o.start, 'the detector to go on from');
     else {
-      loadParameters(store, [groups.teacher], o.teacher, o.teacherName, 'teacher.');
+      loadParameters(store, [groups.teacher], teacherFile(o.teacher, o.teacherName), o.teacherName, 'teacher.');
       initialize(store, [groups.amplification, groups.student], o.seed);
     }
     const stage1 = amplifies(o.mode) && !o.start ? await stageOne(o, store) : [];

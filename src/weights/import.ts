@@ -7,7 +7,7 @@ import { firstNonFinite } from '../engine/tensor.ts';
 import { type Backbone, backbones } from '../model/backbone.ts';
 import { amplifierNames, detectorParameters, type Mode } from '../model/detector.ts';
 import { storedShape } from './names.ts';
-import type { StoredTensor } from './safetensors.ts';
+import type { SafetensorsFile, StoredTensor } from './safetensors.ts';
 
 export interface SourceFile {
   readonly path: string;
@@ -25,23 +25,44 @@ export interface ImportReport {
   readonly ignored: readonly { readonly path: string; readonly name: string; readonly reason: string }[];
 }
 
-/** Wrappers that training scripts put around a state dict. */
-const wrappers = /^(?:(?:state_dict|model|model_state_dict|net|module)\.)+/;
+/** What training scripts put around a state dict or a network. */
+const wrappers = new Set(
+  (
+    'state_dict model_state_dict model_state model net network module backbone base_model body feature_extractor resnet ' +
+    'ema ema_model model_ema _orig_mod _forward_module _fsdp_wrapped_module'
+  ).split(' '),
+);
 
-// Parts of the files, and where they belong here. "decoder_ss" before "decoder": both start alike.
-const parts: readonly (readonly [RegExp, string])[] = [
-  [/^(?:encoder_AT|encoder)\./, 'teacher.'],
-  [/^(?:bn|bottleneck)\.(?=conv\d|bn\d|bn_layer)/, 'bottleneck.'],
-  [/^(?:decoder_ss|decoder|student)\./, 'student.'],
-  [/^teacher\./, 'teacher.'],
-];
+/** Modules of the authors, of RD4AD and of this program, and where they belong here. */
+const parts: Readonly<Record<string, 'teacher' | 'bottleneck' | 'student'>> = {
+  encoder_AT: 'teacher',
+  encoder: 'teacher',
+  teacher: 'teacher',
+  bn: 'bottleneck',
+  bottleneck: 'bottleneck',
+  decoder_ss: 'student',
+  decoder: 'student',
+  student: 'student',
+};
 
-/** The name of a tensor here; torchvision's names have no prefix. */
+// What the bottleneck's modules are called.
+const inBottleneck = /^(?:conv\d|bn\d|bn_layer)$/;
+
+/** The name of a tensor here: wrappers are stripped wherever they stand before it; torchvision's names have no prefix. */
 export function importedName(name: string): string {
-  const bare = name.replace(wrappers, '');
-  for (const [pattern, prefix] of parts)
-    if (pattern.test(bare)) return prefix + bare.replace(pattern, '').replace(/^module\./, '');
-  return `teacher.${bare}`;
+  const segments = name.split('.');
+  let part: (typeof parts)[string] | undefined;
+  let at = 0;
+  for (; at < segments.length - 1; at++) {
+    const segment = segments[at] as string;
+    if (wrappers.has(segment)) continue;
+    const found: (typeof parts)[string] | undefined = Object.hasOwn(parts, segment) ? parts[segment] : undefined;
+    if (!found || part) break;
+    const next = segments.slice(at + 1).find((following) => !wrappers.has(following));
+    if (found === 'bottleneck' && !inBottleneck.test(next ?? '')) break;
+    part = found;
+  }
+  return [part ?? 'teacher', ...segments.slice(at)].join('.');
 }
 
 /** Why a tensor is not used, for those that the files are known to carry; undefined for others. */
@@ -72,6 +93,51 @@ function some(names: readonly string[]): string {
   return `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 }
 
+type NamedTensor = StoredTensor & { readonly path: string; readonly original: string };
+
+/**
+ * Tensors of files under this program's names.
+ *
+ * @throws Error where two tensors with other values have one name
+ */
+function renamed(files: readonly SourceFile[]): Map<string, NamedTensor> {
+  const all = new Map<string, NamedTensor>();
+  for (const { path, tensors } of files)
+    for (const [original, tensor] of tensors) {
+      const name = importedName(original);
+      const twin = all.get(name);
+      // Torchvision's file may come beside a stage-I file, whose teacher is the same.
+      const differs =
+        twin && (`${twin.shape}` !== `${tensor.shape}` || twin.values.some((value, i) => value !== tensor.values[i]));
+      if (differs && twin.path === path)
+        throw new Error(
+          `${path}: '${twin.original}' and '${original}' both are '${name}' here, with other values; ` +
+            'save the one that is meant in a file of its own',
+        );
+      if (differs)
+        throw new Error(`'${original}' is in ${twin.path} and in ${path} with other values; give one of the two files`);
+      all.set(name, { ...tensor, path, original });
+    }
+  return all;
+}
+
+/**
+ * The teacher of a file under torchvision's names, whatever was put before them: a file that {@link importStateDicts} takes is good
+ * for a training too.
+ *
+ * @param what name of the file, for error messages
+ * @throws Error where two tensors with other values have one name
+ */
+export function teacherFile(file: SafetensorsFile, what: string): SafetensorsFile {
+  const prefix = 'teacher.';
+  const tensors = new Map(
+    [...renamed([{ path: what, tensors: file.tensors }])]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, { shape, values, type }]) => [name.slice(prefix.length), { shape, values, type }]),
+  );
+  return { tensors, metadata: file.metadata };
+}
+
 /**
  * Joins files into a model.
  *
@@ -79,16 +145,7 @@ function some(names: readonly string[]): string {
  * @throws Error naming what is missing, of another shape, there twice, or unknown
  */
 export function importStateDicts(files: readonly SourceFile[], wanted?: Backbone): ImportReport {
-  const all = new Map<string, StoredTensor & { readonly path: string; readonly original: string }>();
-  for (const { path, tensors } of files)
-    for (const [original, tensor] of tensors) {
-      const name = importedName(original);
-      const twin = all.get(name);
-      // Torchvision's file may come beside a stage-I file, whose teacher is the same.
-      if (twin?.values.some((value, i) => value !== tensor.values[i]))
-        throw new Error(`'${original}' is in ${twin.path} and in ${path} with other values; give one of the two files`);
-      all.set(name, { ...tensor, path, original });
-    }
+  const all = renamed(files);
   const backbone = wanted ?? detectBackbone(all);
   if (!backbone)
     throw new Error(
@@ -120,7 +177,7 @@ export function importStateDicts(files: readonly SourceFile[], wanted?: Backbone
 
 function matched(
   specs: readonly ParameterSpec[],
-  all: ReadonlyMap<string, StoredTensor & { readonly path: string; readonly original: string }>,
+  all: ReadonlyMap<string, NamedTensor>,
   backbone: Backbone,
 ): Map<string, StoredTensor> {
   const missing: string[] = [];

@@ -4,13 +4,56 @@
  */
 
 import { floatToHalf, halfToFloat } from '../engine/half.ts';
+import { isRecord, parseJson } from './json.ts';
 
-export type StoredType = 'F32' | 'F16' | 'I32' | 'I64' | 'U8';
+interface ElementType {
+  readonly bytes: number;
+  read(view: DataView, offset: number): number;
+}
+
+const single = new DataView(new ArrayBuffer(4));
+
+/** A bfloat16's value: the upper half of a float32. */
+export function bfloat16ToFloat(bits: number): number {
+  single.setUint32(0, bits << 16);
+  return single.getFloat32(0);
+}
+
+function safe(value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new Error(`holds ${value}: whole numbers beyond 2^53 cannot be read`);
+  return number;
+}
+
+function narrow(value: number): number {
+  if (Number.isFinite(value) && !Number.isFinite(Math.fround(value)))
+    throw new Error(`holds ${value}, which is beyond the range of 32-bit floats`);
+  return value;
+}
+
+const elementTypes = {
+  F32: { bytes: 4, read: (view, at) => view.getFloat32(at, true) },
+  F16: { bytes: 2, read: (view, at) => halfToFloat(view.getUint16(at, true)) },
+  BF16: { bytes: 2, read: (view, at) => bfloat16ToFloat(view.getUint16(at, true)) },
+  F64: { bytes: 8, read: (view, at) => narrow(view.getFloat64(at, true)) },
+  I64: { bytes: 8, read: (view, at) => safe(view.getBigInt64(at, true)) },
+  U64: { bytes: 8, read: (view, at) => safe(view.getBigUint64(at, true)) },
+  I32: { bytes: 4, read: (view, at) => view.getInt32(at, true) },
+  U32: { bytes: 4, read: (view, at) => view.getUint32(at, true) },
+  I16: { bytes: 2, read: (view, at) => view.getInt16(at, true) },
+  U16: { bytes: 2, read: (view, at) => view.getUint16(at, true) },
+  I8: { bytes: 1, read: (view, at) => view.getInt8(at) },
+  U8: { bytes: 1, read: (view, at) => view.getUint8(at) },
+  BOOL: { bytes: 1, read: (view, at) => view.getUint8(at) },
+} as const satisfies Record<string, ElementType>;
+
+export type StoredType = keyof typeof elementTypes;
 
 export interface StoredTensor {
   readonly shape: readonly number[];
   /**
-   * Values as float32 (F16 and integers are converted; I64 must be below 2^53). Float32 of a file lie in its own bytes: do not change them.
+   * Values as float32: other types are converted, whole numbers must be below 2^53 and 64-bit floats in the range of float32.
+   * Float32 of a file lie in its own bytes: do not change them.
    */
   readonly values: Float32Array;
   readonly type: StoredType;
@@ -21,8 +64,10 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-const bytesPer: Record<StoredType, number> = { F32: 4, F16: 2, I32: 4, I64: 8, U8: 1 };
-const maxHeader = 100 * 1024 * 1024;
+// A hundred times the header of the largest model; the format's own limit is 100 MB.
+const maxHeader = 64 * 1024 * 1024;
+const mostSizes = 16;
+const damaged = 'the file is damaged, or no safetensors file';
 
 interface HeaderEntry {
   readonly dtype: StoredType;
@@ -30,72 +75,119 @@ interface HeaderEntry {
   readonly data_offsets: [number, number];
 }
 
-function checkEntry(name: string, entry: HeaderEntry, dataLength: number, what: string): void {
-  const valid =
-    entry !== null &&
-    typeof entry === 'object' &&
-    Array.isArray(entry.shape) &&
-    entry.shape.every((size) => Number.isInteger(size) && size >= 0) &&
-    Array.isArray(entry.data_offsets) &&
-    entry.data_offsets.length === 2 &&
-    entry.data_offsets.every((offset) => Number.isInteger(offset) && offset >= 0);
-  if (!valid) throw new Error(`${what}: tensor '${name}' has a malformed header entry`);
-  if (!(entry.dtype in bytesPer))
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
+const isCounts = (value: unknown): value is number[] => Array.isArray(value) && value.every(isCount);
+
+/** A name of a file in a message. */
+const quoted = (name: string) => `'${name.length > 200 ? `${name.slice(0, 200)}...` : name}'`;
+
+function checkEntry(name: string, entry: unknown, dataLength: number): HeaderEntry {
+  const { dtype, shape, data_offsets: range } = isRecord(entry) ? entry : {};
+  if (typeof dtype !== 'string' || !isCounts(shape) || !isCounts(range) || range.length !== 2)
+    throw new Error(`tensor ${quoted(name)} has a malformed header entry: ${damaged}`);
+  if (!Object.hasOwn(elementTypes, dtype))
     throw new Error(
-      `${what}: tensor '${name}' has type ${entry.dtype}; supported are ${Object.keys(bytesPer).join(', ')}`,
+      `tensor ${quoted(name)} has type ${quoted(dtype)}; supported are ${Object.keys(elementTypes).join(', ')}`,
     );
-  const [start, end] = entry.data_offsets;
-  const size = entry.shape.reduce((product, value) => product * value, 1) * bytesPer[entry.dtype];
+  const type = dtype as StoredType;
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (shape.length > mostSizes || !Number.isSafeInteger(count))
+    throw new Error(`tensor ${quoted(name)} cannot have the shape [${shape.slice(0, mostSizes)}]: ${damaged}`);
+  const [start, end] = range as [number, number];
+  const size = count * elementTypes[type].bytes;
   if (end - start !== size)
-    throw new Error(`${what}: tensor '${name}' [${entry.shape}] needs ${size} bytes, its range has ${end - start}`);
+    throw new Error(`tensor ${quoted(name)} [${shape}] needs ${size} bytes, its range has ${end - start}: ${damaged}`);
   if (end > dataLength)
-    throw new Error(`${what}: tensor '${name}' ends at byte ${end} of ${dataLength}: the file is truncated`);
+    throw new Error(`tensor ${quoted(name)} ends at byte ${end} of ${dataLength}: the file is truncated`);
+  return { dtype: type, shape, data_offsets: [start, end] };
 }
 
-function decode(view: DataView, start: number, end: number, type: StoredType): Float32Array {
-  const count = (end - start) / bytesPer[type];
-  if (type === 'F32' && (view.byteOffset + start) % 4 === 0)
+/** The tensors lie one after the other, without holes, up to the end of the data. */
+function checkRanges(entries: readonly (readonly [string, HeaderEntry])[], dataLength: number): void {
+  const ranges = entries
+    .map(
+      ([
+        name,
+        {
+          data_offsets: [start, end],
+        },
+      ]) => ({ name, start, end }),
+    )
+    .sort((a, b) => a.start - b.start || a.end - b.end);
+  let at = 0;
+  for (const { name, start, end } of ranges) {
+    if (start < at) throw new Error(`tensor ${quoted(name)} overlaps the one before it: ${damaged}`);
+    if (start > at) throw new Error(`${start - at} bytes before tensor ${quoted(name)} belong to none: ${damaged}`);
+    at = end;
+  }
+  if (at < dataLength) throw new Error(`${dataLength - at} bytes after the last tensor belong to none: ${damaged}`);
+}
+
+function checkMetadata(value: unknown): Record<string, string> {
+  if (!isRecord(value)) throw new Error(`the metadata is no object: ${damaged}`);
+  for (const [key, text] of Object.entries(value))
+    if (typeof text !== 'string') throw new Error(`metadata ${quoted(key)} is no text: ${damaged}`);
+  return value as Record<string, string>;
+}
+
+function decode(view: DataView, name: string, { dtype, data_offsets: [start, end] }: HeaderEntry): Float32Array {
+  const { bytes, read }: ElementType = elementTypes[dtype];
+  const count = (end - start) / bytes;
+  if (dtype === 'F32' && (view.byteOffset + start) % 4 === 0)
     return new Float32Array(view.buffer as ArrayBuffer, view.byteOffset + start, count);
   const values = new Float32Array(count);
-  for (let i = 0, offset = start; i < values.length; i++, offset += bytesPer[type]) {
-    if (type === 'F32') values[i] = view.getFloat32(offset, true);
-    else if (type === 'F16') values[i] = halfToFloat(view.getUint16(offset, true));
-    else if (type === 'I32') values[i] = view.getInt32(offset, true);
-    else if (type === 'U8') values[i] = view.getUint8(offset);
-    else values[i] = Number(view.getBigInt64(offset, true));
+  let i = 0;
+  try {
+    for (let offset = start; i < count; i++, offset += bytes) values[i] = read(view, offset);
+  } catch (error) {
+    throw new Error(`tensor ${quoted(name)} ${(error as Error).message} (index ${i})`);
   }
   return values;
+}
+
+/** Tensors and metadata, checked; the messages lack the file's name. */
+function read(data: Uint8Array): SafetensorsFile {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  if (data.byteLength < 8) throw new Error(`${data.byteLength} bytes are too few for a safetensors file`);
+  const length = Number(view.getBigUint64(0, true));
+  if (length > maxHeader) throw new Error(`its header would be ${length} bytes long: ${damaged}`);
+  if (8 + length > data.byteLength)
+    throw new Error(`the header needs ${length} bytes, the file has ${data.byteLength - 8}: it is truncated`);
+  if (data[8] !== 0x7b) throw new Error(`the header does not begin with '{': ${damaged}`);
+  let header: unknown;
+  try {
+    header = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(data.subarray(8, 8 + length)), 3);
+  } catch (error) {
+    throw new Error(`the header is not valid JSON (${(error as Error).message}): ${damaged}`);
+  }
+  const { __metadata__: metadata = {}, ...entries } = header as Record<string, unknown>;
+  const body = new DataView(data.buffer, data.byteOffset + 8 + length, data.byteLength - 8 - length);
+  const checked = Object.entries(entries).map(
+    ([name, entry]) => [name, checkEntry(name, entry, body.byteLength)] as const,
+  );
+  checkRanges(checked, body.byteLength);
+  const tensors = new Map(
+    checked.map(([name, entry]): [string, StoredTensor] => [
+      name,
+      { shape: entry.shape, type: entry.dtype, values: decode(body, name, entry) },
+    ]),
+  );
+  return { tensors, metadata: checkMetadata(metadata) };
 }
 
 /**
  * Reads a safetensors file.
  *
  * @param what name of the file, for error messages
- * @throws Error on a truncated or malformed file, naming the tensor
+ * @throws Error on a truncated or malformed file, naming the tensor: names that are there twice, ranges that overlap, leave holes or
+ *   reach beyond the data, types that are not known, values that float32 cannot hold
  */
 export function readSafetensors(data: Uint8Array, what = 'safetensors'): SafetensorsFile {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  if (data.byteLength < 8) throw new Error(`${what}: ${data.byteLength} bytes are too few for a safetensors file`);
-  const length = Number(view.getBigUint64(0, true));
-  if (length > maxHeader) throw new Error(`${what}: not a safetensors file (its header would be ${length} bytes long)`);
-  if (8 + length > data.byteLength)
-    throw new Error(`${what}: the header needs ${length} bytes, the file has ${data.byteLength - 8}: it is truncated`);
-  let header: Record<string, HeaderEntry> & { __metadata__?: Record<string, string> };
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data.subarray(8, 8 + length)));
+    return read(data);
   } catch (error) {
-    throw new Error(`${what}: the header is not valid JSON (${(error as Error).message})`);
+    throw new Error(`${what}: ${(error as Error).message}`);
   }
-  if (header === null || typeof header !== 'object') throw new Error(`${what}: the header is not an object`);
-  const { __metadata__: metadata = {}, ...entries } = header;
-  const body = new DataView(data.buffer, data.byteOffset + 8 + length, data.byteLength - 8 - length);
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, entry] of Object.entries(entries)) {
-    checkEntry(name, entry, body.byteLength, what);
-    const [start, end] = entry.data_offsets;
-    tensors.set(name, { shape: entry.shape, type: entry.dtype, values: decode(body, start, end, entry.dtype) });
-  }
-  return { tensors, metadata };
 }
 
 export interface TensorToStore {
@@ -124,7 +216,7 @@ export function writeSafetensors(
   for (const [name, { shape, values, type = 'F32' }] of tensors) {
     const count = shape.reduce((product, size) => product * size, 1);
     if (count !== values.length) throw new Error(`tensor '${name}' [${shape}] has ${values.length} values`);
-    const size = count * bytesPer[type];
+    const size = count * elementTypes[type].bytes;
     header[name] = { dtype: type, shape, data_offsets: [offset, offset + size] };
     offset += size;
   }
@@ -141,7 +233,7 @@ export function writeSafetensors(
     if (type === 'F32') data.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), position);
     else
       for (let i = 0; i < values.length; i++) view.setUint16(position + 2 * i, floatToHalf(values[i] as number), true);
-    position += values.length * bytesPer[type];
+    position += values.length * elementTypes[type].bytes;
   }
   return data;
 }

@@ -5,7 +5,7 @@
 import { unzipSync } from 'fflate';
 import { halfToFloat } from '../engine/half.ts';
 import { Call, Global, PersistentId, type PickleValue, readPickle } from './pickle.ts';
-import type { StoredTensor, StoredType } from './safetensors.ts';
+import { bfloat16ToFloat, type StoredTensor, type StoredType } from './safetensors.ts';
 
 interface ElementType {
   readonly bytes: number;
@@ -13,18 +13,11 @@ interface ElementType {
   read(view: DataView, offset: number): number;
 }
 
-const single = new DataView(new ArrayBuffer(4));
-
-function bfloat16(bits: number): number {
-  single.setUint32(0, bits << 16);
-  return single.getFloat32(0);
-}
-
 const elementTypes: Readonly<Record<string, ElementType>> = {
   'torch.FloatStorage': { bytes: 4, type: 'F32', read: (view, at) => view.getFloat32(at, true) },
   'torch.DoubleStorage': { bytes: 8, type: 'F32', read: (view, at) => view.getFloat64(at, true) },
   'torch.HalfStorage': { bytes: 2, type: 'F16', read: (view, at) => halfToFloat(view.getUint16(at, true)) },
-  'torch.BFloat16Storage': { bytes: 2, type: 'F32', read: (view, at) => bfloat16(view.getUint16(at, true)) },
+  'torch.BFloat16Storage': { bytes: 2, type: 'F32', read: (view, at) => bfloat16ToFloat(view.getUint16(at, true)) },
   'torch.LongStorage': { bytes: 8, type: 'I64', read: (view, at) => Number(view.getBigInt64(at, true)) },
   'torch.IntStorage': { bytes: 4, type: 'I32', read: (view, at) => view.getInt32(at, true) },
   'torch.ShortStorage': { bytes: 2, type: 'I32', read: (view, at) => view.getInt16(at, true) },

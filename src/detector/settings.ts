@@ -1,0 +1,157 @@
+/** The settings of a model file: what they are, and their check, for a file may come from anybody. */
+import * as v from 'valibot';
+import { imagenetDeviation, imagenetMean } from '../data/image.ts';
+import { checkTiling, type Tiling } from '../data/tiles.ts';
+import type { Calibration } from '../eval/thresholds.ts';
+import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { checkImageSize, type Mode, modes } from '../model/detector.ts';
+import { parseJson } from '../weights/json.ts';
+
+/** The raw score of one image of the calibration. */
+export interface CalibrationScore {
+  readonly score: number;
+  readonly anomalous: boolean;
+  readonly path?: string;
+  /** `test`, `held-out`, `train`, `calibrate` or `corrected`. */
+  readonly source?: string;
+}
+
+export interface DetectorSettings {
+  readonly backbone: BackboneName;
+  readonly mode: Mode;
+  readonly imageSize: number;
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  /** Null, as pixel's, for a detector without a threshold: an imported one until it is calibrated. */
+  readonly image: Calibration | null;
+  readonly pixel: Calibration | null;
+  /** Tiles that images are cut into; absent for whole images. */
+  readonly tiling?: Tiling;
+  /** Raw scores that are known, so that the threshold can be drawn anew without the images. */
+  readonly calibrationScores: readonly CalibrationScore[];
+  /** How it was trained: plain data. `history` holds the losses of each stage's epochs. */
+  readonly training: Readonly<Record<string, unknown>>;
+  readonly version: string;
+}
+
+/** Scores that a file holds at most; of more, as many are kept, spread evenly. */
+export const mostScores = 200_000;
+
+export function newSettings(
+  values: Omit<DetectorSettings, 'mean' | 'deviation' | 'version'> & { version: string },
+): DetectorSettings {
+  return { ...values, mean: imagenetMean, deviation: imagenetDeviation };
+}
+
+/** Runs a check that throws on values of the right type. */
+function sound<T>(check: (value: T) => void) {
+  return v.rawCheck<T>(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    try {
+      check(dataset.value);
+    } catch (error) {
+      addIssue({ message: (error as Error).message });
+    }
+  });
+}
+
+const largest = 3.4e38;
+const number = v.pipe(v.number(), v.minValue(-largest), v.maxValue(largest));
+const text = (most: number) => v.pipe(v.string(), v.maxLength(most));
+
+const calibration = v.pipe(
+  v.object({ threshold: number, min: number, max: number, rule: text(500) }),
+  v.check(({ min, max }) => min <= max, 'min is larger than max'),
+);
+
+/** The engine normalises pixels by these values and no others. */
+const fixed = (values: readonly number[]) =>
+  v.pipe(
+    v.array(v.number()),
+    v.check((given) => `${given}` === `${values}`, `only ${values.join(', ')} are supported`),
+  );
+
+const name = v.pipe(v.string(), v.regex(/^[\p{L}\p{N}][\p{L}\p{N} _.:()-]{0,59}$/u, 'not a plain name'));
+const few = <T>(most: number) =>
+  v.check<Record<string, T>, string>((value) => Object.keys(value).length <= most, `more than ${most} entries`);
+const losses = v.pipe(v.record(name, number), few(50));
+const history = v.pipe(v.record(name, v.pipe(v.array(losses), v.maxLength(100_000))), few(10));
+
+/** Texts, numbers, lists and objects of bounded size. */
+function checkPlain(value: unknown, depth = 6, budget = { left: 20_000 }): void {
+  if (--budget.left < 0) throw new Error('it holds more than 20000 values');
+  if (typeof value === 'string' && value.length > 5000) throw new Error('it holds a text of more than 5000 characters');
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`it holds the number ${value}`);
+  if (typeof value !== 'object' || value === null) return;
+  if (depth === 0) throw new Error('it is nested more than 6 deep');
+  for (const [key, part] of Object.entries(value)) {
+    if (key.length > 200) throw new Error('it holds a name of more than 200 characters');
+    checkPlain(part, depth - 1, budget);
+  }
+}
+
+const schema = v.pipe(
+  v.object({
+    format: v.exactOptional(text(50)),
+    backbone: v.pipe(
+      v.string(),
+      sound<string>(backboneNamed),
+      v.transform((value) => value as BackboneName),
+    ),
+    mode: v.picklist(modes),
+    imageSize: v.pipe(v.number(), sound<number>(checkImageSize)),
+    mean: fixed(imagenetMean),
+    deviation: fixed(imagenetDeviation),
+    image: v.nullable(calibration),
+    pixel: v.nullable(calibration),
+    tiling: v.exactOptional(v.pipe(v.object({ size: v.number(), overlap: v.number() }), sound<Tiling>(checkTiling))),
+    calibrationScores: v.pipe(
+      v.array(v.unknown()),
+      v.maxLength(mostScores),
+      v.array(
+        v.object({
+          score: number,
+          anomalous: v.boolean(),
+          path: v.exactOptional(text(5000)),
+          source: v.exactOptional(text(100)),
+        }),
+      ),
+    ),
+    training: v.pipe(
+      v.looseObject({ history: v.exactOptional(history) }),
+      sound<Record<string, unknown>>(({ history: _, ...rest }) => checkPlain(rest)),
+    ),
+    version: text(100),
+  }),
+  v.check(({ image, pixel }) => (image === null) === (pixel === null), 'image and pixel have a threshold, or neither'),
+);
+
+// Imports of earlier versions wrote a threshold that nobody had drawn.
+const madeUp = /^not calibrated/;
+
+/**
+ * Settings from a file's JSON. Fields that this version does not know are dropped, those of `training` are kept.
+ *
+ * @returns the settings, and the format that the file was written as, where they tell it
+ * @throws Error naming the field
+ */
+export function parseSettings(json: string): { settings: DetectorSettings; format: string | undefined } {
+  const result = v.safeParse(schema, parseJson(json, 12), { abortEarly: true });
+  if (!result.success) {
+    const [issue] = result.issues;
+    const message = issue.message.length > 300 ? `${issue.message.slice(0, 300)}...` : issue.message;
+    throw new Error(`setting '${(v.getDotPath(issue) ?? 'all').slice(0, 200)}' is not valid: ${message}`);
+  }
+  const { format, ...settings } = result.output;
+  const calibrated = settings.image !== null && !madeUp.test(settings.image.rule);
+  return { settings: calibrated ? settings : { ...settings, image: null, pixel: null }, format };
+}
+
+/** The JSON of a file. */
+export function settingsText(settings: DetectorSettings, format: string): string {
+  const { calibrationScores: all } = settings;
+  const step = all.length / mostScores;
+  const calibrationScores =
+    step <= 1 ? all : Array.from({ length: mostScores }, (_, i) => all[Math.floor(i * step)] as CalibrationScore);
+  return JSON.stringify({ ...settings, format, calibrationScores });
+}

@@ -1,0 +1,47 @@
+/** JSON of files that somebody else may have made: without doubled keys, and no deeper than the caller expects. */
+
+const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],]/gs;
+
+/** What is open at a place of the text: the keys of an object so far, or a list. */
+interface Level {
+  readonly keys: Set<string> | undefined;
+  /** Whether the next text of an object is a key. */
+  key: boolean;
+}
+
+/** Walks over text that need not be valid: what is malformed is left to JSON.parse. */
+function checkStructure(text: string, deepest: number): void {
+  const levels: Level[] = [];
+  for (const [token] of text.matchAll(tokens)) {
+    const level = levels.at(-1);
+    if (token === '{' || token === '[') {
+      if (levels.length >= deepest) throw new Error(`it is nested more than ${deepest} deep`);
+      levels.push({ keys: token === '{' ? new Set() : undefined, key: true });
+    } else if (token === '}' || token === ']') levels.pop();
+    else if (token === ',') {
+      if (level) level.key = true;
+    } else if (level?.keys && level.key) {
+      level.key = false;
+      const name = JSON.parse(token) as string;
+      if (level.keys.has(name)) throw new Error(`'${name.slice(0, 100)}' is there twice`);
+      if (name === '__proto__') throw new Error(`'${name}' is no name that a file may use`);
+      level.keys.add(name);
+    }
+  }
+}
+
+/**
+ * Parses JSON text.
+ *
+ * @param deepest objects and lists inside of each other, at most
+ * @throws Error on text that is no JSON, is nested deeper, or names something twice in one object
+ */
+export function parseJson(text: string, deepest: number): unknown {
+  checkStructure(text, deepest);
+  return JSON.parse(text);
+}
+
+/** Whether a value is an object with names, no list. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
