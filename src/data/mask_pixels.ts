@@ -98,13 +98,12 @@ function distances(
   if (step === 1 && !from[0]) return data;
   const total = pixels.width * pixels.height;
   const result = data instanceof Uint16Array ? new Uint16Array(total) : new Uint8Array(total);
-  for (let i = 0; i < total; i++) {
-    let most = 0;
-    for (let c = 0; c < count; c++) {
-      const distance = Math.abs((data[i * step + first + c] as number) - (from[c] as number));
-      if (distance > most) most = distance;
+  for (let c = 0; c < count; c++) {
+    const background = from[c] as number;
+    for (let i = 0, at = first + c; i < total; i++, at += step) {
+      const distance = Math.abs((data[at] as number) - background);
+      if (distance > (result[i] as number)) result[i] = distance;
     }
-    result[i] = most;
   }
   return result;
 }
@@ -119,17 +118,17 @@ function countBetween(values: Uint8Array | Uint16Array, width: number, height: n
       const value = values[i] as number;
       if (value === low || value === high) continue;
       between++;
-      let equal = 0;
-      for (const step of [-1, 1, -width, width]) if (values[i + step] === value) equal++;
-      if (equal > 2) flat++;
+      const horizontal = (values[i - 1] === value ? 1 : 0) + (values[i + 1] === value ? 1 : 0);
+      const vertical = (values[i - width] === value ? 1 : 0) + (values[i + width] === value ? 1 : 0);
+      if (horizontal + vertical > 2) flat++;
     }
   return { between, flat };
 }
 
 function levelsOf(pixels: MaskPixels, values: Uint8Array | Uint16Array): Levels {
   const scale = scaleOf(pixels);
-  const histogram = new Float64Array(scale === 1 ? 256 : 65536);
-  for (const value of values) histogram[value] = (histogram[value] as number) + 1;
+  const histogram = new Uint32Array(scale === 1 ? 256 : 65536);
+  for (let i = 0; i < values.length; i++) (histogram[values[i] as number] as number)++;
   const found = [...histogram.keys()].filter((value) => histogram[value]);
   const [low, high] = [found[0] as number, found.at(-1) as number];
   return {
@@ -196,9 +195,10 @@ function channelEvidence(pixels: MaskPixels, channel: MaskChannel): ChannelEvide
 
 function isColoured({ channels, data }: MaskPixels, scale: number): boolean {
   if (channels < 3) return false;
+  const most = colouredFrom * scale;
   for (let i = 0; i < data.length; i += channels) {
     const [r, g, b] = [data[i] as number, data[i + 1] as number, data[i + 2] as number];
-    if (Math.max(r, g, b) - Math.min(r, g, b) > colouredFrom * scale) return true;
+    if (Math.abs(r - g) > most || Math.abs(g - b) > most || Math.abs(b - r) > most) return true;
   }
   return false;
 }
