@@ -156,6 +156,21 @@ describe('layouts', () => {
   });
 });
 
+test('images of 16 bits are shown with the values that they use', async () => {
+  const write = (name: string, values: readonly number[]) =>
+    sharp(Uint16Array.from(values), { raw: { width: 2, height: 1, channels: 1 } })
+      .toColourspace('grey16')
+      .png()
+      .toFile(path(name));
+  mkdirSync(path('deep'));
+  await write('deep/a.png', [300, 60000]);
+  await write('deep/b.png', [200, 50000]);
+  await write('deep/c.png', [20, 1023]);
+  const { kinds, warnings } = await inspectDataset(await openDataset(path('deep')));
+  expect(kinds).toEqual([{ kind: '2x1, 1 channel, 16 bit, png, values 200 to 60000', count: 2 }]);
+  expect(warnings).toEqual([expect.stringMatching(/c\.png: .*values 20 to 1023/)]);
+});
+
 describe('image formats come out as 8-bit RGB', () => {
   const width = 4;
   const height = 2;

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Dataset, loadMask, type Sample } from '../src/data/dataset.ts';
+import { resizeForeground } from '../src/data/foreground.ts';
 import { prepareMasks, surveyMasks } from '../src/data/masks.ts';
+import { loadTrainingImages } from '../src/data/training_images.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'aand-masks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -85,13 +87,17 @@ async function loaded({ test }: Dataset): Promise<Uint8Array[]> {
 const truths = Array.from({ length: count }, (_, i) => truth(i));
 
 const said: readonly [name: string, encode: Encode, words: RegExp][] = [
-  ['0 and 1', grey(0, 1), /^masks: bright on black, values 0 and 1; defective above 0.5/],
-  ['0 and 100', grey(0, 100), /values 0 and 100; defective above 50/],
-  ['labels 1 and 2', grey(1, 2), /marks on a background of 1, values 0 and 1; defective above 0\.5/],
-  ['red', colours([0, 0, 0], [255, 0, 0]), /^masks: coloured on black, values 0 and 255; defective above 127.5/],
+  ['0 and 1', grey(0, 1), /^masks: bright on black, values 0 and 1; marked above 0.5/],
+  ['0 and 100', grey(0, 100), /values 0 and 100; marked above 50/],
+  [
+    'labels 1 and 2',
+    grey(1, 2),
+    /marks on a background of 1, values 0 and 1; marked where the difference is above 0\.5/,
+  ],
+  ['red', colours([0, 0, 0], [255, 0, 0]), /^masks: coloured on black, values 0 and 255; marked above 127.5/],
   ['blue, darker to the eye than half grey', colours([0, 0, 0], [0, 0, 128]), /coloured on black, values 0 and 128/],
   ['a palette of green on black', colours([0, 0, 0], [0, 160, 0], true), /coloured on black/],
-  ['inverted', grey(255, 0), /^masks: dark on white, values 0 and 255; defective above 127\.5$/],
+  ['inverted', grey(255, 0), /^masks: dark on white, values 0 and 255; marked where the difference is above 127\.5$/],
   ['inverted 1 and 0', grey(1, 0), /marks on a background of 1, values 0 and 1/],
   ['red on white', colours([255, 255, 255], [255, 0, 0]), /^masks: coloured on white/],
   ['red on blue', colours([0, 0, 255], [255, 0, 0]), /coloured on a background of 0 0 255/],
@@ -104,8 +110,8 @@ const said: readonly [name: string, encode: Encode, words: RegExp][] = [
   ['red on transparent white', colours([255, 255, 255, 0], [255, 0, 0, 255]), /in the alpha channel/],
   ['half transparent red', colours([0, 0, 0, 0], [255, 0, 0, 128]), /in the alpha channel, .*values 0 and 128/],
   ['a hole in a white layer', colours([255, 255, 255, 255], [255, 255, 255, 0]), /transparent on opaque/],
-  ['16 bits, 0 and 1', deep(1), /values 0 and 0\.0039; defective above 0\.0019/],
-  ['16 bits, 0 and 255', deep(255), /values 0 and 0\.99; defective above 0\.5/],
+  ['16 bits, 0 and 1', deep(1), /values 0 and 0\.0039; marked above 0\.0019/],
+  ['16 bits, 0 and 255', deep(255), /values 0 and 0\.99; marked above 0\.5/],
 ];
 
 describe('one rule reads them all', () => {
@@ -164,13 +170,13 @@ describe('several values', () => {
       values.map((bytes) => Uint8Array.from(bytes, (value) => (value > 127 ? 1 : 0))),
     );
     expect(prepared.warnings).toEqual([]);
-    expect(prepared.masks?.encoding).toBe('bright on black, shades up to 255; defective above 127.5');
+    expect(prepared.masks?.encoding).toBe('bright on black, shades up to 255; marked above 127.5');
   });
 
   test.each<[string, Encode, readonly string[]]>([
     ['white on black', jpeg(0, 255), []],
-    ['the value 100', jpeg(0, 100), ['masks: bright on black, shades up to 110; defective above 55']],
-    ['inverted', jpeg(255, 0), ['masks: dark on white, shades up to 255; defective above 127.5']],
+    ['the value 100', jpeg(0, 100), ['masks: bright on black, shades up to 110; marked above 55']],
+    ['inverted', jpeg(255, 0), ['masks: dark on white, shades up to 255; marked where the difference is above 127.5']],
   ])('JPEG files: %s, the noise around the edges is no defect', async (name, encode, warnings) => {
     const prepared = await prepareMasks(await dataset(`jpeg ${name}`, encode, 'jpg'));
     expect(await loaded(prepared)).toEqual(truths);
@@ -223,7 +229,7 @@ describe('masks that do not go with their set are named', () => {
   test('one with 0 and 1 among 0 and 255 is read by a limit that fits all', async () => {
     const { prepared, warnings } = await warningsOf('mixed', each(white, white, grey(0, 1), white));
     expect(await loaded(prepared)).toEqual(truths);
-    expect(warnings).toEqual(['masks: bright on black, values 0 and 1 or 255; defective above 0.5']);
+    expect(warnings).toEqual(['masks: bright on black, values 0 and 1 or 255; marked above 0.5']);
   });
 
   test('one with 0 and 1 among soft edges is empty', async () => {
@@ -320,5 +326,43 @@ describe('masks that do not go with their set are named', () => {
     const { test, ...rest } = await dataset('none', white);
     const prepared = await prepareMasks({ ...rest, test: test.map(({ maskPath, ...sample }) => sample) });
     expect([prepared.masks, prepared.warnings]).toEqual([null, []]);
+  });
+});
+
+describe('foreground masks', () => {
+  /** Foregrounds of four images, whose masks mark all but the rectangle of `truth`: more than half, and the border. */
+  async function foregrounds(name: string, encode: Encode, extension = 'png') {
+    const all = await dataset(`foreground ${name}`, white);
+    const path = join(all.folder, 'own');
+    mkdirSync(path);
+    for (let i = 0; i < count; i++)
+      writeFileSync(
+        join(path, `${i}.${extension}`),
+        await encode(
+          truth(i).map((mark) => 1 - mark),
+          i,
+        ),
+      );
+    return loadTrainingImages(all.test, 32, { foreground: { kind: 'folder', path } });
+  }
+  const product = Array.from({ length: count }, (_, i) =>
+    resizeForeground(
+      truth(i).map((mark) => 1 - mark),
+      width,
+      height,
+      32,
+    ),
+  );
+
+  test.each<[string, Encode, string, readonly string[]]>([
+    ['0 and 255', white, 'png', []],
+    ['0 and 1', grey(0, 1), 'png', []],
+    ['coloured', colours([0, 0, 0], [0, 0, 90]), 'png', []],
+    ['jpeg', jpeg(0, 255), 'jpg', []],
+    ['alpha', whiteWithAlpha, 'png', [expect.stringMatching(/^foreground masks: in the alpha channel/)]],
+  ])('%s: what is bright, or opaque, is the product', async (name, encode, extension, warnings) => {
+    const loaded = await foregrounds(name, encode, extension);
+    expect(loaded.foregrounds).toEqual(product);
+    expect(loaded.warnings).toEqual(warnings);
   });
 });

@@ -17,7 +17,7 @@ export interface ImageFacts {
 
 export interface DatasetFacts {
   readonly counts: Readonly<Record<string, number>>;
-  /** How many images have which size, channels and format, the most frequent first. */
+  /** How many images have which size, channels, format and (of 16 bits) values, the most frequent first. */
   readonly kinds: readonly { readonly kind: string; readonly count: number }[];
   /** How the masks are read; null without masks. */
   readonly masks: MaskSummary | null;
@@ -46,7 +46,7 @@ export async function inspectDataset(
 ): Promise<DatasetFacts> {
   const dataset = await surveyMasks(listed);
   const warnings = [...dataset.warnings];
-  const kinds = new Map<string, number>();
+  const kinds = new Map<string, { count: number; low: number; high: number }>();
   const byDigest = new Map<string, string>();
   const readable = new Set<string>();
   const found = await mapConcurrently(
@@ -70,7 +70,9 @@ export async function inspectDataset(
     const { sample, facts } = entry;
     readable.add(sample.path);
     const kind = `${facts.width}x${facts.height}, ${facts.channels} channel${facts.channels > 1 ? 's' : ''}, ${facts.depth} bit, ${facts.format}`;
-    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    const { count, low, high } = kinds.get(kind) ?? { count: 0, low: Number.POSITIVE_INFINITY, high: 0 };
+    const [least, most] = facts.range ?? [low, high];
+    kinds.set(kind, { count: count + 1, low: Math.min(low, least), high: Math.max(high, most) });
     const twin = byDigest.get(entry.digest);
     if (twin) warnings.push(`${sample.path}: the same picture as ${twin}`);
     else byDigest.set(entry.digest, sample.path);
@@ -79,7 +81,12 @@ export async function inspectDataset(
   for (const { defect } of dataset.test) counts[`test ${defect}`] = (counts[`test ${defect}`] ?? 0) + 1;
   return {
     counts: { ...counts, masks: dataset.masks?.count ?? 0 },
-    kinds: [...kinds].map(([kind, count]) => ({ kind, count })).sort((a, b) => b.count - a.count),
+    kinds: [...kinds]
+      .map(([kind, { count, low, high }]) => ({
+        kind: low <= high ? `${kind}, values ${low} to ${high}` : kind,
+        count,
+      }))
+      .sort((a, b) => b.count - a.count),
     masks: dataset.masks ?? null,
     ignored: await hiddenBelow(dataset.folder),
     warnings,

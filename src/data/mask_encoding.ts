@@ -84,14 +84,18 @@ export interface MaskDecision {
 /**
  * Decides how a set of masks is encoded: by the channel, background and values of most of them. Masks of one value say nothing.
  *
- * @param classes the layout says that masks hold class numbers
+ * @param options.classes the layout says that masks hold class numbers: everything above 0 counts
+ * @param options.dark the background is black or transparent even where bright areas surround the others
  */
-export function decideEncoding(masks: readonly MaskEvidence[], classes: boolean): MaskDecision {
+export function decideEncoding(
+  masks: readonly MaskEvidence[],
+  { classes = false, dark = false }: { readonly classes?: boolean; readonly dark?: boolean } = {},
+): MaskDecision {
   const varied = masks.filter(({ colour, alpha }) => varies(colour) || (alpha && varies(alpha)));
   const byAlpha = varied.filter(({ alphaTells }) => alphaTells).length * 2 > varied.length;
   const channel: MaskChannel = byAlpha ? 'alpha' : 'colour';
   const found = varied.flatMap((evidence) => evidence[channel] ?? []).filter(varies);
-  const surrounded = found.filter(({ fromBorder }) => fromBorder);
+  const surrounded = dark ? [] : found.filter(({ fromBorder }) => fromBorder);
   let background: readonly number[] = byAlpha ? [0] : [0, 0, 0];
   if (surrounded.length * 2 > found.length) {
     const near = (border: readonly number[]) =>
@@ -126,7 +130,7 @@ function describe({ channel, background, limit }: MaskEncoding, levels: readonly
         ? `values 0 and ${highs.join(' or ')}`
         : 'one value'
       : `${kind} up to ${highs.at(-1)}`;
-  return `${where}, ${values}; defective above ${round(limit)}`;
+  return `${where}, ${values}; ${dark ? 'marked' : 'marked where the difference is'} above ${round(limit)}`;
 }
 
 /** Share of a mask's pixels that are marked; undefined where its background is another one than its set's. */

@@ -89,7 +89,7 @@ export async function surveyMasks(
   const classes = defective.some(({ sample }) => sample.maskOfClasses);
   const { encoding, text, usual } = decideEncoding(
     (defective.length ? defective : good).map(({ evidence }) => evidence),
-    classes,
+    { classes },
   );
   if (defective.length && !usual) warnings.push(`masks: ${text}`);
   const [empty, full]: [string[], string[]] = [[], []];
