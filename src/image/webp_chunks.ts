@@ -60,24 +60,23 @@ export function readWebp(bytes: Uint8Array): Header {
   return { format: 'webp', width, height, channels: alpha ? 4 : 3, depth: 8, orientation };
 }
 
+/** The data of a lossless picture; undefined for a lossy one. */
+export function losslessPicture(bytes: Uint8Array): Uint8Array | undefined {
+  const { type, data } = imageChunk(chunks(bytes));
+  return type === 'VP8L' ? data : undefined;
+}
+
 /**
- * The same picture without its alpha channel, profile and EXIF data, so that a decoder has nothing to blend, convert or rotate by.
- * Lossy pictures keep alpha in a chunk of its own. Lossless ones say in one bit whether it matters; cleared, decoders show every pixel.
+ * The same lossy picture without its alpha channel, profile and EXIF data, which have chunks of their own, so that a decoder has nothing
+ * to blend, convert or rotate by.
  */
 export function bareWebp(bytes: Uint8Array): Uint8Array {
-  const { type, data } = imageChunk(chunks(bytes));
-  const picture = data.slice();
-  if (type === 'VP8L') picture[4] = (picture[4] as number) & ~0x10;
+  const { data } = imageChunk(chunks(bytes));
   const padded = data.length + (data.length % 2);
   const header = new Uint8Array(20);
+  header.set(new TextEncoder().encode('RIFF....WEBPVP8 '));
   const view = new DataView(header.buffer);
-  [...'RIFF'].forEach((letter, i) => {
-    header[i] = letter.charCodeAt(0);
-  });
   view.setUint32(4, 12 + padded, true);
-  [...`WEBP${type}`].forEach((letter, i) => {
-    header[8 + i] = letter.charCodeAt(0);
-  });
   view.setUint32(16, data.length, true);
-  return joined([header, picture, new Uint8Array(padded - data.length)]);
+  return joined([header, data, new Uint8Array(padded - data.length)]);
 }

@@ -10,7 +10,8 @@ import { type Codecs, readImage } from '../image/decode.ts';
 import { bareJpeg } from '../image/jpeg_segments.ts';
 import { decodePng } from '../image/png.ts';
 import { firstChannels, type Stored } from '../image/stored.ts';
-import { bareWebp } from '../image/webp_chunks.ts';
+import { bareWebp, losslessPicture } from '../image/webp_chunks.ts';
+import { decodeLossless } from '../image/webp_lossless.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import type { FolderEntry } from './node_read.ts';
 
@@ -53,7 +54,10 @@ const codecs: Codecs = {
   // Canvases multiply colours by alpha and lose them, and have 8 bits.
   png: decodePng,
   jpeg: (bytes) => decodeOpaque(bareJpeg(bytes)),
-  webp: (bytes) => decodeOpaque(bareWebp(bytes)),
+  async webp(bytes) {
+    const lossless = losslessPicture(bytes);
+    return lossless ? { channels: 3, ...decodeLossless(lossless) } : decodeOpaque(bareWebp(bytes));
+  },
   async tiff() {
     throw new Error('browsers read TIFF without compression, with LZW, deflate or PackBits: save it so, or as PNG');
   },
