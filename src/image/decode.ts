@@ -110,10 +110,16 @@ function withChannels(data: Uint8Array, stored: 1 | 3, channels: 1 | 3): Uint8Ar
   if (stored === channels) return data;
   const count = data.length / stored;
   const result = new Uint8Array(count * channels);
-  for (let i = 0; i < count; i++) {
-    if (channels === 1) result[i] = luma(data[3 * i] as number, data[3 * i + 1] as number, data[3 * i + 2] as number);
-    else result.fill(data[i] as number, 3 * i, 3 * i + 3);
-  }
+  if (channels === 1)
+    for (let i = 0; i < count; i++)
+      result[i] = luma(data[3 * i] as number, data[3 * i + 1] as number, data[3 * i + 2] as number);
+  else
+    for (let i = 0, at = 0; i < count; i++) {
+      const grey = data[i] as number;
+      result[at++] = grey;
+      result[at++] = grey;
+      result[at++] = grey;
+    }
   return result;
 }
 

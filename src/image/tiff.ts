@@ -2,9 +2,8 @@
  * TIFF: the first page, in strips or tiles, planes together or apart, of either byte order; grey (both kinds), RGB, palette, CMYK of 1 to 16
  * bits. Compressions that only a platform's codec undoes are left to it ({@link needsCodec}).
  */
-import { inflate } from './inflate.ts';
 import { checkSize, cmykToRgb, firstChannels, type Header, type Stored } from './stored.ts';
-import { unpackBits, unpackLzw } from './tiff_compression.ts';
+import { unpackBits, unpackDeflate, unpackLzw } from './tiff_compression.ts';
 import { type Directory, readDirectory } from './tiff_directory.ts';
 
 const tags = {
@@ -173,13 +172,16 @@ function undoPredictor(
   }
   if (predictor !== 2 || ![8, 16, 32].includes(bits))
     throw new Error(`predictor ${predictor} of ${bits} bits cannot be read`);
+  if (bits === 8) {
+    for (let i = samples; i < row.length; i++) row[i] = (row[i] as number) + (row[i - samples] as number);
+    return;
+  }
   const view = new DataView(row.buffer, row.byteOffset, row.byteLength);
   const count = row.length / (bits / 8);
   for (let i = samples; i < count; i++) {
-    if (bits === 8) row[i] = (row[i] as number) + (row[i - samples] as number);
-    else if (bits === 16)
-      view.setUint16(2 * i, view.getUint16(2 * i, little) + view.getUint16(2 * (i - samples), little), little);
-    else view.setUint32(4 * i, view.getUint32(4 * i, little) + view.getUint32(4 * (i - samples), little), little);
+    const left = i - samples;
+    if (bits === 16) view.setUint16(2 * i, view.getUint16(2 * i, little) + view.getUint16(2 * left, little), little);
+    else view.setUint32(4 * i, view.getUint32(4 * i, little) + view.getUint32(4 * left, little), little);
   }
 }
 
@@ -189,18 +191,18 @@ const reversed = Uint8Array.from({ length: 256 }, (_, value) => {
   return result;
 });
 
-async function unpack(source: Uint8Array, compression: number, size: number): Promise<Uint8Array> {
+function unpack(source: Uint8Array, compression: number, size: number): Uint8Array {
   if (compression === none) {
     if (source.length < size) throw new Error('the file is truncated: a block of its pixels is too short');
     return source.slice(0, size);
   }
   if (compression === packBits) return unpackBits(source, size);
   if (compression === lzw) return unpackLzw(source, size);
-  return inflate([source], size);
+  return unpackDeflate(source, size);
 }
 
 /** All values of the file, channels interleaved. */
-async function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout): Promise<Values> {
+function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout): Values {
   const { directory, compression, samples, bits, tiled, blockWidth, blockHeight, separate } = layout;
   if (!(blockWidth > 0 && blockHeight > 0) || blockWidth > 2 * width + 65536)
     throw new Error(`its blocks have ${blockWidth}x${blockHeight} pixels`);
@@ -233,7 +235,7 @@ async function readValues(bytes: Uint8Array, { width, height }: Header, layout: 
     let source = bytes.subarray(at, at + (sizes[block] as number));
     if (source.length < (sizes[block] as number)) throw new Error('the file is truncated: its pixels lie outside');
     if (reverse) source = source.map((byte) => reversed[byte] as number);
-    const unpacked = await unpack(source, compression, rows * rowBytes);
+    const unpacked = unpack(source, compression, rows * rowBytes);
     for (let y = 0; y < rows; y++) {
       const packed = unpacked.subarray(y * rowBytes, (y + 1) * rowBytes);
       if (predictor !== 1 && compression !== none && compression !== packBits)
@@ -302,7 +304,7 @@ export async function decodeTiff(bytes: Uint8Array, header: Header, layout: Layo
     throw new Error(
       `photometric interpretation ${photometric} with ${samples} channels cannot be read: save RGB or grey`,
     );
-  const values = await readValues(bytes, header, layout);
+  const values = readValues(bytes, header, layout);
   if (!(values instanceof Uint8Array || values instanceof Uint16Array) || sampleFormat > 1) refuse(values, layout);
   const { width, height } = header;
   if (photometric === palette) {

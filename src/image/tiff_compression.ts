@@ -1,4 +1,5 @@
 /** Compressions of TIFF that are plain enough to be undone here. */
+import { unzlibSync } from 'fflate';
 
 /** Runs of Apple's PackBits. */
 export function unpackBits(source: Uint8Array, size: number): Uint8Array {
@@ -32,26 +33,20 @@ export function unpackLzw(source: Uint8Array, size: number): Uint8Array {
   if (source[0] === 0 && (source[1] as number) & 1)
     throw new Error('LZW in the order of TIFF 4 cannot be read: save the file anew');
   const result = new Uint8Array(size);
-  // The text of a code: its last byte, the code of what stands before, its length.
-  const last = new Uint8Array(4096);
-  const before = new Uint16Array(4096);
-  const length = new Uint16Array(4096);
-  for (let i = 0; i < 256; i++) {
-    last[i] = i;
-    length[i] = 1;
-  }
+  // The text of a code stands in the result already: that of the code before it and the byte that follows there.
+  const starts = new Uint32Array(4096);
+  const lengths = new Uint32Array(4096);
   let next = endCode + 1;
   let width = 9;
   let held = 0;
   let bits = 0;
   let at = 0;
   let filled = 0;
-  let previous = -1;
+  let previous = 0;
   while (filled < size) {
     while (bits < width) {
-      const byte = source[at++];
-      if (byte === undefined) throw new Error('its compressed data end too early');
-      held = ((held << 8) | byte) & 0xffffff;
+      if (at >= source.length) throw new Error('its compressed data end too early');
+      held = ((held << 8) | (source[at++] as number)) & 0xffffff;
       bits += 8;
     }
     bits -= width;
@@ -59,32 +54,34 @@ export function unpackLzw(source: Uint8Array, size: number): Uint8Array {
     if (code === clearCode) {
       next = endCode + 1;
       width = 9;
-      previous = -1;
+      previous = 0;
       continue;
     }
     if (code === endCode) throw new Error('its compressed data end too early');
-    if (code > next || (previous < 0 && code > 255)) throw new Error('its compressed data are damaged');
-    const known = code < next;
-    const from = known ? code : previous;
-    const count = (length[from] as number) + (known ? 0 : 1);
-    let write = filled + (length[from] as number) - 1;
-    let walk = from;
-    let first = 0;
-    for (let left = length[from] as number; left > 0; left--, write--) {
-      first = last[walk] as number;
-      if (write < size) result[write] = first;
-      walk = before[walk] as number;
-    }
-    if (!known && filled + count - 1 < size) result[filled + count - 1] = first;
-    filled += count;
-    if (previous >= 0 && next < 4096) {
-      last[next] = first;
-      before[next] = previous;
-      length[next] = (length[previous] as number) + 1;
+    if (previous > 0 && next < 4096) {
+      starts[next] = filled - previous;
+      lengths[next] = previous + 1;
       next++;
       if (next + 1 >= 1 << width && width < 12) width++;
     }
-    previous = code;
+    if (code < 256) {
+      result[filled++] = code;
+      previous = 1;
+      continue;
+    }
+    if (code >= next) throw new Error('its compressed data are damaged');
+    const start = starts[code] as number;
+    previous = lengths[code] as number;
+    // One byte after the other: a text may reach into its own copy.
+    for (let i = 0; i < previous; i++) result[filled + i] = result[start + i] as number;
+    filled += previous;
   }
+  return result;
+}
+
+/** Zlib data. */
+export function unpackDeflate(source: Uint8Array, size: number): Uint8Array {
+  const result = unzlibSync(source, { out: new Uint8Array(size) });
+  if (result.length < size) throw new Error('its compressed data end too early');
   return result;
 }
