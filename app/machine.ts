@@ -70,7 +70,7 @@ export class Machine {
   readonly #longWork = new LongWork();
   readonly #trainer = new Trainer(() => this.#open(), this.#longWork);
 
-  /** The device, opened at the first need and again after it failed: no program of a failed one can be trusted. */
+  /** The device, opened at the first need and again after it was lost. */
   #open(): Promise<Engine> {
     if (!this.#engine) {
       const opening = readTunings().then((tunings) => Engine.open({ tunings }));
@@ -80,7 +80,7 @@ export class Machine {
       this.#engine = opening;
       opening.then(
         (engine) =>
-          engine.failure.catch(() => {
+          engine.ended.then(() => {
             forget();
             return engine.close();
           }),

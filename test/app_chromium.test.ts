@@ -166,12 +166,11 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     const [worker] = page.workers();
     // Real exhaustion would take the machine's memory with it: the driver's answer is what is played.
     await worker?.evaluate(() => {
-      const { createBuffer } = GPUDevice.prototype;
-      GPUDevice.prototype.createBuffer = function (this: GPUDevice, descriptor) {
-        GPUDevice.prototype.createBuffer = createBuffer;
-        const error = new GPUOutOfMemoryError('Out of memory (played by a test)');
-        this.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
-        return createBuffer.call(this, descriptor);
+      const { popErrorScope } = GPUDevice.prototype;
+      GPUDevice.prototype.popErrorScope = async function (this: GPUDevice) {
+        GPUDevice.prototype.popErrorScope = popErrorScope;
+        await popErrorScope.call(this);
+        return new GPUOutOfMemoryError('Out of memory (played by a test)');
       };
     });
     await (await chooser(page, 'inspect', 'Open images')).uploadFile(shown.site.images[0] as string);

@@ -24,7 +24,7 @@ afterAll(() => engine.close());
 
 const turn = (milliseconds = 5) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-async function sums(): Promise<Program> {
+async function sums(own = engine): Promise<Program> {
   const set = new ParameterSet();
   const tape = new Tape(set);
   const x = tape.input('x', [1, 4, 4, 4], 'channels');
@@ -38,9 +38,9 @@ async function sums(): Promise<Program> {
       Float32Array.from({ length: 16 }, (_, i) => (i % 5 ? 0 : 2)),
     ),
   );
-  return Program.compile(engine, tape, {
+  return Program.compile(own, tape, {
     outputs: { twice, thrice: add(tape, twice, x) },
-    store: new ParameterStore(engine, set),
+    store: new ParameterStore(own, set),
   });
 }
 
@@ -75,12 +75,16 @@ describe('runs recorded ahead', () => {
   });
 
   test('a program that is destroyed right after a run records nothing more', async () => {
-    const program = await sums();
+    const notices: string[] = [];
+    await using own = await Engine.open({ onNotice: (message) => notices.push(message) });
+    const program = await sums(own);
     await program.run({ x: filled(1) });
+    const before = program.recordingMilliseconds;
     program.destroy();
     await turn();
-    // An error of the device would reject here.
-    await engine.guard(engine.device.queue.onSubmittedWorkDone());
+    await own.guard(own.device.queue.onSubmittedWorkDone());
+    expect(program.recordingMilliseconds).toBe(before);
+    expect(notices.filter((message) => !/software driver/.test(message))).toEqual([]);
   });
 });
 
@@ -174,7 +178,7 @@ describe('the warm-up of kernels', () => {
     );
     const warmUp = new WarmUp(slow, async () => {
       opened++;
-      const adapter = await (engine.gpu as GPU).requestAdapter();
+      const adapter = await engine.gpu.requestAdapter();
       const device = await (adapter as GPUAdapter).requestDevice();
       lost = device.lost;
       return withDone(device, async () => {

@@ -9,6 +9,86 @@ export interface Image {
   readonly data: Uint8Array;
 }
 
+/** The pixels of a canvas (`getImageData`): 4 channels RGBA. */
+export interface CanvasPixels {
+  readonly width: number;
+  readonly height: number;
+  readonly channels?: 4 | undefined;
+  readonly data: Uint8Array | Uint8ClampedArray;
+}
+
+/** What calls of the library take as an image. */
+export type ImageInput = (Omit<Image, 'data'> & { readonly data: Uint8Array | Uint8ClampedArray }) | CanvasPixels;
+
+function kindOf(value: unknown): string {
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  return kind === 'Object' ? 'object' : kind === 'Null' || kind === 'Undefined' ? kind.toLowerCase() : kind;
+}
+
+function rgbOf(data: Uint8Array, what: string): Uint8Array {
+  const rgb = new Uint8Array((data.length / 4) * 3);
+  for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
+    // A canvas has rounded the colours of such a pixel, or lost them.
+    if (data[from + 3] !== 255)
+      throw new Error(
+        `${what}: pixel ${from / 4} is not opaque (alpha ${data[from + 3]}), so its colours are not known exactly: ` +
+          'draw it on an opaque background, or give RGB (decodeImage reads files so)',
+      );
+    rgb[to] = data[from] as number;
+    rgb[to + 1] = data[from + 1] as number;
+    rgb[to + 2] = data[from + 2] as number;
+  }
+  return rgb;
+}
+
+/**
+ * An image that comes from outside, checked. The pixels of a canvas whose pixels are all opaque become RGB; other values are not
+ * copied.
+ *
+ * @param what names it in errors
+ * @param channels the numbers of channels that the caller takes
+ * @throws Error that says what was expected and what was found
+ */
+export function checkImage(value: unknown, what = 'the image', channels: readonly (1 | 3)[] = [3]): Image {
+  if (typeof value !== 'object' || value === null || !('data' in value))
+    throw new Error(
+      `${what} is ${typeof value === 'string' ? `a text ('${value.slice(0, 80)}')` : kindOf(value)}, not an image: expected ` +
+        '{ width, height, channels, data } as decodeImage gives it for the bytes of a file',
+    );
+  const image = value as Partial<Record<keyof Image, unknown>>;
+  const { width, height, data } = image;
+  for (const [name, size] of Object.entries({ width, height }))
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 1)
+      throw new Error(`${what}: its ${name} is ${size}, expected a whole number of at least 1`);
+  const found =
+    image.channels ?? (kindOf(value) === 'ImageData' || kindOf(data) === 'Uint8ClampedArray' ? 4 : undefined);
+  const canvas = found === 4 && channels.includes(3);
+  if (!canvas && !(channels as readonly unknown[]).includes(found))
+    throw new Error(`${what}: it has ${found} channels, expected ${channels.join(' or ')}`);
+  const kind = kindOf(data);
+  if (kind !== 'Uint8Array' && kind !== 'Uint8ClampedArray')
+    throw new Error(
+      `${what}: its data are of type ${kind}, expected 8-bit values (0 to 255) as Uint8Array or Uint8ClampedArray`,
+    );
+  const { buffer, byteOffset, length } = data as Uint8Array;
+  const expected = (width as number) * (height as number) * (found as number);
+  if (length !== expected)
+    throw new Error(
+      `${what}: its data have ${length} values, expected ${expected} (${width} x ${height} pixels x ${found} channels)`,
+    );
+  const bytes = kind === 'Uint8Array' ? (data as Uint8Array) : new Uint8Array(buffer, byteOffset, length);
+  const size = { width: width as number, height: height as number };
+  return canvas
+    ? { ...size, channels: 3, data: rgbOf(bytes, what) }
+    : { ...size, channels: found as 1 | 3, data: bytes };
+}
+
+/** A list of images, each checked. */
+export function checkImages(values: unknown, what = 'image'): Image[] {
+  if (!Array.isArray(values)) throw new Error(`expected a list of images, not ${kindOf(values)}`);
+  return Array.from(values, (value, i) => checkImage(value, `${what} ${i + 1} of ${values.length}`));
+}
+
 export const imagenetMean = [0.485, 0.456, 0.406] as const;
 export const imagenetDeviation = [0.229, 0.224, 0.225] as const;
 
@@ -38,9 +118,15 @@ export function denormalize(values: Float32Array, width: number, height: number)
   return { width, height, channels: 3, data };
 }
 
-/** An RGB image as the network takes it: [size, size, 3], bicubic with Pillow's antialiasing, normalised. */
-export function preprocess(image: Image, size: number): { image: Image; values: Float32Array } {
-  const resized = resizeBicubic(image, size, size);
+/**
+ * An RGB image as the network takes it: [size, size, 3], bicubic with Pillow's antialiasing, normalised.
+ *
+ * @throws Error on an image whose values, size and channels do not fit together
+ */
+export function preprocess(image: ImageInput, size: number): { image: Image; values: Float32Array } {
+  if (!Number.isSafeInteger(size) || size < 1)
+    throw new Error(`the size is ${size}, expected a whole number of at least 1`);
+  const resized = resizeBicubic(checkImage(image), size, size);
   return { image: resized, values: normalize(resized) };
 }
 

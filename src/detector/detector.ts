@@ -1,12 +1,15 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
-import type { Image } from '../data/image.ts';
+import { checkImage, checkImages, type Image, type ImageInput } from '../data/image.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import { blendTiles, crop, type Tiling, tileGrid } from '../data/tiles.ts';
 import type { Engine } from '../engine/device.ts';
+import { ClosedError } from '../engine/errors.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
 import { Program } from '../engine/program.ts';
+import { ProgramCache } from '../engine/program_cache.ts';
 import { Tape } from '../engine/tape.ts';
+import { allDone } from '../engine/watch.ts';
 import { isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
 import { type Backbone, backboneNamed } from '../model/backbone.ts';
 import { detect, type Mode } from '../model/detector.ts';
@@ -28,17 +31,32 @@ export interface RawPrediction {
 /** Floats in memory: of 32 bits, or of 16 where the device has them (shader-f16). */
 export type DataType = 'f32' | 'f16';
 
-const tilesPerRun = 8;
+/**
+ * Images per run. There are programs for these numbers alone, so that memory does not grow with every number of images that comes;
+ * an image's result has the same bits in each.
+ */
+const runSizes = [8, 1] as const;
+const tilesPerRun = runSizes[0];
 
-/** The inference programs of a detector's parameters, by batch size. */
+/** Cuts a list into runs: as many large ones as it fills, the rest one by one. */
+function cutIntoRuns<T>(images: readonly T[]): T[][] {
+  const runs: T[][] = [];
+  for (let start = 0; start < images.length; start += runs.at(-1)?.length ?? 1)
+    runs.push(images.slice(start, start + (runSizes.find((size) => start + size <= images.length) ?? 1)));
+  return runs;
+}
+
+/** The inference programs of a detector's parameters, by the number of images. */
 export class MapRunner {
   readonly imageSize: number;
   readonly #engine: Engine;
   readonly #store: ParameterStore;
   readonly #backbone: Backbone;
   readonly #mode: Mode;
-  readonly #programs = new Map<number, Promise<Program>>();
+  readonly #programs = new ProgramCache();
+  readonly #calls = new Set<Promise<unknown>>();
   #explainer: Explainer | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(engine: Engine, store: ParameterStore, backbone: Backbone, mode: Mode, imageSize: number) {
     this.#engine = engine;
@@ -49,19 +67,50 @@ export class MapRunner {
   }
 
   program(batch: number): Promise<Program> {
-    let program = this.#programs.get(batch);
-    if (!program) {
+    return this.#programs.get(batch, async () => {
       const tape = new Tape(this.#store.set);
       const images = imageInput(tape, batch, this.imageSize);
       const { map, score } = detect(tape, images, this.#backbone, this.#mode);
-      program = Program.compile(this.#engine, tape, { outputs: { map, score }, store: this.#store });
-      this.#programs.set(batch, program);
+      return Program.compile(this.#engine, tape, { outputs: { map, score }, store: this.#store });
+    });
+  }
+
+  /** Work of the caller's: closing waits for it. */
+  async #call<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw new ClosedError('the detector is closed');
+    this.#engine.check();
+    this.#store.check();
+    const call = work();
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
     }
-    return program;
   }
 
   /** @param images resized to imageSize x imageSize */
-  async run(images: readonly Image[]): Promise<RawPrediction[]> {
+  run(images: readonly Image[]): Promise<RawPrediction[]> {
+    return this.#call(() => this.#run(images));
+  }
+
+  async #run(images: readonly Image[]): Promise<RawPrediction[]> {
+    const runs: Promise<RawPrediction[]>[] = [];
+    let failed = false;
+    for (const part of cutIntoRuns(images)) {
+      if (failed) break;
+      const run = this.#runOnce(part);
+      run.catch(() => {
+        failed = true;
+      });
+      runs.push(run);
+      // One is prepared while the one before it runs.
+      await Promise.allSettled(runs.slice(-2, -1));
+    }
+    return (await allDone(runs)).flat();
+  }
+
+  async #runOnce(images: readonly Image[]): Promise<RawPrediction[]> {
     const program = await this.program(images.length);
     const { map, score } = (await program.run({ pixels: pixelWords(images) })) as {
       map: Float32Array;
@@ -79,17 +128,23 @@ export class MapRunner {
   /**
    * Images of any size: resized as in training, or cut into tiles whose maps are blended (the score is then the largest
    * value of the blended map).
+   *
+   * @throws Error on an image whose values, size and channels do not fit together, before any is looked at
    */
-  async predict(images: readonly Image[], tiling?: Tiling): Promise<RawPrediction[]> {
+  predict(images: readonly ImageInput[], tiling?: Tiling): Promise<RawPrediction[]> {
+    return this.#call(async () => this.#predict(checkImages(images), tiling));
+  }
+
+  async #predict(images: readonly Image[], tiling: Tiling | undefined): Promise<RawPrediction[]> {
     const side = this.imageSize;
-    if (!tiling) return this.run(images.map((image) => resizeBicubic(image, side, side)));
+    if (!tiling) return this.#run(images.map((image) => resizeBicubic(image, side, side)));
     const results: RawPrediction[] = [];
     for (const image of images) {
       const tiles = tileGrid(image.width, image.height, tiling);
       const maps: Float32Array[] = [];
       for (let start = 0; start < tiles.length; start += tilesPerRun) {
         const parts = tiles.slice(start, start + tilesPerRun).map((tile) => crop(image, tile));
-        maps.push(...(await this.run(parts.map((part) => resizeBicubic(part, side, side)))).map(({ map }) => map));
+        maps.push(...(await this.#run(parts.map((part) => resizeBicubic(part, side, side)))).map(({ map }) => map));
       }
       const { width, height, values } = blendTiles(image, tiling, maps, side, side / tiling.size);
       results.push({ score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height });
@@ -97,26 +152,29 @@ export class MapRunner {
     return results;
   }
 
-  /** The levels behind an image's map; the image resized to imageSize x imageSize. */
-  explain(image: Image): Promise<LevelExplanation[]> {
-    this.#explainer ??= new Explainer(this.#engine, this.#store, this.#backbone, this.#mode, this.imageSize);
-    return this.#explainer.explain(image);
+  /** The levels behind an image's map; the image is resized as for a prediction. */
+  explain(image: ImageInput): Promise<LevelExplanation[]> {
+    return this.#call(async () => {
+      this.#explainer ??= new Explainer(this.#engine, this.#store, this.#backbone, this.#mode, this.imageSize);
+      return this.#explainer.explain(resizeBicubic(checkImage(image), this.imageSize, this.imageSize));
+    });
   }
 
   /** After the parameters were written. */
   async refresh(): Promise<void> {
-    for (const program of this.#programs.values()) await (await program).refresh();
+    await this.#call(() => allDone([this.#programs.refresh(), this.#explainer?.refresh()]));
   }
 
-  /** Frees the programs, after the runs that are under way. */
-  async destroy(): Promise<void> {
-    for (const compiled of this.#programs.values()) {
-      const program = await compiled.catch(() => undefined);
-      await program?.idle();
-      program?.destroy();
-    }
-    this.#programs.clear();
-    await this.#explainer?.destroy();
+  /** Frees the programs, after the calls that are under way; later ones reject with a ClosedError. */
+  destroy(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#calls);
+    await this.#programs.close();
+    await this.#explainer?.close();
   }
 }
 
@@ -126,6 +184,12 @@ export interface Prediction extends RawPrediction {
   readonly anomalous: boolean | null;
   /** Pixels at or above the pixel threshold, 0/1 [height, width]. */
   readonly mask: Uint8Array | null;
+}
+
+function checkEngine(engine: unknown): asserts engine is Engine {
+  if (typeof engine !== 'object' || engine === null || !('check' in engine))
+    throw new Error('the first argument is no engine: give what `await Engine.open()` returns');
+  (engine as Engine).check();
 }
 
 /**
@@ -152,7 +216,8 @@ export class Detector implements AsyncDisposable {
    * @param bytes a `model.safetensors` of `aand train`
    * @param what its name, for error messages
    * @param options dtype f16 halves the memory of weights and activations; arithmetic stays in 32 bits
-   * @throws Error on a damaged file, missing tensors, settings that are not valid, or f16 where the device has none
+   * @throws Error on a damaged file, missing tensors, settings that are not valid, or f16 where the device has none; OutOfMemoryError;
+   *   DeviceLostError or ClosedError where the engine has ended
    */
   static async open(
     engine: Engine,
@@ -160,10 +225,17 @@ export class Detector implements AsyncDisposable {
     what = 'model',
     options: { readonly dtype?: DataType } = {},
   ): Promise<Detector> {
+    checkEngine(engine);
     const file = await readDetector(bytes, what);
     const { settings } = file;
     const backbone = backboneNamed(settings.backbone);
     const store = detectorStore(engine, file, what, { half: options.dtype === 'f16' });
+    try {
+      await store.ready();
+    } catch (error) {
+      store.destroy();
+      throw error;
+    }
     return new Detector(settings, store, new MapRunner(engine, store, backbone, settings.mode, settings.imageSize));
   }
 
@@ -172,8 +244,16 @@ export class Detector implements AsyncDisposable {
     return (await this.#runner.program(1)).dispatchCount;
   }
 
-  /** Predicts images of any size; they are resized, or cut into tiles, as in training. */
-  async predict(images: readonly Image[]): Promise<Prediction[]> {
+  /**
+   * Predicts images of any size; they are resized, or cut into tiles, as in training. Any number of calls may be under way at once. The
+   * pixels may not change before the promise settles.
+   *
+   * @param images 8-bit RGB, or pixels of a canvas that are all opaque
+   * @returns one prediction per image, in their order; none for an empty list
+   * @throws Error that names the first image whose values, size and channels do not fit together; no image is predicted then.
+   *   OutOfMemoryError; DeviceLostError, or ClosedError where detector or engine are closed
+   */
+  async predict(images: readonly ImageInput[]): Promise<Prediction[]> {
     const { image, pixel, tiling } = this.settings;
     return (await this.#runner.predict(images, tiling)).map((raw) => ({
       ...raw,
@@ -183,7 +263,7 @@ export class Detector implements AsyncDisposable {
     }));
   }
 
-  /** Frees the GPU memory; the engine stays open. */
+  /** Frees the GPU memory, after the calls that are under way; later ones reject with a ClosedError. The engine stays open. */
   async close(): Promise<void> {
     await this.#runner.destroy();
     this.#store.destroy();

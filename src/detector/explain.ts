@@ -3,6 +3,7 @@ import { type Image, normalize } from '../data/image.ts';
 import type { Engine } from '../engine/device.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
 import { Program } from '../engine/program.ts';
+import { ProgramCache } from '../engine/program_cache.ts';
 import { Tape } from '../engine/tape.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { detect, type Mode } from '../model/detector.ts';
@@ -37,9 +38,10 @@ function compareRows(a: Float32Array, b: Float32Array, positions: number) {
   return { distance, change };
 }
 
-/** The explaining program of a detector; made once, used for several images. */
+/** The explaining program of a detector; compiled at the first image, used for all. */
 export class Explainer {
-  readonly #program: Promise<Program>;
+  readonly #programs = new ProgramCache<'explain'>();
+  readonly #compile: () => Promise<Program>;
   readonly #sides: number[];
 
   constructor(engine: Engine, store: ParameterStore, backbone: Backbone, mode: Mode, imageSize: number) {
@@ -52,12 +54,13 @@ export class Explainer {
       ),
     );
     this.#sides = features.map(({ shape }) => shape[1] as number);
-    this.#program = Program.compile(engine, tape, { outputs, store });
+    this.#compile = () => Program.compile(engine, tape, { outputs, store });
   }
 
   /** @param image resized to the model's size */
   async explain(image: Image): Promise<LevelExplanation[]> {
-    const result = await (await this.#program).run({ images: normalize(image) });
+    const program = await this.#programs.get('explain', this.#compile);
+    const result = await program.run({ images: normalize(image) });
     return this.#sides.map((side, level) => {
       const [feature, amplified, student] = ['feature', 'amplified', 'student'].map(
         (name) => result[`${name}${level}`] as Float32Array,
@@ -72,7 +75,12 @@ export class Explainer {
     });
   }
 
-  async destroy(): Promise<void> {
-    (await this.#program.catch(() => undefined))?.destroy();
+  /** After the parameters were written. */
+  refresh(): Promise<void> {
+    return this.#programs.refresh();
+  }
+
+  close(): Promise<void> {
+    return this.#programs.close();
   }
 }

@@ -1,7 +1,7 @@
 /** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
 import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
 import type { GpuSettings } from '../platform/gpu_settings.ts';
-import { DeviceLostError, OutOfMemoryError } from './errors.ts';
+import { describedError } from './errors.ts';
 import { type KernelVariant, linkKernel, variantKey } from './kernel.ts';
 import { matrixUnits, subgroupMatrixConfigs, subgroupMatrixFeature } from './matrix_units.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
@@ -9,6 +9,7 @@ import type { Target } from './select.ts';
 import { imageWidth, roundUp } from './tensor.ts';
 import { type Tuning, tunedConfigurations } from './tuner.ts';
 import { WarmUp } from './warm_up.ts';
+import { type Attempt, allDone, DeviceWatch } from './watch.ts';
 
 export interface EngineOptions {
   /** Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere. */
@@ -27,7 +28,7 @@ export interface EngineOptions {
   readonly target?: Partial<Target>;
   /** Results of `aand tune`; those of other devices and older kernels are ignored. */
   readonly tunings?: readonly Tuning[];
-  /** Told once when the adapter is a software driver. */
+  /** Told once when the adapter is a software driver, and of errors of the device that belong to no call. */
   readonly onNotice?: (message: string) => void;
 }
 
@@ -67,6 +68,14 @@ async function requestAdapter(settings: GpuSettings): Promise<{ gpu: GPU; adapte
   return { gpu, adapter };
 }
 
+async function requestDevice(adapter: GPUAdapter, descriptor: GPUDeviceDescriptor): Promise<GPUDevice> {
+  try {
+    return await adapter.requestDevice(descriptor);
+  } catch (error) {
+    throw describedError(error, `the adapter ${adapter.info.description || adapter.info.vendor} gave no device`);
+  }
+}
+
 /** Whether shaders may read storage textures. */
 function readsImages(gpu: GPU): boolean {
   return gpu.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
@@ -77,19 +86,20 @@ export class Engine implements AsyncDisposable {
   readonly device: GPUDevice;
   readonly adapter: AdapterDescription;
   target: Target;
-  /** Rejects when the device is lost or reports an error outside of a scope; never resolves. */
-  readonly failure: Promise<never>;
-  #fail: (error: Error) => void = () => {};
-  // Held while open and dropped on close: Dawn's Node binding keeps the process alive as long as it is reachable.
-  gpu: GPU | undefined;
-  #closed = false;
-  #waiting = 0;
+  readonly gpu: GPU;
+  readonly #watch: DeviceWatch;
+  #closing: Promise<void> | undefined;
   #resting = false;
   readonly #pipelines = new Map<string, Promise<Pipeline>>();
   #warmUp: WarmUp | undefined;
   #linked: Promise<unknown> = Promise.resolve();
 
-  private constructor(gpu: GPU, device: GPUDevice, adapter: AdapterDescription, target: Partial<Target>) {
+  private constructor(
+    gpu: GPU,
+    device: GPUDevice,
+    adapter: AdapterDescription,
+    { target, onNotice }: Pick<EngineOptions, 'target' | 'onNotice'>,
+  ) {
     this.gpu = gpu;
     this.device = device;
     this.adapter = adapter;
@@ -107,21 +117,7 @@ export class Engine implements AsyncDisposable {
       epilogueStatistics: !adapter.software,
       ...target,
     };
-    this.failure = new Promise((_, reject) => {
-      this.#fail = reject;
-    });
-    this.failure.catch(() => {});
-    device.lost.then((info) => {
-      if (!this.#closed) this.#fail(new DeviceLostError(`the GPU device was lost (${info.reason}): ${info.message}`));
-    });
-    device.addEventListener('uncapturederror', (event) => {
-      const { error } = event as GPUUncapturedErrorEvent;
-      this.#fail(
-        error instanceof GPUOutOfMemoryError
-          ? new OutOfMemoryError(`the GPU's memory is not enough: ${error.message}`)
-          : new Error(`WebGPU reported an error: ${error.message}`),
-      );
-    });
+    this.#watch = new DeviceWatch(device, onNotice);
   }
 
   /** Opens the default adapter. Throws an Error that says what to install where there is none. */
@@ -152,26 +148,29 @@ export class Engine implements AsyncDisposable {
               maxTextureDimension2D: limits.maxTextureDimension2D,
             },
     };
-    const device = await adapter.requestDevice(descriptor);
-    if (description.software)
-      options.onNotice?.(
-        `running on a software driver (${description.description || description.architecture}), not on a GPU`,
-      );
-    const units = device.features.has(subgroupMatrixFeature) ? matrixUnits(subgroupMatrixConfigs(adapter)) : [];
-    if (options.subgroupMatrices && !units.length)
-      options.onNotice?.('this adapter offers no subgroup matrices that the kernels could use');
-    const engine = new Engine(gpu, device, description, {
-      ...(units.length && { matrixUnits: units }),
-      ...options.target,
-    });
-    engine.useTunings(options.tunings ?? []);
-    if (isMesaSoftware(description))
-      engine.#warmUp = new WarmUp(device, async () => {
-        const other = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-        if (!other) throw new Error(adapterAdvice);
-        return other.requestDevice(descriptor);
-      });
-    return engine;
+    const device = await requestDevice(adapter, descriptor);
+    try {
+      if (description.software)
+        options.onNotice?.(
+          `running on a software driver (${description.description || description.architecture}), not on a GPU`,
+        );
+      const units = device.features.has(subgroupMatrixFeature) ? matrixUnits(subgroupMatrixConfigs(adapter)) : [];
+      if (options.subgroupMatrices && !units.length)
+        options.onNotice?.('this adapter offers no subgroup matrices that the kernels could use');
+      const target = { ...(units.length && { matrixUnits: units }), ...options.target };
+      const engine = new Engine(gpu, device, description, { ...options, target });
+      engine.useTunings(options.tunings ?? []);
+      if (isMesaSoftware(description))
+        engine.#warmUp = new WarmUp(device, async () => {
+          const other = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+          if (!other) throw new Error(adapterAdvice);
+          return requestDevice(other, descriptor);
+        });
+      return engine;
+    } catch (error) {
+      device.destroy();
+      throw error;
+    }
   }
 
   /** Programs compiled from now on take these results of `aand tune`; those of other devices and older kernels are ignored. */
@@ -182,39 +181,53 @@ export class Engine implements AsyncDisposable {
     }
   }
 
-  /** Runs work that fails with the device's failure instead of hanging. */
-  async guard<T>(work: Promise<T>): Promise<T> {
-    this.#waiting++;
-    if (this.adapter.software && !this.#resting) {
+  /**
+   * Resolves when the engine has ended: with a DeviceLostError where the device was lost, with a ClosedError after `close`. Every call
+   * that waits, and every later one of this engine and of what was opened on it, rejects with the same.
+   */
+  get ended(): Promise<Error> {
+    return this.#watch.ended;
+  }
+
+  /** @throws DeviceLostError or ClosedError, where the engine has ended */
+  check(): void {
+    this.#watch.check();
+  }
+
+  /** Whether the device is lost or the engine closed. */
+  get isEnded(): boolean {
+    return this.#watch.isEnded;
+  }
+
+  /**
+   * Does work that creates or submits and does not wait; `verdict` rejects with what WebGPU has against it.
+   *
+   * @param what begins the messages of its errors
+   */
+  attempt<T>(what: string, work: () => T): Attempt<T> {
+    return this.#watch.attempt(what, work);
+  }
+
+  /**
+   * Waits for the device, and rejects when it ends instead of waiting for ever.
+   *
+   * @param what what failed, for errors that have no message
+   */
+  guard<T>(work: Promise<T>, what = 'the work on the device failed'): Promise<T> {
+    const guarded = this.#watch.wait(what, work);
+    if (this.adapter.software && !this.#resting && this.#watch.isBusy) {
       this.#resting = true;
       restWhile(() => {
-        this.#resting = this.#waiting > 0;
+        this.#resting = this.#watch.isBusy;
         return this.#resting;
       });
     }
-    try {
-      return await Promise.race([work, this.failure]);
-    } catch (error) {
-      throw await this.#cause(error);
-    } finally {
-      this.#waiting--;
-    }
-  }
-
-  /** The device's failure, if it comes soon after another error: browsers reject pending work before they tell of a lost device. */
-  async #cause(error: unknown): Promise<unknown> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const patience = new Promise<unknown>((resolve) => {
-      timer = setTimeout(() => resolve(error), 500);
-    });
-    const failure = this.failure.catch((failed: Error) => failed);
-    const cause = await Promise.race([failure, patience]);
-    clearTimeout(timer);
-    return cause;
+    return guarded;
   }
 
   /** A buffer whose content is undefined until it is written. */
   createBuffer(label: string, size: number, usage = 0): GPUBuffer {
+    this.check();
     return this.device.createBuffer({
       label,
       size: roundUp(Math.max(size, 16), 16),
@@ -224,6 +237,7 @@ export class Engine implements AsyncDisposable {
 
   /** A texture for images of up to `height` lines; its content is undefined until it is written. */
   createImage(label: string, height: number, half: boolean): GPUTexture {
+    this.check();
     const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
     return this.device.createTexture({
       label,
@@ -234,20 +248,25 @@ export class Engine implements AsyncDisposable {
   }
 
   write(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array | Uint16Array): void {
+    this.check();
     this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   }
 
   /** Reads a whole buffer or a range of it. For set-up and tests; programs have their own staging ring. */
   async read(buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<Float32Array<ArrayBuffer>> {
-    const staging = this.createBuffer('read', size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    let staging: GPUBuffer | undefined;
     try {
-      const encoder = this.device.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
-      this.device.queue.submit([encoder.finish()]);
-      await this.guard(staging.mapAsync(GPUMapMode.READ));
-      return new Float32Array(staging.getMappedRange(0, size).slice(0));
+      const { result, verdict } = this.attempt('reading a buffer', () => {
+        staging = this.createBuffer('read', size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+        const encoder = this.device.createCommandEncoder();
+        encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
+        this.device.queue.submit([encoder.finish()]);
+        return { staging, mapped: staging.mapAsync(GPUMapMode.READ) };
+      });
+      await this.guard(allDone([verdict, result.mapped]), 'reading a buffer failed');
+      return new Float32Array(result.staging.getMappedRange(0, size).slice(0));
     } finally {
-      staging.destroy();
+      staging?.destroy();
     }
   }
 
@@ -256,39 +275,44 @@ export class Engine implements AsyncDisposable {
     return this.#pipelines.size;
   }
 
-  /** The pipeline of a kernel variant with exactly these storage bindings; created once. */
+  /** The pipeline of a kernel variant with exactly these storage bindings; created once, and tried again where that failed. */
   pipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
     const key = variantKey(variant);
     let result = this.#pipelines.get(key);
     if (!result) {
-      result = this.#createPipeline(variant, bindings);
+      result = this.guard(this.#createPipeline(variant, bindings), `kernel ${key} was not compiled`);
       this.#pipelines.set(key, result);
+      result.catch(() => this.#pipelines.delete(key));
     }
     return result;
   }
 
   async #createPipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
-    try {
-      // One by one, so that the driver compiles the first kernels while the others are linked.
-      const linked = this.#linked.then(() => linkKernel(variant));
-      this.#linked = linked.then(nextTurn, () => {});
-      await linked;
-      const pipeline = await createPipeline(this.device, variant, bindings);
-      await this.#warmUp?.compile(variant, pipeline);
-      return pipeline;
-    } catch (error) {
-      throw await this.#cause(error);
-    }
+    // One by one, so that the driver compiles the first kernels while the others are linked.
+    const linked = this.#linked.then(() => linkKernel(variant));
+    this.#linked = linked.then(nextTurn, () => {});
+    await linked;
+    this.check();
+    const pipeline = await createPipeline(this.device, variant, bindings);
+    await this.#warmUp?.compile(variant, pipeline);
+    return pipeline;
   }
 
-  /** Destroys the device and lets the process exit. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  /**
+   * Destroys the device and lets the process exit. Calls under way and later ones, also of what was opened on the engine, reject with
+   * a ClosedError.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#watch.close();
     this.#warmUp?.close();
+    this.#pipelines.clear();
     this.device.destroy();
     await this.device.lost;
-    this.gpu = undefined;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

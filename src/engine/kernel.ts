@@ -123,7 +123,7 @@ async function keptOrBuilt(name: string, variant: KernelVariant): Promise<Linked
   return kernel;
 }
 
-/** Links a variant; results are kept, in Node also for later processes. */
+/** Links a variant; results are kept, in Node also for later processes. A failure is not: the next call links again. */
 export function linkKernel(variant: KernelVariant): Promise<LinkedKernel> {
   // Entry points share a text.
   const name = variantKey(variant).replace(`.${variant.entry}`, '');
@@ -131,6 +131,7 @@ export function linkKernel(variant: KernelVariant): Promise<LinkedKernel> {
   if (!result) {
     result = keptOrBuilt(name, variant);
     linked.set(name, result);
+    result.catch(() => linked.delete(name));
   }
   return result;
 }

@@ -14,9 +14,48 @@ export interface Range {
   readonly size: number;
 }
 
+/** Buffers and textures of one owner, freed together: also what comes after that, for instance of a compilation that has failed. */
+export class OwnedMemory {
+  readonly #engine: Engine;
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #textures: GPUTexture[] = [];
+  #destroyed = false;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  createBuffer(label: string, size: number, usage?: number): GPUBuffer {
+    const buffer = this.#engine.createBuffer(label, size, usage);
+    this.#buffers.push(buffer);
+    if (this.#destroyed) buffer.destroy();
+    return buffer;
+  }
+
+  createImage(label: string, height: number, half: boolean): GPUTexture {
+    const texture = this.#engine.createImage(label, height, half);
+    this.#textures.push(texture);
+    if (this.#destroyed) texture.destroy();
+    return texture;
+  }
+
+  /** GPU bytes of all. */
+  get bytes(): number {
+    const images = this.#textures.reduce(
+      (sum, { width, height, format }) => sum + width * height * bytesPerQuad({ half: format === 'rgba16float' }),
+      0,
+    );
+    return this.#buffers.reduce((sum, buffer) => sum + buffer.size, images);
+  }
+
+  destroy(): void {
+    this.#destroyed = true;
+    for (const resource of [...this.#buffers, ...this.#textures]) resource.destroy();
+  }
+}
+
 export interface ProgramMemory {
-  readonly buffers: readonly GPUBuffer[];
-  readonly textures: readonly GPUTexture[];
+  readonly owned: OwnedMemory;
   /** Placement of the values of one run. */
   readonly result: PlaceResult;
   /** Where a tensor lies; throws for one that nothing computes or reads. */
@@ -40,7 +79,12 @@ export function dispatchesOf(plan: readonly PlannedNode[]): Dispatch[] {
 }
 
 /** Uploads the constants that the plans read, into one buffer. */
-function uploadConstants(engine: Engine, tape: Tape, { prologue, main }: Plans): Map<Tensor, Range> {
+function uploadConstants(
+  engine: Engine,
+  owned: OwnedMemory,
+  tape: Tape,
+  { prologue, main }: Plans,
+): Map<Tensor, Range> {
   const used = new Set<Tensor>();
   for (const { bindings } of dispatchesOf([...prologue, ...main]))
     for (const binding of Object.values(bindings)) {
@@ -56,7 +100,7 @@ function uploadConstants(engine: Engine, tape: Tape, { prologue, main }: Plans):
     offsets.push(offset);
     end = offset + byteLength(tensor);
   }
-  const buffer = engine.createBuffer('constants', end);
+  const buffer = owned.createBuffer('constants', end);
   [...used].forEach((tensor, i) => {
     const offset = offsets[i] as number;
     engine.write(buffer, offset, pack(tape.constants.get(tensor) as Float32Array, tensor, tensor.name));
@@ -144,16 +188,22 @@ export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): Memo
 }
 
 /** Allocates everything that a program needs beside the parameters. */
-export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plans: Plans): ProgramMemory {
+export function allocate(
+  engine: Engine,
+  owned: OwnedMemory,
+  tape: Tape,
+  store: ParameterStore,
+  plans: Plans,
+): ProgramMemory {
   const { result, persistent, passing, arenaSizes, images, parameterOf } = planMemory(
     tape,
     plans,
     engine.device.limits,
   );
-  const arenas = arenaSizes.map((size, i) => engine.createBuffer(`arena ${i}`, size));
-  const fixed = persistent.arenaSizes.map((size, i) => engine.createBuffer(`prepared ${i}`, size));
-  const constants = uploadConstants(engine, tape, plans);
-  const textures = images.textures.map(({ height, half }, i) => engine.createImage(`image ${i}`, height, half));
+  const arenas = arenaSizes.map((size, i) => owned.createBuffer(`arena ${i}`, size));
+  const fixed = persistent.arenaSizes.map((size, i) => owned.createBuffer(`prepared ${i}`, size));
+  const constants = uploadConstants(engine, owned, tape, plans);
+  const textures = images.textures.map(({ height, half }, i) => owned.createImage(`image ${i}`, height, half));
 
   const locate = (tensor: Tensor): Range => {
     const constant = constants.get(tensor);
@@ -187,6 +237,5 @@ export function allocate(engine: Engine, tape: Tape, store: ParameterStore, plan
     if (!texture) throw new Error(`tensor ${tensor?.name} is not an image`);
     return texture;
   };
-  const constantBuffers = new Set([...constants.values()].map(({ buffer }) => buffer));
-  return { buffers: [...arenas, ...fixed, ...constantBuffers], textures, result, locate, resolve, image };
+  return { owned, result, locate, resolve, image };
 }

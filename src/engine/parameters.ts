@@ -3,7 +3,9 @@
  * Parameters of one group lie next to each other in pages, so that the optimiser updates a page in one dispatch.
  */
 import type { Engine } from './device.ts';
+import { ClosedError } from './errors.ts';
 import { byteLength, pack, roundUp, type TensorSpec, unpack } from './tensor.ts';
+import { allDone } from './watch.ts';
 
 /** How a parameter's values are drawn before training. */
 export type Initial =
@@ -114,26 +116,59 @@ export class ParameterStore {
   readonly engine: Engine;
   readonly set: ParameterSet;
   readonly #pages = new Map<string, GPUBuffer>();
+  // What the device has not answered yet, or refused: a store with a part missing stays unusable.
+  readonly #verdicts = new Set<Promise<void>>();
+  #destroyed = false;
 
   /** @throws Error where the set keeps 16-bit floats and the device has none */
   constructor(engine: Engine, set: ParameterSet) {
+    engine.check();
     if (set.half && !engine.device.features.has('shader-f16'))
       throw new Error('this device has no 16-bit floats (shader-f16): use f32');
     this.engine = engine;
     this.set = set;
   }
 
+  /** @throws ClosedError where the store is closed */
+  check(): void {
+    if (this.#destroyed) throw new ClosedError('the parameters are closed: their memory was freed');
+  }
+
+  #attempt<T>(what: string, work: () => T): T {
+    const { result, verdict } = this.engine.attempt(what, work);
+    this.#verdicts.add(verdict);
+    verdict.then(
+      () => this.#verdicts.delete(verdict),
+      () => {},
+    );
+    return result;
+  }
+
+  /**
+   * Resolves when the device has taken everything that was created and written so far.
+   *
+   * @throws OutOfMemoryError, or Error with WebGPU's message; then the store is unusable and can only be destroyed
+   */
+  async ready(): Promise<void> {
+    this.check();
+    await this.engine.guard(allDone([...this.#verdicts]));
+  }
+
   /** The buffer of a page, created with zeros on first use. */
   page(group: string, page: number, kind: PageKind): GPUBuffer {
+    this.check();
     const key = `${group}/${page}/${kind}`;
     let buffer = this.#pages.get(key);
     if (!buffer) {
       const size = this.set.pageSizes(group)[page];
       if (size === undefined) throw new Error(`parameter group '${group}' has no page ${page}`);
-      buffer = this.engine.createBuffer(key, size);
-      const encoder = this.engine.device.createCommandEncoder();
-      encoder.clearBuffer(buffer);
-      this.engine.device.queue.submit([encoder.finish()]);
+      buffer = this.#attempt(`the parameters' memory (${key}, ${size} bytes)`, () => {
+        const created = this.engine.createBuffer(key, size);
+        const encoder = this.engine.device.createCommandEncoder();
+        encoder.clearBuffer(created);
+        this.engine.device.queue.submit([encoder.finish()]);
+        return created;
+      });
       this.#pages.set(key, buffer);
     }
     return buffer;
@@ -144,11 +179,13 @@ export class ParameterStore {
     const spec = this.set.spec(name);
     const slot = this.set.slot(name);
     const packed = pack(values, spec, `parameter '${name}'`);
-    this.engine.write(this.page(slot.group, slot.page, kind), slot.offset, packed);
+    const page = this.page(slot.group, slot.page, kind);
+    this.#attempt(`writing parameter '${name}'`, () => this.engine.write(page, slot.offset, packed));
   }
 
   /** Reads parameters (or moments) back, one transfer per page. */
   async read(names: readonly string[], kind: PageKind = 'parameter'): Promise<Map<string, Float32Array>> {
+    await this.ready();
     const pages = new Map<string, Float32Array>();
     const result = new Map<string, Float32Array>();
     for (const name of names) {
@@ -170,7 +207,9 @@ export class ParameterStore {
     return [...this.#pages.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
+  /** Frees the memory; later calls, also of programs that use it, reject with a ClosedError. */
   destroy(): void {
+    this.#destroyed = true;
     for (const buffer of this.#pages.values()) buffer.destroy();
     this.#pages.clear();
   }

@@ -1,4 +1,5 @@
 /** Compute pipelines from kernel variants. */
+import { describedError } from './errors.ts';
 import { type KernelVariant, type LinkedKernel, linkKernel, variantKey } from './kernel.ts';
 
 export interface Pipeline {
@@ -32,19 +33,24 @@ export async function createPipeline(
   });
   if (kernel.uniforms.length)
     entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
+  // What is wrong with layout or text is said by the pipeline that is made of them, so that the scope's own answer is not needed.
+  device.pushErrorScope('validation');
   const layout = device.createBindGroupLayout({ label, entries });
   const module = device.createShaderModule({ label, code: kernel.code });
+  const creating = device.createComputePipelineAsync({
+    label,
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: variant.entry },
+  });
+  device.popErrorScope().catch(() => {});
   try {
-    const pipeline = await device.createComputePipelineAsync({
-      label,
-      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: variant.entry },
-    });
-    return { pipeline, layout, kernel, label, bindings };
+    return { pipeline: await creating, layout, kernel, label, bindings };
   } catch (error) {
-    const messages = (await module.getCompilationInfo()).messages
+    const { messages } = await module.getCompilationInfo().catch(() => ({ messages: [] }));
+    const texts = messages
       .filter((message) => message.type === 'error')
       .map((message) => `line ${message.lineNum}: ${message.message}`);
-    throw new Error(`kernel ${label} does not compile: ${messages.join('; ') || (error as Error).message}`);
+    const text = texts.join('; ') || describedError(error, 'the driver refuses it').message;
+    throw new Error(`kernel ${label} does not compile: ${text}`, { cause: error });
   }
 }

@@ -4,8 +4,9 @@
  * training step.
  */
 import type { Engine } from './device.ts';
+import { ClosedError } from './errors.ts';
 import { fuse } from './fuse.ts';
-import { allocate, dispatchesOf, type Range } from './memory.ts';
+import { allocate, dispatchesOf, OwnedMemory, type Range } from './memory.ts';
 import type { ParameterStore } from './parameters.ts';
 import type { PlaceResult } from './place.ts';
 import { selectProgram } from './plan.ts';
@@ -13,7 +14,8 @@ import { runPrologue } from './prologue.ts';
 import { boundTensor, dispatchBytes, printPlan } from './select.ts';
 import { buildSteps, encodeAlone, encodeSteps, type Step, submit } from './steps.ts';
 import type { Tape } from './tape.ts';
-import { bytesPerQuad, elements, type Packed, pack, roundUp, type Tensor, unpack } from './tensor.ts';
+import { elements, type Packed, pack, roundUp, type Tensor, unpack } from './tensor.ts';
+import { allDone } from './watch.ts';
 
 export type RunInputs = Readonly<Record<string, Float32Array | Uint32Array>>;
 export type RunOutputs = Record<string, Float32Array>;
@@ -42,9 +44,16 @@ interface Located {
   readonly range: Range;
 }
 
+interface Input extends Located {
+  /** Whole numbers (Uint32Array); otherwise floats. */
+  readonly words: boolean;
+}
+
 /** A run's commands, recorded before the run is asked for. */
 interface PreparedRun {
   readonly commands: readonly GPUCommandBuffer[];
+  /** What WebGPU has against them. */
+  readonly verdict: Promise<void>;
   /** Where the outputs go. */
   readonly staging: GPUBuffer | undefined;
   /** The outputs that it copies there. */
@@ -53,59 +62,61 @@ interface PreparedRun {
 
 const stagingRing = 3;
 
+interface ProgramFields {
+  readonly engine: Engine;
+  readonly store: ParameterStore;
+  readonly steps: readonly Step[];
+  readonly prologue: readonly Step[];
+  readonly inputs: ReadonlyMap<string, Input>;
+  readonly outputs: ReadonlyMap<string, Located>;
+  readonly staging: readonly GPUBuffer[];
+  readonly owned: OwnedMemory;
+  readonly memory: PlaceResult;
+  readonly plan: string;
+  readonly debug: boolean;
+  readonly locate: (tensor: Tensor) => Range;
+}
+
 export class Program {
   readonly engine: Engine;
+  readonly #store: ParameterStore;
   readonly #steps: readonly Step[];
   readonly #prologue: readonly Step[];
-  readonly #inputs: ReadonlyMap<string, Located>;
+  readonly #inputs: ReadonlyMap<string, Input>;
   readonly #outputs: ReadonlyMap<string, Located>;
-  readonly #buffers: readonly GPUBuffer[];
-  readonly #textures: readonly GPUTexture[];
-  readonly #staging: GPUBuffer[] = [];
+  readonly #owned: OwnedMemory;
+  readonly #staging: readonly GPUBuffer[];
   // Padded inputs of the last run, written again by the next.
   readonly #packed = new Map<string, Packed>();
   readonly #debug: boolean;
   readonly #locate: (tensor: Tensor) => Range;
+  readonly #runsAtOnce: number;
   #turn = 0;
   #prepared: PreparedRun | undefined;
   #preparation: ReturnType<typeof setTimeout> | undefined;
   #recordingMilliseconds = 0;
   #inFlight: Promise<unknown>[] = [];
+  #destroyed = false;
   /** Arena sizes, placements and the liveness lower bound. */
   readonly memory: PlaceResult;
   /** One line per dispatch. */
   readonly plan: string;
 
-  private constructor(fields: {
-    engine: Engine;
-    steps: readonly Step[];
-    prologue: readonly Step[];
-    inputs: ReadonlyMap<string, Located>;
-    outputs: ReadonlyMap<string, Located>;
-    buffers: readonly GPUBuffer[];
-    textures: readonly GPUTexture[];
-    memory: PlaceResult;
-    plan: string;
-    debug: boolean;
-    locate: (tensor: Tensor) => Range;
-  }) {
+  private constructor(fields: ProgramFields) {
     this.engine = fields.engine;
+    this.#store = fields.store;
     this.#steps = fields.steps;
     this.#prologue = fields.prologue;
     this.#inputs = fields.inputs;
     this.#outputs = fields.outputs;
-    this.#buffers = fields.buffers;
-    this.#textures = fields.textures;
+    this.#owned = fields.owned;
+    this.#staging = fields.staging;
     this.memory = fields.memory;
     this.plan = fields.plan;
     this.#debug = fields.debug;
     this.#locate = fields.locate;
-    let size = 0;
-    for (const { range } of fields.outputs.values()) size += roundUp(range.size, 16);
-    for (let i = 0; i < stagingRing && size > 0; i++)
-      this.#staging.push(
-        this.engine.createBuffer(`staging ${i}`, size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
-      );
+    // A run that is checked waits between its dispatches.
+    this.#runsAtOnce = fields.debug ? 1 : 2;
   }
 
   /** Kernel launches of one run. */
@@ -141,60 +152,57 @@ export class Program {
 
   /** GPU bytes that this program allocated, without the parameters. */
   get bytes(): number {
-    const images = this.#textures.reduce(
-      (sum, { width, height, format }) => sum + width * height * bytesPerQuad({ half: format === 'rgba16float' }),
-      0,
-    );
-    return this.#buffers.reduce((sum, buffer) => sum + buffer.size, images);
+    return this.#owned.bytes;
   }
 
-  /** Fuses, selects, places and compiles a tape; runs the prologue (folded weights) once. */
+  /**
+   * Fuses, selects, places and compiles a tape; runs the prologue (folded weights) once.
+   *
+   * @throws Error naming the tensor that is too large for the device, the kernel that does not compile, or with WebGPU's message;
+   *   OutOfMemoryError; DeviceLostError and ClosedError where the engine or the store has ended. What was allocated is freed again.
+   */
   static async compile(engine: Engine, tape: Tape, options: ProgramOptions): Promise<Program> {
-    const outputs = Object.values(options.outputs);
-    const fused = fuse(tape, outputs, engine.target);
-    const { prologue, main } = selectProgram(fused, engine.target);
-    const memory = allocate(engine, tape, options.store, { prologue, main, outputs });
-    const { locate } = memory;
-    let ready = 0;
-    const total = dispatchesOf([...prologue, ...main]).length;
-    const onPipeline = () => options.onProgress?.(++ready, total);
-    const [once, repeated] = await Promise.all([
-      runPrologue(engine, prologue, memory, onPipeline),
-      buildSteps(engine, main, memory, onPipeline),
-    ]);
-    const buffers = [...memory.buffers, ...once.buffers, repeated.uniforms];
+    engine.check();
+    const owned = new OwnedMemory(engine);
+    try {
+      return new Program(await compileFields(engine, tape, options, owned));
+    } catch (error) {
+      owned.destroy();
+      throw error;
+    }
+  }
 
-    const named = (tensors: Iterable<[string, Tensor]>) =>
-      new Map([...tensors].map(([name, tensor]) => [name, { tensor, range: locate(tensor) }]));
-    const usedInputs = tape.inputs.filter((tensor) => memory.result.placements.has(tensor));
-    return new Program({
-      engine,
-      steps: repeated.steps,
-      prologue: once.steps,
-      inputs: named(usedInputs.map((tensor) => [tensor.name, tensor])),
-      outputs: named(Object.entries(options.outputs)),
-      buffers,
-      textures: memory.textures,
-      memory: memory.result,
-      plan: printPlan([...prologue, ...main]),
-      debug: options.debug ?? false,
-      locate,
-    });
+  #check(): void {
+    if (this.#destroyed) throw new ClosedError('the program is closed');
+    this.engine.check();
+    this.#store.check();
   }
 
   /** Recomputes what was derived from the parameters (folded weights). Call after writing parameters. */
   async refresh(): Promise<void> {
+    this.#check();
+    await this.#store.ready();
+    if (!this.#prologue.length) return;
     const { device } = this.engine;
-    if (this.#prologue.length) submit(device, encodeSteps(device, this.#prologue));
+    const { verdict } = this.engine.attempt('preparing the weights of a program', () =>
+      submit(device, encodeSteps(device, this.#prologue)),
+    );
+    await this.engine.guard(verdict);
   }
 
   #writeInputs(inputs: RunInputs): void {
-    for (const [name, { tensor, range }] of this.#inputs) {
+    // All are checked before the first is written.
+    const packed = [...this.#inputs].map(([name, { tensor, range, words }]) => {
       const values = inputs[name];
-      if (!values) throw new Error(`input '${name}' [${tensor.shape}] is missing`);
-      const packed = pack(values, tensor, `input '${name}'`, this.#packed.get(name));
-      if (packed !== values) this.#packed.set(name, packed);
-      this.engine.write(range.buffer, range.offset, packed);
+      if (values === undefined || values === null) throw new Error(`input '${name}' [${tensor.shape}] is missing`);
+      const wanted = words ? 'Uint32Array' : 'Float32Array';
+      const found = Object.prototype.toString.call(values).slice(8, -1);
+      if (found !== wanted) throw new Error(`input '${name}' [${tensor.shape}] takes a ${wanted}, not a ${found}`);
+      return { name, range, values, bytes: pack(values, tensor, `input '${name}'`, this.#packed.get(name)) };
+    });
+    for (const { name, range, values, bytes } of packed) {
+      if (bytes !== values) this.#packed.set(name, bytes);
+      this.engine.write(range.buffer, range.offset, bytes);
     }
   }
 
@@ -207,17 +215,16 @@ export class Program {
   /**
    * One run. Resolves with the named outputs (all by default) in the order of their shapes.
    * At most two runs are in flight: a third waits.
+   *
+   * @throws Error on an input that is missing or of another type or length, an output that does not exist, or with WebGPU's message;
+   *   the next run is not affected. DeviceLostError, or ClosedError where program, parameters or engine are closed.
    */
   async run(inputs: RunInputs, read: readonly string[] = [...this.#outputs.keys()]): Promise<RunOutputs> {
-    while (this.#inFlight.length >= 2) await this.#inFlight[0];
-    this.#writeInputs(inputs);
-    if (this.#debug) await this.#runChecked();
-    const { commands, staging } = this.#takePrepared(read);
-    submit(this.engine.device, commands);
-    const work = this.engine.guard(
-      staging ? this.#collect(staging, read) : this.engine.device.queue.onSubmittedWorkDone().then(() => ({})),
-    );
-    this.#prepareSoon(read);
+    this.#check();
+    for (const name of read) this.#output(name);
+    while (this.#inFlight.length >= this.#runsAtOnce) await this.#inFlight[0];
+    this.#check();
+    const work = this.#execute(inputs, read);
     const entry = work.then(
       () => {},
       () => {},
@@ -229,22 +236,49 @@ export class Program {
     return work;
   }
 
+  /** Writes the inputs and submits before its first wait, but for a program that is checked. */
+  async #execute(inputs: RunInputs, read: readonly string[]): Promise<RunOutputs> {
+    if (this.#debug) {
+      this.#writeInputs(inputs);
+      await this.#runChecked();
+    }
+    const prepared = this.#takePrepared(read);
+    const { staging } = prepared;
+    const { device } = this.engine;
+    const { result, verdict } = this.engine.attempt('a run', () => {
+      if (!this.#debug) this.#writeInputs(inputs);
+      submit(device, prepared.commands);
+      return staging ? staging.mapAsync(GPUMapMode.READ) : device.queue.onSubmittedWorkDone();
+    });
+    this.#prepareSoon(read);
+    const done = allDone([prepared.verdict, verdict, result]);
+    try {
+      await this.engine.guard(done, 'a run failed');
+    } catch (error) {
+      if (staging) result.then(() => staging.unmap()).catch(() => {});
+      throw this.#destroyed ? new ClosedError('the program was closed during a run') : error;
+    }
+    return staging ? this.#collect(staging, read) : {};
+  }
+
   /** Records a run. Recording is most of a run's JavaScript, and a command buffer serves once. */
   #prepare(read: readonly string[]): PreparedRun {
     const started = performance.now();
     const staging = read.length ? this.#staging[this.#turn++ % stagingRing] : undefined;
-    const commands = encodeSteps(this.engine.device, this.#debug ? [] : this.#steps, (encoder) => {
-      if (staging) this.#copyOutputs(encoder, staging, read);
-    });
+    const { result, verdict } = this.engine.attempt('recording a run', () =>
+      encodeSteps(this.engine.device, this.#debug ? [] : this.#steps, (encoder) => {
+        if (staging) this.#copyOutputs(encoder, staging, read);
+      }),
+    );
     this.#recordingMilliseconds = performance.now() - started;
-    return { commands, staging, read };
+    return { commands: result, verdict, staging, read };
   }
 
   /** Records the next run while the device works on this one: it will most likely read the same. */
   #prepareSoon(read: readonly string[]): void {
     this.#preparation ??= setTimeout(() => {
       this.#preparation = undefined;
-      this.#prepared ??= this.#prepare(read);
+      if (!this.#destroyed && !this.engine.isEnded) this.#prepared ??= this.#prepare(read);
     });
   }
 
@@ -264,18 +298,21 @@ export class Program {
     }
   }
 
-  async #collect(staging: GPUBuffer, names: readonly string[]): Promise<RunOutputs> {
-    await staging.mapAsync(GPUMapMode.READ);
-    const memory = staging.getMappedRange();
-    const result: RunOutputs = {};
-    let offset = 0;
-    for (const name of names) {
-      const { tensor, range } = this.#output(name);
-      result[name] = unpack(new Float32Array(memory, offset, range.size / 4), tensor);
-      offset += roundUp(range.size, 16);
+  /** The outputs in a buffer that is mapped. */
+  #collect(staging: GPUBuffer, names: readonly string[]): RunOutputs {
+    try {
+      const memory = staging.getMappedRange();
+      const result: RunOutputs = {};
+      let offset = 0;
+      for (const name of names) {
+        const { tensor, range } = this.#output(name);
+        result[name] = unpack(new Float32Array(memory, offset, range.size / 4), tensor);
+        offset += roundUp(range.size, 16);
+      }
+      return result;
+    } finally {
+      staging.unmap();
     }
-    staging.unmap();
-    return result;
   }
 
   async #runChecked(): Promise<void> {
@@ -346,10 +383,77 @@ export class Program {
     await Promise.all(this.#inFlight);
   }
 
-  /** Frees this program's memory; parameters stay. */
+  /** Frees this program's memory; parameters stay. Runs under way and later ones reject with a ClosedError. */
   destroy(): void {
+    this.#destroyed = true;
     clearTimeout(this.#preparation);
     this.#prepared = undefined;
-    for (const resource of [...this.#buffers, ...this.#staging, ...this.#textures]) resource.destroy();
+    this.#owned.destroy();
   }
+}
+
+async function compileFields(
+  engine: Engine,
+  tape: Tape,
+  options: ProgramOptions,
+  owned: OwnedMemory,
+): Promise<ProgramFields> {
+  const { store, debug = false } = options;
+  const outputs = Object.values(options.outputs);
+  const fused = fuse(tape, outputs, engine.target);
+  const { prologue, main } = selectProgram(fused, engine.target);
+  const { result: memory, verdict } = engine.attempt('allocating the memory of a program', () =>
+    allocate(engine, owned, tape, store, { prologue, main, outputs }),
+  );
+  await engine.guard(allDone([store.ready(), verdict]));
+  const { locate } = memory;
+  let ready = 0;
+  const total = dispatchesOf([...prologue, ...main]).length;
+  const onPipeline = () => options.onProgress?.(++ready, total);
+  const [once, repeated] = await allDone([
+    runPrologue(engine, prologue, memory, onPipeline),
+    buildSteps(engine, main, memory, onPipeline),
+  ]);
+
+  const named = (tensors: Iterable<[string, Tensor]>) =>
+    new Map([...tensors].map(([name, tensor]) => [name, { tensor, range: locate(tensor) }]));
+  const usedInputs = tape.inputs.filter((tensor) => memory.result.placements.has(tensor));
+  const located = named(Object.entries(options.outputs));
+  const words = wordInputs(tape);
+  const inputs = [...named(usedInputs.map((tensor) => [tensor.name, tensor]))];
+  const staging = engine.attempt('allocating the memory of a program', () => createStaging(owned, located));
+  await engine.guard(staging.verdict);
+  return {
+    engine,
+    store,
+    steps: repeated,
+    prologue: once,
+    inputs: new Map(inputs.map(([name, input]) => [name, { ...input, words: words.has(input.tensor) }])),
+    outputs: located,
+    staging: staging.result,
+    owned,
+    memory: memory.result,
+    plan: printPlan([...prologue, ...main]),
+    debug,
+    locate,
+  };
+}
+
+/** The inputs that hold whole numbers. */
+function wordInputs(tape: Tape): Set<Tensor> {
+  return new Set(
+    tape.nodes.flatMap(({ definition, inputs }) =>
+      (definition.words ?? []).map((name) => inputs[name]).filter((tensor) => tensor !== undefined),
+    ),
+  );
+}
+
+/** Buffers that runs read their outputs through, one after the other. */
+function createStaging(owned: OwnedMemory, outputs: ReadonlyMap<string, Located>): GPUBuffer[] {
+  let size = 0;
+  for (const { range } of outputs.values()) size += roundUp(range.size, 16);
+  if (!size) return [];
+  return Array.from({ length: stagingRing }, (_, i) =>
+    owned.createBuffer(`staging ${i}`, size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
+  );
 }

@@ -7,6 +7,7 @@ import { variantKey } from './kernel.ts';
 import type { ProgramMemory } from './memory.ts';
 import type { PlannedNode } from './select.ts';
 import { buildSteps, encodeSteps, type Step, submit } from './steps.ts';
+import { allDone } from './watch.ts';
 
 // Steps per submit. Mesa's driver takes in new kernels only between submits, so they are short.
 const stepsPerSubmit = 8;
@@ -28,27 +29,32 @@ function cutAtNewKernels(plan: readonly PlannedNode[]): PlannedNode[][] {
 /**
  * Runs a prologue in order, each part as soon as its kernels are there, so that the device is at work while others are linked and compiled.
  *
- * @returns its steps, to be run again when parameters change, and the buffers that they use
+ * @returns its steps, to be run again when parameters change
  */
 export async function runPrologue(
   engine: Engine,
   plan: readonly PlannedNode[],
   memory: ProgramMemory,
   onPipeline: () => void,
-): Promise<{ steps: Step[]; buffers: GPUBuffer[] }> {
+): Promise<Step[]> {
   const { device } = engine;
   let before: Promise<void> = Promise.resolve();
+  const verdicts: Promise<void>[] = [];
   const parts = cutAtNewKernels(plan).map(async (part) => {
     const earlier = before;
     const building = buildSteps(engine, part, memory, onPipeline);
-    const submitted = Promise.all([building, earlier]).then(([{ steps }]) => {
-      for (let i = 0; i < steps.length; i += stepsPerSubmit)
-        submit(device, encodeSteps(device, steps.slice(i, i + stepsPerSubmit)));
+    const submitted = Promise.all([building, earlier]).then(async ([steps]) => {
+      const { verdict } = engine.attempt('preparing the weights of a program', () => {
+        for (let i = 0; i < steps.length; i += stepsPerSubmit)
+          submit(device, encodeSteps(device, steps.slice(i, i + stepsPerSubmit)));
+      });
+      verdicts.push(verdict);
     });
     before = submitted;
     await submitted;
     return building;
   });
-  const built = await Promise.all(parts);
-  return { steps: built.flatMap(({ steps }) => steps), buffers: built.map(({ uniforms }) => uniforms) };
+  const built = await allDone(parts);
+  await engine.guard(allDone(verdicts));
+  return built.flat();
 }

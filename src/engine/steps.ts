@@ -41,7 +41,7 @@ export async function buildSteps(
   plan: readonly PlannedNode[],
   memory: ProgramMemory,
   onPipeline: () => void,
-): Promise<{ steps: Step[]; uniforms: GPUBuffer }> {
+): Promise<Step[]> {
   const planned: Planned[] = plan.flatMap(({ node, dispatches }) =>
     dispatches.map((dispatch) => ({ operation: node.definition.name, dispatch })),
   );
@@ -57,8 +57,21 @@ export async function buildSteps(
       }),
     ),
   );
-  const uniforms = writeUniforms(engine, planned, pipelines);
-  const steps = planned.map(({ operation, dispatch }, index): Step => {
+  const { result, verdict } = engine.attempt('binding the kernels of a program', () =>
+    bindSteps(engine, planned, pipelines, memory),
+  );
+  await engine.guard(verdict);
+  return result;
+}
+
+function bindSteps(
+  engine: Engine,
+  planned: readonly Planned[],
+  pipelines: readonly (Pipeline | undefined)[],
+  memory: ProgramMemory,
+): Step[] {
+  const uniforms = writeUniforms(engine, memory, planned, pipelines);
+  return planned.map(({ operation, dispatch }, index): Step => {
     const pipeline = pipelines[index];
     if (!pipeline) return { operation, dispatch, label: 'copy', work: copyStep(dispatch, memory) };
     const { kernel, layout, label } = pipeline;
@@ -71,7 +84,6 @@ export async function buildSteps(
     const bindGroup = engine.device.createBindGroup({ label: `${operation} ${label}`, layout, entries });
     return { operation, dispatch, label, work: { pipeline: pipeline.pipeline, bindGroup } };
   });
-  return { steps, uniforms };
 }
 
 /** Whole lines in one copy, the rest of the last line in another. */
@@ -96,6 +108,7 @@ function copyStep(dispatch: Dispatch, memory: ProgramMemory): Copy {
 
 function writeUniforms(
   engine: Engine,
+  { owned }: ProgramMemory,
   planned: readonly Planned[],
   pipelines: readonly (Pipeline | undefined)[],
 ): GPUBuffer {
@@ -115,7 +128,7 @@ function writeUniforms(
       if (!kernel.uniforms.some((field) => field.name === name))
         throw new Error(`kernel ${label} has no uniform '${name}'`);
   });
-  const buffer = engine.createBuffer('uniforms', data.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+  const buffer = owned.createBuffer('uniforms', data.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
   engine.write(buffer, 0, new Uint32Array(data.buffer));
   return buffer;
 }

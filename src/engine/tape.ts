@@ -36,6 +36,8 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * Inputs and outputs that may be 16-bit floats; `alike`: all of them or none. Absent: none may.
    */
   half?(node: Node<A>): HalfOperands;
+  /** Inputs that hold whole numbers (u32); all others hold floats. */
+  readonly words?: readonly string[];
   /** What it does over the images of a batch; absent: its tensors must fit a binding whole. */
   readonly batch?: BatchOperands<A>;
   /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
@@ -108,7 +110,10 @@ export class Tape {
     this.parameters = parameters;
   }
 
+  /** @throws Error naming the tensor, where a size is not a whole number of at least 1 */
   tensor(name: string, spec: TensorSpec, role: Role): Tensor {
+    if (!spec.shape.every((size) => Number.isSafeInteger(size) && size > 0))
+      throw new Error(`tensor ${name} [${spec.shape}]: every size must be a whole number of at least 1`);
     return { id: this.#nextId++, name, role, shape: [...spec.shape], layout: spec.layout, half: spec.half };
   }
 

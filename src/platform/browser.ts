@@ -2,7 +2,7 @@
  * What differs in browsers: WebGPU from `navigator.gpu`, image decoding from the page, no file system. Chosen by the package's
  * `imports` conditions; `node.ts` has the same exports.
  */
-import type { Image } from '../data/image.ts';
+import type { Image, ImageInput } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { MaskPixels } from '../data/mask_pixels.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
@@ -88,7 +88,7 @@ export const imageSize = noFiles as (
   path: string,
 ) => Promise<{ readonly width: number; readonly height: number }>;
 export const packageRoot = noFiles as () => string;
-export const encodePng = noFiles as (image: Image) => Promise<Uint8Array>;
+export const encodePng = noFiles as (image: ImageInput) => Promise<Uint8Array>;
 export const encodeWebp = noFiles as (image: Image) => Promise<Uint8Array>;
 export const readBytes = noFiles as (path: string) => Promise<Uint8Array>;
 export const writeBytes = noFiles as (path: string, data: Uint8Array | string) => Promise<void>;

@@ -22,16 +22,28 @@ import { readBytes } from './node_read.ts';
 export { decodeImage, decodeMask, encodePng, encodeWebp, imageSize, inspectImage } from './node_images.ts';
 export { exists, listFolder, openScratchFile, readBytes, readFolder, realPath } from './node_read.ts';
 
-/** A GPU object; dropping it after `device.destroy()` lets the process exit. */
+const instances = new Map<string, GPU>();
+
+/**
+ * The process's GPU object for these settings. There is one of each kind, kept until the process ends: an instance of Dawn costs
+ * megabytes that do not all come back, and the process crashes where one is collected before its last device. It does not keep
+ * the process alive, only devices that are not destroyed do.
+ */
 export function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): { gpu: GPU } {
-  Object.assign(globalThis, globals);
-  // A worker thread's environment is a copy that the driver does not see.
-  if (isMainThread) widenMesaVectors(process.env);
   const enabled = [...(shaderChecks ? [] : ['disable_robustness']), ...(experiments ? ['allow_unsafe_apis'] : [])];
   const flags: string[] = [];
   if (enabled.length) flags.push(`enable-dawn-features=${enabled.join(',')}`);
   if (!zeros) flags.push('disable-dawn-features=lazy_clear_resource_on_first_use');
-  return { gpu: create(flags) };
+  const key = flags.join(' ');
+  let gpu = instances.get(key);
+  if (!gpu) {
+    Object.assign(globalThis, globals);
+    // A worker thread's environment is a copy that the driver does not see.
+    if (isMainThread) widenMesaVectors(process.env);
+    gpu = create(flags);
+    instances.set(key, gpu);
+  }
+  return { gpu };
 }
 
 const cell = new Int32Array(new SharedArrayBuffer(4));

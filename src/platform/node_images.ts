@@ -1,6 +1,6 @@
 /** Images in Node (sharp and the decoders of `src/image`); apart from `node.ts` so that decoder threads load no GPU. */
 import type { Sharp } from 'sharp';
-import type { Image } from '../data/image.ts';
+import { checkImage, type Image, type ImageInput } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { MaskPixels } from '../data/mask_pixels.ts';
 import { type Codecs, readImage, readMask, readSize } from '../image/decode.ts';
@@ -77,9 +77,9 @@ export async function inspectImage(bytes: Uint8Array, path: string): Promise<Ima
 }
 
 /** Encodes 8-bit pixels as PNG. */
-export async function encodePng(image: Image): Promise<Uint8Array> {
-  const { width, height, channels } = image;
-  return sharp(image.data, { raw: { width, height, channels } }).png().toBuffer();
+export async function encodePng(image: ImageInput): Promise<Uint8Array> {
+  const { width, height, channels, data } = checkImage(image, 'the image', [1, 3]);
+  return sharp(data, { raw: { width, height, channels } }).png().toBuffer();
 }
 
 /** Encodes 8-bit pixels small enough to lie in a page. */

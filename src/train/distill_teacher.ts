@@ -12,6 +12,7 @@ import { conv2d } from '../engine/ops/conv2d.ts';
 import { one } from '../engine/ops/reduce.ts';
 import { ParameterSet, ParameterStore } from '../engine/parameters.ts';
 import { Program, type RunInputs } from '../engine/program.ts';
+import { ProgramCache } from '../engine/program_cache.ts';
 import { RandomStream } from '../engine/random.ts';
 import { Tape } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -117,20 +118,16 @@ export async function distillTeacher(
   initialize(store, [groups.learner], o.seed);
   loadParameters(store, [groups.source], teacherFile(o.source, o.sourceName), o.sourceName, 'source.');
   const adamOptions = { betas: [0.9, 0.999], epsilon: 1e-8 } as const;
-  const programs = new Map<number, Promise<Program>>();
-  const programFor = (batch: number) => {
-    let program = programs.get(batch);
-    if (!program) {
+  const programs = new ProgramCache();
+  const programFor = (batch: number) =>
+    programs.get(batch, async () => {
       const { tape, loss } = record(parameters, o, batch);
       const trained = parameters.specs.filter((s) => s.group === groups.learner && !s.name.includes('running_'));
       const wanted = trained.map((s) => tape.parameter(s.name, s.shape, s.layout, s.group, s.initial));
       const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
       adam(tape, groups.learner, found, tape.input('step', [2], 'dense'), adamOptions);
-      program = Program.compile(o.engine, tape, { outputs: { loss }, store });
-      programs.set(batch, program);
-    }
-    return program;
-  };
+      return Program.compile(o.engine, tape, { outputs: { loss }, store });
+    });
   const settings = JSON.stringify({ size: o.imageSize, batch: o.batch, backbone: o.backbone.name, seed: o.seed });
   try {
     const history = await train({
@@ -160,7 +157,7 @@ export async function distillTeacher(
     for (const name of [...tensors.keys()]) if (name.startsWith('projection.')) tensors.delete(name);
     return { tensors, history };
   } finally {
-    for (const program of programs.values()) (await program.catch(() => undefined))?.destroy();
+    await programs.close();
     store.destroy();
   }
 }

@@ -5,6 +5,7 @@ import { adam } from '../engine/ops/adam.ts';
 import { one } from '../engine/ops/reduce.ts';
 import type { ParameterSet, ParameterStore } from '../engine/parameters.ts';
 import { Program, type RunInputs, type RunOutputs } from '../engine/program.ts';
+import { ProgramCache } from '../engine/program_cache.ts';
 import { Tape } from '../engine/tape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { adamDefaults } from './schedule.ts';
@@ -40,7 +41,7 @@ export class StepPrograms {
   readonly #store: ParameterStore;
   readonly #group: string;
   readonly #record: LossRecorder;
-  readonly #programs = new Map<number, Promise<Program>>();
+  readonly #programs = new ProgramCache();
   readonly #debug: boolean;
   readonly #withGradients: boolean;
 
@@ -61,12 +62,7 @@ export class StepPrograms {
   }
 
   program(batch: number): Promise<Program> {
-    let program = this.#programs.get(batch);
-    if (!program) {
-      program = this.#compile(batch);
-      this.#programs.set(batch, program);
-    }
-    return program;
+    return this.#programs.get(batch, () => this.#compile(batch));
   }
 
   async #compile(batch: number): Promise<Program> {
@@ -87,8 +83,8 @@ export class StepPrograms {
     return { outputs: (await this.program(batch)).run(inputs) };
   }
 
-  async destroy(): Promise<void> {
-    for (const program of this.#programs.values()) (await program.catch(() => undefined))?.destroy();
-    this.#programs.clear();
+  /** Frees the programs, after the steps that are under way. */
+  destroy(): Promise<void> {
+    return this.#programs.close();
   }
 }

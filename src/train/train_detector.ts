@@ -1,18 +1,20 @@
 /** Both stages, one after the other: from good images to a detector's parameters. */
-import { type Image, normalize, stack } from '../data/image.ts';
+import { type Image, type ImageInput, normalize, stack } from '../data/image.ts';
 import type { Engine } from '../engine/device.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { Program } from '../engine/program.ts';
+import { ProgramCache } from '../engine/program_cache.ts';
 import { RandomStream } from '../engine/random.ts';
 import { Tape } from '../engine/tape.ts';
 import { elements } from '../engine/tensor.ts';
 import type { Backbone } from '../model/backbone.ts';
-import { amplifies, checkImageSize, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
+import { amplifies, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
 import { initialize, loadParameters } from '../model/initialize.ts';
 import { synthesizeAnomaly, type TextureSource } from '../synthetic/anomaly.ts';
 import { teacherFile } from '../weights/import.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { amplificationInputs, amplificationReport, recordAmplification } from './amplify.ts';
+import { type CheckedOptions, checkOptions } from './check_options.ts';
 import { recordDistillation, stepInput, targetShapes } from './distill.ts';
 import { learningRate } from './schedule.ts';
 import { StepPrograms } from './step_programs.ts';
@@ -26,7 +28,7 @@ export interface TrainDetectorOptions {
   readonly teacher: SafetensorsFile;
   readonly teacherName: string;
   /** Good images, already resized to imageSize x imageSize. */
-  readonly images: readonly Image[];
+  readonly images: readonly ImageInput[];
   /** 0/1 [imageSize, imageSize] of each image: where synthetic anomalies may fall; undefined for everywhere. */
   readonly foregrounds?: readonly Uint8Array[] | undefined;
   /** What else tells this run from others, for checkpoints: the foreground's rule, tiles. */
@@ -63,15 +65,11 @@ const defaultRate = 0.005;
 /**
  * Trains a detector. The caller owns the returned store.
  *
- * @throws Error on an unusable teacher file or image size, Interrupted when the signal is raised
+ * @throws Error on an unusable teacher file, and on options that do not fit, with what was expected; Interrupted when the signal is
+ *   raised; OutOfMemoryError; DeviceLostError or ClosedError where the engine has ended
  */
-export async function trainDetector(o: TrainDetectorOptions): Promise<TrainedDetector> {
-  checkImageSize(o.imageSize);
-  if (!o.images.length) throw new Error('there are no good images to learn from');
-  for (const image of o.images)
-    if (image.width !== o.imageSize || image.height !== o.imageSize) throw new Error('images must be resized first');
-  if (o.foregrounds && o.foregrounds.length !== o.images.length)
-    throw new Error(`${o.foregrounds.length} foregrounds for ${o.images.length} images`);
+export async function trainDetector(options: TrainDetectorOptions): Promise<TrainedDetector> {
+  const o = checkOptions(options);
   const store = new ParameterStore(o.engine, detectorParameters(o.backbone, o.mode));
   try {
     if (o.start) loadParameters(store, Object.values(groups), o.start, 'the detector to go on from');
@@ -88,7 +86,7 @@ export async function trainDetector(o: TrainDetectorOptions): Promise<TrainedDet
   }
 }
 
-function settingsText(o: TrainDetectorOptions): string {
+function settingsText(o: CheckedOptions): string {
   return JSON.stringify({
     backbone: o.backbone.name,
     mode: o.mode,
@@ -103,7 +101,7 @@ function settingsText(o: TrainDetectorOptions): string {
   });
 }
 
-async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise<Losses[]> {
+async function stageOne(o: CheckedOptions, store: ParameterStore): Promise<Losses[]> {
   const programs = new StepPrograms(o.engine, store, groups.amplification, (tape, batch) =>
     recordAmplification(tape, o.backbone, o.imageSize, batch),
   );
@@ -153,7 +151,7 @@ async function stageOne(o: TrainDetectorOptions, store: ParameterStore): Promise
   }
 }
 
-async function stageTwo(o: TrainDetectorOptions, store: ParameterStore): Promise<Losses[]> {
+async function stageTwo(o: CheckedOptions, store: ParameterStore): Promise<Losses[]> {
   const perImage = targetShapes(o.backbone, o.imageSize).reduce((sum, shape) => sum + 4 * elements(shape), 0);
   const cached = perImage * o.images.length <= (o.cacheBytes ?? 2 ** 31);
   const cache = cached ? new TargetCache(o, store) : undefined;
@@ -194,28 +192,25 @@ async function stageTwo(o: TrainDetectorOptions, store: ParameterStore): Promise
 
 /** Targets of good images, computed once per image: stage II has no augmentation (method, Part 4.5). */
 class TargetCache {
-  readonly #options: TrainDetectorOptions;
+  readonly #options: CheckedOptions;
   readonly #store: ParameterStore;
   readonly #targets = new Map<number, Float32Array[]>();
-  readonly #programs = new Map<number, Promise<Program>>();
+  readonly #programs = new ProgramCache();
 
-  constructor(options: TrainDetectorOptions, store: ParameterStore) {
+  constructor(options: CheckedOptions, store: ParameterStore) {
     this.#options = options;
     this.#store = store;
   }
 
   #program(batch: number): Promise<Program> {
-    const { backbone, imageSize, mode, engine } = this.#options;
-    let program = this.#programs.get(batch);
-    if (!program) {
+    return this.#programs.get(batch, () => {
+      const { backbone, imageSize, mode, engine } = this.#options;
       const tape = new Tape(this.#store.set);
       const images = tape.input('images', [batch, imageSize, imageSize, 3], 'channels');
       const { amplified } = targets(tape, images, backbone, mode);
       const outputs = Object.fromEntries(amplified.map((tensor, level) => [`target${level}`, tensor]));
-      program = Program.compile(engine, tape, { outputs, store: this.#store });
-      this.#programs.set(batch, program);
-    }
-    return program;
+      return Program.compile(engine, tape, { outputs, store: this.#store });
+    });
   }
 
   async batch(items: Uint32Array): Promise<Record<string, Float32Array>> {
@@ -240,7 +235,7 @@ class TargetCache {
     return inputs;
   }
 
-  async destroy(): Promise<void> {
-    for (const program of this.#programs.values()) (await program.catch(() => undefined))?.destroy();
+  destroy(): Promise<void> {
+    return this.#programs.close();
   }
 }

@@ -18,6 +18,7 @@ const normalizePixelsDefinition: OpDefinition<PixelAttributes> = {
     return { y: { shape, layout: 'channels' } };
   },
   half: () => ({ inputs: [], outputs: ['y'] }),
+  words: ['words'],
   lower(node) {
     const y = need(node.outputs, 'y');
     const count = quads(y) / pixelsPerThread;

@@ -44,6 +44,7 @@ const gatherDefinition: OpDefinition<NoAttributes> = {
       x: tape.record(scatterDefinition, { x: gradient('y'), indices: need(node.inputs, 'indices') }, { shape }).y,
     };
   },
+  words: ['indices'],
   batch: { does: 'phases', operands: ['x'], lower: lowerGather },
   lower: (node) => lowerGather(node, [wholeBatch(need(node.inputs, 'x'))]),
 };
@@ -61,6 +62,7 @@ type ScatterAttributes = { readonly shape: readonly number[] };
 const scatterDefinition: OpDefinition<ScatterAttributes> = {
   name: 'scatter_rows',
   infer: (_, { shape }) => ({ y: { shape, layout: 'channels' } }),
+  words: ['indices'],
   batch: { does: 'phases', operands: ['y'], lower: lowerScatter },
   lower: (node) => lowerScatter(node, [wholeBatch(need(node.outputs, 'y'))]),
 };
