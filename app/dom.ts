@@ -1,4 +1,5 @@
 /** Elements from code: small helpers instead of a framework. */
+import { append } from '../src/data/lists.ts';
 
 type Child = Node | string | undefined | false;
 type Properties<T> = Partial<Omit<T, 'style' | 'children'>> & { readonly aria?: Readonly<Record<string, string>> };
@@ -50,7 +51,7 @@ async function entryFiles(entry: FileSystemEntry): Promise<File[]> {
   for (;;) {
     const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (!part.length) return files;
-    for (const inner of part) files.push(...(await entryFiles(inner)));
+    for (const inner of part) append(files, await entryFiles(inner));
   }
 }
 

@@ -1,4 +1,6 @@
 /** A new threshold from every score that a model remembers and what the user marked. */
+
+import { rangeOf } from '../src/data/lists.ts';
 import type { CalibrationScore, DetectorSettings } from '../src/detector/settings.ts';
 import { rankMetrics } from '../src/eval/metrics.ts';
 import { type Calibration, calibrate } from '../src/eval/thresholds.ts';
@@ -26,7 +28,7 @@ export function recalibrated(
   );
   const scores = [...known, ...corrected];
   const values = scores.map(({ score }) => score);
-  const range = { min: Math.min(...values), max: Math.max(...values) };
+  const range = rangeOf(values);
   const metrics = rankMetrics(
     Float32Array.from(values),
     scores.map(({ anomalous }) => (anomalous ? 1 : 0)),

@@ -1,4 +1,5 @@
 /** What is seen of a running training: bar and figures, loss curves, example heat maps, notices; the tab's title too. */
+import { rangeOf } from '../src/data/lists.ts';
 import { watchBackground } from './background.ts';
 import { type Chart, chart, css } from './charts.ts';
 import { element } from './dom.ts';
@@ -62,7 +63,7 @@ export function createProgress() {
   };
 
   const onExamples = (list: readonly Example[]) => {
-    const top = Math.max(...list.map(({ score }) => score), 1e-6);
+    const top = Math.max(rangeOf(list.map(({ score }) => score)).max, 1e-6);
     examples.replaceChildren(
       ...list.map(({ pixels, side, map, name, score }) =>
         element(

@@ -1,45 +1,60 @@
 /** `aand calibrate`: a new threshold for a model, without training: from good images, or from the scores that it holds. */
 import type { Command } from 'commander';
 import { readBytes, writeBytes } from '#platform';
+import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
+import { rangeOf } from '../data/lists.ts';
+import type { UnreadableFiles } from '../data/unreadable.ts';
 import { MapRunner } from '../detector/detector.ts';
 import { type DetectorFile, detectorStore, readDetector, rewriteDetector } from '../detector/file.ts';
 import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
 import { rankMetrics } from '../eval/metrics.ts';
 import { calibrate, isAnomalous, parseThreshold } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
-import { findImages, interruptSignal, usage, withEngine } from './common.ts';
+import { interruptSignal, usage, withEngine } from './common.ts';
+import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { runSamples } from './results.ts';
+import { checkReadable } from './training_checks.ts';
 
 interface CalibrateOptions {
   readonly rule: string;
   readonly bad?: string[];
   readonly out?: string;
+  readonly strict?: boolean;
 }
 
-async function samples(paths: readonly string[], defect: string) {
-  const found = [];
-  for (const path of paths) {
-    const images = await findImages(path);
-    if (!images.length) throw new Error(`${path} holds no images (png, jpg, bmp, webp or tif)`);
-    found.push(...images.map((image) => ({ path: image, stem: stemOf(image), defect })));
-  }
-  return found;
+async function samples(paths: readonly string[], defect: string, unreadable: UnreadableFiles): Promise<Sample[]> {
+  if (!paths.length) return [];
+  return (await findImages(paths, unreadable)).map((path) => ({ path, stem: stemOf(path), defect }));
 }
 
 /** Scores and the range of map values of images, by the model of a file. */
-async function score(file: DetectorFile, model: string, good: string[], bad: string[]) {
+async function score(
+  file: DetectorFile,
+  model: string,
+  paths: { readonly good: readonly string[]; readonly bad: readonly string[] },
+  unreadable: UnreadableFiles,
+) {
   const { settings } = file;
-  const list = [...(await samples(good, 'good')), ...(await samples(bad, 'bad'))];
+  const list = [...(await samples(paths.good, 'good', unreadable)), ...(await samples(paths.bad, 'bad', unreadable))];
   const signal = interruptSignal();
+  const { tiling } = settings;
+  if (unreadable.strict)
+    await checkReadable(list, {
+      unreadable,
+      reporter: new ProgressReporter(),
+      signal,
+      tiling,
+      label: 'reading images',
+    });
   return withEngine(async (engine) => {
     const backbone = backboneNamed(settings.backbone);
     const store = detectorStore(engine, file, model);
     const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
     const reporter = new ProgressReporter();
-    const results = await runSamples(runner, list, { reporter, signal, label: 'calibrating', tiling: settings.tiling });
+    const results = await runSamples(runner, list, { reporter, signal, label: 'calibrating', tiling, unreadable });
     const { pixelRange } = await results.evaluate();
     const scores: CalibrationScore[] = results.images.map(({ score, anomalous, path }) => ({
       score,
@@ -52,10 +67,6 @@ async function score(file: DetectorFile, model: string, good: string[], bad: str
     store.destroy();
     return { scores, pixelRange };
   });
-}
-
-function rangeOf(values: readonly number[]): { min: number; max: number } {
-  return { min: values.reduce((a, b) => Math.min(a, b)), max: values.reduce((a, b) => Math.max(a, b)) };
 }
 
 export function calibrateCommand(program: Command): void {
@@ -72,12 +83,16 @@ export function calibrateCommand(program: Command): void {
     )
     .option('--bad <images...>', 'defective images or folders, for the rule f1')
     .option('--out <file>', 'where the model goes; default: in place')
+    .addOption(strictOption())
     .action(async (model: string, good: string[], options: CalibrateOptions) => {
       const rule = parseThreshold(options.rule);
       const file = await readDetector(await readBytes(model), model);
       const { settings } = file;
+      const unreadable = unreadableFiles({ strict: options.strict ?? false });
       const fresh =
-        good.length > 0 || options.bad?.length ? await score(file, model, good, options.bad ?? []) : undefined;
+        good.length > 0 || options.bad?.length
+          ? await score(file, model, { good, bad: options.bad ?? [] }, unreadable)
+          : undefined;
       // Held-out and test images say more about new ones than those that the model learned from.
       const kept = settings.calibrationScores.filter(({ source }) => source !== 'train');
       const scores = fresh?.scores ?? (kept.length ? kept : settings.calibrationScores);
@@ -122,5 +137,6 @@ export function calibrateCommand(program: Command): void {
       const alarms = goodScores.filter((value) => isAnomalous(value, found.image)).length;
       if (goodScores.length) console.log(`  ${alarms} of ${goodScores.length} good images are called anomalous`);
       console.log(`written to ${out}`);
+      unreadable.finish();
     });
 }

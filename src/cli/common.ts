@@ -1,8 +1,6 @@
 /** What the commands share: errors with exit codes, the engine, interruption, files. */
-import { join } from 'node:path';
 import { Option } from 'commander';
-import { exists, listFolder, readBytes, writeBytes } from '#platform';
-import { isImagePath } from '../data/files.ts';
+import { exists, readBytes, writeBytes } from '#platform';
 import { Engine, type EngineOptions } from '../engine/device.ts';
 import type { CheckpointStorage } from '../train/trainer.ts';
 import { verifyDigest } from '../weights/digest.ts';
@@ -68,19 +66,6 @@ export function checkpointFile(path: string): CheckpointStorage {
     load: async () => ((await exists(path)) ? readBytes(path) : undefined),
     save: (data) => writeBytes(path, data),
   };
-}
-
-/** Image files below a path, folders in depth, sorted; the path itself if it is a file. */
-export async function findImages(path: string): Promise<string[]> {
-  const kind = await exists(path);
-  if (!kind) throw new Error(`${path}: no such file or folder`);
-  if (kind === 'file') return [path];
-  const found: string[] = [];
-  for (const name of await listFolder(path)) {
-    if (name.endsWith('/')) found.push(...(await findImages(join(path, name))));
-    else if (isImagePath(name)) found.push(join(path, name));
-  }
-  return found;
 }
 
 /** Turns errors about options into usage errors. */

@@ -1,10 +1,13 @@
 /** `aand distill-teacher`: makes a small teacher from a big one, on any photographs. */
 import type { Command } from 'commander';
-import { decodeImage, readBytes, writeBytes } from '#platform';
+import { writeBytes } from '#platform';
+import { mapConcurrently } from '../data/concurrently.ts';
+import { readImage } from '../data/image_files.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
 import { writeWithDigest } from '../weights/digest.ts';
-import { checkpointFile, findImages, interruptSignal, readWeights, withEngine } from './common.ts';
+import { checkpointFile, interruptSignal, readWeights, withEngine } from './common.ts';
+import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import {
   backboneOption,
   batchOption,
@@ -27,6 +30,7 @@ interface Options {
   readonly learningRate: number;
   readonly seed: number;
   readonly resume?: boolean;
+  readonly strict?: boolean;
 }
 
 export function distillTeacherCommand(program: Command): void {
@@ -44,10 +48,13 @@ export function distillTeacherCommand(program: Command): void {
     .option('--learning-rate <rate>', 'peak learning rate', learningRateOption, 0.002)
     .option('--seed <number>', 'random seed', seedOption, 0)
     .option('--resume', 'continue from the checkpoint beside the output')
+    .addOption(strictOption())
     .action(async (options: Options) => {
       const source = await readWeights(options.from);
-      const paths = (await Promise.all(options.images.map(findImages))).flat();
-      const images = await Promise.all(paths.map(async (path) => decodeImage(await readBytes(path), path)));
+      const unreadable = unreadableFiles({ strict: options.strict ?? false });
+      const paths = await findImages(options.images, unreadable);
+      const loaded = await mapConcurrently(paths, (path) => unreadable.skip(() => readImage(path)));
+      const images = loaded.flatMap((image) => image ?? []);
       const reporter = new ProgressReporter();
       await withEngine(async (engine) => {
         const { tensors, history } = await distillTeacher({
@@ -79,5 +86,6 @@ export function distillTeacherCommand(program: Command): void {
         await writeBytes(options.out, await writeWithDigest(tensors, metadata));
         console.log(`wrote ${options.out}: loss ${history.at(-1)?.loss?.toFixed(4)} after ${options.epochs} epochs`);
       });
+      unreadable.finish();
     });
 }

@@ -5,7 +5,8 @@ import { spread } from '../data/dataset.ts';
 import { exportDetector } from '../export/detector.ts';
 import { exportHalf } from '../export/half.ts';
 import { exportTorch } from '../export/torch.ts';
-import { findImages, UsageError, withEngine } from './common.ts';
+import { UsageError, withEngine } from './common.ts';
+import { findImages, unreadableFiles } from './find_images.ts';
 import { compareWithRuntime } from './onnx_check.ts';
 import { batchOption, countOption } from './options.ts';
 import { packageVersion } from './package.ts';
@@ -42,7 +43,9 @@ async function toHalf(model: string, out: string): Promise<void> {
 async function toOnnx(model: string, options: ExportOptions): Promise<void> {
   const { batch } = options;
   if (options.verify && batch !== 1) throw new UsageError('--verify runs single images: leave --batch at 1');
-  const images = options.verify ? spread(await findImages(options.verify), options.images) : [];
+  const images = options.verify
+    ? spread(await findImages([options.verify], unreadableFiles({ separate: true })), options.images)
+    : [];
   if (options.verify && !images.length) throw new Error(`${options.verify} holds no images`);
   const bytes = await readBytes(model);
   const version = await packageVersion();

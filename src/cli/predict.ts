@@ -1,14 +1,18 @@
 /** `aand predict`: where is a new photo defective? */
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
-import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
+import { encodePng, overview, readBytes, writeBytes } from '#platform';
 import { isImagePath } from '../data/files.ts';
-import { type DataType, Detector } from '../detector/detector.ts';
-import { drawPanels } from '../eval/panels.ts';
+import { withBands, withImage } from '../data/image_files.ts';
+import { reading, type UnreadableFiles } from '../data/unreadable.ts';
+import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
+import { drawPanels, panelSide } from '../eval/panels.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
-import { dtypeOption, findImages, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
+import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
+import { findImagesByInput, strictOption, unreadableFiles } from './find_images.ts';
 import { type PredictionRow, RowPrinter } from './prediction_rows.ts';
 import { ProgressReporter } from './progress.ts';
+import { checkReadable } from './training_checks.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
 
 interface PredictOptions {
@@ -16,32 +20,43 @@ interface PredictOptions {
   readonly json?: boolean;
   readonly dtype: DataType;
   readonly subgroupMatrices?: boolean;
+  readonly strict?: boolean;
 }
 
+const noImageName = 'not an image file (png, jpg, bmp, webp or tif)';
+
 /** The photographs of the inputs, each once, with what its picture is named after. */
-async function listImages(inputs: readonly string[]): Promise<(NamedImage & { path: string })[]> {
-  const found = new Map<string, NamedImage & { path: string }>();
-  for (const input of inputs) {
-    const paths = await findImages(input);
-    if (!paths.length) throw new Error(`${input} holds no images (png, jpg, bmp, webp or tif)`);
-    for (const path of paths) {
-      if (!isImagePath(path)) throw new Error(`${path}: not an image file (png, jpg, bmp, webp or tif)`);
-      const identity = resolve(path);
-      const below = relative(input, path);
-      const root = basename(below ? resolve(input) : dirname(identity));
-      const folders = below.split(sep).slice(0, -1);
-      if (!found.has(identity)) found.set(identity, { path, folders, file: basename(path), root, identity });
-    }
-  }
-  return [...found.values()];
+async function listImages(
+  inputs: readonly string[],
+  unreadable: UnreadableFiles,
+): Promise<(NamedImage & { path: string })[]> {
+  const found = await findImagesByInput(inputs, unreadable);
+  for (const { path } of found) if (!isImagePath(path)) unreadable.add(path, new Error(`${path}: ${noImageName}`));
+  const images = found.filter(({ path }) => !unreadable.has(path));
+  if (!images.length) throw new Error(`${found[0]?.path}: ${noImageName}`);
+  return images.map(({ input, path }) => {
+    const identity = resolve(path);
+    const below = relative(input, path);
+    const root = basename(below ? resolve(input) : dirname(identity));
+    const folders = below.split(sep).slice(0, -1);
+    return { path, folders, file: basename(path), root, identity };
+  });
+}
+
+/** Large images show their own progress between those of whole images. */
+type OnShare = (share: number) => void;
+
+async function predictFile(detector: Detector, path: string, onShare: OnShare): Promise<Prediction> {
+  if (detector.settings.tiling)
+    return withBands(path, (bands) => detector.predictTiles(bands, (done, total) => onShare(done / total)));
+  return withImage(path, async (image) => (await detector.predict([image]))[0] as Prediction);
 }
 
 /** Predicts one photograph: its row, and its picture as a PNG. */
-async function predictImage(detector: Detector, path: string, picture: string) {
-  const image = await decodeImage(await readBytes(path), path);
-  const [prediction] = await detector.predict([image]);
-  if (!prediction || !Number.isFinite(prediction.score)) throw new Error(`${path}: the score is not a number`);
+async function predictImage(detector: Detector, path: string, picture: string, onShare: OnShare) {
+  const prediction = await predictFile(detector, path, onShare);
   const { score, normalizedScore, anomalous } = prediction;
+  if (!Number.isFinite(score)) throw new Error(`${path}: the score is ${score}; the model's weights are unusable`);
   const row: PredictionRow = {
     path,
     raw_score: score,
@@ -50,6 +65,7 @@ async function predictImage(detector: Detector, path: string, picture: string) {
     picture,
   };
   const { pixel } = detector.settings;
+  const image = await reading(path, () => overview(path, panelSide));
   return { row, png: await encodePng(drawPanels({ ...prediction, image, pixel, label: basename(path) })) };
 }
 
@@ -61,27 +77,40 @@ export function predictCommand(program: Command): void {
     .argument('<images...>', 'image files or folders')
     .requiredOption('--out <folder>', 'where the pictures go')
     .option('--json', 'print the predictions as JSON')
+    .addOption(strictOption())
     .addOption(dtypeOption())
     .addOption(subgroupMatricesOption())
     .action(async (model: string, inputs: string[], options: PredictOptions) => {
-      const images = await listImages(inputs);
+      const { strict = false } = options;
+      const signal = interruptSignal();
+      const unreadable = unreadableFiles({ strict, separate: true });
+      const images = await listImages(inputs, unreadable);
       const names = resultNames(images);
       const bytes = await readBytes(model);
-      const signal = interruptSignal();
+      const reporter = new ProgressReporter();
       const rows = new RowPrinter(options.json ?? false);
       await withEngine(
         async (engine) => {
           await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
           noteUncalibrated(detector.settings, model);
-          const reporter = new ProgressReporter();
+          if (strict) {
+            const { tiling } = detector.settings;
+            await checkReadable(images, { unreadable, reporter, signal, tiling, label: 'reading images' });
+          }
           const progress = reporter.counting('predicting');
           try {
             for (const [i, { path }] of images.entries()) {
               signal.throwIfAborted();
               const picture = join(options.out, `${names[i]}.png`);
-              const { row, png } = await predictImage(detector, path, picture);
-              await writeBytes(picture, png);
-              reporter.aside(() => rows.print(row));
+              const onShare = (share: number) => {
+                signal.throwIfAborted();
+                if (share < 1) progress(i + share, images.length);
+              };
+              const predicted = await unreadable.skip(() => predictImage(detector, path, picture, onShare));
+              if (predicted) {
+                await writeBytes(picture, predicted.png);
+                reporter.aside(() => rows.print(predicted.row));
+              }
               progress(i + 1, images.length);
             }
           } finally {
@@ -91,5 +120,6 @@ export function predictCommand(program: Command): void {
         },
         { subgroupMatrices: options.subgroupMatrices ?? false },
       );
+      unreadable.finish();
     });
 }

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { decodeImage, encodeWebp, readBytes, writeBytes } from '#platform';
+import { encodeWebp, loadResized, writeBytes } from '#platform';
 import type { Image } from '../data/image.ts';
-import { resizeBicubic, resizeNearest } from '../data/resize.ts';
+import { resizeNearest } from '../data/resize.ts';
 import type { Tiling } from '../data/tiles.ts';
+import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import type { MapRunner } from '../detector/detector.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
 import { jet } from '../eval/panels.ts';
@@ -31,7 +32,7 @@ function coloured(values: Float32Array, side: number, top: number): Image {
 
 async function explanation(runner: MapRunner, tested: TestedImage) {
   const size = runner.imageSize;
-  const image = resizeBicubic(await decodeImage(await readBytes(tested.path), tested.path), size, size);
+  const image = await reading(tested.path, () => loadResized(tested.path, size));
   const levels = await runner.explain(image);
   const largest = (pick: (level: (typeof levels)[number]) => Float32Array | undefined) =>
     levels.reduce((top, level) => (pick(level) ?? new Float32Array()).reduce((a, b) => Math.max(a, b), top), 1e-6);
@@ -64,6 +65,7 @@ export async function writeReport(
     readonly calibrations: Calibrations;
     readonly runner: MapRunner;
     readonly tiling: Tiling | undefined;
+    readonly unreadable: UnreadableFiles;
   },
 ): Promise<void> {
   const { results, calibrations } = o;
@@ -73,7 +75,9 @@ export async function writeReport(
   const figures = async (list: typeof ranked): Promise<Figure[]> => {
     const made: Figure[] = [];
     for (const [i, tested] of list.slice(0, perGallery)) {
-      const picture = await resultPicture(tested, await results.map(i), calibrations);
+      const map = await results.map(i);
+      const picture = await o.unreadable.skip(() => resultPicture(tested, map, calibrations));
+      if (!picture) continue;
       made.push({ uri: await dataUri(picture), caption: `${tested.path}, raw score ${tested.score.toFixed(3)}` });
     }
     return made;
@@ -82,7 +86,10 @@ export async function writeReport(
   // Levels lie on one image; of blended tiles there is no such picture.
   const toExplain = o.tiling ? [] : (found.length ? found : ranked).slice(0, explained);
   const explanations = [];
-  for (const [, tested] of toExplain) explanations.push(await explanation(o.runner, tested));
+  for (const [, tested] of toExplain) {
+    const explained = await o.unreadable.skip(() => explanation(o.runner, tested));
+    if (explained) explanations.push(explained);
+  }
   const require = createRequire(import.meta.url);
   const charts = readFileSync(join(dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8');
   const page = await reportPage(

@@ -1,63 +1,104 @@
 /** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
 import { basename, dirname } from 'node:path';
-import { decodeImage, encodePng, loadResized, readBytes, writeBytes } from '#platform';
-import { type Dataset, loadMask, mapConcurrently, type Sample } from '../data/dataset.ts';
+import { encodePng, loadResized, overview, writeBytes } from '#platform';
+import { mapAhead, mapConcurrently } from '../data/concurrently.ts';
+import { type Dataset, loadMask, type Sample } from '../data/dataset.ts';
+import type { Image } from '../data/image.ts';
+import { withBands } from '../data/image_files.ts';
 import type { Tiling } from '../data/tiles.ts';
-import type { MapRunner } from '../detector/detector.ts';
+import { reading, type UnreadableFiles } from '../data/unreadable.ts';
+import type { MapRunner, RawPrediction } from '../detector/detector.ts';
 import { largestBlob } from '../eval/blobs.ts';
 import { type CsvValue, csvTable } from '../eval/csv.ts';
 import { type Labels, type Metrics, type TestedImage, TestSet } from '../eval/evaluate.ts';
-import { drawPanels } from '../eval/panels.ts';
+import { drawPanels, panelSide } from '../eval/panels.ts';
 import { type Calibration, isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
 import { resultNames } from '../output/names.ts';
 import type { ProgressReporter } from './progress.ts';
 
-/** Runs the detector over samples in batches; decoding runs ahead of the device. The caller closes the result. */
-export async function runSamples(
-  runner: MapRunner,
-  samples: readonly Sample[],
-  options: {
-    readonly reporter: ProgressReporter;
-    readonly signal?: AbortSignal | undefined;
-    readonly label: string;
-    readonly tiling?: Tiling | undefined;
-    readonly labels?: Labels;
-  },
-): Promise<TestSet> {
-  const { reporter, signal, tiling } = options;
-  const batch = 8;
+/** Images with so many tiles show their own progress. */
+const manyTiles = 100;
+/** Images per run of the device. */
+const batchSize = 8;
+/** Images that are decoded ahead of the device. */
+const loadAhead = 2 * batchSize;
+
+interface Loaded {
+  readonly sample: Sample;
+  readonly image: Image;
+}
+
+export interface RunOptions {
+  readonly reporter: ProgressReporter;
+  readonly signal?: AbortSignal | undefined;
+  readonly label: string;
+  readonly tiling?: Tiling | undefined;
+  readonly labels?: Labels;
+  /** Is told files that cannot be read. */
+  readonly unreadable: UnreadableFiles;
+}
+
+/**
+ * Runs the detector over samples in batches; decoding runs ahead of the device. Images that cannot be read are left out; one
+ * whose mask cannot be read stays, without its mask. The caller closes the result.
+ *
+ * @throws Error where no image can be read, or too many cannot
+ */
+export async function runSamples(runner: MapRunner, samples: readonly Sample[], options: RunOptions): Promise<TestSet> {
+  const { reporter, signal, tiling, unreadable } = options;
   const progress = reporter.counting(options.label);
   const results = new TestSet(options.labels);
-  const load = (start: number) =>
-    mapConcurrently(samples.slice(start, start + batch), async (sample) => ({
-      sample,
-      // Whole images come resized from the decoder's threads; tiles need them as they are.
-      image: tiling
-        ? await decodeImage(await readBytes(sample.path), sample.path)
-        : await loadResized(sample.path, runner.imageSize),
-    }));
-  let next = load(0);
-  next.catch(() => {});
+  let done = 0;
+  const add = async (sample: Sample, raw: RawPrediction, milliseconds: number) => {
+    const { maskPath, ...unmasked } = sample;
+    const known = sample.defect === 'good' || maskPath !== undefined;
+    const truth = known
+      ? await unreadable.skip(() => reading(maskPath ?? sample.path, () => loadMask(sample, raw.width, raw.height)))
+      : undefined;
+    await results.add(truth ? sample : unmasked, { ...raw, milliseconds }, truth);
+  };
   try {
-    for (let start = 0; start < samples.length; start += batch) {
-      signal?.throwIfAborted();
-      const loaded = await next;
-      next = load(start + batch);
-      next.catch(() => {});
-      const started = performance.now();
-      const raw = await runner.predict(
-        loaded.map(({ image }) => image),
-        tiling,
-      );
-      const milliseconds = (performance.now() - started) / loaded.length;
-      for (const [i, { sample }] of loaded.entries()) {
-        const result = raw[i] as (typeof raw)[number];
-        const known = sample.defect === 'good' || sample.maskPath !== undefined;
-        const truth = known ? await loadMask(sample, result.width, result.height) : undefined;
-        await results.add(sample, { ...result, milliseconds }, truth);
+    if (tiling) {
+      for (const sample of samples) {
+        signal?.throwIfAborted();
+        const started = performance.now();
+        const onTiles = (tiles: number, total: number) => {
+          signal?.throwIfAborted();
+          if (total > manyTiles) progress(done + tiles / total, samples.length);
+        };
+        const raw = await unreadable.skip(() =>
+          withBands(sample.path, (bands) => runner.predictTiles(bands, tiling, onTiles)),
+        );
+        if (raw) await add(sample, raw, performance.now() - started);
+        progress(++done, samples.length);
       }
-      progress(results.images.length, samples.length);
+    } else {
+      const load = async (sample: Sample): Promise<Loaded | undefined> => {
+        const image = await unreadable.skip(() =>
+          reading(sample.path, () => loadResized(sample.path, runner.imageSize)),
+        );
+        return image && { sample, image };
+      };
+      let batch: Loaded[] = [];
+      const runBatch = async () => {
+        if (!batch.length) return;
+        const started = performance.now();
+        const raw = await runner.run(batch.map(({ image }) => image));
+        const milliseconds = (performance.now() - started) / batch.length;
+        for (const [i, { sample }] of batch.entries()) await add(sample, raw[i] as RawPrediction, milliseconds);
+        batch = [];
+      };
+      for await (const loaded of mapAhead(samples, load, loadAhead)) {
+        signal?.throwIfAborted();
+        done++;
+        if (loaded) batch.push(loaded);
+        if (batch.length < batchSize && done < samples.length) continue;
+        await runBatch();
+        progress(done, samples.length);
+      }
     }
+    if (!results.images.length)
+      throw new Error(`none of the ${samples.length} images can be read: ${unreadable.summary}`);
   } catch (error) {
     await results.close();
     throw error;
@@ -108,13 +149,17 @@ export async function scoresCsv(
   return csvTable(scoreColumns.split(','), rows);
 }
 
-/** The four panels of one result. */
+/**
+ * The four panels of one result.
+ *
+ * @throws UnreadableError where the image or its mask is gone since it was tested
+ */
 export async function resultPicture(tested: TestedImage, map: Float32Array, { image, pixel }: Calibrations) {
   const { path, stem, defect, score, width, height } = tested;
   const known = defect === 'good' || tested.maskPath !== undefined;
   return drawPanels({
-    image: await decodeImage(await readBytes(path), path),
-    truth: known ? await loadMask(tested, width, height) : undefined,
+    image: await reading(path, () => overview(path, panelSide)),
+    truth: known ? await reading(tested.maskPath ?? path, () => loadMask(tested, width, height)) : undefined,
     map,
     mask: maskOf(map, pixel),
     width,
@@ -138,18 +183,21 @@ export function pictureNames(results: TestSet): string[] {
   return resultNames(images).map((name) => `images/${name}.png`);
 }
 
-/** Writes the picture of every result. */
+/** Writes the picture of every result whose image is still there. */
 export async function writePictures(
   out: string,
   results: TestSet,
   calibrations: Calibrations,
   reporter: ProgressReporter,
+  unreadable: UnreadableFiles,
 ): Promise<void> {
   const names = pictureNames(results);
   await mapConcurrently(
     results.images,
     async (tested, i) => {
-      const picture = await resultPicture(tested, await results.map(i), calibrations);
+      const map = await results.map(i);
+      const picture = await unreadable.skip(() => resultPicture(tested, map, calibrations));
+      if (!picture) return;
       await writeBytes(`${out}/${names[i]}`, await encodePng(picture));
     },
     reporter.counting('pictures'),

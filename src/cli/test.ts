@@ -9,10 +9,12 @@ import type { Labels } from '../eval/evaluate.ts';
 import { backboneNamed } from '../model/backbone.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
+import { strictOption, unreadableFiles } from './find_images.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
 import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
+import { checkReadable } from './training_checks.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
 
 export function testCommand(program: Command): void {
@@ -28,36 +30,49 @@ export function testCommand(program: Command): void {
         .default('folder'),
     )
     .addOption(dtypeOption())
-    .addOption(subgroupMatricesOption());
+    .addOption(subgroupMatricesOption())
+    .addOption(strictOption());
   addDataOptions(command).action(
     async (
       model: string,
       category: string,
-      options: DataOptions & { out: string; labels: Labels; dtype: DataType; subgroupMatrices?: boolean },
+      options: DataOptions & {
+        out: string;
+        labels: Labels;
+        dtype: DataType;
+        subgroupMatrices?: boolean;
+        strict?: boolean;
+      },
     ) => {
-      const { out, labels, dtype, subgroupMatrices = false } = options;
+      const { out, labels, dtype, subgroupMatrices = false, strict = false } = options;
+      const signal = interruptSignal();
       const file = await readDetector(await readBytes(model), model);
       const { settings } = file;
       noteUncalibrated(settings, model);
       const listed = await openDataset(category, datasetOptions(options));
       if (!listed.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
-      const dataset = await prepareMasks(listed);
+      const unreadable = unreadableFiles({ strict });
+      const reporter = new ProgressReporter();
+      const { tiling } = settings;
+      unreadable.expect(listed.test.filter(({ maskPath }) => maskPath).length);
+      const dataset = await prepareMasks(listed, reporter.counting('reading masks'), unreadable);
+      if (strict)
+        await checkReadable(dataset.test, { unreadable, reporter, signal, tiling, label: 'reading test images' });
+      else unreadable.expect(dataset.test.length);
       for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
-      const signal = interruptSignal();
       await withEngine(
         async (engine) => {
           const started = performance.now();
           const backbone = backboneNamed(settings.backbone);
           const store = detectorStore(engine, file, model, { half: dtype === 'f16' });
           const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
-          const reporter = new ProgressReporter();
-          const { tiling } = settings;
           const results = await runSamples(runner, dataset.test, {
             reporter,
             signal,
             label: 'testing',
             tiling,
             labels,
+            unreadable,
           });
           try {
             const evaluation = await results.evaluate();
@@ -68,7 +83,8 @@ export function testCommand(program: Command): void {
               ...evaluation.metrics,
               category: dataset.name,
               format: dataset.format,
-              counts: counts(dataset),
+              counts: counts({ ...dataset, test: dataset.test.filter(({ path }) => !unreadable.has(path)) }),
+              unreadable: unreadable.files,
               relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
               image_threshold: settings.image,
               pixel_threshold: settings.pixel,
@@ -86,8 +102,16 @@ export function testCommand(program: Command): void {
               `${out}/scores.csv`,
               await scoresCsv(results, calibrations, { pictures: pictureNames(results) }),
             );
-            await writePictures(out, results, calibrations, reporter);
-            await writeReport(`${out}/report.html`, { report, results, evaluation, calibrations, runner, tiling });
+            await writePictures(out, results, calibrations, reporter, unreadable);
+            await writeReport(`${out}/report.html`, {
+              report,
+              results,
+              evaluation,
+              calibrations,
+              runner,
+              tiling,
+              unreadable,
+            });
             console.log(`${dataset.name}: ${results.images.length} test images`);
             console.log(metricsTable(evaluation.metrics));
             console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
@@ -99,6 +123,7 @@ export function testCommand(program: Command): void {
         },
         { subgroupMatrices },
       );
+      unreadable.finish();
     },
   );
 }

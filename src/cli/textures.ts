@@ -1,12 +1,14 @@
 /** Textures for synthetic anomalies: a folder of photographs, or the procedural ones. */
 import { createHash } from 'node:crypto';
-import { decodeImage, readBytes } from '#platform';
-import { mapConcurrently } from '../data/dataset.ts';
+import { loadResized, readBytes } from '#platform';
+import { mapConcurrently } from '../data/concurrently.ts';
 import type { Image } from '../data/image.ts';
+import { withImage } from '../data/image_files.ts';
 import { resizeBilinear } from '../data/resize.ts';
+import { reading, UnreadableFiles } from '../data/unreadable.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import { proceduralTextures } from '../synthetic/procedural_textures.ts';
-import { findImages } from './common.ts';
+import { findImages } from './find_images.ts';
 
 // Textures are drawn at random: those beyond this are decoded again when their turn comes.
 const memoryBytes = 256 * 2 ** 20;
@@ -28,7 +30,7 @@ export function texturesOf(
   // A Map keeps the order of insertion: the first one was used longest ago.
   const kept = new Map<number, Promise<Image>>();
   const most = Math.max(1, Math.floor(limit / (size * size * 3)));
-  const load = async (path: string) => resizeBilinear(await decodeImage(await readBytes(path), path), size, size);
+  const load = (path: string) => withImage(path, (image) => resizeBilinear(image, size, size));
   return {
     name: `${paths.length} images`,
     count: paths.length,
@@ -43,20 +45,33 @@ export function texturesOf(
   };
 }
 
-async function textureFolder(folder: string, size: number): Promise<TextureSource> {
-  const paths = await findImages(folder);
-  if (!paths.length) throw new Error(`${folder} holds no images to use as textures`);
-  const digests = await mapConcurrently(paths, async (path) => {
-    const bytes = await readBytes(path);
-    await decodeImage(bytes, path);
-    return createHash('sha256').update(bytes).digest();
-  });
+/** @throws Error where the folder holds no image that can be read */
+async function textureFolder(folder: string, size: number, unreadable: UnreadableFiles): Promise<TextureSource> {
+  const found = await findImages([folder], unreadable);
+  const digests = await mapConcurrently(found, (path) =>
+    unreadable.skip(async () => {
+      await reading(path, () => loadResized(path, size));
+      return createHash('sha256')
+        .update(await readBytes(path))
+        .digest();
+    }),
+  );
+  const paths = found.filter((_, i) => digests[i]);
+  if (!paths.length) throw new Error(`none of the ${found.length} textures can be read: ${unreadable.summary}`);
   const all = createHash('sha256');
-  for (const digest of digests) all.update(digest);
+  for (const digest of digests) if (digest) all.update(digest);
   return texturesOf(paths, all.digest('hex'), size);
 }
 
-/** The folder of textures, or the procedural ones, for a network input of `size` x `size` pixels. */
-export async function textureSource(folder: string | undefined, size: number): Promise<TextureSource> {
-  return folder ? textureFolder(folder, size) : proceduralTextures();
+/**
+ * The folder of textures, or the procedural ones, for a network input of `size` x `size` pixels.
+ *
+ * @param unreadable is told files that cannot be read; they are left out
+ */
+export async function textureSource(
+  folder: string | undefined,
+  size: number,
+  unreadable: UnreadableFiles = new UnreadableFiles({ strict: true }),
+): Promise<TextureSource> {
+  return folder ? textureFolder(folder, size, unreadable) : proceduralTextures();
 }

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { openDataset } from '../data/dataset.ts';
 import type { ForegroundRule } from '../data/foreground.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
+import type { UnreadableFiles } from '../data/unreadable.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
 import type { BackboneName } from '../model/backbone.ts';
@@ -11,6 +12,7 @@ import type { TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { interruptSignal, readWeights, UsageError, usage, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import { strictOption, unreadableFiles } from './find_images.ts';
 import {
   backboneOption,
   batchOption,
@@ -44,6 +46,7 @@ export interface TrainingOptions {
   readonly holdOut?: number;
   readonly labels?: Labels;
   readonly select?: 'last' | 'test-oracle';
+  readonly strict?: boolean;
 }
 
 export interface TrainOptions extends TrainingOptions {
@@ -76,6 +79,8 @@ export interface TrainPlan {
   readonly holdOut: number | undefined;
   readonly labels: Labels;
   readonly select: 'last' | 'test-oracle';
+  /** What of the textures, the training and the test images cannot be read. */
+  readonly unreadable: UnreadableFiles;
 }
 
 /** --tile and --tile-overlap (a quarter of a tile where it is not given). */
@@ -98,6 +103,7 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
   if (!options.weights && backbone !== 'resnet18')
     throw new UsageError(`--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`);
+  const unreadable = unreadableFiles({ strict: options.strict ?? false });
   const teacherPath = options.weights ?? packagedFile('weights/teacher_resnet18.safetensors');
   return {
     out: options.out,
@@ -117,7 +123,8 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
     select: options.select ?? 'last',
     teacherPath,
     teacher: await readWeights(teacherPath),
-    textures: await textureSource(options.textures, imageSize),
+    textures: await textureSource(options.textures, imageSize, unreadable),
+    unreadable,
   };
 }
 
@@ -159,7 +166,8 @@ export function addTrainingOptions(command: Command): Command {
       )
         .choices(['last', 'test-oracle'])
         .default('last'),
-    );
+    )
+    .addOption(strictOption());
 }
 
 export function trainCommand(program: Command): void {
@@ -185,5 +193,6 @@ export function trainCommand(program: Command): void {
     const dataset = await openDataset(category, datasetOptions(options));
     const signal = interruptSignal();
     await withEngine((engine) => trainAndTest(engine, plan, dataset, signal));
+    plan.unreadable.finish();
   });
 }

@@ -23,6 +23,7 @@ import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
 import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
 import type { TrainPlan } from './train.ts';
+import { checkPlan, checkReadable } from './training_checks.ts';
 
 const holdOutShare = 0.1;
 // Fewer images than this are all needed for training.
@@ -60,17 +61,36 @@ export async function trainAndTest(
 ): Promise<TrainingResult> {
   const started = performance.now();
   const reporter = new ProgressReporter();
-  const dataset = await prepareMasks(listed);
-  const { train, heldOut } = splitGood(plan, dataset);
+  const { unreadable, tiling } = plan;
+  checkPlan(plan, listed);
+  // Good images are split before unreadable ones are known: mending a file moves no other one.
+  const split = splitGood(plan, listed);
+  unreadable.expect(listed.test.filter(({ maskPath }) => maskPath).length);
+  const surveyed = await prepareMasks(listed, reporter.counting('reading masks'), unreadable);
+  const readable = (samples: readonly Sample[], label: string) =>
+    checkReadable(samples, { unreadable, reporter, signal, tiling, label });
+  const dataset = { ...surveyed, test: await readable(surveyed.test, 'reading test images') };
+  if (listed.test.length && !dataset.test.length)
+    throw new Error(`none of the ${listed.test.length} test images can be read: ${unreadable.summary}`);
+  const heldOut = await readable(split.heldOut, 'reading held-out images');
+  if (split.heldOut.length && !heldOut.length)
+    throw new Error(`none of the ${split.heldOut.length} held-out images can be read: ${unreadable.summary}`);
+  checkPlan(plan, dataset);
   // Only stage I asks where the product is.
   const foreground: ForegroundRule = amplifies(plan.mode)
     ? (plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name))
     : { kind: 'none' };
-  const data = await loadTrainingImages(train, plan.imageSize, {
+  const loading = reporter.counting('loading');
+  const data = await loadTrainingImages(split.train, plan.imageSize, {
     foreground,
-    tiling: plan.tiling,
-    onProgress: reporter.counting('loading'),
+    tiling,
+    onProgress: (done, total) => {
+      signal.throwIfAborted();
+      loading(done, total);
+    },
+    unreadable,
   });
+  const train = data.samples;
   const warnings = [...dataset.warnings, ...data.warnings];
   for (const warning of warnings) console.error(`warning: ${warning}`);
   const checkpoint = {
@@ -92,7 +112,7 @@ export async function trainAndTest(
       ? new BestOnTest(`${plan.out}/best.checkpoint`, plan.resume, async (store) => {
           const runner = runnerFor(store);
           const label = 'testing this epoch';
-          const results = await runSamples(runner, dataset.test, { reporter, signal, label, tiling: plan.tiling });
+          const results = await runSamples(runner, dataset.test, { reporter, signal, label, tiling, unreadable });
           const { metrics } = await results.evaluate();
           await results.close();
           await runner.destroy();
@@ -141,8 +161,9 @@ export async function trainAndTest(
       reporter,
       signal,
       label,
-      tiling: plan.tiling,
+      tiling,
       labels: plan.labels,
+      unreadable,
     });
     opened.push(results);
     return results;
@@ -207,6 +228,7 @@ export async function trainAndTest(
       category: dataset.name,
       format: dataset.format,
       counts: counts(dataset, train.length),
+      unreadable: unreadable.files,
       relabelled_by_mask: plan.labels === 'mask' ? result.relabelled : null,
       image_threshold: image,
       pixel_threshold: pixel,
@@ -224,14 +246,15 @@ export async function trainAndTest(
       `${plan.out}/scores.csv`,
       await scoresCsv(shown, { image, pixel }, testing ? { pictures: pictureNames(shown) } : { split: 'train' }),
     );
-    if (testing) await writePictures(plan.out, shown, { image, pixel }, reporter);
+    if (testing) await writePictures(plan.out, shown, { image, pixel }, reporter, unreadable);
     await writeReport(`${plan.out}/report.html`, {
       report,
       results: shown,
       evaluation: result,
       calibrations: { image, pixel },
       runner,
-      tiling: plan.tiling,
+      tiling,
+      unreadable,
     });
     printSummary(plan, dataset, train.length, testing, result.metrics, bestEpoch);
     return { report, metrics: result.metrics };

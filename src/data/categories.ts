@@ -1,7 +1,9 @@
 /** The categories of a data set folder, whatever its layout. */
+
 import { exists, readBytes } from '#platform';
 import { detectFormat } from './dataset.ts';
 import { foldersIn } from './files.ts';
+import { append } from './lists.ts';
 
 /**
  * @returns names in the order of the data set's own list, else sorted
@@ -14,7 +16,7 @@ export async function listCategories(root: string): Promise<string[]> {
     if ((await detectFormat({ root, category, folder: `${root}/${category}` })) !== 'folder') found.push(category);
   if (!found.length && (await exists(`${root}/meta.json`)) === 'file') {
     const meta = JSON.parse(new TextDecoder().decode(await readBytes(`${root}/meta.json`))) as { train?: object };
-    found.push(...Object.keys(meta.train ?? {}));
+    append(found, Object.keys(meta.train ?? {}));
   }
   if (!found.length) {
     const single = (await detectFormat({ root: `${root}/..`, category: '', folder: root })) !== 'folder';

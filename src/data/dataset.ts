@@ -8,6 +8,8 @@ import { classEncoding, defectivePixels, type MaskEncoding, plainEncoding } from
 import type { MaskSummary } from './masks.ts';
 import { resizeNearest } from './resize.ts';
 
+export { mapConcurrently } from './concurrently.ts';
+
 export interface Sample {
   readonly path: string;
   /** File name without its extension. */
@@ -125,25 +127,4 @@ export async function loadMask(
   const pixels = await decodeMask(await readBytes(maskPath), maskPath);
   const data = defectivePixels(pixels, encoding);
   return resizeNearest({ width: pixels.width, height: pixels.height, channels: 1, data }, width, height).data;
-}
-
-/** Loads in order, a few at a time, so that decoding keeps all cores busy without holding every file in memory. */
-export async function mapConcurrently<T, R>(
-  list: readonly T[],
-  work: (item: T, index: number) => Promise<R>,
-  onProgress?: (done: number, total: number) => void,
-  width = 4,
-): Promise<R[]> {
-  const results = new Array<R>(list.length);
-  let next = 0;
-  let done = 0;
-  const worker = async () => {
-    while (next < list.length) {
-      const index = next++;
-      results[index] = await work(list[index] as T, index);
-      onProgress?.(++done, list.length);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(width, list.length) }, worker));
-  return results;
 }

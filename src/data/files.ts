@@ -1,6 +1,8 @@
 /** Files in folders: which names count, what their stems are, which stem occurs twice. */
+
 import { exists, listFolder, realPath } from '#platform';
 import { sameName } from './labels.ts';
+import { append } from './lists.ts';
 
 export const imageExtensions = ['.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff'] as const;
 
@@ -71,7 +73,7 @@ export async function hiddenBelow(folder: string, visited = new Set<string>()): 
   const found: string[] = [];
   for (const name of await listFolder(folder)) {
     if (isHiddenName(name)) found.push(`${folder}/${name}`);
-    else if (name.endsWith('/')) found.push(...(await hiddenBelow(`${folder}/${name.slice(0, -1)}`, visited)));
+    else if (name.endsWith('/')) append(found, await hiddenBelow(`${folder}/${name.slice(0, -1)}`, visited));
   }
   return found;
 }

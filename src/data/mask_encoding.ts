@@ -1,4 +1,5 @@
 /** How the masks of a data set are encoded, decided from what all of them show. */
+import { rangeOf } from './lists.ts';
 import {
   type ChannelEvidence,
   classEncoding,
@@ -51,13 +52,13 @@ function limitOf(levels: readonly Levels[]): number {
   const shades = kindOf(levels) === 'shades';
   if (!shades) {
     // Every class is a defect, the first value above the background too.
-    const dark = Math.max(...levels.map(lowest));
-    const bright = Math.min(...levels.map(({ values }) => values[1] as number));
+    const dark = rangeOf(levels.map(lowest)).max;
+    const bright = rangeOf(levels.map(({ values }) => values[1] as number)).min;
     if (dark < bright) return (dark + bright) / 2;
   }
   const shaded = levels.filter(({ values }) => values.length > 2);
   const all = shades ? shaded : levels;
-  const middle = (Math.min(...all.map(lowest)) + Math.max(...all.map(highest))) / 2;
+  const middle = (rangeOf(all.map(lowest)).min + rangeOf(all.map(highest)).max) / 2;
   return Math.abs(middle - plainEncoding.limit) <= usualLimitWithin ? plainEncoding.limit : middle;
 }
 

@@ -2,6 +2,7 @@
  * What the pixels of a mask file mean. Masks come as 0 and 255, 0 and 1, class numbers, colours on black, black on white, or in
  * the alpha channel. All are one rule: a pixel is defective where it lies further from the background than a limit.
  */
+import { rangeOf } from './lists.ts';
 
 /** All channels of a mask file as stored: grey, grey and alpha, RGB, or RGBA; 8 or 16 bits. */
 export interface MaskPixels {
@@ -187,7 +188,7 @@ function channelEvidence(pixels: MaskPixels, channel: MaskChannel): ChannelEvide
   const own = levelsOf(pixels, values);
   // Files in JPEG differ a little from their background everywhere; class numbers differ by 1.
   const tolerance = Math.min(16, (own.values.at(-1) as number) / 4);
-  if (own.values.length < 2 || Math.max(...border) <= tolerance) return { border, levels };
+  if (own.values.length < 2 || rangeOf(border).max <= tolerance) return { border, levels };
   const near = nearShares(pixels, values, tolerance * scaleOf(pixels));
   const surrounds = near.border >= borderShare && near.area > areaShare;
   return { border, levels, ...(surrounds && { fromBorder: own }) };

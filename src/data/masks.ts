@@ -3,6 +3,7 @@ import { decodeMask, imageSize, readBytes } from '#platform';
 import { type Dataset, mapConcurrently, type Sample } from './dataset.ts';
 import { decideEncoding, markedShare, misfit } from './mask_encoding.ts';
 import { defectivePixels, type MaskEncoding, type MaskEvidence, maskEvidence } from './mask_pixels.ts';
+import type { UnreadableFiles } from './unreadable.ts';
 
 /** What the masks of a data set are; goes into metrics.json. */
 export interface MaskSummary extends MaskEncoding {
@@ -63,12 +64,14 @@ function withoutMask({ maskPath, maskOfClasses, goodMaskPath, ...sample }: Sampl
 /**
  * Reads every mask of a data set and decides how they are encoded.
  *
+ * @param unreadableFiles is told masks that cannot be read
  * @returns the data set with the encoding in its samples and in `masks`; `warnings` say what was guessed and name masks that are
  *   empty, full, unreadable, of another shape than their image or unlike the others. Unreadable masks are left out.
  */
 export async function surveyMasks(
   dataset: Dataset,
   onProgress?: (done: number, total: number) => void,
+  unreadableFiles?: UnreadableFiles,
 ): Promise<Dataset> {
   const warnings: string[] = [];
   const unreadable = new Set<Sample>();
@@ -80,10 +83,11 @@ export async function surveyMasks(
   });
   const read = await mapConcurrently(tested, ({ sample, path }) => readMask(sample, path), onProgress);
   for (const [i, mask] of read.entries()) {
-    const { sample } = tested[i] as (typeof tested)[number];
+    const { sample, path } = tested[i] as (typeof tested)[number];
     if (mask instanceof Error) {
       unreadable.add(sample);
       warnings.push(`${mask.message}; ${sample.path} counts as without a mask`);
+      unreadableFiles?.add(path, mask);
     } else (sample.maskPath ? defective : good).push(mask);
   }
   const classes = defective.some(({ sample }) => sample.maskOfClasses);
@@ -128,8 +132,9 @@ export async function surveyMasks(
 export async function prepareMasks(
   dataset: Dataset,
   onProgress?: (done: number, total: number) => void,
+  unreadableFiles?: UnreadableFiles,
 ): Promise<Dataset> {
-  const surveyed = await surveyMasks(dataset, onProgress);
+  const surveyed = await surveyMasks(dataset, onProgress, unreadableFiles);
   const { masks } = surveyed;
   for (const what of ['empty', 'full'] as const) {
     const paths = masks?.[what] ?? [];

@@ -58,10 +58,158 @@ function ramp(i: number, length: number, overlap: number): number {
   return overlap > 0 ? Math.min(1, fromEdge / overlap) : 1;
 }
 
+/** An image that is read from top to bottom, a band of rows at a time; it need not be in memory as a whole. */
+export interface ImageBands {
+  readonly width: number;
+  readonly height: number;
+  /** The rows from `y` on, over the whole width; `y` never falls from call to call. */
+  rows(y: number, height: number): Promise<Image>;
+}
+
+/** The bands of an image in memory. */
+export function bandsOf(image: Image): ImageBands {
+  const { width, height, channels, data } = image;
+  return {
+    width,
+    height,
+    rows: async (y, height) => ({
+      width,
+      height,
+      channels,
+      data: data.subarray(y * width * channels, (y + height) * width * channels),
+    }),
+  };
+}
+
+/** The tiles of an image with their pixels, in the grid's order. */
+export async function* readTiles(bands: ImageBands, tiling: Tiling): AsyncGenerator<{ tile: Tile; image: Image }> {
+  let top = -1;
+  let band: Image | undefined;
+  for (const tile of tileGrid(bands.width, bands.height, tiling)) {
+    if (!band || tile.y !== top) {
+      band = await bands.rows(tile.y, tile.height);
+      top = tile.y;
+    }
+    yield { tile, image: crop(band, { ...tile, y: 0 }) };
+  }
+}
+
 export interface ValueMap {
   readonly width: number;
   readonly height: number;
   readonly values: Float32Array;
+}
+
+/** A map of more values is reduced. */
+const mostMapValues = 2 ** 26;
+
+/**
+ * Blends the maps of an image's tiles as they come, in the grid's order: only the rows that tiles to come can still change are
+ * kept as sums. A map of more than 2^26 values is reduced by the smallest whole number that brings it below; each of its values
+ * is then the largest of a square, so that no peak is lost.
+ */
+export class TileBlender {
+  readonly #tiles: readonly Tile[];
+  readonly #scale: number;
+  readonly #side: number;
+  readonly #overlap: number;
+  readonly #width: number;
+  readonly #height: number;
+  readonly #reduction: number;
+  readonly #result: ValueMap;
+  /** Sums of the rows from #top on. */
+  readonly #values: Float64Array;
+  readonly #weights: Float64Array;
+  readonly #rows: number;
+  #top = 0;
+  #next = 0;
+
+  /**
+   * @param side of a tile's map
+   * @param scale pixels of the result per pixel of the image
+   */
+  constructor(
+    image: { readonly width: number; readonly height: number },
+    tiling: Tiling,
+    side: number,
+    scale: number,
+    limit: number = mostMapValues,
+  ) {
+    this.#tiles = tileGrid(image.width, image.height, tiling);
+    this.#side = side;
+    this.#scale = scale;
+    this.#overlap = tiling.overlap * scale;
+    this.#width = Math.max(1, Math.round(image.width * scale));
+    this.#height = Math.max(1, Math.round(image.height * scale));
+    let reduction = 1;
+    while (Math.ceil(this.#width / reduction) * Math.ceil(this.#height / reduction) > limit) reduction++;
+    this.#reduction = reduction;
+    const [width, height] = [Math.ceil(this.#width / reduction), Math.ceil(this.#height / reduction)];
+    this.#result = { width, height, values: new Float32Array(width * height).fill(Number.NEGATIVE_INFINITY) };
+    // Rounding may give a tile one row more than its size.
+    this.#rows = Math.min(this.#height, Math.ceil((this.#tiles[0] as Tile).height * scale) + 1);
+    this.#values = new Float64Array(this.#width * this.#rows);
+    this.#weights = new Float64Array(this.#width * this.#rows);
+  }
+
+  /** Adds the map [side, side] of the next tile. */
+  add(map: Float32Array): void {
+    const [side, scale, width] = [this.#side, this.#scale, this.#width];
+    const tile = this.#tiles[this.#next];
+    if (!tile || map.length !== side * side) throw new Error(`tile ${this.#next} has no map of ${side}x${side}`);
+    this.#next++;
+    const [x0, y0] = [Math.round(tile.x * scale), Math.round(tile.y * scale)];
+    const [x1, y1] = [Math.round((tile.x + tile.width) * scale), Math.round((tile.y + tile.height) * scale)];
+    const [w, h] = [Math.min(x1, width) - x0, Math.min(y1, this.#height) - y0];
+    this.#flush(y0);
+    for (let y = 0; y < h; y++) {
+      const sy = Math.min(Math.max(((y + 0.5) * side) / h - 0.5, 0), side - 1);
+      const [top, fy] = [Math.floor(sy), sy % 1];
+      const bottom = Math.min(top + 1, side - 1);
+      for (let x = 0; x < w; x++) {
+        const sx = Math.min(Math.max(((x + 0.5) * side) / w - 0.5, 0), side - 1);
+        const [left, fx] = [Math.floor(sx), sx % 1];
+        const right = Math.min(left + 1, side - 1);
+        const at = (row: number, column: number) => map[row * side + column] as number;
+        const value =
+          (at(top, left) * (1 - fx) + at(top, right) * fx) * (1 - fy) +
+          (at(bottom, left) * (1 - fx) + at(bottom, right) * fx) * fy;
+        const weight = ramp(x, w, this.#overlap) * ramp(y, h, this.#overlap);
+        const i = (y0 - this.#top + y) * width + x0 + x;
+        this.#values[i] = (this.#values[i] as number) + value * weight;
+        this.#weights[i] = (this.#weights[i] as number) + weight;
+      }
+    }
+  }
+
+  /** Writes the rows before `end`, which no tile changes any more. */
+  #flush(end: number): void {
+    const width = this.#width;
+    const count = Math.min(end, this.#height) - this.#top;
+    if (count <= 0) return;
+    const { values, width: reducedWidth } = this.#result;
+    for (let y = 0; y < count; y++) {
+      const row = Math.floor((this.#top + y) / this.#reduction) * reducedWidth;
+      for (let x = 0; x < width; x++) {
+        const i = y * width + x;
+        const at = row + Math.floor(x / this.#reduction);
+        values[at] = Math.max(values[at] as number, (this.#values[i] as number) / (this.#weights[i] as number));
+      }
+    }
+    for (const sums of [this.#values, this.#weights]) {
+      sums.copyWithin(0, count * width);
+      sums.fill(0, Math.max(0, sums.length - count * width));
+    }
+    this.#top += count;
+  }
+
+  /** The map of the whole image, after all tiles were added. */
+  finish(): ValueMap {
+    if (this.#next < this.#tiles.length)
+      throw new Error(`tile ${this.#next} has no map of ${this.#side}x${this.#side}`);
+    this.#flush(this.#height);
+    return this.#result;
+  }
 }
 
 /**
@@ -78,35 +226,7 @@ export function blendTiles(
   side: number,
   scale: number,
 ): ValueMap {
-  const width = Math.max(1, Math.round(image.width * scale));
-  const height = Math.max(1, Math.round(image.height * scale));
-  const values = new Float64Array(width * height);
-  const weights = new Float64Array(width * height);
-  const overlap = tiling.overlap * scale;
-  tileGrid(image.width, image.height, tiling).forEach((tile, index) => {
-    const map = maps[index];
-    if (map?.length !== side * side) throw new Error(`tile ${index} has no map of ${side}x${side}`);
-    const [x0, y0] = [Math.round(tile.x * scale), Math.round(tile.y * scale)];
-    const [x1, y1] = [Math.round((tile.x + tile.width) * scale), Math.round((tile.y + tile.height) * scale)];
-    const [w, h] = [Math.min(x1, width) - x0, Math.min(y1, height) - y0];
-    for (let y = 0; y < h; y++) {
-      const sy = Math.min(Math.max(((y + 0.5) * side) / h - 0.5, 0), side - 1);
-      const [top, fy] = [Math.floor(sy), sy % 1];
-      const bottom = Math.min(top + 1, side - 1);
-      for (let x = 0; x < w; x++) {
-        const sx = Math.min(Math.max(((x + 0.5) * side) / w - 0.5, 0), side - 1);
-        const [left, fx] = [Math.floor(sx), sx % 1];
-        const right = Math.min(left + 1, side - 1);
-        const at = (row: number, column: number) => map[row * side + column] as number;
-        const value =
-          (at(top, left) * (1 - fx) + at(top, right) * fx) * (1 - fy) +
-          (at(bottom, left) * (1 - fx) + at(bottom, right) * fx) * fy;
-        const weight = ramp(x, w, overlap) * ramp(y, h, overlap);
-        const i = (y0 + y) * width + x0 + x;
-        values[i] = (values[i] as number) + value * weight;
-        weights[i] = (weights[i] as number) + weight;
-      }
-    }
-  });
-  return { width, height, values: Float32Array.from(values, (sum, i) => sum / (weights[i] as number)) };
+  const blender = new TileBlender(image, tiling, side, scale);
+  for (const map of maps) blender.add(map);
+  return blender.finish();
 }

@@ -1,15 +1,20 @@
 /** Good images as training sees them: resized, with their foregrounds; cut into tiles where asked. */
-import { decodeImage, decodeMask, exists, loadResized, readBytes } from '#platform';
-import { mapConcurrently, type Sample } from './dataset.ts';
+import { decodedBytes, decodeMask, exists, loadResized, readBytes } from '#platform';
+import { mapConcurrently } from './concurrently.ts';
+import type { Sample } from './dataset.ts';
 import { extensionOf, masksIn } from './files.ts';
 import { type ForegroundRule, foreground } from './foreground.ts';
 import type { Image } from './image.ts';
+import { withBands, withImage } from './image_files.ts';
 import { decideEncoding } from './mask_encoding.ts';
 import { classEncoding, defectivePixels, type MaskEncoding, maskEvidence } from './mask_pixels.ts';
 import { resizeBicubic } from './resize.ts';
-import { crop, type Tiling, tileGrid } from './tiles.ts';
+import { crop, readTiles, type Tiling } from './tiles.ts';
+import { reading, UnreadableFiles } from './unreadable.ts';
 
 export interface TrainingImages {
+  /** Those of the samples that could be read. */
+  readonly samples: readonly Sample[];
   /** Resized to size x size. */
   readonly images: readonly Image[];
   /** 0/1 [size, size] of each image; undefined where everything is foreground. */
@@ -28,15 +33,20 @@ interface OwnMasks {
  * The user's masks. Every shade above black is foreground, in JPEG files the brighter half; where the alpha channel tells, what
  * is opaque. They are never taken as inverted, because a product often fills the image.
  */
-async function ownMasks(rule: ForegroundRule): Promise<OwnMasks> {
+async function ownMasks(rule: ForegroundRule, unreadable: UnreadableFiles): Promise<OwnMasks> {
   if (rule.kind !== 'folder') return { paths: new Map(), encoding: classEncoding, warnings: [] };
   if ((await exists(rule.path)) !== 'folder') throw new Error(`${rule.path}: no such folder of foreground masks`);
-  const paths = await masksIn(rule.path);
-  if (!paths.size) throw new Error(`${rule.path} holds no foreground masks`);
-  const list = [...paths.values()];
-  const evidence = await mapConcurrently(list, async (path) =>
-    maskEvidence(await decodeMask(await readBytes(path), path)),
+  const found = await masksIn(rule.path);
+  if (!found.size) throw new Error(`${rule.path} holds no foreground masks`);
+  unreadable.expect(found.size);
+  const seen = await mapConcurrently([...found], ([, path]) =>
+    unreadable.skip(() => reading(path, async () => maskEvidence(await decodeMask(await readBytes(path), path)))),
   );
+  const evidence = seen.flatMap((mask) => mask ?? []);
+  if (!evidence.length)
+    throw new Error(`none of the ${found.size} foreground masks can be read: ${unreadable.summary}`);
+  const paths = new Map([...found].filter((_, i) => seen[i]));
+  const list = [...paths.values()];
   const classes = !list.some((path) => ['.jpg', '.jpeg'].includes(extensionOf(path)));
   const { encoding, text, usual } = decideEncoding(evidence, { classes, dark: true });
   return { paths, encoding, warnings: usual ? [] : [`foreground masks: ${text}`] };
@@ -44,54 +54,82 @@ async function ownMasks(rule: ForegroundRule): Promise<OwnMasks> {
 
 /** A foreground mask, 0/1 in one channel. */
 async function ownMask(path: string, encoding: MaskEncoding): Promise<Image> {
-  const pixels = await decodeMask(await readBytes(path), path);
+  const pixels = await reading(path, async () => decodeMask(await readBytes(path), path));
   return { width: pixels.width, height: pixels.height, channels: 1, data: defectivePixels(pixels, encoding) };
 }
 
+interface Loaded {
+  readonly image: Image;
+  readonly mask: Uint8Array | undefined;
+}
+
+interface Options {
+  readonly foreground: ForegroundRule;
+  readonly tiling?: Tiling | undefined;
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Is told files that cannot be read; without it the first one is an error. */
+  readonly unreadable?: UnreadableFiles;
+}
+
 /**
- * Loads images for training.
+ * Loads images for training. An unreadable image is left out; one whose own foreground mask is unreadable counts as foreground
+ * everywhere, as one without a mask.
  *
- * @throws Error naming an image that cannot be read, or where most foregrounds are empty: stage I would learn nothing
+ * @throws Error where no image can be read, too many cannot, or most foregrounds are empty: stage I would learn nothing
  */
 export async function loadTrainingImages(
   samples: readonly Sample[],
   size: number,
-  options: {
-    readonly foreground: ForegroundRule;
-    readonly tiling?: Tiling | undefined;
-    readonly onProgress?: (done: number, total: number) => void;
-  },
+  options: Options,
 ): Promise<TrainingImages> {
-  const { foreground: rule, tiling } = options;
-  const own = await ownMasks(rule);
+  const { foreground: rule, tiling, unreadable = new UnreadableFiles({ strict: true }) } = options;
+  const own = await ownMasks(rule, unreadable);
   const warnings = [...own.warnings];
+  const parts = async ({ path, stem }: Sample): Promise<Loaded[]> => {
+    const maskPath = own.paths.get(stem);
+    if (rule.kind === 'folder' && !maskPath) warnings.push(`${path}: no foreground mask ${stem}.png in ${rule.path}`);
+    const maskBytes = maskPath ? await decodedBytes(maskPath).catch(() => 0) : 0;
+    const readMask = async () => maskPath && unreadable.skip(() => ownMask(maskPath, own.encoding));
+    const see = (part: Image, ownPart: Image | undefined): Loaded => ({
+      image: resizeBicubic(part, size, size),
+      mask: foreground(part, rule, size, ownPart),
+    });
+    if (!tiling) return withImage(path, async (image) => [see(image, (await readMask()) || undefined)], maskBytes);
+    return withBands(
+      path,
+      async (bands) => {
+        const mask = (await readMask()) || undefined;
+        const tiles: Loaded[] = [];
+        for await (const { tile, image } of readTiles(bands, tiling)) tiles.push(see(image, mask && crop(mask, tile)));
+        return tiles;
+      },
+      maskBytes,
+    );
+  };
+  unreadable.expect(samples.length);
   const loaded = await mapConcurrently(
     samples,
-    async ({ path, stem }) => {
-      if (!tiling && rule.kind === 'none') return [{ path, image: await loadResized(path, size), mask: undefined }];
-      const image = await decodeImage(await readBytes(path), path);
-      const maskPath = own.paths.get(stem);
-      if (rule.kind === 'folder' && !maskPath) warnings.push(`${path}: no foreground mask ${stem}.png in ${rule.path}`);
-      const mask = maskPath ? await ownMask(maskPath, own.encoding) : undefined;
-      const parts = tiling ? tileGrid(image.width, image.height, tiling) : [undefined];
-      return parts.map((tile) => {
-        const part = tile ? crop(image, tile) : image;
-        const ownPart = tile && mask ? crop(mask, tile) : mask;
-        return { path, image: resizeBicubic(part, size, size), mask: foreground(part, rule, size, ownPart) };
-      });
-    },
+    (sample) =>
+      unreadable.skip(async (): Promise<Loaded[]> => {
+        if (tiling || rule.kind !== 'none') return parts(sample);
+        return [{ image: await reading(sample.path, () => loadResized(sample.path, size)), mask: undefined }];
+      }),
     options.onProgress,
   );
-  const all = loaded.flat();
+  const readable = samples.filter((_, i) => loaded[i]);
+  if (!readable.length)
+    throw new Error(`none of the ${samples.length} training images can be read: ${unreadable.summary}`);
+  const all = loaded.flatMap((list) => list ?? []);
   const images = all.map(({ image }) => image);
-  if (rule.kind === 'none') return { images, foregrounds: undefined, warnings };
+  if (rule.kind === 'none') return { samples: readable, images, foregrounds: undefined, warnings };
   const masks = all.map(({ mask }) => mask as Uint8Array);
-  const empty = all.filter((_, i) => !masks[i]?.includes(1));
+  const paths = samples.flatMap(({ path }, i) => (loaded[i] ?? []).map(() => path));
+  const empty = paths.filter((_, i) => !masks[i]?.includes(1));
   if (empty.length > all.length / 2)
     throw new Error(
-      `the foreground is empty on ${empty.length} of ${all.length} images (the first is ${empty[0]?.path}): ` +
+      `the foreground is empty on ${empty.length} of ${all.length} images (the first is ${empty[0]}): ` +
         'choose another rule with --foreground; aand preview shows what a rule does',
     );
-  for (const { path } of empty) warnings.push(`${path}: the foreground is empty`);
-  return { images, foregrounds: masks, warnings };
+  for (const path of empty) warnings.push(`${path}: the foreground is empty`);
+  return { samples: readable, images, foregrounds: masks, warnings };
 }

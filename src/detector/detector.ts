@@ -2,7 +2,7 @@
 import { checkImage, checkImages, type Image, type ImageInput } from '../data/image.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
 import { resizeBicubic } from '../data/resize.ts';
-import { blendTiles, crop, type Tiling, tileGrid } from '../data/tiles.ts';
+import { bandsOf, type ImageBands, readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
 import type { Engine } from '../engine/device.ts';
 import { ClosedError } from '../engine/errors.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
@@ -139,17 +139,46 @@ export class MapRunner {
     const side = this.imageSize;
     if (!tiling) return this.#run(images.map((image) => resizeBicubic(image, side, side)));
     const results: RawPrediction[] = [];
-    for (const image of images) {
-      const tiles = tileGrid(image.width, image.height, tiling);
-      const maps: Float32Array[] = [];
-      for (let start = 0; start < tiles.length; start += tilesPerRun) {
-        const parts = tiles.slice(start, start + tilesPerRun).map((tile) => crop(image, tile));
-        maps.push(...(await this.#run(parts.map((part) => resizeBicubic(part, side, side)))).map(({ map }) => map));
-      }
-      const { width, height, values } = blendTiles(image, tiling, maps, side, side / tiling.size);
-      results.push({ score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height });
-    }
+    for (const image of images) results.push(await this.#predictTiles(bandsOf(image), tiling));
     return results;
+  }
+
+  /**
+   * One image cut into tiles, read band by band: only a band of it and what of the map is still open are in memory beside the map.
+   *
+   * @param onTiles told after each run of tiles; what it throws ends the prediction
+   */
+  predictTiles(
+    image: ImageBands,
+    tiling: Tiling,
+    onTiles?: (done: number, total: number) => void,
+  ): Promise<RawPrediction> {
+    return this.#call(() => this.#predictTiles(image, tiling, onTiles));
+  }
+
+  async #predictTiles(
+    image: ImageBands,
+    tiling: Tiling,
+    onTiles?: (done: number, total: number) => void,
+  ): Promise<RawPrediction> {
+    const side = this.imageSize;
+    const total = tileGrid(image.width, image.height, tiling).length;
+    const blender = new TileBlender(image, tiling, side, side / tiling.size);
+    let done = 0;
+    let parts: Image[] = [];
+    const runParts = async () => {
+      for (const { map } of await this.#run(parts)) blender.add(map);
+      done += parts.length;
+      parts = [];
+      onTiles?.(done, total);
+    };
+    for await (const { image: part } of readTiles(image, tiling)) {
+      parts.push(resizeBicubic(part, side, side));
+      if (parts.length === tilesPerRun) await runParts();
+    }
+    if (parts.length) await runParts();
+    const { width, height, values } = blender.finish();
+    return { score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height };
   }
 
   /** The levels behind an image's map; the image is resized as for a prediction. */
@@ -254,13 +283,30 @@ export class Detector implements AsyncDisposable {
    *   OutOfMemoryError; DeviceLostError, or ClosedError where detector or engine are closed
    */
   async predict(images: readonly ImageInput[]): Promise<Prediction[]> {
-    const { image, pixel, tiling } = this.settings;
-    return (await this.#runner.predict(images, tiling)).map((raw) => ({
+    return (await this.#runner.predict(images, this.settings.tiling)).map((raw) => this.#judge(raw));
+  }
+
+  /**
+   * Predicts one image that is read band by band, so that it need not fit into memory.
+   *
+   * @param onTiles told after each run of tiles; what it throws ends the prediction
+   * @throws Error where the model has no tiles
+   */
+  async predictTiles(image: ImageBands, onTiles?: (done: number, total: number) => void): Promise<Prediction> {
+    const { tiling } = this.settings;
+    if (!tiling)
+      throw new Error('the model sees whole images: only one with tiles (aand train --tile) reads them in bands');
+    return this.#judge(await this.#runner.predictTiles(image, tiling, onTiles));
+  }
+
+  #judge(raw: RawPrediction): Prediction {
+    const { image, pixel } = this.settings;
+    return {
       ...raw,
       normalizedScore: normalizeScore(raw.score, image),
       anomalous: isAnomalous(raw.score, image),
       mask: maskOf(raw.map, pixel),
-    }));
+    };
   }
 
   /** Frees the GPU memory, after the calls that are under way; later ones reject with a ClosedError. The engine stays open. */

@@ -1,4 +1,5 @@
 /** Marked regions of a map. */
+import { rangeOf } from '../data/lists.ts';
 import { connectedComponents } from './metrics.ts';
 import { type Calibration, maskOf } from './thresholds.ts';
 
@@ -13,7 +14,7 @@ export function largestBlob(map: Float32Array, width: number, height: number, pi
   const mask = maskOf(map, pixel);
   const { labels, sizes } = connectedComponents(mask, height, width);
   if (!sizes.length) return { area: 0, box: undefined };
-  const largest = sizes.indexOf(Math.max(...sizes)) + 1;
+  const largest = sizes.indexOf(rangeOf(sizes).max) + 1;
   let [left, top, right, bottom] = [width, height, -1, -1];
   labels.forEach((label, i) => {
     if (label !== largest) return;

@@ -1,5 +1,6 @@
 /** Evaluates a test set image by image: maps are kept aside, metrics and thresholds come at the end. */
 import type { Sample } from '../data/dataset.ts';
+import { rangeOf } from '../data/lists.ts';
 import { bootstrapIntervals, type Interval } from './bootstrap.ts';
 import { MapStore } from './map_store.ts';
 import { type RankMetrics, rankMetrics } from './metrics.ts';
@@ -122,7 +123,7 @@ export class TestSet {
       },
       image,
       pixel,
-      imageRange: { min: scores.reduce((a, b) => Math.min(a, b)), max: scores.reduce((a, b) => Math.max(a, b)) },
+      imageRange: rangeOf(scores),
       pixelRange: this.#pixels.range,
       relabelled: this.#relabelled,
     };

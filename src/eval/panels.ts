@@ -15,7 +15,9 @@ export function jet(value: number): Colour {
   return [channel(3), channel(2), channel(1)];
 }
 
-const side = 256;
+/** Side of a panel in pixels. */
+export const panelSide = 256;
+const side = panelSide;
 const gap = 6;
 const header = 18;
 const legend = 56;

@@ -1,5 +1,5 @@
 /** Fills parameters: drawn from their initial distributions, or loaded from a state dict. */
-import type { ParameterStore } from '../engine/parameters.ts';
+import type { ParameterSet, ParameterSpec, ParameterStore } from '../engine/parameters.ts';
 import { RandomStream } from '../engine/random.ts';
 import { elements, firstNonFinite } from '../engine/tensor.ts';
 import { fromStored, storedShape, toStored } from '../weights/names.ts';
@@ -22,21 +22,21 @@ export function initialize(store: ParameterStore, groups: readonly string[], see
 }
 
 /**
- * Loads the parameters of the groups from a state dict; what else is in it is ignored.
+ * The tensors of the groups in a state dict; what else is in it is ignored. Needs no device: a file can be checked with it before work begins.
  *
  * @param prefix what the file's names lack of the engine's, for instance 'teacher.' for a torchvision file
  * @throws Error naming the tensors that are missing, of another shape, or not finite
  */
-export function loadParameters(
-  store: ParameterStore,
+export function matchParameters(
+  set: ParameterSet,
   groups: readonly string[],
   file: SafetensorsFile,
   what: string,
   prefix = '',
-): void {
+): { readonly spec: ParameterSpec; readonly values: Float32Array }[] {
   const missing: string[] = [];
-  let memory = new Float32Array(0);
-  for (const spec of store.set.specs) {
+  const found: { spec: ParameterSpec; values: Float32Array }[] = [];
+  for (const spec of set.specs) {
     if (!groups.includes(spec.group)) continue;
     const name = spec.name.startsWith(prefix) ? spec.name.slice(prefix.length) : spec.name;
     const tensor = file.tensors.get(name);
@@ -57,14 +57,33 @@ export function loadParameters(
       throw new Error(
         `${what}: tensor '${name}' holds ${tensor.values[negative]} at index ${negative}: a variance cannot be negative`,
       );
-    // One memory for all: the store copies what it is given, and new memory costs more than the copy.
-    if (memory.length < tensor.values.length) memory = new Float32Array(tensor.values.length);
-    store.write(spec.name, fromStored(spec, tensor.values, memory));
+    found.push({ spec, values: tensor.values });
   }
   if (missing.length)
     throw new Error(
       `${what}: ${missing.length} tensors are missing, the first is '${missing[0]}'; is it the right backbone?`,
     );
+  return found;
+}
+
+/**
+ * Loads the parameters of the groups from a state dict, as {@link matchParameters} finds them.
+ *
+ * @throws Error naming the tensors that are missing, of another shape, or not finite
+ */
+export function loadParameters(
+  store: ParameterStore,
+  groups: readonly string[],
+  file: SafetensorsFile,
+  what: string,
+  prefix = '',
+): void {
+  let memory = new Float32Array(0);
+  for (const { spec, values } of matchParameters(store.set, groups, file, what, prefix)) {
+    // One memory for all: the store copies what it is given, and new memory costs more than the copy.
+    if (memory.length < values.length) memory = new Float32Array(values.length);
+    store.write(spec.name, fromStored(spec, values, memory));
+  }
 }
 
 /** Parameters as state-dict tensors, for writing. */

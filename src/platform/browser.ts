@@ -5,6 +5,7 @@
 import type { Image, ImageInput } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
 import type { MaskPixels } from '../data/mask_pixels.ts';
+import type { ImageBands } from '../data/tiles.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
 import { type Codecs, readImage } from '../image/decode.ts';
 import { bareJpeg } from '../image/jpeg_segments.ts';
@@ -14,6 +15,8 @@ import { bareWebp, losslessPicture } from '../image/webp_chunks.ts';
 import { decodeLossless } from '../image/webp_lossless.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import type { FolderEntry } from './node_read.ts';
+
+export type { FolderEntry } from './node_read.ts';
 
 /** The browser's GPU object; its settings are not ours to choose. */
 export function openGpu(_settings: GpuSettings): { gpu: GPU } {
@@ -87,6 +90,9 @@ export const imageSize = noFiles as (
   bytes: Uint8Array,
   path: string,
 ) => Promise<{ readonly width: number; readonly height: number }>;
+export const decodedBytes = noFiles as (path: string) => Promise<number>;
+export const openBands = noFiles as (path: string) => Promise<ImageBands>;
+export const overview = noFiles as (path: string, side: number) => Promise<Image>;
 export const packageRoot = noFiles as () => string;
 export const encodePng = noFiles as (image: ImageInput) => Promise<Uint8Array>;
 export const encodeWebp = noFiles as (image: Image) => Promise<Uint8Array>;

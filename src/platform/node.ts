@@ -11,16 +11,27 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { Tinypool } from 'tinypool';
 import { create, globals } from 'webgpu';
+import { decodingBudget } from '../data/concurrently.ts';
 import type { Image } from '../data/image.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import { cacheFolder } from './cache_folder.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import { widenMesaVectors } from './mesa.ts';
+import { decodedBytes } from './node_bands.ts';
 import { decodeImage } from './node_images.ts';
 import { readBytes } from './node_read.ts';
 
+export { decodedBytes, openBands, overview } from './node_bands.ts';
 export { decodeImage, decodeMask, encodePng, encodeWebp, imageSize, inspectImage } from './node_images.ts';
-export { exists, listFolder, openScratchFile, readBytes, readFolder, realPath } from './node_read.ts';
+export {
+  exists,
+  type FolderEntry,
+  listFolder,
+  openScratchFile,
+  readBytes,
+  readFolder,
+  realPath,
+} from './node_read.ts';
 
 const instances = new Map<string, GPU>();
 
@@ -97,11 +108,18 @@ function decoderPool(): Tinypool | null {
   return pool;
 }
 
-/** Decodes an image file and resizes it to size x size as the network sees it, beside this thread, which feeds the GPU. */
+/**
+ * Decodes an image file and resizes it to size x size as the network sees it, beside this thread, which feeds the GPU. Images
+ * that are being decoded share a bound of memory.
+ *
+ * @throws Error naming a file that cannot be read, or that is too large to be decoded as a whole
+ */
 export async function loadResized(path: string, size: number): Promise<Image> {
-  const workers = decoderPool();
-  if (!workers) return resizeBicubic(await decodeImage(await readBytes(path), path), size, size);
-  return (await workers.run({ path, size })) as Image;
+  return decodingBudget.run(await decodedBytes(path), async () => {
+    const workers = decoderPool();
+    if (!workers) return resizeBicubic(await decodeImage(await readBytes(path), path), size, size);
+    return (await workers.run({ path, size })) as Image;
+  });
 }
 
 /** Writes a file whole or not at all: a reader, or a crash, never sees half of it. */

@@ -5,7 +5,7 @@
 import { constants, type Dirent, type Stats } from 'node:fs';
 import { type FileHandle, mkdtemp, open, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { ScratchFile } from '../eval/map_store.ts';
 
 const reasons: Readonly<Record<string, string>> = {
@@ -38,17 +38,26 @@ function needRegular(path: string, info: Stats): void {
   if (other) throw new Error(`${path}: ${other}, not a file`);
 }
 
+/** @throws Error where a path is no regular file */
+export async function needRegularFile(path: string): Promise<void> {
+  try {
+    needRegular(path, await stat(path));
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code ? readError(path, error) : error;
+  }
+}
+
 /**
  * Opens a regular file. What it is is asked first, because opening a device may do something, and again of the opened file,
  * because it may have been replaced; opening never waits.
  */
 async function openRegular(path: string): Promise<FileHandle> {
   let file: FileHandle;
+  await needRegularFile(path);
   try {
-    needRegular(path, await stat(path));
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code ? readError(path, error) : error;
+    throw readError(path, error);
   }
   try {
     needRegular(path, await file.stat());
@@ -131,12 +140,12 @@ export async function listFolder(path: string): Promise<string[]> {
   return (await readFolder(path)).map(({ name, folder }) => (folder ? `${name}/` : name)).sort();
 }
 
-/** The path without links. */
+/** The path of a file or folder without links, `.` and `..`; an absolute path where it does not exist. */
 export async function realPath(path: string): Promise<string> {
   try {
     return await realpath(path);
-  } catch (error) {
-    throw readError(path, error);
+  } catch {
+    return resolve(path);
   }
 }
 

@@ -1,4 +1,5 @@
 /** The report of one run as a page that needs no network: everything is in the one file. */
+import { rangeOf } from '../data/lists.ts';
 import type { Interval } from '../eval/bootstrap.ts';
 import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';
 import { rankCurves, rankMetrics } from '../eval/metrics.ts';
@@ -84,8 +85,7 @@ function confusion(images: readonly TestedImage[], image: Calibration): Html {
 
 function histogram(images: readonly TestedImage[], image: Calibration | null) {
   const scores = images.map(({ score }) => score).concat(image?.threshold ?? []);
-  const low = scores.reduce((a, b) => Math.min(a, b));
-  const high = scores.reduce((a, b) => Math.max(a, b));
+  const { min: low, max: high } = rangeOf(scores);
   const bins = 24;
   const step = (high - low) / bins || 1;
   const edges = Array.from({ length: bins + 1 }, (_, i) => low + i * step);

@@ -2,10 +2,12 @@
  * A user's own photographs: folders of good and bad images under names of their choice, or a flat folder of good images and
  * nothing else. Keys as in the field's tools.
  */
+
 import { exists } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
 import { goodFolders, isGoodLabel, sameName } from '../labels.ts';
+import { append } from '../lists.ts';
 import { splitByName } from '../split.ts';
 
 export interface FolderKeys {
@@ -47,7 +49,7 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   const inside = await foldersIn(folder);
   const read = async (path: string, defect: string, masks?: Map<string, string>): Promise<Sample[]> => {
     const names = await imagesIn(path, extensions);
-    warnings.push(...duplicateStems(path, names));
+    append(warnings, duplicateStems(path, names));
     return names.map((name) => {
       const stem = stemOf(name);
       const maskPath = masks?.get(stem);
@@ -62,7 +64,7 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   for (const name of normalNames) {
     if (keys.normalDir === undefined && !['.', 'good'].includes(name))
       warnings.push(`${joined(folder, name)} is taken as good`);
-    normal.push(...(await read(await needFolder(joined(folder, name), 'normal-dir'), 'good')));
+    append(normal, await read(await needFolder(joined(folder, name), 'normal-dir'), 'good'));
   }
   const normalDir = joined(folder, normalNames[0] as string);
   if (!normal.length)
@@ -105,7 +107,7 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
       if (keys.abnormalDirs) throw new Error(`${path} (abnormal-dir) holds no images`);
       warnings.push(`${path} holds no images`);
     }
-    bad.push(...images);
+    append(bad, images);
   }
 
   const dataset = { name: category, format: 'folder', folder, warnings } as const;

@@ -1,8 +1,10 @@
 /** MVTec AD: train/good, test/{good|DEFECT}, ground_truth/DEFECT/STEM_mask.png (or STEM.png); also VisA's MVTec-like form. */
+
 import { listFolder } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
 import { goodFolders } from '../labels.ts';
+import { append } from '../lists.ts';
 
 /** Any of its folders: an incomplete one is told what it lacks. */
 export async function isMvtec({ folder }: CategoryLocation): Promise<boolean> {
@@ -27,7 +29,7 @@ export async function openMvtec({ folder, category }: CategoryLocation): Promise
   for (const name of good) {
     if (name !== 'good') warnings.push(`${trainFolder}/${name} is taken as good`);
     const there = await imagesIn(`${trainFolder}/${name}`);
-    warnings.push(...duplicateStems(`${trainFolder}/${name}`, there));
+    append(warnings, duplicateStems(`${trainFolder}/${name}`, there));
     for (const file of there)
       train.push({ path: `${trainFolder}/${name}/${file}`, stem: stemOf(file), defect: 'good' });
   }
@@ -52,7 +54,7 @@ export async function openMvtec({ folder, category }: CategoryLocation): Promise
     const masks = await masksIn(truth);
     const there = await imagesIn(`${testFolder}/${name}`);
     if (!there.length) warnings.push(`${testFolder}/${name} holds no images`);
-    warnings.push(...duplicateStems(`${testFolder}/${name}`, there));
+    append(warnings, duplicateStems(`${testFolder}/${name}`, there));
     for (const file of there) {
       const stem = stemOf(file);
       const path = `${testFolder}/${name}/${file}`;

@@ -1,7 +1,9 @@
 /** MVTec 3D-AD, its photographs only: {train,validation,test}/{good|DEFECT}/{rgb,gt}; the depth maps (xyz) are not needed. */
+
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
 import { goodFolders } from '../labels.ts';
+import { append } from '../lists.ts';
 
 /** The folders of a split, as they are spelled on disk. */
 async function split(folder: string, wanted: string): Promise<{ path: string; names: string[]; good: string[] }> {
@@ -29,7 +31,7 @@ export async function openMvtec3d({ folder, category }: CategoryLocation): Promi
     if (name !== 'good') warnings.push(`${learned.path}/${name} is taken as good`);
     const photographs = await inside(`${learned.path}/${name}`, 'rgb');
     const there = await imagesIn(photographs);
-    warnings.push(...duplicateStems(photographs, there));
+    append(warnings, duplicateStems(photographs, there));
     for (const file of there) train.push({ path: `${photographs}/${file}`, stem: stemOf(file), defect: 'good' });
   }
   if (!train.length)

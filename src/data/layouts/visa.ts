@@ -2,11 +2,13 @@
  * VisA as it ships: CATEGORY/Data/Images/{Normal,Anomaly}, masks of class numbers, split_csv/1cls.csv with the columns
  * object,split,label,image,mask and CATEGORY/image_anno.csv with the kinds of defects; or a meta.json of the same lists.
  */
+
 import { parse } from 'csv-parse/sync';
 import { exists, readBytes } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { extensionOf, stemOf } from '../files.ts';
 import { isGoodLabel } from '../labels.ts';
+import { append } from '../lists.ts';
 
 const splitFile = 'split_csv/1cls.csv';
 
@@ -177,6 +179,6 @@ export async function openVisa(location: CategoryLocation): Promise<Dataset> {
   const present = (samples: readonly Sample[]) => samples.filter(({ path }) => !gone.has(path));
   if (!present(train).length)
     throw new Error(`${folder}: none of the ${train.length} training images that are listed is there`);
-  warnings.push(...missing);
+  append(warnings, missing);
   return { name: category, format: 'visa', folder, train: present(train), test: present(test), warnings };
 }

@@ -1,0 +1,16 @@
+/** Lists of any length. Spread arguments (`Math.min(...values)`, `push(...items)`) overflow the stack from some 100,000 on. */
+
+/** Smallest and largest of some values; infinite where there are none. */
+export function rangeOf(values: Iterable<number>): { min: number; max: number } {
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+  }
+  return { min, max };
+}
+
+/** Adds items at the end of a list. */
+export function append<T>(list: T[], items: Iterable<T>): void {
+  for (const item of items) list.push(item);
+}
