@@ -20,9 +20,11 @@ export interface CanvasPixels {
 /** What calls of the library take as an image. */
 export type ImageInput = (Omit<Image, 'data'> & { readonly data: Uint8Array | Uint8ClampedArray }) | CanvasPixels;
 
-function kindOf(value: unknown): string {
+/** What a value is, for errors: the name of its class, for arrays of other realms too. */
+export function kindOf(value: unknown): string {
   const kind = Object.prototype.toString.call(value).slice(8, -1);
-  return kind === 'Object' ? 'object' : kind === 'Null' || kind === 'Undefined' ? kind.toLowerCase() : kind;
+  if (kind === 'Object') return 'an object';
+  return kind === 'Null' || kind === 'Undefined' ? kind.toLowerCase() : kind;
 }
 
 function rgbOf(data: Uint8Array, what: string): Uint8Array {

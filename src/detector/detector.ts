@@ -1,5 +1,5 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
-import { checkImage, checkImages, type Image, type ImageInput } from '../data/image.ts';
+import { checkImage, checkImages, type Image, type ImageInput, kindOf } from '../data/image.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import { bandsOf, type ImageBands, readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
@@ -255,6 +255,8 @@ export class Detector implements AsyncDisposable {
     options: { readonly dtype?: DataType } = {},
   ): Promise<Detector> {
     checkEngine(engine);
+    if (!(bytes instanceof Uint8Array))
+      throw new Error(`${what}: expected the bytes of a model file as Uint8Array (a Buffer is one), not ${kindOf(bytes)}`);
     const file = await readDetector(bytes, what);
     const { settings } = file;
     const backbone = backboneNamed(settings.backbone);
