@@ -5,7 +5,7 @@ import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { checkImageSize, type Mode, modes } from '../model/detector.ts';
-import { parseJson } from '../weights/json.ts';
+import { isRecord, parseJson } from '../weights/json.ts';
 
 /** The raw score of one image of the calibration. */
 export interface CalibrationScore {
@@ -90,7 +90,10 @@ function checkPlain(value: unknown, depth = 6, budget = { left: 20_000 }): void 
   }
 }
 
+const record = v.custom<Record<string, unknown>>(isRecord, 'not an object');
+
 const schema = v.pipe(
+  record,
   v.object({
     format: v.exactOptional(text(50)),
     backbone: v.pipe(
@@ -118,6 +121,7 @@ const schema = v.pipe(
       ),
     ),
     training: v.pipe(
+      record,
       v.looseObject({ history: v.exactOptional(history) }),
       sound<Record<string, unknown>>(({ history: _, ...rest }) => checkPlain(rest)),
     ),

@@ -1,6 +1,6 @@
 /** JSON of files that somebody else may have made: without doubled keys, and no deeper than the caller expects. */
 
-const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],]/gs;
+const tokens = /["{}[\],]/g;
 
 /** What is open at a place of the text: the keys of an object so far, or a list. */
 interface Level {
@@ -9,10 +9,22 @@ interface Level {
   key: boolean;
 }
 
+/** The place behind a text that begins with the quote at `start`; the end of everything where it is not closed. */
+function endOfText(json: string, start: number): number {
+  for (let at = json.indexOf('"', start + 1); at >= 0; at = json.indexOf('"', at + 1)) {
+    let slashes = 0;
+    while (json[at - 1 - slashes] === '\\') slashes++;
+    if (slashes % 2 === 0) return at + 1;
+  }
+  return json.length;
+}
+
 /** Walks over text that need not be valid: what is malformed is left to JSON.parse. */
-function checkStructure(text: string, deepest: number): void {
+function checkStructure(json: string, deepest: number): void {
   const levels: Level[] = [];
-  for (const [token] of text.matchAll(tokens)) {
+  tokens.lastIndex = 0;
+  for (let found = tokens.exec(json); found; found = tokens.exec(json)) {
+    const [token] = found;
     const level = levels.at(-1);
     if (token === '{' || token === '[') {
       if (levels.length >= deepest) throw new Error(`it is nested more than ${deepest} deep`);
@@ -20,9 +32,11 @@ function checkStructure(text: string, deepest: number): void {
     } else if (token === '}' || token === ']') levels.pop();
     else if (token === ',') {
       if (level) level.key = true;
-    } else if (level?.keys && level.key) {
+    } else {
+      tokens.lastIndex = endOfText(json, found.index);
+      if (!level?.keys || !level.key) continue;
       level.key = false;
-      const name = JSON.parse(token) as string;
+      const name = JSON.parse(json.slice(found.index, tokens.lastIndex)) as string;
       if (level.keys.has(name)) throw new Error(`'${name.slice(0, 100)}' is there twice`);
       if (name === '__proto__') throw new Error(`'${name}' is no name that a file may use`);
       level.keys.add(name);
