@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser } from 'puppeteer-core';
+import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Image } from '../src/data/image.ts';
 import type { ImageFacts } from '../src/data/inspect.ts';
 import { decodeImage, inspectImage } from '../src/platform/node.ts';
+import { type BrokenImage, damagedImages, lyingImages, truncatedImages } from './support/broken_images.ts';
 import { chromiumPath, firefoxPath, launchChromium, launchFirefox, serve } from './support/browsers.ts';
 import { bundle } from './support/bundle.ts';
 import { difference, type ImageCase, imageBytes, imageFolder, imageSet } from './support/image_set.ts';
@@ -33,8 +34,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function decodeHere(file: string): Promise<Outcome> {
-  const bytes = imageBytes(file);
+async function decodeHere(file: string, bytes = imageBytes(file)): Promise<Outcome> {
   try {
     const [rgb, grey] = [await decodeImage(bytes, file), await decodeImage(bytes, file, 1)];
     return { rgb, grey, facts: await inspectImage(bytes, file) };
@@ -43,32 +43,47 @@ async function decodeHere(file: string): Promise<Outcome> {
   }
 }
 
-async function decodeThere(launch: () => Promise<Browser>): Promise<Map<string, Outcome>> {
+async function inBrowser<T>(launch: () => Promise<Browser>, work: (page: Page) => Promise<T>): Promise<T> {
   const browser = await launch();
   try {
     const page = await browser.newPage();
     await page.goto(url);
     await page.waitForFunction('typeof decodeFiles === "function"');
-    const names = JSON.stringify(cases.map(({ file }) => file));
-    const results = JSON.parse((await page.evaluate(`decodeFiles(${names})`)) as string) as (
-      | { width: number; height: number; facts: ImageFacts; rgb: string; grey: string }
-      | { error: string }
-    )[];
-    return new Map(
-      results.map((result, i): [string, Outcome] => {
-        const { file } = cases[i] as ImageCase;
-        if ('error' in result) return [file, result];
-        const { width, height, facts } = result;
-        const image = (channels: 1 | 3, text: string): Image => ({
-          ...{ width, height, channels },
-          data: new Uint8Array(Buffer.from(text, 'base64')),
-        });
-        return [file, { rgb: image(3, result.rgb), grey: image(1, result.grey), facts }];
-      }),
-    );
+    return await work(page);
   } finally {
     await browser.close();
   }
+}
+
+/** Decodes files of the set, or given ones, in a page. */
+async function decodeThere(page: Page, names: readonly string[], given: readonly BrokenImage[] = []) {
+  const texts = Object.fromEntries(given.map(({ name, bytes }) => [name, Buffer.from(bytes).toString('base64')]));
+  const call = `decodeFiles(${JSON.stringify(names)}, ${JSON.stringify(texts)})`;
+  const results = JSON.parse((await page.evaluate(call)) as string) as (
+    | { width: number; height: number; facts: ImageFacts; rgb: string; grey: string }
+    | { error: string }
+  )[];
+  return new Map(
+    results.map((result, i): [string, Outcome] => {
+      const name = names[i] as string;
+      if ('error' in result) return [name, result];
+      const { width, height, facts } = result;
+      const image = (channels: 1 | 3, text: string): Image => ({
+        ...{ width, height, channels },
+        data: new Uint8Array(Buffer.from(text, 'base64')),
+      });
+      return [name, { rgb: image(3, result.rgb), grey: image(1, result.grey), facts }];
+    }),
+  );
+}
+
+/** What is wrong with the outcomes of broken files: each must be refused by its name, where `refused`. */
+function notRefused(files: readonly BrokenImage[], outcomes: ReadonlyMap<string, Outcome>, refused: boolean): string[] {
+  return files.flatMap(({ name }) => {
+    const outcome = outcomes.get(name) as Outcome;
+    if (!('error' in outcome)) return refused ? [`${name}: was not refused`] : [];
+    return new RegExp(`^${name}: cannot be read as an image \\(.+\\)$`, 's').test(outcome.error) ? [] : [outcome.error];
+  });
 }
 
 /** Differing bytes and the largest difference of each kind of file, and every file that is not as it should be. */
@@ -118,13 +133,32 @@ describe(`${cases.length} image files`, () => {
     expect(wrong).toEqual([]);
   });
 
+  const refused = [...truncatedImages(), ...lyingImages()];
+  const damaged = damagedImages(5);
+
+  test(`Node refuses ${refused.length} broken files by name, and survives ${damaged.length * 6} damaged ones`, async () => {
+    const outcomes = new Map<string, Outcome>();
+    const more = [...damaged, ...damagedImages(25)];
+    for (const { name, bytes } of [...refused, ...more]) outcomes.set(name, await decodeHere(name, bytes));
+    expect(notRefused(refused, outcomes, true)).toEqual([]);
+    expect(notRefused(more, outcomes, false)).toEqual([]);
+  });
+
   for (const [name, path, launch] of [
     ['Chromium', chromiumPath, () => launchChromium([], false)],
     ['Firefox', firefoxPath, () => launchFirefox()],
   ] as const)
-    test.skipIf(!path)(`${name} gives Pillow's values`, { timeout: 120_000 }, async () => {
-      const outcomes = await decodeThere(launch);
-      const { kinds, wrong } = judge(outcomes, ({ refused, browsers }) => browsers ?? refused);
+    test.skipIf(!path)(`${name} gives Pillow's values and refuses broken files`, { timeout: 120_000 }, async () => {
+      const names = cases.map(({ file }) => file);
+      const [outcomes, ofBroken] = await inBrowser(launch, async (page) => [
+        await decodeThere(page, names),
+        await decodeThere(
+          page,
+          [...refused, ...damaged].map(({ name: file }) => file),
+          [...refused, ...damaged],
+        ),
+      ]);
+      const { kinds, wrong } = judge(outcomes, (one) => one.browsers ?? one.refused);
       console.log(table(name, kinds));
       expect(wrong).toEqual([]);
       for (const { file, browsers } of cases) {
@@ -132,5 +166,7 @@ describe(`${cases.length} image files`, () => {
         const [here, there] = [inNode.get(file), outcomes.get(file)] as [Outcome, Outcome];
         expect('error' in there ? there.error : there.facts).toEqual('error' in here ? here.error : here.facts);
       }
+      expect(notRefused(refused, ofBroken, true)).toEqual([]);
+      expect(notRefused(damaged, ofBroken, false)).toEqual([]);
     });
 });

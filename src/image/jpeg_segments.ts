@@ -88,6 +88,11 @@ export function readJpeg(bytes: Uint8Array): { header: Header; colours: JpegColo
   };
 }
 
+function hasEnd(pixels: Uint8Array): boolean {
+  for (let at = pixels.length - 2; at >= 0; at--) if (pixels[at] === 0xff && pixels[at + 1] === endOfImage) return true;
+  return false;
+}
+
 /**
  * The same file without profiles, EXIF data and comments, so that a decoder has nothing to convert or rotate by. The markers that
  * tell what the components are stay.
@@ -100,7 +105,10 @@ export function bareJpeg(bytes: Uint8Array): Uint8Array {
     if (!described) kept.push(bytes.subarray(start, end));
     last = end;
   }
-  kept.push(bytes.subarray(last));
+  const pixels = bytes.subarray(last);
+  // Browsers fill what is missing with grey and say nothing.
+  if (!hasEnd(pixels)) throw new Error('the file is truncated: its end mark is missing');
+  kept.push(pixels);
   return joined(kept);
 }
 

@@ -7,10 +7,15 @@ function base64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
-async function decodeFiles(names: readonly string[]): Promise<string> {
+/** @param given files that the server does not have, in base64 */
+async function decodeFiles(names: readonly string[], given: Readonly<Record<string, string>> = {}): Promise<string> {
   const results = [];
   for (const name of names) {
-    const bytes = new Uint8Array(await (await fetch(`/images/${name}`)).arrayBuffer());
+    const text = given[name];
+    const bytes =
+      text === undefined
+        ? new Uint8Array(await (await fetch(`/images/${name}`)).arrayBuffer())
+        : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     try {
       const [rgb, grey] = [await decodeImage(bytes, name), await decodeImage(bytes, name, 1)];
       const facts = await inspectImage(bytes, name);
