@@ -7,6 +7,12 @@ import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Image } from '../src/data/image.ts';
 import type { ImageFacts } from '../src/data/inspect.ts';
+import { type Codecs, readImage } from '../src/image/decode.ts';
+import { decodeJpeg } from '../src/image/jpeg.ts';
+import { decodePng } from '../src/image/png.ts';
+import { decodeTiff, readTiff } from '../src/image/tiff.ts';
+import { losslessPicture } from '../src/image/webp_chunks.ts';
+import { decodeLossless } from '../src/image/webp_lossless.ts';
 import { decodeImage, inspectImage } from '../src/platform/node.ts';
 import { type BrokenImage, damagedImages, lyingImages, truncatedImages } from './support/broken_images.ts';
 import { chromiumPath, firefoxPath, launchChromium, launchFirefox, serve } from './support/browsers.ts';
@@ -130,6 +136,32 @@ describe(`${cases.length} image files`, () => {
   test("Node gives Pillow's values", () => {
     const { kinds, wrong } = judge(inNode, ({ refused }) => refused);
     console.log(table('Node', kinds));
+    expect(wrong).toEqual([]);
+  });
+
+  test("the decoders that browsers use give Pillow's values in Node too, of every JPEG", async () => {
+    const codecs: Codecs = {
+      png: decodePng,
+      jpeg: async (bytes, _header, colours) => decodeJpeg(bytes, colours),
+      async webp(bytes) {
+        const lossless = losslessPicture(bytes);
+        if (!lossless) throw new Error('lossy');
+        return { channels: 3, ...decodeLossless(lossless) };
+      },
+      tiff: async (bytes, header, alpha) => decodeTiff(bytes, header, readTiff(bytes).layout, alpha),
+    };
+    const outcomes = new Map<string, Outcome>();
+    for (const { file } of cases) {
+      try {
+        const { image, facts } = await readImage(imageBytes(file), file, 3, codecs);
+        const { image: grey } = await readImage(imageBytes(file), file, 1, codecs);
+        outcomes.set(file, { rgb: image, grey, facts });
+      } catch (error) {
+        outcomes.set(file, { error: (error as Error).message });
+      }
+    }
+    const lossy = ({ file, kind }: ImageCase) => kind.startsWith('WebP') && !losslessPicture(imageBytes(file));
+    const { wrong } = judge(outcomes, (one) => one.browsers ?? one.refused ?? (lossy(one) ? 'lossy' : undefined));
     expect(wrong).toEqual([]);
   });
 

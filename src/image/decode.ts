@@ -21,7 +21,7 @@ export interface Codecs {
   readonly png: Codec;
   readonly jpeg: (bytes: Uint8Array, header: Header, colours: JpegColours) => Promise<Stored>;
   readonly webp: Codec;
-  /** TIFF with compressions that `tiff.ts` leaves out. */
+  /** TIFF of which `needsCodec` says so. */
   readonly tiff: Codec;
 }
 
@@ -47,7 +47,7 @@ function openFile(bytes: Uint8Array, codecs: Codecs): File {
   }
   if (isTiff(bytes)) {
     const { header, layout } = readTiff(bytes);
-    const decode = (alpha: boolean) =>
+    const decode = async (alpha: boolean) =>
       needsCodec(layout) ? codecs.tiff(bytes, header, alpha) : decodeTiff(bytes, header, layout, alpha);
     return { header, decode };
   }

@@ -1,7 +1,9 @@
 /**
  * TIFF: the first page, in strips or tiles, planes together or apart, of either byte order; grey (both kinds), RGB, palette, CMYK of 1 to 16
- * bits. Compressions that only a platform's codec undoes are left to it ({@link needsCodec}).
+ * bits. Compressions that a platform's codec may undo are left to it ({@link needsCodec}).
  */
+
+import { decodeJpeg } from './jpeg.ts';
 import { checkSize, cmykToRgb, firstChannels, type Header, type Stored } from './stored.ts';
 import { unpackBits, unpackDeflate, unpackLzw } from './tiff_compression.ts';
 import { type Directory, readDirectory } from './tiff_directory.ts';
@@ -26,6 +28,7 @@ const tags = {
   tileOffsets: 324,
   tileBytes: 325,
   extraSamples: 338,
+  jpegTables: 347,
   sampleFormat: 339,
 } as const;
 
@@ -34,16 +37,19 @@ const blackIsZero = 1;
 const rgb = 2;
 const palette = 3;
 const cmyk = 5;
+const ycc = 6;
 const colours: Readonly<Record<number, number>> = {
   [whiteIsZero]: 1,
   [blackIsZero]: 1,
   [rgb]: 3,
   [palette]: 1,
   [cmyk]: 4,
+  [ycc]: 3,
 };
 
 const none = 1;
 const lzw = 5;
+const jpeg = 7;
 const deflate = 8;
 const packBits = 32773;
 const oldDeflate = 32946;
@@ -51,6 +57,7 @@ const oldDeflate = 32946;
 const expansions: Readonly<Record<number, number>> = {
   [none]: 1,
   [lzw]: 4096,
+  [jpeg]: 1024,
   [deflate]: 1032,
   [packBits]: 128,
   [oldDeflate]: 1032,
@@ -112,10 +119,13 @@ export function readTiff(bytes: Uint8Array): { header: Header; layout: Layout } 
   };
 }
 
-/** True where the pixels are compressed in a way that is not undone here: JPEG, fax codes, newer ones. */
+/** True where the pixels are compressed in a way that is not undone here (fax codes, newer ones), or slower than by a codec (JPEG). */
 export function needsCodec({ compression }: Layout): boolean {
-  return expansions[compression] === undefined;
+  return compression === jpeg || expansions[compression] === undefined;
 }
+
+/** Compressions that predictors go with. */
+const predicted: ReadonlySet<number> = new Set([lzw, deflate, oldDeflate]);
 
 type Values = Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
 
@@ -201,6 +211,16 @@ function unpack(source: Uint8Array, compression: number, size: number): Uint8Arr
   return unpackDeflate(source, size);
 }
 
+/** A block that is a JPEG of its own, but for tables that all blocks share. */
+function unpackJpeg(source: Uint8Array, layout: Layout, rows: number, samples: number): Uint8Array {
+  const { directory, photometric, bits, blockWidth } = layout;
+  if (bits !== 8) throw new Error(`JPEG of ${bits} bits in TIFF cannot be read: save it with LZW`);
+  const kind = samples === 1 ? 'grey' : photometric === ycc ? 'ycc' : 'rgb';
+  const { width, height, data } = decodeJpeg(source, kind, directory.bytes(tags.jpegTables));
+  if (width !== blockWidth || height < rows) throw new Error('a block of its pixels is too small');
+  return data;
+}
+
 /** All values of the file, channels interleaved. */
 function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout): Values {
   const { directory, compression, samples, bits, tiled, blockWidth, blockHeight, separate } = layout;
@@ -223,8 +243,7 @@ function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout
   const predictor = directory.values(tags.predictor)[0] ?? 1;
   const reverse = directory.values(tags.fillOrder)[0] === 2;
   const rowBytes = Math.ceil((blockWidth * perBlock * bits) / 8);
-  const row = values.slice(0, 0).constructor as new (length: number) => Values;
-  const line = new row(blockWidth * perBlock);
+  const line = new (values.constructor as new (length: number) => Values)(blockWidth * perBlock);
   for (let block = 0; block < across * down * planes; block++) {
     const plane = Math.floor(block / (across * down));
     const top = Math.floor((block % (across * down)) / across) * blockHeight;
@@ -235,11 +254,11 @@ function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout
     let source = bytes.subarray(at, at + (sizes[block] as number));
     if (source.length < (sizes[block] as number)) throw new Error('the file is truncated: its pixels lie outside');
     if (reverse) source = source.map((byte) => reversed[byte] as number);
-    const unpacked = unpack(source, compression, rows * rowBytes);
+    const unpacked =
+      compression === jpeg ? unpackJpeg(source, layout, rows, perBlock) : unpack(source, compression, rows * rowBytes);
     for (let y = 0; y < rows; y++) {
       const packed = unpacked.subarray(y * rowBytes, (y + 1) * rowBytes);
-      if (predictor !== 1 && compression !== none && compression !== packBits)
-        undoPredictor(packed, perBlock, layout, predictor);
+      if (predictor !== 1 && predicted.has(compression)) undoPredictor(packed, perBlock, layout, predictor);
       const target = ((top + y) * width + left) * samples + plane;
       if (bits === 8 && !separate) values.set(packed.subarray(0, columns * samples), target);
       else {
@@ -297,12 +316,17 @@ function divideByAlpha(values: Uint8Array, samples: number): void {
  * @param alpha whether the alpha channel is kept
  * @throws Error for floating point, signed and 32-bit values, with the range that was found
  */
-export async function decodeTiff(bytes: Uint8Array, header: Header, layout: Layout, alpha: boolean): Promise<Stored> {
-  const { photometric, samples, bits, sampleFormat, directory } = layout;
-  const used = colours[photometric];
+export function decodeTiff(bytes: Uint8Array, header: Header, layout: Layout, alpha: boolean): Stored {
+  const { photometric, samples, bits, sampleFormat, directory, compression } = layout;
+  const used = photometric === ycc && compression !== jpeg ? undefined : colours[photometric];
   if (used === undefined || samples < used)
     throw new Error(
       `photometric interpretation ${photometric} with ${samples} channels cannot be read: save RGB or grey`,
+    );
+  if (expansions[compression] === undefined)
+    throw new Error(
+      `TIFF with compression ${compression} cannot be read here, but without compression, with LZW, deflate, PackBits or ` +
+        'JPEG: save it so, or as PNG',
     );
   const values = readValues(bytes, header, layout);
   if (!(values instanceof Uint8Array || values instanceof Uint16Array) || sampleFormat > 1) refuse(values, layout);
@@ -322,7 +346,7 @@ export async function decodeTiff(bytes: Uint8Array, header: Header, layout: Layo
     const inks = samples === 4 ? bytesOfInk : bytesOfInk.filter((_, i) => i % samples < 4);
     return { width, height, channels: 3, data: cmykToRgb(inks) };
   }
-  const colour = photometric === rgb;
+  const colour = photometric === rgb || photometric === ycc;
   const extra = directory.values(tags.extraSamples)[0];
   if (colour && extra === 1 && samples >= 4 && data instanceof Uint8Array) divideByAlpha(data, samples);
   const channels = ((colour ? 3 : 1) + (alpha && (extra === 1 || extra === 2) ? 1 : 0)) as Stored['channels'];

@@ -8,9 +8,11 @@ import type { MaskPixels } from '../data/mask_pixels.ts';
 import type { ImageBands } from '../data/tiles.ts';
 import type { ScratchFile } from '../eval/map_store.ts';
 import { type Codecs, readImage } from '../image/decode.ts';
+import { decodeJpeg } from '../image/jpeg.ts';
 import { bareJpeg } from '../image/jpeg_segments.ts';
 import { decodePng } from '../image/png.ts';
 import { firstChannels, type Stored } from '../image/stored.ts';
+import { decodeTiff, readTiff } from '../image/tiff.ts';
 import { bareWebp, losslessPicture } from '../image/webp_chunks.ts';
 import { decodeLossless } from '../image/webp_lossless.ts';
 import type { GpuSettings } from './gpu_settings.ts';
@@ -56,13 +58,16 @@ async function decodeOpaque(bytes: Uint8Array): Promise<Stored> {
 const codecs: Codecs = {
   // Canvases multiply colours by alpha and lose them, and have 8 bits.
   png: decodePng,
-  jpeg: (bytes) => decodeOpaque(bareJpeg(bytes)),
+  async jpeg(bytes, _header, colours) {
+    const inks = colours === 'cmyk' || colours === 'ycck';
+    return inks ? decodeJpeg(bytes, colours) : decodeOpaque(bareJpeg(bytes));
+  },
   async webp(bytes) {
     const lossless = losslessPicture(bytes);
     return lossless ? { channels: 3, ...decodeLossless(lossless) } : decodeOpaque(bareWebp(bytes));
   },
-  async tiff() {
-    throw new Error('browsers read TIFF without compression, with LZW, deflate or PackBits: save it so, or as PNG');
+  async tiff(bytes, header, alpha) {
+    return decodeTiff(bytes, header, readTiff(bytes).layout, alpha);
   },
 };
 

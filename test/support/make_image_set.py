@@ -220,6 +220,10 @@ add("jpeg-cmyk-plain.jpg", f"{JPEG}, CMYK", w.jpeg_with(cmyk, drop=(0xEE,)))
 add("jpeg-ycck.jpg", f"{JPEG}, YCCK", w.jpeg_with(cmyk, drop=(0xEE,), adobe=2))
 add("jpeg-cmyk-icc.jpg", f"{JPEG}, CMYK", saved(inks, "JPEG", "CMYK", quality=90, icc_profile=swapped))
 add("jpeg-cmyk-exif6.jpg", f"{JPEG}, CMYK", saved(inks, "JPEG", "CMYK", quality=90, exif=b"Exif\0\0" + w.exif(6)))
+for name, sampling in (("422", 1), ("420", 2)):
+    sampled = saved(inks, "JPEG", "CMYK", quality=80, subsampling=sampling)
+    add(f"jpeg-cmyk-{name}.jpg", f"{JPEG}, CMYK", sampled)
+    add(f"jpeg-ycck-{name}.jpg", f"{JPEG}, YCCK", w.jpeg_with(sampled, drop=(0xEE,), adobe=2))
 add("jpeg-cmyk-progressive.jpg", f"{JPEG}, CMYK", saved(inks, "JPEG", "CMYK", quality=90, progressive=True))
 add("jpeg-12bit.jpg", "broken", plain[: plain.index(b"\xff\xc0") + 4] + b"\x0c" + plain[plain.index(b"\xff\xc0") + 5 :], refused="12 bits")
 
@@ -287,9 +291,9 @@ for n in range(1, 9):
     add(f"tiff-exif{n}.tif", f"{TIFF}, rotation", w.tiff(colour[:7, :5], 8, 2, orientation=n))
 pages = [Image.fromarray(colour), Image.fromarray(255 - colour)]
 add("tiff-pages.tif", f"{TIFF}, several pages", saved(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
-add("tiff-group4.tif", f"{TIFF}, fax codes", saved(Image.fromarray((index[1] * 255).astype(np.uint8)).convert("1"), "TIFF", compression="group4"), browsers="browsers read TIFF without")
-add("tiff-jpeg.tif", f"{TIFF}, JPEG", saved(scene, "TIFF", compression="jpeg"), browsers="browsers read TIFF without")
-add("tiff-jpeg-grey.tif", f"{TIFF}, JPEG", saved(scene[..., 0], "TIFF", compression="jpeg"), browsers="browsers read TIFF without")
+add("tiff-group4.tif", f"{TIFF}, fax codes", saved(Image.fromarray((index[1] * 255).astype(np.uint8)).convert("1"), "TIFF", compression="group4"), browsers="compression 4 cannot be read here")
+add("tiff-jpeg.tif", f"{TIFF}, JPEG", saved(scene, "TIFF", compression="jpeg"))
+add("tiff-jpeg-grey.tif", f"{TIFF}, JPEG", saved(scene[..., 0], "TIFF", compression="jpeg"))
 
 with open(os.path.join(folder, "images.json"), "w") as file:
     lines = ",\n".join(json.dumps(entry) for entry in manifest)
