@@ -3,6 +3,7 @@ import { decodeImage } from '#platform';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
 import { denormalize, type Image, normalize } from '../src/data/image.ts';
 import { resizeBicubic } from '../src/data/resize.ts';
+import { trainingSetWarnings } from '../src/data/training_warnings.ts';
 import { MapRunner } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
@@ -190,9 +191,15 @@ export class Trainer {
     const heldOut = good.filter((_, i) => drawn.has(i));
     const teacher = await readTeacher({ backbone: job.backbone, source: job.teacher });
     const storage = (name: string) => ({
+      name,
+      advice: 'Discard this training to begin it anew',
       load: () => readFile(`${root}/${name}`),
       save: (data: Uint8Array) => writeFile(`${root}/${name}`, data),
     });
+    const images = train.map(({ image }) => image);
+    const imageNames = train.map(({ name }) => name);
+    const warnings = trainingSetWarnings(images, imageNames);
+    if (warnings.length) callbacks.onNotice(`${warnings.join('. ')}.`);
     const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
     let runner: MapRunner | undefined;
     const { store, history } = await trainDetector({
@@ -201,9 +208,9 @@ export class Trainer {
       mode: job.mode,
       teacher,
       teacherName: job.teacher,
-      images: train.map(({ image }) => image),
+      images,
+      imageNames,
       foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
-      variant: `foreground ${job.foreground}`,
       textures: proceduralTextures(),
       imageSize: job.imageSize,
       batch: job.batch,

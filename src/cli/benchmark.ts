@@ -106,7 +106,7 @@ export function benchmarkCommand(program: Command): void {
       ),
     );
     // Mistakes in the options show before the first run, not in each of them.
-    await planTraining({ ...options, mode: wantedModes[0] as Mode, seed: seeds[0] as number });
+    const plan = await planTraining({ ...options, mode: wantedModes[0] as Mode, seed: seeds[0] as number });
     const signal = interruptSignal();
     const reports = new Map<BenchmarkTask, Readonly<Record<string, unknown>>>();
     const errors: string[] = [];
@@ -119,7 +119,7 @@ export function benchmarkCommand(program: Command): void {
     };
     const open: BenchmarkTask[] = [];
     for (const task of tasks) {
-      const report = await finishedReport(task);
+      const report = await finishedReport(task, plan);
       if (report) reports.set(task, report);
       else open.push(task);
     }

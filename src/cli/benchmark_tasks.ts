@@ -1,12 +1,14 @@
 /** The runs of a benchmark: one training and test per category, mode and seed, each in a folder of its own. */
 import { exists, readBytes } from '#platform';
-import { openDataset } from '../data/dataset.ts';
+import { type Dataset, openDataset } from '../data/dataset.ts';
 import type { Engine } from '../engine/device.ts';
 import type { Mode } from '../model/detector.ts';
 import type { BenchmarkRun } from '../report/benchmark_table.ts';
+import { asRun, differences, type Run } from '../train/run.ts';
 import type { Progress } from '../train/trainer.ts';
 import { type DataOptions, datasetOptions } from './data_options.ts';
-import { planTraining, type TrainingOptions } from './train.ts';
+import { requestNames, runRequest } from './run_request.ts';
+import { planTraining, type TrainingOptions, type TrainPlan } from './train.ts';
 import { trainAndTest } from './training_run.ts';
 
 /** A run as plain data: it travels through the queue. */
@@ -20,10 +22,13 @@ export interface BenchmarkTask {
   readonly options: TrainingOptions & DataOptions;
 }
 
+/** What metrics.json holds. */
+export type Report = Readonly<Record<string, unknown>>;
+
 /** How a run ended. */
 export interface Outcome {
   readonly task: BenchmarkTask;
-  readonly report?: Readonly<Record<string, unknown>>;
+  readonly report?: Report;
   readonly error?: string;
 }
 
@@ -39,7 +44,7 @@ interface Finished {
 }
 
 /** A run's metrics.json as a row. */
-export function benchmarkRun(task: BenchmarkTask, report: Readonly<Record<string, unknown>>): BenchmarkRun {
+export function benchmarkRun(task: BenchmarkTask, report: Report): BenchmarkRun {
   const { intervals, seconds, adapter, ...values } = report as unknown as Finished;
   const metrics = Object.fromEntries(
     Object.entries(values).filter(([, value]) => typeof value === 'number' || value === null),
@@ -48,36 +53,50 @@ export function benchmarkRun(task: BenchmarkTask, report: Readonly<Record<string
   return { category, mode, seed, metrics, intervals, trainSeconds: seconds.train, adapter };
 }
 
-/** What of the settings decides whether a finished run is the one that is asked for. */
-function fingerprint(task: BenchmarkTask): Record<string, unknown> {
-  const { options } = task;
+/** Opens what a run needs; `shared` are options that are planned already: the tasks of one benchmark have the same ones. */
+async function planTask(task: BenchmarkTask, shared?: TrainPlan): Promise<{ plan: TrainPlan; dataset: Dataset }> {
+  const own = { mode: task.mode, seed: task.seed, out: task.out, resume: true };
+  const plan = shared ? { ...shared, ...own } : await planTraining({ ...task.options, ...own });
   return {
-    backbone: options.backbone,
-    mode: task.mode,
-    image_size: options.imageSize,
-    batch: options.batch,
-    epochs: options.epochs,
-    limit: options.limit ?? null,
-    labels: options.labels ?? 'folder',
+    plan,
+    dataset: await openDataset(task.dataset, { ...datasetOptions(task.options), category: task.category }),
   };
 }
 
-/** The report of a run that is finished already with these settings; undefined where it is not. */
-export async function finishedReport(task: BenchmarkTask): Promise<Record<string, unknown> | undefined> {
+/** What a finished run leaves behind; metrics.json is written last. */
+const results = ['metrics.json', 'model.safetensors', 'scores.csv', 'report.html'];
+
+/**
+ * The report of a run that is finished already; undefined where it is not.
+ *
+ * @throws Error saying what differs where the run is one of other settings, photographs, masks, teacher or textures
+ */
+export async function finishedReport(task: BenchmarkTask, shared?: TrainPlan): Promise<Report | undefined> {
+  for (const name of results) if (!(await exists(`${task.out}/${name}`))) return undefined;
   const path = `${task.out}/metrics.json`;
-  if (!(await exists(path))) return undefined;
-  let report: Finished;
+  let report: Report;
+  let saved: Run;
   try {
-    report = JSON.parse(new TextDecoder().decode(await readBytes(path))) as Finished;
+    report = JSON.parse(new TextDecoder().decode(await readBytes(path))) as Report;
   } catch {
     return undefined;
   }
-  const same = Object.entries(fingerprint(task)).every(
-    ([key, value]) => JSON.stringify(report.settings?.[key]) === JSON.stringify(value),
-  );
-  if (!same)
-    throw new Error(`${path} is of a run with other settings; give the same ones, or another folder with --out`);
-  return { ...report };
+  try {
+    saved = asRun(report.run);
+  } catch {
+    throw new Error(
+      `${path} does not say what its run was made of (it is of an earlier version); give another folder with --out, or ` +
+        `delete ${task.out}`,
+    );
+  }
+  const { plan, dataset } = await planTask(task, shared);
+  const other = differences(saved, await runRequest(plan, dataset), 'the finished run', requestNames(plan, dataset));
+  if (other.length)
+    throw new Error(
+      `${path} is of a run with other settings or inputs: ${other.join('; ')}. Give the same ones, another folder with ` +
+        `--out, or delete ${task.out}`,
+    );
+  return report;
 }
 
 /** Trains and tests one run; continues from its checkpoints where it has some. */
@@ -86,17 +105,10 @@ export async function runTask(
   task: BenchmarkTask,
   signal: AbortSignal,
   onProgress?: (progress: Progress) => void,
-): Promise<Record<string, unknown>> {
+): Promise<Report> {
   const finished = await finishedReport(task);
   if (finished) return finished;
-  const plan = await planTraining({
-    ...task.options,
-    out: task.out,
-    mode: task.mode,
-    seed: task.seed,
-    resume: true,
-  });
-  const dataset = await openDataset(task.dataset, { ...datasetOptions(task.options), category: task.category });
+  const { plan, dataset } = await planTask(task);
   if (!dataset.test.length) throw new Error(`${task.dataset}/${task.category} holds no test images`);
   return (await trainAndTest(engine, plan, dataset, signal, onProgress)).report;
 }

@@ -1,49 +1,84 @@
 /** `--select test-oracle`: keeps the student of the epoch that is best on the test set, as the authors' code does. */
-import { exists, readBytes, writeBytes } from '#platform';
+import * as v from 'valibot';
 import type { ParameterStore } from '../engine/parameters.ts';
 import { groups } from '../model/detector.ts';
 import { loadParameters, storeParameters } from '../model/initialize.ts';
-import { readSafetensors, writeSafetensors } from '../weights/safetensors.ts';
+import { openCheckpoint, parse, type RunCheckpoint, refusing, saveCheckpoint } from '../train/checkpoint.ts';
+import type { SafetensorsFile } from '../weights/safetensors.ts';
 
 // As the authors: every fifth epoch of stage II, and here the last one too.
 const every = 5;
+const stage = 'the best epoch on the test set';
+
+const bestSchema = v.strictObject({
+  epoch: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  score: v.pipe(v.number(), v.finite()),
+});
+type Best = v.InferOutput<typeof bestSchema>;
 
 export class BestOnTest {
-  readonly #path: string;
+  readonly #checkpoint: RunCheckpoint;
+  readonly #epochs: number;
   readonly #measure: (store: ParameterStore) => Promise<number>;
-  #best: Promise<{ epoch: number; score: number } | undefined>;
+  #best: Best | undefined;
+
+  private constructor(
+    checkpoint: RunCheckpoint,
+    epochs: number,
+    measure: (store: ParameterStore) => Promise<number>,
+    best: Best | undefined,
+  ) {
+    this.#checkpoint = checkpoint;
+    this.#epochs = epochs;
+    this.#measure = measure;
+    this.#best = best;
+  }
 
   /**
-   * @param path where the best student is kept, so that a resumed run knows it
+   * @param checkpoint where the best student is kept, so that a resumed run knows it; its run has the test set's digests too
+   * @param epochs of stage II
    * @param measure larger is better
+   * @throws CheckpointError on a kept one that is damaged or of another run
    */
-  constructor(path: string, resume: boolean, measure: (store: ParameterStore) => Promise<number>) {
-    this.#path = path;
-    this.#measure = measure;
-    this.#best = resume ? this.#read() : Promise.resolve(undefined);
+  static async open(
+    checkpoint: RunCheckpoint,
+    resume: boolean,
+    epochs: number,
+    measure: (store: ParameterStore) => Promise<number>,
+  ): Promise<BestOnTest> {
+    const kept = resume ? await readBest(checkpoint, epochs) : undefined;
+    return new BestOnTest(checkpoint, epochs, measure, kept?.best);
   }
 
-  async #read() {
-    if (!(await exists(this.#path))) return undefined;
-    const { metadata } = readSafetensors(await readBytes(this.#path), this.#path);
-    return { epoch: Number(metadata.epoch), score: Number(metadata.score) };
-  }
-
-  async after(epoch: number, epochs: number, store: ParameterStore): Promise<void> {
-    if (epoch % every && epoch !== epochs) return;
+  async after(epoch: number, store: ParameterStore): Promise<void> {
+    if (epoch % every && epoch !== this.#epochs) return;
     const score = await this.#measure(store);
-    const best = await this.#best;
-    if (best && best.score >= score) return;
-    this.#best = Promise.resolve({ epoch, score });
-    const student = await storeParameters(store, [groups.student]);
-    await writeBytes(this.#path, writeSafetensors(student, { epoch: String(epoch), score: String(score) }));
+    if (this.#best && this.#best.score >= score) return;
+    this.#best = { epoch, score };
+    await saveCheckpoint(this.#checkpoint, stage, await storeParameters(store, [groups.student]), this.#best);
   }
 
   /** Puts the best student into the store; resolves with its epoch. */
   async restore(store: ParameterStore): Promise<number | undefined> {
-    const best = await this.#best;
-    if (!best) return undefined;
-    loadParameters(store, [groups.student], readSafetensors(await readBytes(this.#path), this.#path), this.#path);
-    return best.epoch;
+    if (!this.#best) return undefined;
+    const kept = await readBest(this.#checkpoint, this.#epochs);
+    if (!kept) throw new Error(`${this.#checkpoint.storage.name} is gone`);
+    await refusing(this.#checkpoint.storage, () =>
+      loadParameters(store, [groups.student], kept.file, 'the checkpoint'),
+    );
+    return kept.best.epoch;
   }
+}
+
+async function readBest(
+  checkpoint: RunCheckpoint,
+  epochs: number,
+): Promise<{ file: SafetensorsFile; best: Best } | undefined> {
+  const data = await checkpoint.storage.load();
+  if (!data) return undefined;
+  const file = await openCheckpoint(checkpoint, data, stage);
+  const best = await refusing(checkpoint.storage, () => v.parse(bestSchema, parse(file.metadata.state)));
+  if (best.epoch > epochs)
+    await refusing(checkpoint.storage, () => Promise.reject(new Error(`it is of epoch ${best.epoch} of ${epochs}`)));
+  return { file, best };
 }

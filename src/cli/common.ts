@@ -2,7 +2,7 @@
 import { Option } from 'commander';
 import { exists, readBytes, writeBytes } from '#platform';
 import { Engine, type EngineOptions } from '../engine/device.ts';
-import type { CheckpointStorage } from '../train/trainer.ts';
+import type { CheckpointStorage } from '../train/checkpoint.ts';
 import { verifyDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
@@ -63,6 +63,8 @@ export async function readWeights(path: string): Promise<SafetensorsFile> {
 /** A checkpoint file. */
 export function checkpointFile(path: string): CheckpointStorage {
   return {
+    name: path,
+    advice: 'To begin anew, train without --resume or delete the file',
     load: async () => ((await exists(path)) ? readBytes(path) : undefined),
     save: (data) => writeBytes(path, data),
   };

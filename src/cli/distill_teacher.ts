@@ -55,6 +55,7 @@ export function distillTeacherCommand(program: Command): void {
       const paths = await findImages(options.images, unreadable);
       const loaded = await mapConcurrently(paths, (path) => unreadable.skip(() => readImage(path)));
       const images = loaded.flatMap((image) => image ?? []);
+      const imageNames = paths.filter((_, i) => loaded[i]);
       const reporter = new ProgressReporter();
       await withEngine(async (engine) => {
         const { tensors, history } = await distillTeacher({
@@ -64,6 +65,7 @@ export function distillTeacherCommand(program: Command): void {
           sourceBackbone: backboneNamed(options.fromBackbone),
           backbone: backboneNamed(options.backbone),
           images,
+          imageNames,
           imageSize: options.imageSize,
           batch: options.batch,
           epochs: options.epochs,

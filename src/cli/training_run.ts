@@ -1,10 +1,12 @@
 /** One training with its test: loads, trains, evaluates, and writes everything into the output folder. */
+import { rm } from 'node:fs/promises';
 import { exists, writeBytes } from '#platform';
-import { type Dataset, type Sample, spread } from '../data/dataset.ts';
-import { describeForeground, type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
+import type { Dataset, Sample } from '../data/dataset.ts';
+import { describeForeground } from '../data/foreground.ts';
 import { prepareMasks } from '../data/masks.ts';
 import { splitByName } from '../data/split.ts';
 import { loadTrainingImages } from '../data/training_images.ts';
+import { trainingSetWarnings } from '../data/training_warnings.ts';
 import { MapRunner } from '../detector/detector.ts';
 import { writeDetector } from '../detector/file.ts';
 import { type CalibrationScore, newSettings } from '../detector/settings.ts';
@@ -13,8 +15,8 @@ import type { ParameterStore } from '../engine/parameters.ts';
 import type { Metrics, TestSet } from '../eval/evaluate.ts';
 import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
-import { amplifies } from '../model/detector.ts';
-import { trainDetector } from '../train/train_detector.ts';
+import type { CheckpointStorage } from '../train/checkpoint.ts';
+import { describeRun, trainDetector } from '../train/train_detector.ts';
 import type { Progress } from '../train/trainer.ts';
 import { BestOnTest } from './best_on_test.ts';
 import { checkpointFile, UsageError } from './common.ts';
@@ -22,6 +24,7 @@ import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
 import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
+import { chosenGood, foregroundOf, requestNames, runRequest, testInputs } from './run_request.ts';
 import type { TrainPlan } from './train.ts';
 import { checkPlan, checkReadable } from './training_checks.ts';
 
@@ -31,7 +34,7 @@ const holdOutLeast = 10;
 
 /** Good images for training and, apart from them, for the threshold. */
 function splitGood(plan: TrainPlan, dataset: Dataset): { train: Sample[]; heldOut: Sample[] } {
-  const chosen = plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
+  const chosen = chosenGood(plan, dataset);
   const automatic = !dataset.test.length && chosen.length >= holdOutLeast ? holdOutShare : 0;
   const share = plan.holdOut ?? automatic;
   if (!share) return { train: chosen, heldOut: [] };
@@ -43,6 +46,28 @@ function splitGood(plan: TrainPlan, dataset: Dataset): { train: Sample[]; heldOu
 
 function calibrationScores(results: TestSet, source: string): CalibrationScore[] {
   return results.images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
+}
+
+/** The first checkpoint of a new run takes the place of all of an earlier one: a later --resume must not find both. */
+function replacing(storages: readonly CheckpointStorage[]): CheckpointStorage[] {
+  let replaced = false;
+  return storages.map((storage) => ({
+    ...storage,
+    async save(data) {
+      if (!replaced) for (const { name } of storages) if (name !== storage.name) await rm(name, { force: true });
+      replaced = true;
+      await storage.save(data);
+    },
+  }));
+}
+
+/** Where a run keeps its checkpoints. */
+async function checkpointsIn(out: string, resume: boolean) {
+  const files = ['stage1', 'stage2', 'best'].map((name) => checkpointFile(`${out}/${name}.checkpoint`));
+  const found = resume ? [] : await Promise.all(files.map(({ name }) => exists(name)));
+  if (found.some(Boolean))
+    console.error(`note: ${out} holds checkpoints of an earlier run; they are replaced (--resume would continue it)`);
+  return (resume ? files : replacing(files)) as [CheckpointStorage, CheckpointStorage, CheckpointStorage];
 }
 
 export interface TrainingResult {
@@ -76,10 +101,8 @@ export async function trainAndTest(
   if (split.heldOut.length && !heldOut.length)
     throw new Error(`none of the ${split.heldOut.length} held-out images can be read: ${unreadable.summary}`);
   checkPlan(plan, dataset);
-  // Only stage I asks where the product is.
-  const foreground: ForegroundRule = amplifies(plan.mode)
-    ? (plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name))
-    : { kind: 'none' };
+  const foreground = foregroundOf(plan, dataset);
+  const request = await runRequest(plan, listed);
   const loading = reporter.counting('loading');
   const data = await loadTrainingImages(split.train, plan.imageSize, {
     foreground,
@@ -91,49 +114,34 @@ export async function trainAndTest(
     unreadable,
   });
   const train = data.samples;
-  const warnings = [...dataset.warnings, ...data.warnings];
+  const warnings = [...dataset.warnings, ...data.warnings, ...trainingSetWarnings(data.images, data.paths)];
   for (const warning of warnings) console.error(`warning: ${warning}`);
-  const checkpoint = {
-    stage1: checkpointFile(`${plan.out}/stage1.checkpoint`),
-    stage2: checkpointFile(`${plan.out}/stage2.checkpoint`),
-  };
-  if (
-    !plan.resume &&
-    ((await exists(`${plan.out}/stage1.checkpoint`)) || (await exists(`${plan.out}/stage2.checkpoint`)))
-  )
-    console.error(
-      `note: ${plan.out} holds checkpoints of an earlier run; they are replaced (--resume would continue it)`,
-    );
+  const [stage1, stage2, best] = await checkpointsIn(plan.out, plan.resume);
   const backbone = backboneNamed(plan.backbone);
   const testing = dataset.test.length > 0;
   const runnerFor = (store: ParameterStore) => new MapRunner(engine, store, backbone, plan.mode, plan.imageSize);
-  const oracle =
-    plan.select === 'test-oracle' && testing
-      ? new BestOnTest(`${plan.out}/best.checkpoint`, plan.resume, async (store) => {
-          const runner = runnerFor(store);
-          const label = 'testing this epoch';
-          const results = await runSamples(runner, dataset.test, { reporter, signal, label, tiling, unreadable });
-          const { metrics } = await results.evaluate();
-          await results.close();
-          await runner.destroy();
-          return (metrics.image_AUROC ?? 0) + (metrics.pixel_AUROC ?? 0);
-        })
-      : undefined;
-  // A checkpoint belongs to a run with the same foregrounds, tiles and images, not only the same number of them.
+  const measure = async (store: ParameterStore) => {
+    const runner = runnerFor(store);
+    const label = 'testing this epoch';
+    const results = await runSamples(runner, dataset.test, { reporter, signal, label, tiling, unreadable });
+    const { metrics } = await results.evaluate();
+    await results.close();
+    await runner.destroy();
+    return (metrics.image_AUROC ?? 0) + (metrics.pixel_AUROC ?? 0);
+  };
   const variant = [
-    foreground.kind === 'none' ? '' : `foreground ${describeForeground(foreground)}`,
     plan.tiling ? `tiles ${plan.tiling.size}/${plan.tiling.overlap}` : '',
     heldOut.length ? `${heldOut.length} held out` : '',
   ]
     .filter(Boolean)
     .join(', ');
-  const { store, history } = await trainDetector({
-    engine,
+  const options = {
     backbone,
     mode: plan.mode,
     teacher: plan.teacher,
     teacherName: plan.teacherPath,
     images: data.images,
+    imageNames: data.paths,
     foregrounds: data.foregrounds,
     variant,
     textures: plan.textures,
@@ -141,14 +149,30 @@ export async function trainAndTest(
     batch: plan.batch,
     epochs: plan.epochs,
     seed: plan.seed,
-    checkpoint,
+  };
+  const described = await describeRun(options);
+  const tests = { ...described, inputs: { ...described.inputs, ...(await testInputs(dataset.test)) } };
+  const oracle =
+    plan.select === 'test-oracle' && testing
+      ? await BestOnTest.open(
+          { storage: best, run: tests, names: { ...requestNames(plan, dataset), 'the photographs': data.paths } },
+          plan.resume,
+          plan.epochs[1],
+          measure,
+        )
+      : undefined;
+  const { store, history } = await trainDetector({
+    ...options,
+    engine,
+    run: described,
+    checkpoint: { stage1, stage2 },
     resume: plan.resume,
     signal,
     onProgress: (progress) => {
       reporter.training(progress);
       onProgress?.(progress);
     },
-    afterEpoch: oracle && ((epoch, store) => oracle.after(epoch, plan.epochs[1], store)),
+    afterEpoch: oracle && ((epoch, store) => oracle.after(epoch, store)),
   });
   reporter.stop();
   const bestEpoch = await oracle?.restore(store);
@@ -240,8 +264,8 @@ export async function trainAndTest(
       masks: dataset.masks ?? null,
       warnings,
       history,
+      run: request,
     };
-    await writeBytes(`${plan.out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
     await writeBytes(
       `${plan.out}/scores.csv`,
       await scoresCsv(shown, { image, pixel }, testing ? { pictures: pictureNames(shown) } : { split: 'train' }),
@@ -256,6 +280,8 @@ export async function trainAndTest(
       tiling,
       unreadable,
     });
+    // The last file: where it is, the run is whole.
+    await writeBytes(`${plan.out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
     printSummary(plan, dataset, train.length, testing, result.metrics, bestEpoch);
     return { report, metrics: result.metrics };
   } finally {

@@ -17,6 +17,8 @@ export interface TrainingImages {
   readonly samples: readonly Sample[];
   /** Resized to size x size. */
   readonly images: readonly Image[];
+  /** The file of each image, or of each tile. */
+  readonly paths: readonly string[];
   /** 0/1 [size, size] of each image; undefined where everything is foreground. */
   readonly foregrounds: readonly Uint8Array[] | undefined;
   readonly warnings: readonly string[];
@@ -121,9 +123,9 @@ export async function loadTrainingImages(
     throw new Error(`none of the ${samples.length} training images can be read: ${unreadable.summary}`);
   const all = loaded.flatMap((list) => list ?? []);
   const images = all.map(({ image }) => image);
-  if (rule.kind === 'none') return { samples: readable, images, foregrounds: undefined, warnings };
-  const masks = all.map(({ mask }) => mask as Uint8Array);
   const paths = samples.flatMap(({ path }, i) => (loaded[i] ?? []).map(() => path));
+  if (rule.kind === 'none') return { samples: readable, images, paths, foregrounds: undefined, warnings };
+  const masks = all.map(({ mask }) => mask as Uint8Array);
   const empty = paths.filter((_, i) => !masks[i]?.includes(1));
   if (empty.length > all.length / 2)
     throw new Error(
@@ -131,5 +133,5 @@ export async function loadTrainingImages(
         'choose another rule with --foreground; aand preview shows what a rule does',
     );
   for (const path of empty) warnings.push(`${path}: the foreground is empty`);
-  return { samples: readable, images, foregrounds: masks, warnings };
+  return { samples: readable, images, paths, foregrounds: masks, warnings };
 }

@@ -86,7 +86,11 @@ export function loadParameters(
   }
 }
 
-/** Parameters as state-dict tensors, for writing. */
+/**
+ * Parameters as state-dict tensors, for writing.
+ *
+ * @throws Error naming a tensor that holds a value that is not finite: nobody could use the file
+ */
 export async function storeParameters(
   store: ParameterStore,
   groups: readonly string[],
@@ -95,6 +99,14 @@ export async function storeParameters(
   const { prefix = '', type = 'F32' } = options;
   const specs = store.set.specs.filter((spec) => groups.includes(spec.group));
   const values = await store.read(specs.map((spec) => spec.name));
+  for (const [name, list] of values) {
+    const bad = firstNonFinite(list);
+    if (bad >= 0)
+      throw new Error(
+        `tensor '${name}' [${store.set.spec(name).shape}] holds ${list[bad]} at index ${bad}: nothing was written, for the ` +
+          'training ran away',
+      );
+  }
   return new Map(
     specs.map((spec) => {
       const name = spec.name.startsWith(prefix) ? spec.name.slice(prefix.length) : spec.name;

@@ -12,10 +12,10 @@ import type { Tensor } from '../engine/tensor.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { amplifierScope, teacherScope } from '../model/detector.ts';
 import { gate, residual } from '../model/raa.ts';
+import type { Losses } from './checkpoint.ts';
 import { defaultRowLimits, poolMask, type RowLimits, rowCapacity, sampleRows } from './sampling.ts';
 import { adamDefaults } from './schedule.ts';
 import type { RecordedLoss } from './step_programs.ts';
-import type { Losses } from './trainer.ts';
 
 const levels = [0, 1, 2] as const;
 /** Weight of the amplification loss beside the focal loss. */

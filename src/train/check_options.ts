@@ -2,6 +2,7 @@
 import { checkImages, type Image } from '../data/image.ts';
 import { checkImageSize } from '../model/detector.ts';
 import type { TrainDetectorOptions } from './train_detector.ts';
+import { checkLearningRate } from './trainer.ts';
 
 export type CheckedOptions = Omit<TrainDetectorOptions, 'images'> & { readonly images: readonly Image[] };
 
@@ -43,7 +44,6 @@ export function checkOptions(o: TrainDetectorOptions): CheckedOptions {
     checkWhole(epochs, `the number of epochs of stage ${'I'.repeat(i + 1)}`, 0);
   if (typeof o.textures?.texture !== 'function' || !(o.textures.count > 0))
     throw new Error('there are no textures: expected a source of them, for instance proceduralTextures()');
-  if (o.baseRate !== undefined && !(Number.isFinite(o.baseRate) && o.baseRate > 0))
-    throw new Error(`the learning rate is ${o.baseRate}, expected a number above 0`);
+  if (o.baseRate !== undefined) checkLearningRate(o.baseRate);
   return { ...o, images };
 }

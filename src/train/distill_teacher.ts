@@ -21,8 +21,10 @@ import { initialize, loadParameters, storeParameters } from '../model/initialize
 import { Scope } from '../model/scope.ts';
 import { teacherFile } from '../weights/import.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
+import type { CheckpointStorage, Losses } from './checkpoint.ts';
 import { featureDistillationLoss } from './losses.ts';
-import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
+import { imagesDigest, type Run, tensorsDigest } from './run.ts';
+import { checkLearningRate, type Progress, train } from './trainer.ts';
 
 export interface DistillTeacherOptions {
   readonly engine: Engine;
@@ -32,6 +34,8 @@ export interface DistillTeacherOptions {
   readonly sourceBackbone: Backbone;
   readonly backbone: Backbone;
   readonly images: readonly Image[];
+  /** Their files, so that messages can name them. */
+  readonly imageNames?: readonly string[];
   readonly imageSize: number;
   readonly batch: number;
   readonly epochs: number;
@@ -107,11 +111,32 @@ export function randomView(image: Image, size: number, random: RandomStream): Im
   return { width: size, height: size, channels: 3, data };
 }
 
+async function describeRun(o: DistillTeacherOptions, parameters: ParameterSet): Promise<Run> {
+  const prefix = 'source.';
+  const names = parameters.specs.flatMap(({ name }) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
+  return {
+    settings: {
+      'backbone of the big teacher': o.sourceBackbone.name,
+      backbone: o.backbone.name,
+      'image size': o.imageSize,
+      batch: o.batch,
+      epochs: o.epochs,
+      'learning rate': o.learningRate,
+      seed: o.seed,
+    },
+    inputs: {
+      'the photographs': await imagesDigest(o.images),
+      'the big teacher': await tensorsDigest(o.source.tensors, names),
+    },
+  };
+}
+
 /** @returns the new teacher's state dict under torchvision's names, and the losses by epoch */
 export async function distillTeacher(
   o: DistillTeacherOptions,
 ): Promise<{ tensors: Map<string, TensorToStore>; history: Losses[] }> {
   if (!o.images.length) throw new Error('distill-teacher: there are no images to learn from');
+  checkLearningRate(o.learningRate);
   const parameters = new ParameterSet();
   record(parameters, o, o.batch);
   const store = new ParameterStore(o.engine, parameters);
@@ -128,7 +153,6 @@ export async function distillTeacher(
       adam(tape, groups.learner, found, tape.input('step', [2], 'dense'), adamOptions);
       return Program.compile(o.engine, tape, { outputs: { loss }, store });
     });
-  const settings = JSON.stringify({ size: o.imageSize, batch: o.batch, backbone: o.backbone.name, seed: o.seed });
   try {
     const history = await train({
       ...o,
@@ -136,7 +160,11 @@ export async function distillTeacher(
       store,
       group: groups.learner,
       items: o.images.length,
-      settings,
+      checkpoint: o.checkpoint && {
+        storage: o.checkpoint,
+        run: await describeRun(o, parameters),
+        names: { 'the photographs': o.imageNames ?? [] },
+      },
       step: async (items, epoch, step) => {
         const views = [...items].map((item) => {
           const random = new RandomStream(o.seed, 'view', epoch, item);

@@ -15,10 +15,12 @@ import { teacherFile } from '../weights/import.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { amplificationInputs, amplificationReport, recordAmplification } from './amplify.ts';
 import { type CheckedOptions, checkOptions } from './check_options.ts';
+import type { CheckpointStorage, Losses, RunCheckpoint } from './checkpoint.ts';
 import { recordDistillation, stepInput, targetShapes } from './distill.ts';
+import { imagesDigest, masksDigest, type Run, sha256, tensorsDigest } from './run.ts';
 import { learningRate } from './schedule.ts';
 import { StepPrograms } from './step_programs.ts';
-import { type CheckpointStorage, type Losses, type Progress, train } from './trainer.ts';
+import { type Progress, train } from './trainer.ts';
 
 export interface TrainDetectorOptions {
   readonly engine: Engine;
@@ -29,9 +31,11 @@ export interface TrainDetectorOptions {
   readonly teacherName: string;
   /** Good images, already resized to imageSize x imageSize. */
   readonly images: readonly ImageInput[];
+  /** Their files, so that messages can name them. */
+  readonly imageNames?: readonly string[];
   /** 0/1 [imageSize, imageSize] of each image: where synthetic anomalies may fall; undefined for everywhere. */
   readonly foregrounds?: readonly Uint8Array[] | undefined;
-  /** What else tells this run from others, for checkpoints: the foreground's rule, tiles. */
+  /** What else tells this run from others, for checkpoints: tiles, images that were held out. */
   readonly variant?: string;
   /** A detector to go on from instead of fresh weights: stage I is skipped, stage II changes what it has learned. */
   readonly start?: SafetensorsFile | undefined;
@@ -45,6 +49,8 @@ export interface TrainDetectorOptions {
   /** Memory for cached targets in stage II; above it they are recomputed in every step. */
   readonly cacheBytes?: number;
   readonly checkpoint?: { readonly stage1: CheckpointStorage; readonly stage2: CheckpointStorage } | undefined;
+  /** What {@link describeRun} says of these options, where it is known already. */
+  readonly run?: Run;
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
@@ -77,8 +83,14 @@ export async function trainDetector(options: TrainDetectorOptions): Promise<Trai
       loadParameters(store, [groups.teacher], teacherFile(o.teacher, o.teacherName), o.teacherName, 'teacher.');
       initialize(store, [groups.amplification, groups.student], o.seed);
     }
-    const stage1 = amplifies(o.mode) && !o.start ? await stageOne(o, store) : [];
-    const stage2 = await stageTwo(o, store);
+    const run = o.checkpoint && (o.run ?? (await describeRun(o)));
+    const checkpoint = (storage: CheckpointStorage | undefined, run: Run | undefined): RunCheckpoint | undefined =>
+      storage && run && { storage, run, names: { 'the photographs': o.imageNames ?? [] } };
+    const first = amplifies(o.mode) && !o.start;
+    const stage1 = first ? await stageOne(o, store, checkpoint(o.checkpoint?.stage1, run)) : [];
+    // What stage I made is what stage II goes on from.
+    const second = run && first ? await afterStageOne(run, store) : run;
+    const stage2 = await stageTwo(o, store, checkpoint(o.checkpoint?.stage2, second));
     return { store, history: { stage1, stage2 } };
   } catch (error) {
     store.destroy();
@@ -86,22 +98,51 @@ export async function trainDetector(options: TrainDetectorOptions): Promise<Trai
   }
 }
 
-function settingsText(o: CheckedOptions): string {
-  return JSON.stringify({
-    backbone: o.backbone.name,
-    mode: o.mode,
-    teacher: o.teacherName,
-    images: o.images.length,
-    textures: o.textures.name,
-    imageSize: o.imageSize,
-    batch: o.batch,
-    epochs: o.epochs,
-    seed: o.seed,
-    ...(o.variant && { variant: o.variant }),
-  });
+/**
+ * What makes this training the one that it is: settings, and digests of the images as they are trained on, the foregrounds, the
+ * teacher's tensors and the textures. Paths are no part of it.
+ */
+export async function describeRun(o: Omit<CheckedOptions, 'engine'>): Promise<Run> {
+  const set = detectorParameters(o.backbone, o.mode);
+  const names = (prefix: string) =>
+    set.specs.flatMap(({ name }) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
+  return {
+    settings: {
+      backbone: o.backbone.name,
+      mode: o.mode,
+      'image size': o.imageSize,
+      batch: o.batch,
+      'epochs of stage I and II': o.epochs,
+      'learning rate': o.baseRate ?? defaultRate,
+      seed: o.seed,
+      variant: o.variant ?? '',
+    },
+    inputs: {
+      'the photographs': await imagesDigest(o.images),
+      ...(o.foregrounds && { 'the foreground masks': await masksDigest(o.foregrounds) }),
+      ...(o.start
+        ? { 'the detector to go on from': await tensorsDigest(o.start.tensors, names('')) }
+        : { 'the teacher': await tensorsDigest(teacherFile(o.teacher, o.teacherName).tensors, names('teacher.')) }),
+      ...(amplifies(o.mode) && !o.start && { 'the textures': { digest: await sha256(o.textures.digest) } }),
+    },
+  };
 }
 
-async function stageOne(o: CheckedOptions, store: ParameterStore): Promise<Losses[]> {
+async function afterStageOne(run: Run, store: ParameterStore): Promise<Run> {
+  const specs = store.set.specs.filter(({ group }) => group === groups.amplification);
+  const values = await store.read(specs.map(({ name }) => name));
+  const tensors = new Map(specs.map(({ name, shape }) => [name, { shape, values: values.get(name) as Float32Array }]));
+  return {
+    ...run,
+    inputs: { ...run.inputs, 'the result of stage I': await tensorsDigest(tensors, [...tensors.keys()]) },
+  };
+}
+
+async function stageOne(
+  o: CheckedOptions,
+  store: ParameterStore,
+  checkpoint: RunCheckpoint | undefined,
+): Promise<Losses[]> {
   const programs = new StepPrograms(o.engine, store, groups.amplification, (tape, batch) =>
     recordAmplification(tape, o.backbone, o.imageSize, batch),
   );
@@ -114,8 +155,7 @@ async function stageOne(o: CheckedOptions, store: ParameterStore): Promise<Losse
       batch: o.batch,
       epochs: o.epochs[0],
       seed: o.seed,
-      settings: settingsText(o),
-      checkpoint: o.checkpoint?.stage1,
+      checkpoint,
       resume: o.resume ?? false,
       signal: o.signal,
       onProgress: o.onProgress,
@@ -151,7 +191,11 @@ async function stageOne(o: CheckedOptions, store: ParameterStore): Promise<Losse
   }
 }
 
-async function stageTwo(o: CheckedOptions, store: ParameterStore): Promise<Losses[]> {
+async function stageTwo(
+  o: CheckedOptions,
+  store: ParameterStore,
+  checkpoint: RunCheckpoint | undefined,
+): Promise<Losses[]> {
   const perImage = targetShapes(o.backbone, o.imageSize).reduce((sum, shape) => sum + 4 * elements(shape), 0);
   const cached = perImage * o.images.length <= (o.cacheBytes ?? 2 ** 31);
   const cache = cached ? new TargetCache(o, store) : undefined;
@@ -168,8 +212,7 @@ async function stageTwo(o: CheckedOptions, store: ParameterStore): Promise<Losse
       batch: o.batch,
       epochs: o.epochs[1],
       seed: o.seed,
-      settings: settingsText(o),
-      checkpoint: o.checkpoint?.stage2,
+      checkpoint,
       resume: o.resume ?? false,
       signal: o.signal,
       onProgress: o.onProgress,

@@ -4,16 +4,15 @@
  */
 import type { ParameterStore } from '../engine/parameters.ts';
 import { RandomStream } from '../engine/random.ts';
-import { readSafetensors, type TensorToStore, writeSafetensors } from '../weights/safetensors.ts';
-
-/** Where checkpoints are kept: a file in Node, the browser's storage in a page. */
-export interface CheckpointStorage {
-  load(): Promise<Uint8Array | undefined>;
-  save(data: Uint8Array): Promise<void>;
-}
-
-/** Means of the losses over an epoch, by name. */
-export type Losses = Readonly<Record<string, number>>;
+import {
+  type Losses,
+  nonFinite,
+  type RunCheckpoint,
+  readStage,
+  restoreCheckpoint,
+  type State,
+  saveCheckpoint,
+} from './checkpoint.ts';
 
 export interface Progress {
   readonly stage: string;
@@ -52,37 +51,59 @@ export interface TrainOptions {
   readonly batch: number;
   readonly epochs: number;
   readonly seed: number;
-  /** Identifies the run: a checkpoint with other settings is refused. */
-  readonly settings: string;
-  readonly checkpoint?: CheckpointStorage | undefined;
+  /** Where each finished epoch is kept, and whose it is: a checkpoint of another run is refused. */
+  readonly checkpoint?: RunCheckpoint | undefined;
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** With `resume`: told the losses of the epochs that the checkpoint has finished. */
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
-  /** Called after each epoch's checkpoint, counted from 1. */
+  /**
+   * Called after each epoch's checkpoint, counted from 1; with `resume` again for the last one of the checkpoint, for nobody
+   * knows whether the run before came to its end.
+   */
   readonly afterEpoch?: ((epoch: number) => Promise<void>) | undefined;
   /** Begins one step over these items; `step` counts from 1 over the whole stage. Resolves when it is submitted. */
   step(items: Uint32Array, epoch: number, step: number): Promise<SubmittedStep>;
 }
 
-interface State {
-  epoch: number;
-  step: number;
-  history: Losses[];
+function checkOptions(o: TrainOptions): void {
+  const least = { items: 1, batch: 1, epochs: 0, seed: Number.MIN_SAFE_INTEGER } as const;
+  for (const name of ['items', 'batch', 'epochs', 'seed'] as const)
+    if (!Number.isSafeInteger(o[name]) || o[name] < least[name])
+      throw new Error(`${o.stage}: ${name} is ${o[name]}, expected a whole number of at least ${least[name]}`);
 }
+
+/** @throws Error on a learning rate that cannot train anything */
+export function checkLearningRate(rate: number): void {
+  if (!(rate > 0 && rate <= 1))
+    throw new Error(`the learning rate is ${rate}, expected a number above 0 and at most 1`);
+}
+
+/** What a person can look at where numbers ran away. */
+const causes =
+  'the training ran away. Likely causes: a learning rate that is too high, a teacher with damaged or extreme weights, or ' +
+  'images that hold nothing to learn';
 
 /**
  * Trains and returns the losses of each epoch. With `resume` it continues after the last finished epoch of the checkpoint,
  * bit for bit as if it had never stopped.
+ *
+ * @throws Error where a loss, a parameter, a running statistic or a moment of Adam's is not finite: after every epoch with a
+ * checkpoint, before it is written, and at the end without one
+ * @throws CheckpointError on a checkpoint that cannot be continued
+ * @throws Interrupted when the signal is raised
  */
 export async function train(options: TrainOptions): Promise<Losses[]> {
-  const state: State = { epoch: 0, step: 0, history: [] };
-  if (options.resume) {
-    await restore(options, state);
-    options.onResume?.(options.stage, state.history);
-  }
+  checkOptions(options);
   const stepsPerEpoch = Math.ceil(options.items / options.batch);
+  const state: { epoch: number; step: number; history: Losses[] } = { epoch: 0, step: 0, history: [] };
+  if (options.resume) {
+    const kept = options.checkpoint && (await restoreCheckpoint(options.checkpoint, { ...options, stepsPerEpoch }));
+    if (kept) Object.assign(state, { ...kept, history: [...kept.history] });
+    options.onResume?.(options.stage, state.history);
+    if (kept) await options.afterEpoch?.(state.epoch);
+  }
   const started = performance.now();
   let done = 0;
   for (; state.epoch < options.epochs; state.epoch++) {
@@ -108,7 +129,7 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
         for (const [name, value] of Object.entries(values)) {
           if (!Number.isFinite(value))
             throw new Error(
-              `${options.stage}: loss '${name}' is ${value} in epoch ${state.epoch + 1}, step ${index + 1}`,
+              `${options.stage}: loss '${name}' is ${value} in epoch ${state.epoch + 1}, step ${index + 1}: ${causes}${stillValid(options, state)}`,
             );
           sums.set(name, (sums.get(name) ?? 0) + value * items.length);
         }
@@ -121,7 +142,7 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
     }
     await pending;
     state.history.push(Object.fromEntries([...sums].map(([name, sum]) => [name, sum / options.items])));
-    await save(options, { ...state, epoch: state.epoch + 1 });
+    if (options.checkpoint || state.epoch + 1 === options.epochs) await keep(options, state);
     await options.afterEpoch?.(state.epoch + 1);
   }
   return state.history;
@@ -149,41 +170,16 @@ function report(
   });
 }
 
-const moments = ['first_moment', 'second_moment'] as const;
-
-async function save(options: TrainOptions, state: State): Promise<void> {
-  if (!options.checkpoint) return;
-  const { store, group } = options;
-  const specs = store.set.specs.filter((spec) => spec.group === group);
-  const tensors = new Map<string, TensorToStore>();
-  for (const kind of ['parameter', ...moments] as const)
-    for (const [name, values] of await store.read(
-      specs.map((spec) => spec.name),
-      kind,
-    ))
-      tensors.set(`${kind}/${name}`, { shape: store.set.spec(name).shape, values });
-  await options.checkpoint.save(
-    writeSafetensors(tensors, {
-      stage: options.stage,
-      settings: options.settings,
-      state: JSON.stringify(state),
-    }),
-  );
+/** Tests every tensor of the stage, and writes the checkpoint where there is one. */
+async function keep(options: TrainOptions, state: State): Promise<void> {
+  const tensors = await readStage(options);
+  const bad = nonFinite(tensors);
+  if (bad)
+    throw new Error(`${options.stage}: ${bad} after epoch ${state.epoch + 1}: ${causes}${stillValid(options, state)}`);
+  const finished: State = { ...state, epoch: state.epoch + 1 };
+  if (options.checkpoint) await saveCheckpoint(options.checkpoint, options.stage, tensors, finished);
 }
 
-async function restore(options: TrainOptions, state: State): Promise<void> {
-  const data = await options.checkpoint?.load();
-  if (!data) return;
-  const file = readSafetensors(data, 'checkpoint');
-  if (file.metadata.stage !== options.stage) return;
-  if (file.metadata.settings !== options.settings)
-    throw new Error(
-      `the checkpoint was made with other settings (${file.metadata.settings}) than these (${options.settings}); ` +
-        'give the same ones, or train without --resume',
-    );
-  for (const [key, { values }] of file.tensors) {
-    const [kind, ...name] = key.split('/') as ['parameter' | (typeof moments)[number], ...string[]];
-    options.store.write(name.join('/'), values, kind);
-  }
-  Object.assign(state, JSON.parse(file.metadata.state ?? '{}'));
+function stillValid({ checkpoint }: TrainOptions, { epoch }: State): string {
+  return checkpoint && epoch > 0 ? `. ${checkpoint.storage.name} still holds epoch ${epoch}` : '';
 }

@@ -206,7 +206,11 @@ export function storable(tensors: ReadonlyMap<string, StoredTensor>): Map<string
   );
 }
 
-/** Writes a safetensors file; the same input gives the same bytes. */
+/**
+ * Writes a safetensors file; the same input gives the same bytes.
+ *
+ * @throws Error naming a tensor whose values do not fit its shape, or are beyond what F16 holds
+ */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, TensorToStore>,
   metadata: Readonly<Record<string, string>> = {},
@@ -229,10 +233,17 @@ export function writeSafetensors(
   view.setBigUint64(0, BigInt(head.length), true);
   data.set(head, 8);
   let position = 8 + head.length;
-  for (const { values, type = 'F32' } of tensors.values()) {
+  for (const [name, { shape, values, type = 'F32' }] of tensors) {
     if (type === 'F32') data.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), position);
     else
-      for (let i = 0; i < values.length; i++) view.setUint16(position + 2 * i, floatToHalf(values[i] as number), true);
+      for (let i = 0; i < values.length; i++) {
+        const half = floatToHalf(values[i] as number);
+        if ((half & 0x7fff) === 0x7c00 && Number.isFinite(values[i]))
+          throw new Error(
+            `tensor '${name}' [${shape}] holds ${values[i]} at index ${i}, but 16-bit floats end at 65504`,
+          );
+        view.setUint16(position + 2 * i, half, true);
+      }
     position += values.length * elementTypes[type].bytes;
   }
   return data;

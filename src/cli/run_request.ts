@@ -1,0 +1,105 @@
+/**
+ * What a training was asked for: settings and digests of every file that its result depends on. It lies in metrics.json, so
+ * that a finished run is only taken for one that is asked for where nothing differs.
+ */
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { readBytes } from '#platform';
+import { type Dataset, mapConcurrently, type Sample, spread } from '../data/dataset.ts';
+import { imagesIn } from '../data/files.ts';
+import { describeForeground, type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
+import { amplifies } from '../model/detector.ts';
+import { type InputDigest, listDigest, type Run, sha256 } from '../train/run.ts';
+import type { TrainPlan } from './train.ts';
+
+const known = new Map<string, string>();
+
+/** SHA-256 of a file; read again only where its size or time changed. One that cannot be read has a digest too. */
+async function fileDigest(path: string): Promise<string> {
+  try {
+    const { size, mtimeMs } = await stat(path);
+    const key = `${size} ${mtimeMs} ${path}`;
+    const digest =
+      known.get(key) ??
+      createHash('sha256')
+        .update(await readBytes(path))
+        .digest('hex');
+    known.set(key, digest);
+    return digest;
+  } catch {
+    return sha256('unreadable');
+  }
+}
+
+async function filesDigest(paths: readonly string[]): Promise<InputDigest> {
+  return listDigest(await mapConcurrently(paths, fileDigest));
+}
+
+/** Test photographs with what they are called, so that a moved one is another one. */
+async function testDigest(samples: readonly Sample[]): Promise<InputDigest> {
+  return listDigest(
+    await mapConcurrently(samples, async ({ path, defect }) => sha256(defect, '\n', await fileDigest(path))),
+  );
+}
+
+const maskOf = ({ maskPath, goodMaskPath }: Sample) => maskPath ?? goodMaskPath ?? '';
+
+/** Test photographs and their masks, for what depends on the test set alone. */
+export async function testInputs(test: readonly Sample[]): Promise<Run['inputs']> {
+  return {
+    'the test photographs': await testDigest(test),
+    'the masks of the test photographs': await filesDigest(test.map(maskOf)),
+  };
+}
+
+/** The rule for foregrounds that a plan comes to; only stage I asks where the product is. */
+export function foregroundOf(plan: Pick<TrainPlan, 'mode' | 'foreground'>, dataset: Dataset): ForegroundRule {
+  if (!amplifies(plan.mode)) return { kind: 'none' };
+  return plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name);
+}
+
+/** The good photographs that a plan takes, held-out ones too. */
+export function chosenGood(plan: Pick<TrainPlan, 'limit'>, dataset: Dataset): Sample[] {
+  return plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
+}
+
+/** What a plan asks for on a data set. */
+export async function runRequest(plan: TrainPlan, dataset: Dataset): Promise<Run> {
+  const rule = foregroundOf(plan, dataset);
+  return {
+    settings: {
+      backbone: plan.backbone,
+      mode: plan.mode,
+      'image size': plan.imageSize,
+      batch: plan.batch,
+      epochs: plan.epochs,
+      seed: plan.seed,
+      limit: plan.limit ?? null,
+      // The masks of a folder have their own digest, wherever they lie.
+      foreground: rule.kind === 'folder' ? 'folder' : describeForeground(rule),
+      tiles: plan.tiling ?? null,
+      threshold: plan.threshold ?? null,
+      'share held out': plan.holdOut ?? null,
+      labels: plan.labels,
+      'choice of the epoch': plan.select,
+    },
+    inputs: {
+      'the photographs': await filesDigest(chosenGood(plan, dataset).map(({ path }) => path)),
+      ...(await testInputs(dataset.test)),
+      'the teacher': { digest: await fileDigest(plan.teacherPath) },
+      ...(amplifies(plan.mode) && { 'the textures': { digest: await sha256(plan.textures.digest) } }),
+      ...(rule.kind === 'folder' && {
+        'the foreground masks': await filesDigest((await imagesIn(rule.path)).map((name) => `${rule.path}/${name}`)),
+      }),
+    },
+  };
+}
+
+/** Names of the items of a request's lists, for messages. */
+export function requestNames(plan: TrainPlan, dataset: Dataset): Record<string, string[]> {
+  return {
+    'the photographs': chosenGood(plan, dataset).map(({ path }) => path),
+    'the test photographs': dataset.test.map(({ path }) => path),
+    'the masks of the test photographs': dataset.test.map((sample) => maskOf(sample) || `none for ${sample.path}`),
+  };
+}

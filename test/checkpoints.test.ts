@@ -1,0 +1,406 @@
+/** Checkpoints belong to exactly one run and are checked whole; numbers that run away end a training. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Image } from '../src/data/image.ts';
+import { Engine } from '../src/engine/device.ts';
+import { type PageKind, ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { backbones } from '../src/model/backbone.ts';
+import { detectorParameters, groups } from '../src/model/detector.ts';
+import { storeParameters } from '../src/model/initialize.ts';
+import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
+import { CheckpointError, type CheckpointStorage } from '../src/train/checkpoint.ts';
+import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
+import { type TrainDetectorOptions, trainDetector } from '../src/train/train_detector.ts';
+import { train } from '../src/train/trainer.ts';
+import { writeWithDigest } from '../src/weights/digest.ts';
+import {
+  readSafetensors,
+  type SafetensorsFile,
+  storable,
+  type TensorToStore,
+  writeSafetensors,
+} from '../src/weights/safetensors.ts';
+import { bits, differing, images, memory, randomTeacher, size, smallTraining } from './support/trainings.ts';
+
+let engine: Engine;
+let teacher: SafetensorsFile;
+const options = (more: Partial<TrainDetectorOptions> = {}) => smallTraining(engine, teacher, more);
+
+beforeAll(async () => {
+  engine = await Engine.open();
+  teacher = await randomTeacher(engine);
+});
+afterAll(() => engine.close());
+
+describe('checkpoints', () => {
+  const stages = { stage1: memory(), stage2: memory() };
+  const base: Partial<TrainDetectorOptions> = {
+    epochs: [1, 1],
+    imageNames: ['a.png', 'b.png', 'c.png', 'd.png', 'e.png'],
+  };
+  const resumed = (more: Partial<TrainDetectorOptions> = {}) =>
+    trainDetector(options({ ...base, checkpoint: stages, resume: true, ...more }));
+  let trained: Map<string, Float32Array>;
+
+  beforeAll(async () => {
+    trained = await bits(await trainDetector(options({ ...base, checkpoint: stages })));
+  }, 300_000);
+
+  test('a finished run gives its parameters back; what names it changes nothing', async () => {
+    const again = await resumed({ teacherName: 'the same file elsewhere', imageNames: ['x', 'x', 'x', 'x', 'x'] });
+    expect(again.history.stage1).toHaveLength(1);
+    expect(differing(trained, await bits(again))).toEqual([]);
+  });
+
+  /** The teacher with one bit of one tensor changed. */
+  function otherTeacher(): SafetensorsFile {
+    const tensors = new Map(
+      [...teacher.tensors].map(([name, t]) => [name, { shape: t.shape, values: t.values.slice() }]),
+    );
+    const values = tensors.get('layer3.1.conv2.weight')?.values as Float32Array;
+    new Uint32Array(values.buffer)[77] = (new Uint32Array(values.buffer)[77] as number) ^ 1;
+    return readSafetensors(writeSafetensors(tensors));
+  }
+  const changedImages = images(5);
+  changedImages[3] = { ...(changedImages[3] as Image), data: (changedImages[3] as Image).data.with(11, 0) };
+  const full = () => Array.from({ length: 5 }, () => new Uint8Array(size * size).fill(1));
+
+  test.each<[string, () => Partial<TrainDetectorOptions>, RegExp]>([
+    [
+      'one pixel',
+      () => ({ images: changedImages }),
+      /the photographs are not those of the checkpoint: 1 of 5 changed, the first is d\.png/,
+    ],
+    [
+      'the order',
+      () => ({ images: images(5).reverse() }),
+      /the photographs are not those of the checkpoint: they are the same in another order/,
+    ],
+    [
+      'the number of images',
+      () => ({ images: images(6), imageNames: [] }),
+      /the photographs .*: there were 5, now there are 6/,
+    ],
+    ['one bit of the teacher', () => ({ teacher: otherTeacher() }), /the teacher is not that of the checkpoint/],
+    [
+      'the textures',
+      () => ({ textures: { ...proceduralTextures(), digest: 'other' } }),
+      /the textures are not those of the checkpoint/,
+    ],
+    [
+      'masks where there were none',
+      () => ({ foregrounds: full() }),
+      /the checkpoint knows nothing of the foreground masks/,
+    ],
+    ['the learning rate', () => ({ baseRate: 0.004 }), /learning rate was 0\.005 and is now 0\.004/],
+    ['the epochs', () => ({ epochs: [1, 2] }), /epochs of stage I and II was \[1,1\] and is now \[1,2\]/],
+    ['the batch', () => ({ batch: 2 }), /batch was 4 and is now 2/],
+    ['the seed', () => ({ seed: 4 }), /seed was 3 and is now 4/],
+    ['the variant', () => ({ variant: 'tiles' }), /variant was "" and is now "tiles"/],
+    ['the mode', () => ({ mode: 'raa' }), /mode was "aand" and is now "raa"/],
+  ])('of another run is refused: %s', async (_, change, message) => {
+    const stopped = resumed(change());
+    await expect(stopped).rejects.toThrow(CheckpointError);
+    await expect(stopped).rejects.toThrow(
+      /a\.checkpoint cannot be continued: the checkpoint was made with other settings or inputs: /,
+    );
+    await expect(stopped).rejects.toThrow(message);
+    await expect(stopped).rejects.toThrow(/\. Begin anew$/);
+  });
+
+  test('foreground masks that changed are named', async () => {
+    const checkpoint = { stage1: memory(), stage2: memory() };
+    (await trainDetector(options({ ...base, checkpoint, foregrounds: full() }))).store.destroy();
+    const other = full();
+    other[1]?.fill(0, 0, 8);
+    await expect(resumed({ checkpoint, foregrounds: other })).rejects.toThrow(
+      /the foreground masks are not those of the checkpoint: 1 of 5 changed, the first is number 2/,
+    );
+  });
+
+  /** A checkpoint with something changed and a digest that fits, as somebody could make who wants to. */
+  async function forged(
+    source: { data?: Uint8Array },
+    change: (tensors: Map<string, TensorToStore>, metadata: Record<string, string>) => void,
+  ): Promise<CheckpointStorage> {
+    const file = readSafetensors(source.data as Uint8Array);
+    const tensors = new Map<string, TensorToStore>(
+      [...file.tensors].map(([name, { shape, values }]) => [name, { shape, values }]),
+    );
+    const metadata = { ...file.metadata };
+    change(tensors, metadata);
+    const storage = memory();
+    storage.data = await writeWithDigest(tensors, metadata);
+    return storage;
+  }
+  const state = (change: Record<string, unknown>) => (_: unknown, metadata: Record<string, string>) => {
+    metadata.state = JSON.stringify({ ...JSON.parse(metadata.state ?? ''), ...change });
+  };
+  const set = (key: string, value: string) => (_: unknown, metadata: Record<string, string>) => {
+    metadata[key] = value;
+  };
+  const firstOf = (tensors: Map<string, TensorToStore>, kind: string) =>
+    [...tensors.keys()].find((name) => name.startsWith(kind)) as string;
+  const poison = (kind: string, value: number) => (tensors: Map<string, TensorToStore>) => {
+    const name = firstOf(tensors, kind);
+    const { shape, values } = tensors.get(name) as TensorToStore;
+    tensors.set(name, { shape, values: values.with(3, value) });
+  };
+
+  test.each<[string, Parameters<typeof forged>[1], RegExp]>([
+    ['epoch 1e9', state({ epoch: 1e9 }), /state is not valid: epoch: /],
+    ['epoch 0.5', state({ epoch: 0.5 }), /state is not valid: epoch: /],
+    ['epoch as text', state({ epoch: '1' }), /state is not valid: epoch: /],
+    ['step -1', state({ step: -1 }), /the number of steps is not that of its epochs/],
+    ['a history of text', state({ history: ['low'] }), /state is not valid: history\.0/],
+    ['a loss of null', state({ history: [{ loss: null }] }), /state is not valid: history\.0\.loss/],
+    ['a longer history', state({ history: [{ loss: 1 }, { loss: 1 }] }), /the losses are not those of its epochs/],
+    ['another field', state({ more: 1 }), /state is not valid/],
+    ['no state', (_, metadata) => delete metadata.state, /state is not valid/],
+    ['state that is no JSON', set('state', '{'), /JSON/],
+    ['no run', (_, metadata) => delete metadata.run, /cannot be continued/],
+    ['another stage', set('stage', 'stage II'), /it is a checkpoint of stage II, not of stage I/],
+    [
+      'another version',
+      set('format', 'aand-webgpu-checkpoint/9'),
+      /another version \(format 'aand-webgpu-checkpoint\/9'/,
+    ],
+    [
+      'a missing tensor',
+      (tensors) => tensors.delete(firstOf(tensors, 'second_moment')),
+      /1 tensors are missing, the first is 'second_moment\//,
+    ],
+    [
+      'a tensor too many',
+      (tensors) => tensors.set('parameter/x', { shape: [1], values: new Float32Array(1) }),
+      /1 tensors do not belong there, the first is 'parameter\/x'/,
+    ],
+    [
+      'a moment as __proto__',
+      (tensors) => tensors.set('__proto__/x', { shape: [1], values: new Float32Array(1) }),
+      /do not belong there/,
+    ],
+    [
+      'another shape',
+      (tensors) => {
+        const name = firstOf(tensors, 'parameter');
+        const { values } = tensors.get(name) as TensorToStore;
+        tensors.set(name, { shape: [values.length], values });
+      },
+      /tensor 'parameter\/.*' is F32 \[\d+\], needed is F32 \[\d+,/,
+    ],
+    [
+      '16-bit values',
+      (tensors) => {
+        const name = firstOf(tensors, 'parameter');
+        tensors.set(name, { ...(tensors.get(name) as TensorToStore), type: 'F16' });
+      },
+      /is F16 \[/,
+    ],
+    ['NaN in a weight', poison('parameter', Number.NaN), /tensor '[^']*' \[.*\] holds NaN at index 3/],
+    [
+      'infinity in a moment',
+      poison('second_moment', Number.POSITIVE_INFINITY),
+      /\(Adam's second moment\) \[.*\] holds Infinity at index 3/,
+    ],
+  ])('with a digest that fits, but %s, is refused before anything is written', async (_, change, message) => {
+    const stage1 = await forged(stages.stage1, change);
+    const written: string[] = [];
+    const original = ParameterStore.prototype.write;
+    ParameterStore.prototype.write = function (name, values, kind) {
+      if (kind) written.push(name);
+      original.call(this, name, values, kind);
+    };
+    try {
+      await expect(resumed({ checkpoint: { ...stages, stage1 } })).rejects.toThrow(message);
+    } finally {
+      ParameterStore.prototype.write = original;
+    }
+    expect(written).toEqual([]);
+  });
+
+  test('damage anywhere is noticed: one bit of a weight, a moment, the header; a cut', async () => {
+    const whole = stages.stage2.data as Uint8Array;
+    const header = 8 + Number(new DataView(whole.buffer).getBigUint64(0, true));
+    for (const at of [header + 12345, whole.length - 7, Math.floor(header / 2), 40, whole.length >> 1]) {
+      const stage2 = memory();
+      stage2.data = whole.slice();
+      stage2.data[at] = (stage2.data[at] as number) ^ 0x10;
+      await expect(resumed({ checkpoint: { ...stages, stage2 } }), `byte ${at}`).rejects.toThrow(CheckpointError);
+    }
+    const cut = memory();
+    cut.data = whole.slice(0, -100);
+    await expect(resumed({ checkpoint: { ...stages, stage2: cut } })).rejects.toThrow(/truncated.*Begin anew/);
+  });
+
+  test('one of an earlier version, without digest, is refused with advice', async () => {
+    const { tensors, metadata } = readSafetensors(stages.stage1.data as Uint8Array);
+    const stage1 = memory();
+    stage1.data = writeSafetensors(storable(tensors), {
+      stage: 'stage I',
+      settings: '{}',
+      state: metadata.state ?? '',
+    });
+    await expect(resumed({ checkpoint: { ...stages, stage1 } })).rejects.toThrow(
+      /it is damaged or of another version \(format 'none'.*Begin anew/,
+    );
+  });
+
+  test('stage II belongs to the result of its stage I', async () => {
+    const own = { stage1: memory(), stage2: memory() };
+    (await trainDetector(options({ ...base, checkpoint: own }))).store.destroy();
+    const stage1 = await forged(own.stage1, (tensors) => {
+      const name = firstOf(tensors, 'parameter');
+      const { shape, values } = tensors.get(name) as TensorToStore;
+      tensors.set(name, { shape, values: values.with(0, (values[0] as number) + 1) });
+    });
+    await expect(resumed({ checkpoint: { ...own, stage1 } })).rejects.toThrow(
+      /the result of stage I is not that of the checkpoint/,
+    );
+  });
+
+  test('a resumed run looks at its last epoch again: nobody knows whether it was looked at', async () => {
+    const seen: number[] = [];
+    (await resumed({ afterEpoch: async (epoch) => void seen.push(epoch) })).store.destroy();
+    expect(seen).toEqual([1]);
+  });
+
+  test('of a small teacher: other photographs, rate, epochs or source are refused', async () => {
+    const checkpoint = memory();
+    const small: DistillTeacherOptions = {
+      engine,
+      source: teacher,
+      sourceName: 'random teacher',
+      sourceBackbone: backbones.resnet18,
+      backbone: backbones.resnet18,
+      images: images(3),
+      imageNames: ['a.png', 'b.png', 'c.png'],
+      imageSize: size,
+      batch: 2,
+      epochs: 1,
+      learningRate: 0.005,
+      seed: 0,
+      checkpoint,
+    };
+    const first = await distillTeacher(small);
+    const again = await distillTeacher({ ...small, sourceName: 'elsewhere', resume: true });
+    expect(Buffer.from(writeSafetensors(again.tensors)).equals(writeSafetensors(first.tensors))).toBe(true);
+    for (const [change, message] of [
+      [
+        { images: changedImages.slice(2) },
+        /the photographs are not those of the checkpoint: 3 of 3 changed, the first is a\.png/,
+      ],
+      [{ learningRate: 0.004 }, /learning rate was 0\.005 and is now 0\.004/],
+      [{ epochs: 2 }, /epochs was 1 and is now 2/],
+      [{ imageSize: 64 }, /image size was 32 and is now 64/],
+      [{ source: otherTeacher() }, /the big teacher is not that of the checkpoint/],
+    ] as const)
+      await expect(distillTeacher({ ...small, ...change, resume: true })).rejects.toThrow(message);
+  });
+});
+
+describe('numbers that run away', () => {
+  /** A stage of one weight, whose steps write what they are told. */
+  async function stage(
+    values: readonly (readonly [kind: PageKind, value: number] | undefined)[],
+    checkpoint?: CheckpointStorage,
+    more: { resume?: boolean } = {},
+  ) {
+    const set = new ParameterSet();
+    set.define({
+      name: 'bn.running_var',
+      shape: [4],
+      layout: 'dense',
+      group: 'g',
+      initial: { kind: 'constant', value: 1 },
+    });
+    const store = new ParameterStore(engine, set);
+    try {
+      return await train({
+        stage: 'a stage',
+        store,
+        group: 'g',
+        items: 1,
+        batch: 1,
+        epochs: values.length,
+        seed: 0,
+        checkpoint: checkpoint && { storage: checkpoint, run: { settings: {}, inputs: {} } },
+        ...more,
+        step: async (_, epoch) => {
+          const written = values[epoch];
+          if (written) store.write('bn.running_var', new Float32Array([0, 0, written[1], 0]), written[0]);
+          return { losses: Promise.resolve({ loss: 1 }) };
+        },
+      });
+    } finally {
+      store.destroy();
+    }
+  }
+
+  test.each([
+    ['parameter', Number.NaN, /tensor 'bn\.running_var' \[4\] holds NaN at index 2 after epoch 2/],
+    [
+      'first_moment',
+      Number.NEGATIVE_INFINITY,
+      /\(Adam's first moment\) \[4\] holds -Infinity at index 2 after epoch 2/,
+    ],
+    ['second_moment', Number.NaN, /\(Adam's second moment\) \[4\] holds NaN at index 2 after epoch 2/],
+  ] as const)('%s %s ends the stage although the loss is finite; the older checkpoint stays', async (kind, value, message) => {
+    const checkpoint = memory();
+    const running = stage([undefined, [kind, value], undefined], checkpoint);
+    await expect(running).rejects.toThrow(message);
+    await expect(running).rejects.toThrow(/Likely causes: a learning rate .*a\.checkpoint still holds epoch 1$/);
+    expect(JSON.parse(readSafetensors(checkpoint.data as Uint8Array).metadata.state ?? '').epoch).toBe(1);
+    expect(await stage([undefined, undefined, undefined], checkpoint, { resume: true })).toHaveLength(3);
+    await expect(stage([undefined, [kind, value]])).rejects.toThrow(message);
+  });
+
+  test('a loss that is not finite names its step and likely causes', async () => {
+    const store = new ParameterStore(engine, new ParameterSet());
+    const running = train({
+      stage: 'a stage',
+      store,
+      group: 'none',
+      items: 2,
+      batch: 1,
+      epochs: 1,
+      seed: 0,
+      step: async (_, __, step) => ({ losses: Promise.resolve({ loss: step === 2 ? Number.NaN : 1 }) }),
+    });
+    await expect(running).rejects.toThrow(/a stage: loss 'loss' is NaN in epoch 1, step 2: .*Likely causes/);
+  });
+
+  test.each([Number.NaN, 0, -1, 1e30, Number.POSITIVE_INFINITY])('a learning rate of %s is refused', async (rate) => {
+    await expect(trainDetector(options({ baseRate: rate }))).rejects.toThrow(
+      `the learning rate is ${rate}, expected a number above 0`,
+    );
+  });
+
+  test.each([
+    ['batch', 0],
+    ['batch', Number.NaN],
+    ['epochs', 1.5],
+    ['seed', 0.5],
+  ])('%s %s is refused', async (name, value) => {
+    const store = new ParameterStore(engine, new ParameterSet());
+    const options = { stage: 's', store, group: 'none', items: 1, batch: 1, epochs: 1, seed: 0 };
+    const step = async () => ({ losses: Promise.resolve({}) });
+    await expect(train({ ...options, step, [name]: value })).rejects.toThrow(/expected a whole number of at least/);
+  });
+
+  test('parameters that are not finite are never written into a file', async () => {
+    const store = new ParameterStore(engine, detectorParameters(backbones.resnet18, 'rd'));
+    store.write('teacher.bn1.running_var', new Float32Array(64).fill(1).with(5, Number.NaN));
+    await expect(storeParameters(store, [groups.teacher])).rejects.toThrow(
+      "tensor 'teacher.bn1.running_var' [64] holds NaN at index 5",
+    );
+    store.destroy();
+  });
+
+  test('what 16-bit floats cannot hold is refused, not written as infinity', () => {
+    const file = (value: number) =>
+      writeSafetensors(new Map([['x', { shape: [2], values: new Float32Array([1, value]), type: 'F16' }]]));
+    expect(readSafetensors(file(-65519)).tensors.get('x')?.values[1]).toBe(-65504);
+    expect(() => file(65520)).toThrow("tensor 'x' [2] holds 65520 at index 1, but 16-bit floats end at 65504");
+    expect(() => file(-1e9)).toThrow('holds -1000000000 at index 1');
+  });
+});

@@ -1,0 +1,84 @@
+/** Small trainings: a random teacher, random images, checkpoints in memory. */
+import type { Image } from '../../src/data/image.ts';
+import type { Engine } from '../../src/engine/device.ts';
+import { ParameterStore } from '../../src/engine/parameters.ts';
+import { RandomStream } from '../../src/engine/random.ts';
+import { backbones } from '../../src/model/backbone.ts';
+import { detectorParameters, groups } from '../../src/model/detector.ts';
+import { initialize, storeParameters } from '../../src/model/initialize.ts';
+import { proceduralTextures } from '../../src/synthetic/procedural_textures.ts';
+import type { CheckpointStorage } from '../../src/train/checkpoint.ts';
+import type { TrainDetectorOptions, TrainedDetector } from '../../src/train/train_detector.ts';
+import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../../src/weights/safetensors.ts';
+
+export const size = 32;
+
+/** A teacher with random weights, as a file. */
+export async function randomTeacher(engine: Engine): Promise<SafetensorsFile> {
+  const store = new ParameterStore(engine, detectorParameters(backbones.resnet18, 'rd'));
+  initialize(store, [groups.teacher], 7);
+  const tensors = await storeParameters(store, [groups.teacher], { prefix: 'teacher.' });
+  store.destroy();
+  return readSafetensors(writeSafetensors(tensors));
+}
+
+export function images(count: number): Image[] {
+  return Array.from({ length: count }, (_, i) => {
+    const random = new RandomStream('image', i);
+    return {
+      width: size,
+      height: size,
+      channels: 3,
+      data: Uint8Array.from({ length: size * size * 3 }, () => random.integer(0, 255)),
+    };
+  });
+}
+
+export function memory(): CheckpointStorage & { data?: Uint8Array } {
+  const storage: CheckpointStorage & { data?: Uint8Array } = {
+    name: 'a.checkpoint',
+    advice: 'Begin anew',
+    load: async () => storage.data,
+    save: async (data) => {
+      storage.data = data;
+    },
+  };
+  return storage;
+}
+
+/** Two and three epochs on five images. */
+export function smallTraining(
+  engine: Engine,
+  teacher: SafetensorsFile,
+  more: Partial<TrainDetectorOptions> = {},
+): TrainDetectorOptions {
+  return {
+    engine,
+    backbone: backbones.resnet18,
+    mode: 'aand',
+    teacher,
+    teacherName: 'random teacher',
+    images: images(5),
+    textures: proceduralTextures(),
+    imageSize: size,
+    batch: 4,
+    epochs: [2, 3],
+    seed: 3,
+    ...more,
+  };
+}
+
+export async function bits(trained: TrainedDetector): Promise<Map<string, Float32Array>> {
+  const { store } = trained;
+  const values = await store.read(store.set.names);
+  store.destroy();
+  return values;
+}
+
+/** Names of the parameters whose bytes differ; comparing 20 million values one by one would take minutes. */
+export function differing(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, Float32Array>): string[] {
+  const bytes = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return [...a]
+    .filter(([name, values]) => !bytes(values).equals(bytes(b.get(name) ?? new Float32Array())))
+    .map(([name]) => name);
+}
