@@ -78,7 +78,8 @@ export function checkImage(value: unknown, what = 'the image', channels: readonl
     throw new Error(
       `${what}: its data have ${length} values, expected ${expected} (${width} x ${height} pixels x ${found} channels)`,
     );
-  const bytes = kind === 'Uint8Array' ? (data as Uint8Array) : new Uint8Array(buffer, byteOffset, length);
+  // Plain, whatever it was: a Buffer's slices share memory.
+  const bytes = new Uint8Array(buffer, byteOffset, length);
   const size = { width: width as number, height: height as number };
   return canvas
     ? { ...size, channels: 3, data: rgbOf(bytes, what) }

@@ -256,7 +256,9 @@ export class Detector implements AsyncDisposable {
   ): Promise<Detector> {
     checkEngine(engine);
     if (!(bytes instanceof Uint8Array))
-      throw new Error(`${what}: expected the bytes of a model file as Uint8Array (a Buffer is one), not ${kindOf(bytes)}`);
+      throw new Error(
+        `${what}: expected the bytes of a model file as Uint8Array (a Buffer is one), not ${kindOf(bytes)}`,
+      );
     const file = await readDetector(bytes, what);
     const { settings } = file;
     const backbone = backboneNamed(settings.backbone);
