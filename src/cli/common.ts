@@ -1,4 +1,4 @@
-/** What the commands share: errors with exit codes, the engine, interruption, files. */
+/** What the commands share: errors with exit codes, the engine, files. */
 import { Option } from 'commander';
 import { exists, readBytes, writeBytes } from '#platform';
 import { Engine, type EngineOptions } from '../engine/device.ts';
@@ -7,6 +7,8 @@ import { verifyDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
 import { readTunings } from './tunings.ts';
+
+export { interruptSignal } from './interrupt.ts';
 
 /** `--dtype` of the commands that only infer. */
 export const dtypeOption = () =>
@@ -36,19 +38,6 @@ export async function withEngine<T>(work: (engine: Engine) => Promise<T>, option
   } finally {
     await engine.close();
   }
-}
-
-/** A signal raised by Ctrl-C; a second Ctrl-C ends the process at once. */
-export function interruptSignal(): AbortSignal {
-  const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(130);
-    console.error('\nstopping after this step; press Ctrl-C again to stop at once');
-    controller.abort();
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  return controller.signal;
 }
 
 /** Weights in safetensors or PyTorch's own format. */

@@ -42,7 +42,7 @@ function kindOf(levels: readonly Levels[]): 'two values' | 'classes' | 'shades' 
   const several = levels.filter(({ values }) => values.length > 2);
   if (!several.length) return 'two values';
   const sum = (part: 'flat' | 'between') => several.reduce((total, one) => total + one[part], 0);
-  const numbers = Math.max(...levels.map(highest)) <= highestClass;
+  const numbers = rangeOf(levels.map(highest)).max <= highestClass;
   return numbers || sum('flat') >= classShare * sum('between') ? 'classes' : 'shades';
 }
 

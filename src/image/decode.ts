@@ -8,7 +8,7 @@ import { decodeBmp, isBmp, readBmp } from './bmp.ts';
 import { upright } from './exif.ts';
 import { isJpeg, type JpegColours, readJpeg } from './jpeg_segments.ts';
 import { isPng, readPng } from './png.ts';
-import { type Header, luma, type Stored } from './stored.ts';
+import { type Header, luma, type Stored, smallestOfSixteen } from './stored.ts';
 import { decodeTiff, needsCodec, readTiff } from './tiff.ts';
 import { isTiff } from './tiff_directory.ts';
 import { isWebp, readWebp } from './webp_chunks.ts';
@@ -77,9 +77,6 @@ async function decodeFile({ header, decode }: File, alpha: boolean): Promise<Sto
     throw new Error(`its header says ${header.width}x${header.height} pixels, it holds ${width}x${height}`);
   return stored;
 }
-
-/** Values of 16 bits below this come from a camera of 12 bits or fewer, and their upper 8 bits are nearly black. */
-const smallestOfSixteen = 4096;
 
 /**
  * 16 bits become their upper 8. Masks whose values all fit into 8 bits are taken as they are.

@@ -22,8 +22,11 @@ export interface Header {
   readonly orientation: number;
 }
 
+/** Values of 16 bits below this come from a camera of 12 bits or fewer, and their upper 8 bits are nearly black. */
+export const smallestOfSixteen = 4096;
+
 /** The largest image that is decoded as a whole: 16383 x 16383 pixels. */
-const pixelLimit = 0x3fff ** 2;
+export const pixelLimit = 0x3fff ** 2;
 
 /**
  * Refuses sizes that cannot be, or that cannot come from so few bytes, before memory is taken for them.

@@ -1,14 +1,15 @@
 /** Large image files in Node: their sizes, and their rows band by band, so that they need not fit into memory. */
 import { stat } from 'node:fs/promises';
-import sharp from 'sharp';
+import { decodingBudget } from '../data/concurrently.ts';
 import type { Image } from '../data/image.ts';
+import { rangeOf } from '../data/lists.ts';
 import { resizeBilinear } from '../data/resize.ts';
 import { bandsOf, type ImageBands } from '../data/tiles.ts';
+import { upright } from '../image/exif.ts';
+import { pixelLimit, smallestOfSixteen } from '../image/stored.ts';
 import { decodeImage } from './node_images.ts';
 import { needRegularFile, readBytes } from './node_read.ts';
-
-/** Images of more pixels are not decoded as a whole: sharp's own limit, 16383 x 16383. */
-export const wholeImagePixels = 0x3fff ** 2;
+import { sharp } from './sharp.ts';
 
 // Values as they are stored, of images of any size.
 const unlimited = { limitInputPixels: false, ignoreIcc: true } as const;
@@ -23,16 +24,28 @@ interface FileFacts {
   readonly height: number;
   /** EXIF's orientation, 1 to 8. */
   readonly orientation: number;
-  readonly deep: boolean;
   readonly grey: boolean;
+  /** 16 bits per channel. */
+  readonly deep: boolean;
+  /** Why its rows cannot be read in parts; undefined where they can. */
+  readonly obstacle: string | undefined;
 }
 
-/** What the header says; undefined for what is not of sharp's formats (a bitmap) or no image: decoding tells. */
+const formats = ['png', 'jpeg', 'webp', 'tiff'];
+
+/** What the header says; undefined for bitmaps, which sharp does not read, and for what is no image: decoding tells. */
 async function factsOf(path: string): Promise<FileFacts | undefined> {
   await needRegularFile(path);
   try {
-    const { width, height, orientation = 1, depth, channels } = await sharp(path, unlimited).metadata();
-    return { width, height, orientation, deep: depth === 'ushort', grey: channels < 3 };
+    const { width, height, orientation = 1, depth, channels, space, format } = await sharp(path, unlimited).metadata();
+    if (!formats.includes(format)) return undefined;
+    const obstacle =
+      space === 'cmyk'
+        ? 'its colours are CMYK'
+        : ['uchar', 'ushort'].includes(depth)
+          ? undefined
+          : `its values are ${depth}`;
+    return { width, height, orientation, grey: channels < 3, deep: depth === 'ushort', obstacle };
   } catch {
     return undefined;
   }
@@ -48,9 +61,9 @@ export async function decodedBytes(path: string): Promise<number> {
   // A bitmap's pixels take a byte each or more.
   if (!facts) return 3 * (await stat(path)).size;
   const { width, height } = facts;
-  if (width * height > wholeImagePixels)
+  if (width * height > pixelLimit)
     throw new Error(
-      `${path}: ${width}x${height} pixels are more than the ${wholeImagePixels} that are decoded as a whole; ` +
+      `${path}: ${width}x${height} pixels are more than the ${pixelLimit} that are decoded as a whole; ` +
         'a model with tiles (aand train --tile) reads such images in parts',
     );
   return 3 * width * height;
@@ -62,75 +75,72 @@ function regionOf({ width: w, height: h, orientation }: FileFacts, y: number, he
   return { left: 0, top: orientation > 2 ? h - y - height : y, width: w, height };
 }
 
-/** Turned upright: {@link regionOf}'s pixels as rows of the upright image. */
-function turn(image: Image, orientation: number): Image {
-  if (orientation === 1) return image;
-  const { width: w, height: h, channels, data } = image;
-  const [width, height] = orientation > 4 ? [h, w] : [w, h];
-  const turned = new Uint8Array(data.length);
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      const [a, b] = orientation > 4 ? [y, x] : [x, y];
-      const sx = [2, 3, 7, 8].includes(orientation) ? w - 1 - a : a;
-      const sy = [3, 4, 6, 7].includes(orientation) ? h - 1 - b : b;
-      for (let c = 0; c < channels; c++)
-        turned[(y * width + x) * channels + c] = data[(sy * w + sx) * channels + c] as number;
-    }
-  return { width, height, channels, data: turned };
-}
-
 /** 8-bit RGB of stored values: grey three times, alpha left out, the upper 8 of 16 bits. */
-function toRgb(data: Buffer, width: number, height: number, channels: number, deep: boolean): Image {
-  const values = deep ? new Uint16Array(new Uint8Array(data).buffer) : data;
+function toRgb(data: Uint8Array | Uint16Array, width: number, height: number, channels: number): Image {
+  const shift = data instanceof Uint16Array ? 8 : 0;
   const rgb = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++)
-    for (let c = 0; c < 3; c++) {
-      const value = values[i * channels + (channels < 3 ? 0 : c)] as number;
-      rgb[i * 3 + c] = deep ? value >> 8 : value;
-    }
+    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (data[i * channels + (channels < 3 ? 0 : c)] as number) >> shift;
   return { width, height, channels: 3, data: rgb };
 }
 
-async function decodeRegion(path: string, facts: FileFacts, y: number, rows: number): Promise<Image> {
-  const region = regionOf(facts, y, rows);
+/** Rows of the upright image, and the largest stored value. */
+async function decodeRegion(
+  path: string,
+  facts: FileFacts,
+  y: number,
+  rows: number,
+): Promise<{ image: Image; top: number }> {
+  const { deep, grey, orientation } = facts;
   try {
-    const space = facts.grey ? (facts.deep ? 'grey16' : 'b-w') : facts.deep ? 'rgb16' : 'srgb';
     const { data, info } = await sharp(path, { ...unlimited, failOn: 'error' })
-      .extract(region)
-      .toColourspace(space)
-      .raw({ depth: facts.deep ? 'ushort' : 'uchar' })
+      .extract(regionOf(facts, y, rows))
+      .toColourspace(grey ? (deep ? 'grey16' : 'b-w') : deep ? 'rgb16' : 'srgb')
+      .raw({ depth: deep ? 'ushort' : 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    return turn(toRgb(data, info.width, info.height, info.channels, facts.deep), facts.orientation);
+    const values = deep ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2) : data;
+    const stored = toRgb(values, info.width, info.height, info.channels);
+    return { image: upright(stored, orientation) as Image, top: deep ? rangeOf(values).max : 0xffff };
   } catch (error) {
     throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
   }
 }
 
 /**
- * Opens an image file of any size for reading from top to bottom. Images up to {@link wholeImagePixels} are decoded as a whole.
+ * Opens an image file of any size for reading from top to bottom. Images up to {@link pixelLimit} are decoded as a whole.
  *
  * @param whole pixels that are decoded at once
  * @throws Error naming the file
  */
-export async function openBands(path: string, whole = wholeImagePixels, bytes = stripBytes): Promise<ImageBands> {
+export async function openBands(path: string, whole = pixelLimit, bytes = stripBytes): Promise<ImageBands> {
   const facts = await factsOf(path);
   if (!facts || facts.width * facts.height <= whole) return bandsOf(await decodeImage(await readBytes(path), path));
   const [width, height] = facts.orientation > 4 ? [facts.height, facts.width] : [facts.width, facts.height];
+  if (facts.obstacle)
+    throw new Error(
+      `${path}: ${width}x${height} pixels can only be read in parts, but ${facts.obstacle}: save it as 8-bit RGB`,
+    );
   let strip: Image | undefined;
-  let top = 0;
+  let first = 0;
+  let largest = 0;
   return {
     width,
     height,
     async rows(y, count) {
-      if (!strip || y < top || y + count > top + strip.height) {
-        const wanted = Math.max(count, Math.floor(bytes / (width * 3)));
+      if (!strip || y < first || y + count > first + strip.height) {
         if (count * width * 3 > mostStripBytes)
           throw new Error(`${path}: ${width}x${height} pixels are too wide: one row of tiles takes more than 1 GiB`);
+        const wanted = Math.min(height - y, Math.max(count, Math.floor(bytes / (width * 3))));
         strip = undefined;
-        strip = await decodeRegion(path, facts, y, Math.min(wanted, height - y));
-        top = y;
+        const { image, top } = await decodeRegion(path, facts, y, wanted);
+        [strip, first, largest] = [image, y, Math.max(largest, top)];
+        if (y + wanted === height && largest > 0 && largest < smallestOfSixteen)
+          throw new Error(
+            `${path}: 16 bits per channel, but no value is above ${largest}: 10 or 12 bits in 16 would come out nearly black. ` +
+              'Multiply all images by the same factor, or save 8 bits',
+          );
       }
-      return bandsOf(strip).rows(y - top, count);
+      return bandsOf(strip).rows(y - first, count);
     },
   };
 }
@@ -138,13 +148,15 @@ export async function openBands(path: string, whole = wholeImagePixels, bytes = 
 /** A small picture of an image file of any size, `side` x `side` pixels. */
 export async function overview(path: string, side: number): Promise<Image> {
   const facts = await factsOf(path);
-  if (!facts || facts.width * facts.height <= wholeImagePixels)
-    return resizeBilinear(await decodeImage(await readBytes(path), path), side, side);
+  if (!facts || facts.width * facts.height <= pixelLimit)
+    return decodingBudget.run(await decodedBytes(path), async () =>
+      resizeBilinear(await decodeImage(await readBytes(path), path), side, side),
+    );
   const { data, info } = await sharp(path, unlimited)
     .rotate()
     .resize(side, side, { fit: 'fill' })
     .removeAlpha()
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
-  return toRgb(data, info.width, info.height, info.channels, false);
+  return toRgb(data, info.width, info.height, info.channels);
 }
