@@ -1,4 +1,5 @@
 /** Elements from code: small helpers instead of a framework. */
+import { isHiddenName } from '../src/data/files.ts';
 import { append } from '../src/data/lists.ts';
 
 type Child = Node | string | undefined | false;
@@ -51,7 +52,7 @@ async function entryFiles(entry: FileSystemEntry): Promise<File[]> {
   for (;;) {
     const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (!part.length) return files;
-    for (const inner of part) append(files, await entryFiles(inner));
+    for (const inner of part) if (!isHiddenName(inner.name)) append(files, await entryFiles(inner));
   }
 }
 

@@ -154,11 +154,12 @@ describe('every layout trains for an epoch and is tested', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/epoch 2 chosen ON THE TEST SET/);
     const metrics = JSON.parse(readFileSync(join(out, 'metrics.json'), 'utf8'));
-    expect(metrics.counts.train_good).toBe(4);
-    expect(metrics.image_threshold.rule).toBe('at most 50 % false alarms on 2 held-out good images');
+    // Each image's name decides: the share is met on average.
+    expect(metrics.counts.train_good).toBe(3);
+    expect(metrics.image_threshold.rule).toBe('at most 50 % false alarms on 3 held-out good images');
     expect(metrics.settings).toMatchObject({
       tiling: { size: 96, overlap: 24 },
-      held_out: 2,
+      held_out: 3,
       foreground: 'otsu-bright',
       labels: 'mask',
     });

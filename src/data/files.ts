@@ -71,7 +71,8 @@ export async function hiddenBelow(folder: string, visited = new Set<string>()): 
   if (visited.has(real)) return [];
   visited.add(real);
   const found: string[] = [];
-  for (const name of await listFolder(folder)) {
+  // A folder that cannot be listed is named by whoever needs it.
+  for (const name of await listFolder(folder).catch(() => [])) {
     if (isHiddenName(name)) found.push(`${folder}/${name}`);
     else if (name.endsWith('/')) append(found, await hiddenBelow(`${folder}/${name.slice(0, -1)}`, visited));
   }

@@ -1,8 +1,9 @@
 /** The masks of a data set, read as one set before they are used: how they are encoded is said, and what does not fit is named. */
-import { decodeMask, imageSize, readBytes } from '#platform';
-import { type Dataset, mapConcurrently, type Sample } from './dataset.ts';
+import { decodedBytes, decodeMask, imageSize, readBytes } from '#platform';
+import { decodingBudget, mapConcurrently } from './concurrently.ts';
+import type { Dataset, Sample } from './dataset.ts';
 import { decideEncoding, markedShare, misfit } from './mask_encoding.ts';
-import { defectivePixels, type MaskEncoding, type MaskEvidence, maskEvidence } from './mask_pixels.ts';
+import { defectivePixels, type MaskEncoding, type MaskEvidence, type MaskPixels, maskEvidence } from './mask_pixels.ts';
 import type { UnreadableFiles } from './unreadable.ts';
 
 /** What the masks of a data set are; goes into metrics.json. */
@@ -21,9 +22,15 @@ interface Mask {
   readonly evidence: MaskEvidence;
 }
 
+/** Decodes a mask and looks at it, within this process's bound of memory: its distances take as much again. */
+async function withPixels<T>(path: string, work: (pixels: MaskPixels) => T): Promise<T> {
+  const bytes = await decodedBytes(path);
+  return decodingBudget.run(2 * bytes, async () => work(await decodeMask(await readBytes(path), path)));
+}
+
 async function readMask(sample: Sample, path: string): Promise<Mask | Error> {
   try {
-    return { sample, path, evidence: maskEvidence(await decodeMask(await readBytes(path), path)) };
+    return { sample, path, evidence: await withPixels(path, maskEvidence) };
   } catch (error) {
     return error as Error;
   }
@@ -46,7 +53,7 @@ async function shapeWarning({ sample, path, evidence }: Mask): Promise<string[]>
 async function share({ path, evidence }: Mask, encoding: MaskEncoding): Promise<number> {
   const known = markedShare(evidence, encoding);
   if (known !== undefined) return known;
-  const marks = defectivePixels(await decodeMask(await readBytes(path), path), encoding);
+  const marks = await withPixels(path, (pixels) => defectivePixels(pixels, encoding));
   return marks.reduce((sum, value) => sum + value, 0) / marks.length;
 }
 
