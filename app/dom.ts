@@ -77,7 +77,7 @@ export function acceptDrops(target: HTMLElement, onFiles: (files: File[]) => voi
 }
 
 export function isImageFile(file: File): boolean {
-  return /\.(png|jpe?g|bmp|webp|avif|gif)$/i.test(file.name);
+  return /\.(png|jpe?g|bmp|webp)$/i.test(file.name);
 }
 
 /** Offers bytes as a download. */
