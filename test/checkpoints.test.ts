@@ -1,6 +1,8 @@
 /** Checkpoints belong to exactly one run and are checked whole; numbers that run away end a training. */
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Image } from '../src/data/image.ts';
+import { imageSource } from '../src/data/image_cache.ts';
 import { Engine } from '../src/engine/device.ts';
 import { type PageKind, ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
 import { backbones } from '../src/model/backbone.ts';
@@ -272,7 +274,7 @@ describe('checkpoints', () => {
       sourceName: 'random teacher',
       sourceBackbone: backbones.resnet18,
       backbone: backbones.resnet18,
-      images: images(3),
+      images: imageSource(images(3)),
       imageNames: ['a.png', 'b.png', 'c.png'],
       imageSize: size,
       batch: 2,
@@ -286,7 +288,7 @@ describe('checkpoints', () => {
     expect(Buffer.from(writeSafetensors(again.tensors)).equals(writeSafetensors(first.tensors))).toBe(true);
     for (const [change, message] of [
       [
-        { images: changedImages.slice(2) },
+        { images: imageSource(changedImages.slice(2)) },
         /the photographs are not those of the checkpoint: 3 of 3 changed, the first is a\.png/,
       ],
       [{ learningRate: 0.004 }, /learning rate was 0\.005 and is now 0\.004/],

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findImages } from '../src/cli/find_images.ts';
 import { textureSource, texturesOf } from '../src/cli/textures.ts';
 import { ByteBudget, mapAhead, mapConcurrently } from '../src/data/concurrently.ts';
+import { ImageCache } from '../src/data/image_cache.ts';
 import { append, rangeOf } from '../src/data/lists.ts';
 import { resizeBilinear } from '../src/data/resize.ts';
 import { blendTiles, TileBlender, tileGrid } from '../src/data/tiles.ts';
@@ -278,6 +279,28 @@ describe('many', () => {
     await expect(mapConcurrently(list, failing)).rejects.toThrow('two');
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(begun).toBeLessThan(8);
+  });
+
+  test('images beyond a bound of bytes are loaded again, the last used are kept', async () => {
+    const loads: number[] = [];
+    const cache = new ImageCache(
+      6,
+      async (index) => {
+        loads.push(index);
+        if (index === 5) throw new Error('five');
+        return picture(index, 10);
+      },
+      900,
+    );
+    for (const index of [0, 1, 2, 0, 3, 0, 1, 3]) {
+      expect((await cache.image(index)).data).toEqual(picture(index, 10).data);
+      expect(cache.bytes).toBeLessThanOrEqual(900);
+    }
+    // Three fit: 1 was used longest ago when 3 came, then 2.
+    expect(loads).toEqual([0, 1, 2, 3, 1]);
+    await expect(cache.image(5)).rejects.toThrow('five');
+    await expect(cache.image(5)).rejects.toThrow('five');
+    expect(loads).toEqual([0, 1, 2, 3, 1, 5, 5]);
   });
 
   test('a budget of bytes holds whatever is asked, and one larger than it works alone', async () => {

@@ -1,5 +1,7 @@
 /** Training as a whole: repeatability, resume, interruption, the debug run, and the files that come out. */
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { imageSource } from '../src/data/image_cache.ts';
 import { Detector, MapRunner } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
@@ -143,7 +145,7 @@ describe('training', () => {
       sourceName: 'random teacher',
       sourceBackbone: backbones.resnet18,
       backbone: backbones.resnet18,
-      images: images(8),
+      images: imageSource(images(8)),
       imageSize: size,
       batch: 4,
       epochs: 6,

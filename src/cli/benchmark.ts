@@ -130,5 +130,11 @@ export function benchmarkCommand(program: Command): void {
       console.log(`written to ${out}: results.csv, results.json, results.md, results.html, a folder per run`);
     }
     if (errors.length) throw new Error(`${errors.length} of ${tasks.length} runs failed:\n  ${errors.join('\n  ')}`);
+    const incomplete = [...reports].filter(([, { unreadable }]) => Array.isArray(unreadable) && unreadable.length);
+    if (incomplete.length)
+      throw new Error(
+        `${incomplete.length} of ${tasks.length} runs left out files that could not be read; "unreadable" in their metrics.json ` +
+          `names them: ${incomplete.map(([{ out }]) => `${out}/metrics.json`).join(', ')}`,
+      );
   });
 }

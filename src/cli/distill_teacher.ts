@@ -1,8 +1,8 @@
 /** `aand distill-teacher`: makes a small teacher from a big one, on any photographs. */
 import type { Command } from 'commander';
 import { writeBytes } from '#platform';
-import { mapConcurrently } from '../data/concurrently.ts';
-import { readImage } from '../data/image_files.ts';
+import { ImageCache } from '../data/image_cache.ts';
+import { withImage } from '../data/image_files.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
 import { writeWithDigest } from '../weights/digest.ts';
@@ -17,6 +17,10 @@ import {
   seedOption,
 } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { checkReadable } from './training_checks.ts';
+
+// Photographs beyond this are decoded again in every epoch.
+const memoryBytes = 2 ** 30;
 
 interface Options {
   readonly from: string;
@@ -53,10 +57,13 @@ export function distillTeacherCommand(program: Command): void {
       const source = await readWeights(options.from);
       const unreadable = unreadableFiles({ strict: options.strict ?? false });
       const paths = await findImages(options.images, unreadable);
-      const loaded = await mapConcurrently(paths, (path) => unreadable.skip(() => readImage(path)));
-      const images = loaded.flatMap((image) => image ?? []);
-      const imageNames = paths.filter((_, i) => loaded[i]);
+      const signal = interruptSignal();
       const reporter = new ProgressReporter();
+      const imageNames = await checkReadable(paths, { unreadable, reporter, signal, label: 'reading photographs' });
+      if (!imageNames.length)
+        throw new Error(`none of the ${paths.length} photographs can be read: ${unreadable.summary}`);
+      const load = (index: number) => withImage(imageNames[index] as string, (image) => image);
+      const images = new ImageCache(imageNames.length, load, memoryBytes);
       await withEngine(async (engine) => {
         const { tensors, history } = await distillTeacher({
           engine,
@@ -73,7 +80,7 @@ export function distillTeacherCommand(program: Command): void {
           seed: options.seed,
           checkpoint: checkpointFile(`${options.out}.checkpoint`),
           resume: options.resume ?? false,
-          signal: interruptSignal(),
+          signal,
           onProgress: reporter.training,
         });
         reporter.stop();

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { loadResized, readBytes } from '#platform';
 import { mapConcurrently } from '../data/concurrently.ts';
-import type { Image } from '../data/image.ts';
+import { ImageCache } from '../data/image_cache.ts';
 import { withImage } from '../data/image_files.ts';
 import { resizeBilinear } from '../data/resize.ts';
 import { reading, UnreadableFiles } from '../data/unreadable.ts';
@@ -27,22 +27,9 @@ export function texturesOf(
   size: number,
   limit: number = memoryBytes,
 ): TextureSource {
-  // A Map keeps the order of insertion: the first one was used longest ago.
-  const kept = new Map<number, Promise<Image>>();
-  const most = Math.max(1, Math.floor(limit / (size * size * 3)));
-  const load = (path: string) => withImage(path, (image) => resizeBilinear(image, size, size));
-  return {
-    name: `${paths.length} images`,
-    count: paths.length,
-    digest,
-    texture(index) {
-      const image = kept.get(index) ?? load(paths[index] as string);
-      kept.delete(index);
-      kept.set(index, image);
-      if (kept.size > most) kept.delete(kept.keys().next().value as number);
-      return image;
-    },
-  };
+  const load = (index: number) => withImage(paths[index] as string, (image) => resizeBilinear(image, size, size));
+  const kept = new ImageCache(paths.length, load, limit);
+  return { name: `${paths.length} images`, count: paths.length, digest, texture: (index) => kept.image(index) };
 }
 
 /** @throws Error where the folder holds no image that can be read */

@@ -36,7 +36,7 @@ export function checkPlan(plan: TrainPlan, { test }: Dataset): void {
  * @returns those that can be read, in order
  * @throws Error by the rules of `unreadable`
  */
-export async function checkReadable<T extends { readonly path: string }>(
+export async function checkReadable<T extends string | { readonly path: string }>(
   samples: readonly T[],
   options: {
     readonly unreadable: UnreadableFiles;
@@ -53,8 +53,9 @@ export async function checkReadable<T extends { readonly path: string }>(
   const progress = reporter.counting(options.label);
   const readable = await mapConcurrently(
     samples,
-    ({ path }) =>
+    (sample) =>
       unreadable.skip(async () => {
+        const path = typeof sample === 'string' ? sample : sample.path;
         if (tiling) await withBands(path, (bands) => bands.rows(0, Math.min(bands.height, tiling.size)));
         else await reading(path, () => loadResized(path, side));
         return true;

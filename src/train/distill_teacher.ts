@@ -4,6 +4,7 @@
  */
 
 import { type Image, normalize, stack } from '../data/image.ts';
+import { allImages, type ImageSource } from '../data/image_cache.ts';
 import { resizeBilinear } from '../data/resize.ts';
 import type { Engine } from '../engine/device.ts';
 import { gradients } from '../engine/gradients.ts';
@@ -33,7 +34,8 @@ export interface DistillTeacherOptions {
   readonly sourceName: string;
   readonly sourceBackbone: Backbone;
   readonly backbone: Backbone;
-  readonly images: readonly Image[];
+  /** Photographs of any size; they need not all be in memory. */
+  readonly images: ImageSource;
   /** Their files, so that messages can name them. */
   readonly imageNames?: readonly string[];
   readonly imageSize: number;
@@ -125,7 +127,7 @@ async function describeRun(o: DistillTeacherOptions, parameters: ParameterSet): 
       seed: o.seed,
     },
     inputs: {
-      'the photographs': await imagesDigest(o.images),
+      'the photographs': await imagesDigest(allImages(o.images)),
       'the big teacher': await tensorsDigest(o.source.tensors, names),
     },
   };
@@ -166,10 +168,12 @@ export async function distillTeacher(
         names: { 'the photographs': o.imageNames ?? [] },
       },
       step: async (items, epoch, step) => {
-        const views = [...items].map((item) => {
-          const random = new RandomStream(o.seed, 'view', epoch, item);
-          return normalize(randomView(o.images[item] as Image, o.imageSize, random));
-        });
+        const views = await Promise.all(
+          [...items].map(async (item) => {
+            const random = new RandomStream(o.seed, 'view', epoch, item);
+            return normalize(randomView(await o.images.image(item), o.imageSize, random));
+          }),
+        );
         // Cosine decay to zero, with a short warm-up.
         const progress = (step - 1) / (o.epochs * Math.ceil(o.images.length / o.batch));
         const rate = o.learningRate * 0.5 * (1 + Math.cos(Math.PI * progress)) * Math.min(1, step / 50);

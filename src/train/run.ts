@@ -61,9 +61,9 @@ export async function listDigest(items: readonly string[]): Promise<InputDigest>
 }
 
 /** The digest of images as they are: sizes and pixels, in order. */
-export async function imagesDigest(images: readonly Image[]): Promise<InputDigest> {
+export async function imagesDigest(images: Iterable<Image> | AsyncIterable<Image>): Promise<InputDigest> {
   const items: string[] = [];
-  for (const { width, height, channels, data } of images)
+  for await (const { width, height, channels, data } of images)
     items.push(await sha256(`${width} ${height} ${channels}\n`, data));
   return listDigest(items);
 }
