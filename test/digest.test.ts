@@ -11,17 +11,17 @@ const tensors = new Map([
 const metadata = { format: 'x', detector: JSON.stringify({ name: '"sha256":"' }) };
 
 describe('digest', () => {
-  test('it is the SHA-256 of the head with zeros in its place and of the SHA-256 of the data', async () => {
+  test('they are the SHA-256 of the data, and of the head with zeros in its place', async () => {
     const bytes = await writeWithDigest(tensors, metadata);
     expect(await writeWithDigest(tensors, metadata)).toEqual(bytes);
     const file = await readWithDigest(bytes, 'm');
     expect(file.metadata).toMatchObject(metadata);
     expect(file.tensors.get('a')?.values).toEqual(tensors.get('a')?.values);
     const length = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
-    const digest = file.metadata.sha256 as string;
+    const digest = file.metadata.head_sha256 as string;
     const head = Buffer.from(Buffer.from(bytes.subarray(0, length)).toString().replace(digest, '0'.repeat(64)));
-    const data = createHash('sha256').update(bytes.subarray(length)).digest();
-    expect(createHash('sha256').update(head).update(data).digest('hex')).toBe(digest);
+    expect(createHash('sha256').update(head).digest('hex')).toBe(digest);
+    expect(createHash('sha256').update(bytes.subarray(length)).digest('hex')).toBe(file.metadata.data_sha256);
   });
 
   test('every single flipped bit is an error', async () => {
@@ -36,8 +36,12 @@ describe('digest', () => {
   test('a digest that was removed, doubled or belongs to another file is an error', async () => {
     const bytes = await writeWithDigest(tensors, metadata);
     const { metadata: written } = readSafetensors(bytes);
-    const { sha256, ...rest } = written;
+    const { head_sha256: sha256, data_sha256: data, ...rest } = written;
     await expect(readWithDigest(writeSafetensors(tensors, rest), 'm')).rejects.toThrow('m: the file has no SHA-256');
+    for (const half of [{ head_sha256: sha256 }, { data_sha256: data }, { head_sha256: data, data_sha256: data }])
+      await expect(
+        readWithDigest(writeSafetensors(tensors, { ...rest, ...half } as Record<string, string>), 'm'),
+      ).rejects.toThrow('m: the file is damaged');
     const other = new Map([...tensors, ['c', { shape: [1], values: new Float32Array(1) }]]);
     await expect(readWithDigest(writeSafetensors(other, written), 'm')).rejects.toThrow('m: the file is damaged');
     const swapped = new Map([...tensors].reverse());

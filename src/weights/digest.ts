@@ -1,30 +1,33 @@
 /**
- * A SHA-256 digest inside a safetensors file, so that damage is noticed before anything is used: metadata entry `sha256`, over
- * everything else in the file. It tells damage from what was written, not who wrote it.
+ * SHA-256 digests inside a safetensors file, so that damage is noticed before anything is used. They tell damage from what was
+ * written, not who wrote it.
  *
- * The digest is SHA-256(head || SHA-256(data)), in hexadecimal digits: head is the 8-byte length and the header with 64 zeros in
- * the digest's place, data is what follows it.
+ * Two entries of the metadata, in hexadecimal digits: `data_sha256` is the digest of everything behind the header; `head_sha256` that of
+ * the head, which is the 8-byte length and the header with 64 zeros in the place of `head_sha256`. The head is checked first.
  */
 import { readSafetensors, type SafetensorsFile, type TensorToStore, writeSafetensors } from './safetensors.ts';
 
-/** Name of the digest in a file's metadata. */
-export const digestKey = 'sha256';
+/** Names of the digests of the head and of the data in a file's metadata. */
+const headKey = 'head_sha256';
+const dataKey = 'data_sha256';
 
 const digits = 64;
+const zeros = '0'.repeat(digits);
 const encoder = new TextEncoder();
-// Quotes inside of JSON strings are escaped, so these bytes can only be a key.
-const mark = encoder.encode(`"${digestKey}":"`);
 
-function hash(bytes: Uint8Array): Promise<ArrayBuffer> {
-  return crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
+async function hash(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function headLength(data: Uint8Array): number {
   return 8 + Number(new DataView(data.buffer, data.byteOffset, data.byteLength).getBigUint64(0, true));
 }
 
-/** Where the digits begin in the header; undefined unless there is exactly one such place. */
-function placeOfDigits(head: Uint8Array): number | undefined {
+/** Where the digits of an entry begin in the head; undefined unless there is exactly one such place. */
+function placeOf(key: string, head: Uint8Array): number | undefined {
+  // Quotes inside of JSON strings are escaped, so these bytes can only be a key.
+  const mark = encoder.encode(`"${key}":"`);
   const places: number[] = [];
   for (let at = head.indexOf(0x22, 8); at >= 0; at = head.indexOf(0x22, at + 1))
     if (mark.every((byte, i) => head[at + i] === byte)) places.push(at + mark.length);
@@ -32,28 +35,29 @@ function placeOfDigits(head: Uint8Array): number | undefined {
   return places.length === 1 && place !== undefined && place + digits < head.length ? place : undefined;
 }
 
-async function digestOf(data: Uint8Array, place: number): Promise<string> {
-  const length = headLength(data);
-  const joined = new Uint8Array(length + 32);
-  joined.set(data.subarray(0, length));
-  joined.fill(0x30, place, place + digits);
-  joined.set(new Uint8Array(await hash(data.subarray(length))), length);
-  return Array.from(new Uint8Array(await hash(joined)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+function headDigest(head: Uint8Array, place: number): Promise<string> {
+  const bare = head.slice();
+  bare.fill(0x30, place, place + digits);
+  return hash(bare);
 }
 
 /**
  * Writes a safetensors file with its digest; the same input gives the same bytes.
  *
- * @param metadata an entry `sha256` of an earlier file is replaced
+ * @param metadata digests of an earlier file are replaced
  */
 export async function writeWithDigest(
   tensors: ReadonlyMap<string, TensorToStore>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const data = writeSafetensors(tensors, { ...metadata, [digestKey]: '0'.repeat(digits) });
-  const place = placeOfDigits(data.subarray(0, headLength(data)));
-  if (place === undefined) throw new Error(`no tensor or metadata entry may be called '${digestKey}'`);
-  data.set(encoder.encode(await digestOf(data, place)), place);
+  const data = writeSafetensors(tensors, { ...metadata, [headKey]: zeros, [dataKey]: zeros });
+  const head = data.subarray(0, headLength(data));
+  const places = [placeOf(headKey, head), placeOf(dataKey, head)];
+  const [headPlace, dataPlace] = places;
+  if (headPlace === undefined || dataPlace === undefined)
+    throw new Error(`no tensor or metadata entry may be called '${headKey}' or '${dataKey}'`);
+  head.set(encoder.encode(await hash(data.subarray(head.length))), dataPlace);
+  head.set(encoder.encode(await headDigest(head, headPlace)), headPlace);
   return data;
 }
 
@@ -70,10 +74,16 @@ export async function verifyDigest(
   metadata: Readonly<Record<string, string>>,
   what: string,
 ): Promise<boolean> {
-  const written = Object.hasOwn(metadata, digestKey) ? metadata[digestKey] : undefined;
-  const place = placeOfDigits(data.subarray(0, headLength(data)));
-  if (written === undefined && place === undefined) return false;
-  if (written === undefined || place === undefined || (await digestOf(data, place)) !== written)
+  const head = data.subarray(0, headLength(data));
+  const place = placeOf(headKey, head);
+  const entry = (key: string) => (Object.hasOwn(metadata, key) ? metadata[key] : undefined);
+  const written = { head: entry(headKey), data: entry(dataKey) };
+  if (place === undefined && written.head === undefined && written.data === undefined) return false;
+  const intact =
+    place !== undefined &&
+    (await headDigest(head, place)) === written.head &&
+    (await hash(data.subarray(head.length))) === written.data;
+  if (!intact)
     throw new Error(
       `${what}: the file is damaged or was changed by another program: its content does not fit its SHA-256 digest. ` +
         'Take an intact copy, or make it anew',
