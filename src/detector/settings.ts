@@ -55,11 +55,15 @@ function sound<T>(check: (value: T) => void) {
   });
 }
 
+// The library takes lists for objects.
+const record = v.custom<Record<string, unknown>>(isRecord, 'not an object');
+
 const largest = 3.4e38;
 const number = v.pipe(v.number(), v.minValue(-largest), v.maxValue(largest));
 const text = (most: number) => v.pipe(v.string(), v.maxLength(most));
 
 const calibration = v.pipe(
+  record,
   v.object({ threshold: number, min: number, max: number, rule: text(500) }),
   v.check(({ min, max }) => min <= max, 'min is larger than max'),
 );
@@ -74,8 +78,8 @@ const fixed = (values: readonly number[]) =>
 const name = v.pipe(v.string(), v.regex(/^[\p{L}\p{N}][\p{L}\p{N} _.:()-]{0,59}$/u, 'not a plain name'));
 const few = <T>(most: number) =>
   v.check<Record<string, T>, string>((value) => Object.keys(value).length <= most, `more than ${most} entries`);
-const losses = v.pipe(v.record(name, number), few(50));
-const history = v.pipe(v.record(name, v.pipe(v.array(losses), v.maxLength(100_000))), few(10));
+const losses = v.pipe(record, v.record(name, number), few(50));
+const history = v.pipe(record, v.record(name, v.pipe(v.array(losses), v.maxLength(100_000))), few(10));
 
 /** Texts, numbers, lists and objects of bounded size. */
 function checkPlain(value: unknown, depth = 6, budget = { left: 20_000 }): void {
@@ -89,8 +93,6 @@ function checkPlain(value: unknown, depth = 6, budget = { left: 20_000 }): void 
     checkPlain(part, depth - 1, budget);
   }
 }
-
-const record = v.custom<Record<string, unknown>>(isRecord, 'not an object');
 
 const schema = v.pipe(
   record,
@@ -107,7 +109,9 @@ const schema = v.pipe(
     deviation: fixed(imagenetDeviation),
     image: v.nullable(calibration),
     pixel: v.nullable(calibration),
-    tiling: v.exactOptional(v.pipe(v.object({ size: v.number(), overlap: v.number() }), sound<Tiling>(checkTiling))),
+    tiling: v.exactOptional(
+      v.pipe(record, v.object({ size: v.number(), overlap: v.number() }), sound<Tiling>(checkTiling)),
+    ),
     calibrationScores: v.pipe(
       v.array(v.unknown()),
       v.maxLength(mostScores),
