@@ -1,4 +1,7 @@
-/** Image files of every kind come out as Pillow's values in Node, Chromium and Firefox (docs/formats.md holds the table). */
+/**
+ * Image files of every kind come out as Pillow's values in Node, Chromium and Firefox (docs/formats.md holds
+ * the table).
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -92,7 +95,10 @@ function notRefused(files: readonly BrokenImage[], outcomes: ReadonlyMap<string,
   });
 }
 
-/** Differing bytes and the largest difference of each kind of file, and every file that is not as it should be. */
+/**
+ * Differing bytes and the largest difference of each kind of file, and every file that is not as it should
+ * be.
+ */
 function judge(outcomes: ReadonlyMap<string, Outcome>, refusal: (one: ImageCase) => string | undefined) {
   const kinds = new Map<string, { files: number; bytes: number; largest: number; refused: number }>();
   const wrong: string[] = [];

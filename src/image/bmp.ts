@@ -1,6 +1,7 @@
 /**
- * Windows and OS/2 bitmaps: palettes of 1, 2, 4 and 8 bits, 16, 24 and 32 bits with any masks, RLE4 and RLE8, rows in either order.
- * Values are Pillow's; what Pillow refuses but the format allows (unusual masks, short headers) is read as the format says.
+ * Windows and OS/2 bitmaps: palettes of 1, 2, 4 and 8 bits, 16, 24 and 32 bits with any masks, RLE4 and
+ * RLE8, rows in either order. Values are Pillow's; what Pillow refuses but the format allows (unusual masks,
+ * short headers) is read as the format says.
  */
 import { checkSize, type Header, type Stored } from './stored.ts';
 

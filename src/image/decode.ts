@@ -1,6 +1,7 @@
 /**
- * Image files as 8-bit RGB or grey, by one rule in Node and in browsers: the values that Pillow gives (`ImageOps.exif_transpose`, then
- * `convert`). No profile or gamma changes a value, alpha is left out, EXIF rotation is applied. docs/formats.md lists what differs.
+ * Image files as 8-bit RGB or grey, by one rule in Node and in browsers: the values that Pillow gives
+ * (`ImageOps.exif_transpose`, then `convert`). No profile or gamma changes a value, alpha is left out, EXIF
+ * rotation is applied. docs/formats.md lists what differs.
  */
 import type { Image } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
@@ -96,7 +97,7 @@ function toEightBits(data: Stored['data'], mask: boolean): { eight: Uint8Array; 
   if (high > 0 && high < smallestOfSixteen)
     throw new Error(
       `16 bits per channel, but values ${low} to ${high}: 10 or 12 bits in 16 would come out nearly black. Multiply all ` +
-        'images by the same factor (64 for 10 bits, 16 for 12), or save 8 bits',
+        'images by the same factor (16 for 12 bits, 64 for 10, 256 for 8), or save 8 bits',
     );
   const eight = new Uint8Array(data.length);
   for (let i = 0; i < data.length; i++) eight[i] = (data[i] as number) >> 8;
@@ -145,7 +146,8 @@ export function readImage(
 }
 
 /**
- * Decodes a mask file with all its channels as stored: alpha and 16 bits are kept, for they may be what tells the defect.
+ * Decodes a mask file with all its channels as stored: alpha and 16 bits are kept, for they may be what
+ * tells the defect.
  *
  * @throws Error naming the file and what is wrong with it
  */

@@ -3,7 +3,10 @@ import type { Stored } from './stored.ts';
 
 const orientationTag = 0x0112;
 
-/** The orientation that a block of EXIF data names (a TIFF header and its first directory), 1 where it names none. */
+/**
+ * The orientation that a block of EXIF data names (a TIFF header and its first directory), 1 where it names
+ * none.
+ */
 export function exifOrientation(block: Uint8Array): number {
   // Some writers put JPEG's introduction into other containers too.
   const start = block[0] === 0x45 && block[1] === 0x78 ? 6 : 0;

@@ -1,6 +1,6 @@
 /**
- * JPEG for what browsers' decoders do not give as stored: CMYK, and pieces of JPEG in TIFF. Bit for bit what libjpeg gives with its
- * usual settings, and so Pillow and Node.
+ * JPEG for what browsers' decoders do not give as stored: CMYK, and pieces of JPEG in TIFF. Bit for bit what
+ * libjpeg gives with its usual settings, and so Pillow and Node.
  */
 import { type Component, HuffmanTable, readScan, zigzag } from './jpeg_scan.ts';
 import type { JpegColours } from './jpeg_segments.ts';
@@ -98,7 +98,10 @@ function scanOf(data: Uint8Array, frame: Frame, tables: Tables): Parameters<type
   };
 }
 
-/** The components of a JPEG, interleaved and at the size of the image; `tables` of another file come before its own. */
+/**
+ * The components of a JPEG, interleaved and at the size of the image; `tables` of another file come before
+ * its own.
+ */
 function readComponents(bytes: Uint8Array, tables: Tables): { frame: Frame | undefined; data: Uint8Array } {
   let frame: Frame | undefined;
   let scans = 0;

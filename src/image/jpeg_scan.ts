@@ -1,4 +1,7 @@
-/** The entropy-coded scans of JPEG, sequential and progressive, with Huffman codes: coefficients of all blocks. */
+/**
+ * The entropy-coded scans of JPEG, sequential and progressive, with Huffman codes: coefficients of all
+ * blocks.
+ */
 
 /** Where the coefficients stand in a block that is stored from the lowest frequency on. */
 export const zigzag = Uint8Array.of(

@@ -44,7 +44,10 @@ export function* segments(bytes: Uint8Array): Generator<Segment> {
   }
 }
 
-/** Frame headers: all markers from C0 to CF but those of tables (C4), extensions (C8) and arithmetic coding's settings (CC). */
+/**
+ * Frame headers: all markers from C0 to CF but those of tables (C4), extensions (C8) and arithmetic coding's
+ * settings (CC).
+ */
 function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
@@ -53,7 +56,10 @@ function startsWith(data: Uint8Array, text: string): boolean {
   return data.length >= text.length && [...text].every((letter, i) => data[i] === letter.charCodeAt(0));
 }
 
-/** Size, colours and orientation. Colours go by libjpeg's rules: Adobe's marker, else JFIF's, else the components' names. */
+/**
+ * Size, colours and orientation. Colours go by libjpeg's rules: Adobe's marker, else JFIF's, else the
+ * components' names.
+ */
 export function readJpeg(bytes: Uint8Array): { header: Header; colours: JpegColours; adobe: boolean } {
   let orientation = 1;
   let frame: Segment | undefined;
@@ -94,8 +100,8 @@ function hasEnd(pixels: Uint8Array): boolean {
 }
 
 /**
- * The same file without profiles, EXIF data and comments, so that a decoder has nothing to convert or rotate by. The markers that
- * tell what the components are stay.
+ * The same file without profiles, EXIF data and comments, so that a decoder has nothing to convert or rotate
+ * by. The markers that tell what the components are stay.
  */
 export function bareJpeg(bytes: Uint8Array): Uint8Array {
   const kept: Uint8Array[] = [bytes.subarray(0, 2)];

@@ -1,4 +1,7 @@
-/** JPEG's inverse cosine transform and the enlarging of components, in libjpeg's whole numbers ("islow", "fancy"). */
+/**
+ * JPEG's inverse cosine transform and the enlarging of components, in libjpeg's whole numbers ("islow",
+ * "fancy").
+ */
 
 const bits = 13;
 const passBits = 2;
@@ -48,7 +51,10 @@ export interface Plane {
   readonly data: Uint8Array;
 }
 
-/** Twice as wide: each new sample takes three parts of the nearer and one of the farther one. `weight` is what the values are times. */
+/**
+ * Twice as wide: each new sample takes three parts of the nearer and one of the farther one. `weight` is
+ * what the values are times.
+ */
 function widen(row: Uint16Array, count: number, weight: number, target: Uint8Array, at: number): void {
   const shift = weight === 4 ? 4 : 2;
   const [up, down] = weight === 4 ? [8, 7] : [1, 2];

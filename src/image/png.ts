@@ -1,6 +1,6 @@
 /**
- * PNG: every colour type, depth and interlacing. Gamma, chromaticities and profiles are left alone; alpha is left out, and pixels that
- * are transparent keep their colours. Values of 16 bits stay 16.
+ * PNG: every colour type, depth and interlacing. Gamma, chromaticities and profiles are left alone; alpha is
+ * left out, and pixels that are transparent keep their colours. Values of 16 bits stay 16.
  */
 import { exifOrientation } from './exif.ts';
 import { inflate } from './inflate.ts';
@@ -20,7 +20,9 @@ interface Chunk {
   readonly sum: number;
 }
 
-/** The chunks up to the last one of the image; those of a file that ends too early as far as they are whole. */
+/**
+ * The chunks up to the last one of the image; those of a file that ends too early as far as they are whole.
+ */
 function* chunks(bytes: Uint8Array): Generator<Chunk> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = signature.length;

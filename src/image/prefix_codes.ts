@@ -1,4 +1,7 @@
-/** Canonical prefix codes (Huffman's) whose bits come from the lowest of each byte on, as in WebP's lossless pictures. */
+/**
+ * Canonical prefix codes (Huffman's) whose bits come from the lowest of each byte on, as in WebP's lossless
+ * pictures.
+ */
 
 export class BitReader {
   readonly #bytes: Uint8Array;

@@ -1,6 +1,12 @@
-/** What decoders give: the values of a file as they are stored, before rotation and before they become 8-bit RGB or grey. */
+/**
+ * What decoders give: the values of a file as they are stored, before rotation and before they become 8-bit
+ * RGB or grey.
+ */
 
-/** Interleaved values: grey or RGB, with alpha (2 or 4 channels) only where it was asked for. More than 8 bits fill 16. */
+/**
+ * Interleaved values: grey or RGB, with alpha (2 or 4 channels) only where it was asked for. More than 8
+ * bits fill 16.
+ */
 export interface Stored {
   readonly width: number;
   readonly height: number;

@@ -1,6 +1,7 @@
 /**
- * TIFF: the first page, in strips or tiles, planes together or apart, of either byte order; grey (both kinds), RGB, palette, CMYK of 1 to 16
- * bits. Compressions that a platform's codec may undo are left to it ({@link needsCodec}).
+ * TIFF: the first page, in strips or tiles, planes together or apart, of either byte order; grey (both
+ * kinds), RGB, palette, CMYK of 1 to 16 bits. Compressions that a platform's codec may undo are left to it
+ * ({@link needsCodec}).
  */
 
 import { decodeJpeg } from './jpeg.ts';
@@ -119,7 +120,10 @@ export function readTiff(bytes: Uint8Array): { header: Header; layout: Layout } 
   };
 }
 
-/** True where the pixels are compressed in a way that is not undone here (fax codes, newer ones), or slower than by a codec (JPEG). */
+/**
+ * True where the pixels are compressed in a way that is not undone here (fax codes, newer ones), or slower
+ * than by a codec (JPEG).
+ */
 export function needsCodec({ compression }: Layout): boolean {
   return compression === jpeg || expansions[compression] === undefined;
 }
@@ -164,7 +168,10 @@ function readRow(row: Uint8Array, target: Values, bits: number, little: boolean)
   }
 }
 
-/** Undoes the difference to the pixel on the left; the byte planes of floating point become the file's own order. */
+/**
+ * Undoes the difference to the pixel on the left; the byte planes of floating point become the file's own
+ * order.
+ */
 function undoPredictor(
   row: Uint8Array,
   samples: number,
@@ -271,7 +278,9 @@ function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout
   return values;
 }
 
-/** What cannot be shown in 8 bits without a choice that the user alone can make: refused with what was found. */
+/**
+ * What cannot be shown in 8 bits without a choice that the user alone can make: refused with what was found.
+ */
 function refuse(values: Values, { bits, sampleFormat }: Layout): never {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const shift = 2 ** bits;

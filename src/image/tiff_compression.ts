@@ -33,7 +33,8 @@ export function unpackLzw(source: Uint8Array, size: number): Uint8Array {
   if (source[0] === 0 && (source[1] as number) & 1)
     throw new Error('LZW in the order of TIFF 4 cannot be read: save the file anew');
   const result = new Uint8Array(size);
-  // The text of a code stands in the result already: that of the code before it and the byte that follows there.
+  // The text of a code stands in the result already: that of the code before it and the byte that follows
+  // there.
   const starts = new Uint32Array(4096);
   const lengths = new Uint32Array(4096);
   let next = endCode + 1;

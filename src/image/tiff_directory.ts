@@ -16,7 +16,10 @@ export function isTiff(bytes: Uint8Array): boolean {
   );
 }
 
-/** Bytes of one value of each type: 1 byte, 2 text, 3 short, 4 long, 5 rational, 6 to 12 their signed and real kin, 16 to 18 BigTIFF's. */
+/**
+ * Bytes of one value of each type: 1 byte, 2 text, 3 short, 4 long, 5 rational, 6 to 12 their signed and
+ * real kin, 16 to 18 BigTIFF's.
+ */
 const sizeOfType: Readonly<Record<number, number>> = {
   1: 1,
   2: 1,

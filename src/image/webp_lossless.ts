@@ -1,6 +1,6 @@
 /**
- * WebP's lossless pictures (RFC 9649, part 3), for browsers: their own decoders multiply colours by alpha and so lose them. Every pixel
- * keeps the colour that is stored.
+ * WebP's lossless pictures (RFC 9649, part 3), for browsers: their own decoders multiply colours by alpha
+ * and so lose them. Every pixel keeps the colour that is stored.
  */
 import { BitReader, PrefixCode } from './prefix_codes.ts';
 import { checkSize } from './stored.ts';
@@ -13,7 +13,9 @@ const signature = 0x2f;
 /** Pixels as 32-bit numbers: alpha, red, green, blue from the highest byte on. */
 type Pixels = Uint32Array;
 
-/** What lies near a pixel, the nearest first: the first 120 distances count pixels to the left and rows up. */
+/**
+ * What lies near a pixel, the nearest first: the first 120 distances count pixels to the left and rows up.
+ */
 const neighbours = Array.from({ length: 8 * 16 }, (_, i) => ({ up: i >> 4, left: (i & 15) - 7 }))
   .filter(({ up, left }) => up > 0 || left > 0)
   .sort((a, b) => a.up ** 2 + a.left ** 2 - b.up ** 2 - b.left ** 2 || b.up - a.up || b.left - a.left);
@@ -171,7 +173,10 @@ function select(left: number, top: number, corner: number): number {
 
 const black = 0xff000000;
 
-/** What a pixel is expected to be: by the pixels on its left (l), above (t), above on the left (c) and on the right (r). */
+/**
+ * What a pixel is expected to be: by the pixels on its left (l), above (t), above on the left (c) and on the
+ * right (r).
+ */
 const predictors: readonly ((l: number, t: number, c: number, r: number) => number)[] = [
   () => black,
   (l) => l,

@@ -1,6 +1,6 @@
 /**
- * What differs in browsers: WebGPU from `navigator.gpu`, image decoding from the page, no file system. Chosen by the package's
- * `imports` conditions; `node.ts` has the same exports.
+ * What differs in browsers: WebGPU from `navigator.gpu`, image decoding from the page, no file system.
+ * Chosen by the package's `imports` conditions; `node.ts` has the same exports.
  */
 import type { Image, ImageInput } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
@@ -72,7 +72,8 @@ const codecs: Codecs = {
 };
 
 /**
- * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or grey where asked: the values that Pillow gives, and Node.
+ * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or grey where asked: the values that
+ * Pillow gives, and Node.
  *
  * @throws Error naming the file
  */

@@ -1,4 +1,7 @@
-/** Images in Node (sharp and the decoders of `src/image`); apart from `node.ts` so that decoder threads load no GPU. */
+/**
+ * Images in Node (sharp and the decoders of `src/image`); apart from `node.ts` so that decoder threads load
+ * no GPU.
+ */
 import type { Sharp } from 'sharp';
 import { checkImage, type Image, type ImageInput } from '../data/image.ts';
 import type { ImageFacts } from '../data/inspect.ts';
@@ -45,8 +48,9 @@ async function decodeJpeg(bytes: Uint8Array, header: Header, colours: JpegColour
 const codecs: Codecs = { png: decodeWithSharp, jpeg: decodeJpeg, webp: decodeWithSharp, tiff: decodeWithSharp };
 
 /**
- * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or grey where asked: the values that Pillow gives. EXIF rotation is
- * applied, profiles are not, alpha is left out, 16 bits are cut to the upper 8, CMYK becomes RGB without a profile.
+ * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or grey where asked: the values that
+ * Pillow gives. EXIF rotation is applied, profiles are not, alpha is left out, 16 bits are cut to the upper
+ * 8, CMYK becomes RGB without a profile.
  *
  * @throws Error naming the file
  */
@@ -55,7 +59,8 @@ export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 |
 }
 
 /**
- * Decodes a mask file with all its channels as stored: alpha and 16 bits are kept, for they may be what tells the defect.
+ * Decodes a mask file with all its channels as stored: alpha and 16 bits are kept, for they may be what
+ * tells the defect.
  *
  * @throws Error naming the file
  */

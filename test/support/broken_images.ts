@@ -111,7 +111,10 @@ export function lyingImages(): BrokenImage[] {
   return Object.entries(all).map(([name, bytes]) => ({ name, bytes }));
 }
 
-/** Files with some changed bytes, the same ones in every run. They may still be images; what matters is that nothing else happens. */
+/**
+ * Files with some changed bytes, the same ones in every run. They may still be images; what matters is that
+ * nothing else happens.
+ */
 export function damagedImages(perFile: number): BrokenImage[] {
   let state = 12345;
   const next = (limit: number) => {

@@ -1,4 +1,6 @@
-/** Entry of the image set's browser test: decodes files of its own server and returns what came out, as JSON. */
+/**
+ * Entry of the image set's browser test: decodes files of its own server and returns what came out, as JSON.
+ */
 import { decodeImage, inspectImage } from '../../src/platform/browser.ts';
 
 function base64(bytes: Uint8Array): string {
