@@ -1,9 +1,21 @@
 /** The benchmark as a user runs it: every layout trains and tests; resumed; the same numbers through a queue with a killed worker. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type BenchmarkTask, finishedReport } from '../src/cli/benchmark_tasks.ts';
 import { type BenchmarkRun, benchmarkCsv, benchmarkMarkdown, benchmarkRows } from '../src/report/benchmark_table.ts';
 import { bundle } from './support/bundle.ts';
 import { writeMvtec, writeMvtec3d, writeVisa } from './support/layouts.ts';
@@ -235,6 +247,108 @@ describe('benchmark', () => {
     const other = await aand(...benchmark(alone, '--limit', '3'));
     expect(other.stderr).toMatch(/metrics\.json is of a run with other settings/);
     expect(other.code).toBe(1);
+  });
+
+  describe('a finished run is only taken for one that is asked for where nothing differs', () => {
+    const copy = join(folder, 'moved');
+    const task = (
+      options: Partial<BenchmarkTask['options']> = {},
+      more: Partial<BenchmarkTask> = {},
+    ): BenchmarkTask => ({
+      dataset: copy,
+      category: 'washer',
+      mode: 'aand',
+      seed: 0,
+      out: join(alone, 'washer/aand/seed0'),
+      options: { backbone: 'resnet18', imageSize: 32, batch: 3, epochs: [1, 2], foreground: 'auto', ...options },
+      ...more,
+    });
+    beforeAll(() => {
+      for (const name of ['fabric', 'washer'])
+        cpSync(join(folder, 'mvtec', name), join(copy, name), { recursive: true });
+      const files = readdirSync(join(copy, 'washer/train/good'));
+      mkdirSync(join(folder, 'few-textures'));
+      cpSync(join(copy, 'washer/train/good', files[0] as string), join(folder, 'few-textures/a.png'));
+      copyFileSync('weights/teacher_resnet18.safetensors', join(folder, 'teacher.safetensors'));
+    });
+
+    test('the same data and teacher elsewhere are the same', async () => {
+      expect(await finishedReport(task())).toMatchObject({ category: 'washer' });
+      const weights = join(folder, 'teacher.safetensors');
+      expect(await finishedReport(task({ weights }))).toMatchObject({ category: 'washer' });
+    });
+
+    test.each<[string, () => BenchmarkTask, RegExp]>([
+      ['threshold', () => task({ threshold: 'max' }), /threshold was null and is now \{"kind":"max"\}/],
+      ['hold-out', () => task({ holdOut: 0.2 }), /share held out was null and is now 0\.2/],
+      ['tiles', () => task({ tile: 64 }), /tiles was null and is now \{"size":64,"overlap":16\}/],
+      ['foreground', () => task({ foreground: 'disc' }), /foreground was "none" and is now "disc"/],
+      ['select', () => task({ select: 'test-oracle' }), /choice of the epoch was "last" and is now "test-oracle"/],
+      ['labels', () => task({ labels: 'mask' }), /labels was "folder" and is now "mask"/],
+      ['epochs', () => task({ epochs: [1, 3] }), /epochs was \[1,2\] and is now \[1,3\]/],
+      ['seed', () => task({}, { seed: 1 }), /seed was 0 and is now 1/],
+      [
+        'limit',
+        () => task({ limit: 3 }),
+        /limit was null and is now 3; the photographs .*: there were 6, now there are 3/,
+      ],
+      [
+        'textures',
+        () => task({ textures: join(folder, 'few-textures') }),
+        /the textures are not those of the finished run/,
+      ],
+      [
+        'category',
+        () => task({}, { category: 'fabric' }),
+        /the photographs are not those of the finished run: 6 of 6 changed/,
+      ],
+    ])('another %s is refused', async (_, make, message) => {
+      const checked = finishedReport(make());
+      await expect(checked).rejects.toThrow(/metrics\.json is of a run with other settings or inputs: /);
+      await expect(checked).rejects.toThrow(message);
+    });
+
+    test('another photograph, test image, mask or teacher is refused by name', async () => {
+      const change = async (path: string, message: RegExp) => {
+        const before = readFileSync(path);
+        writeFileSync(path, Buffer.concat([before, Buffer.of(0)]));
+        await expect(finishedReport(task({ weights: join(folder, 'teacher.safetensors') })), path).rejects.toThrow(
+          message,
+        );
+        writeFileSync(path, before);
+      };
+      const first = (part: string) =>
+        join(copy, 'washer', part, readdirSync(join(copy, 'washer', part)).sort()[0] as string);
+      await change(
+        first('train/good'),
+        /the photographs are not those of the finished run: 1 of 6 changed, the first is .*train\/good/,
+      );
+      await change(first('test/rust'), /the test photographs are .*: 1 of 4 changed, the first is .*test\/rust/);
+      await change(
+        first('ground_truth/rust'),
+        /the masks of the test photographs are .*: 1 of 4 changed, the first is .*ground_truth\/rust/,
+      );
+      const other = readFileSync(join(folder, 'teacher.safetensors'));
+      other[other.length - 1] = (other.at(-1) as number) ^ 1;
+      writeFileSync(join(folder, 'other.safetensors'), other);
+      await expect(finishedReport(task({ weights: join(folder, 'other.safetensors') }))).rejects.toThrow(
+        /the teacher is not that of the finished run/,
+      );
+    });
+
+    test('half of one is none; one of an earlier version is refused', async () => {
+      const half = join(folder, 'half');
+      cpSync(join(alone, 'washer/aand/seed0'), half, { recursive: true });
+      const path = join(half, 'metrics.json');
+      const { run, ...older } = JSON.parse(readFileSync(path, 'utf8'));
+      writeFileSync(path, JSON.stringify(older));
+      await expect(finishedReport(task({}, { out: half }))).rejects.toThrow(/does not say what its run was made of/);
+      expect(run.settings.seed).toBe(0);
+      writeFileSync(path, '{"image_AUROC": 1');
+      expect(await finishedReport(task({}, { out: half }))).toBeUndefined();
+      rmSync(path);
+      expect(await finishedReport(task({}, { out: half }))).toBeUndefined();
+    });
   });
 
   test('wrong use', async () => {
