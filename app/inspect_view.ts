@@ -4,7 +4,7 @@ import type { DetectorSettings } from '../src/detector/settings.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
 import { type Camera, openCamera } from './camera.ts';
 import type { ColourMapName } from './colour_maps.ts';
-import { attempt, machine, showProblem } from './connection.ts';
+import { advice, attempt, machine, showProblem } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
 import { drawLegend, drawOverlay } from './heat_map.ts';
 import { createImageTable, type Item } from './image_table.ts';
@@ -140,8 +140,8 @@ export function createInspectView(root: HTMLElement) {
   };
 
   const openModel = async (bytes: ArrayBuffer, name: string) => {
-    generation++;
     settings = await machine.openModel(Comlink.transfer(bytes, [bytes]), name);
+    generation++;
     const { backbone, mode, imageSize, training } = settings;
     modelLine.textContent = `${name}: ${String(training.category ?? training.name ?? '')} ${backbone}, ${mode}, ${imageSize} pixels`;
     setThreshold(settings.image);
@@ -152,16 +152,22 @@ export function createInspectView(root: HTMLElement) {
   };
 
   const inspectFiles = async (files: readonly File[]) => {
-    const model = files.find(({ name }) => name.endsWith('.safetensors'));
-    if (model) await openModel(await model.arrayBuffer(), model.name);
+    const models = files.filter(({ name }) => /\.(safetensors|pth|pt|ckpt|onnx)$/i.test(name));
     const images = files.filter(isImageFile);
-    if (!images.length) {
-      if (!model && files.length)
+    const [model] = models;
+    if (models.length > 1) throw new Error(`These are ${models.length} models: open one at a time.`);
+    if (!models.length && !images.length) {
+      if (files.length === 1)
+        showProblem(`"${files[0]?.name}" is neither an image (png, jpg, bmp, webp) nor a model (.safetensors).`);
+      else if (files.length)
         showProblem('None of these files is an image (png, jpg, bmp, webp) or a model (.safetensors).');
       return;
     }
+    if (model) await openModel(await model.arrayBuffer(), model.name);
+    if (!images.length) return;
     const own = generation;
     if (!settings) throw new Error('Open a model first: drop a .safetensors file of aand train or of the Train view.');
+    const failed: string[] = [];
     for (const [i, file] of images.entries()) {
       table.say(`inspecting ${i + 1} of ${images.length}`);
       try {
@@ -171,10 +177,16 @@ export function createInspectView(root: HTMLElement) {
         items.push({ name: file.name, file, result, label: undefined });
         await choose(items.at(-1) as Item);
       } catch (error) {
-        showProblem(error);
+        failed.push(advice(error));
       }
     }
     list();
+    if (failed.length)
+      showProblem(
+        failed.length === 1
+          ? failed[0]
+          : `${failed.length} of ${images.length} images failed: ${failed.slice(0, 5).join('; ')}${failed.length > 5 ? '; …' : ''}`,
+      );
   };
 
   const mark = (label: Item['label']) => {
@@ -299,6 +311,12 @@ export function createInspectView(root: HTMLElement) {
     dropDemo();
     return attempt(() => inspectFiles(files));
   };
+  /** Whatever was chosen as a model is tried as one, whatever its name. */
+  const receiveModel = ([model]: File[]) => {
+    if (!model) return;
+    dropDemo();
+    return attempt(async () => openModel(await model.arrayBuffer(), model.name));
+  };
   const stage = element(
     'div',
     { className: 'stage' },
@@ -315,7 +333,7 @@ export function createInspectView(root: HTMLElement) {
       'div',
       { className: 'row' },
       fileButton('Open images', 'image/*', true, receive),
-      fileButton('Open model', '.safetensors', false, receive),
+      fileButton('Open model', '.safetensors', false, receiveModel),
       cameraButton,
       button('Explain the peak', explainPeak),
       button('Save picture', downloadPicture),

@@ -2,6 +2,10 @@
 export class LongWork {
   #running: string | undefined;
 
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
   /**
    * @param name what the user would call it, with its article
    * @throws Error naming the work that is under way

@@ -4,13 +4,7 @@ import { decodeImage } from '#platform';
 import type { Image } from '../src/data/image.ts';
 import { resizeBicubic } from '../src/data/resize.ts';
 import { MapRunner } from '../src/detector/detector.ts';
-import {
-  type DetectorFile,
-  detectorStore,
-  readDetector,
-  rewriteDetector,
-  writeDetector,
-} from '../src/detector/file.ts';
+import { type DetectorFile, detectorStore, rewriteDetector, writeDetector } from '../src/detector/file.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/device.ts';
 import type { ParameterStore } from '../src/engine/parameters.ts';
@@ -18,8 +12,9 @@ import { backboneNamed } from '../src/model/backbone.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import { runBench } from './bench_run.ts';
+import { imageBytes, keptTraining } from './kept.ts';
 import { LongWork } from './long_work.ts';
-import { filesIn, readFile } from './storage.ts';
+import { readModel } from './model_file.ts';
 import { Trainer } from './training.ts';
 import { readTunings, tuneDevice } from './tuning.ts';
 import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingProgress, TuningProgress } from './types.ts';
@@ -96,9 +91,10 @@ export class Machine {
     return { name, software: adapter.software, subgroupSize: target.subgroupSize };
   }
 
-  /** Opens a detector file; the one before is closed. */
+  /** Opens a detector file; the one before stays chosen where this one cannot be opened. */
   async openModel(bytes: ArrayBuffer, name: string): Promise<DetectorSettings> {
-    const chosen = { file: await readDetector(new Uint8Array(bytes), name), name };
+    const chosen = { file: await readModel(new Uint8Array(bytes), name), name };
+    // Not both at once in the GPU's memory; where the new one fails, the next image loads the old one again.
     await this.#close();
     this.#model = await this.#load(chosen);
     this.#chosen = chosen;
@@ -175,17 +171,16 @@ export class Machine {
     const { engine, file, runner } = await this.#opened();
     const size = runner.imageSize;
     const images: Image[] = [];
-    const remembered = (await filesIn('training/good')).slice(0, rememberedImages);
+    const kept = await keptTraining();
+    const remembered = kept?.good.slice(0, rememberedImages) ?? [];
     // What was marked makes up half of the images, for it is what the model shall learn.
     const repeats = Math.max(1, Math.round(remembered.length / marked.length));
     for (const { name, bytes } of marked) {
       const image = resizeBicubic(await decode(bytes, name), size, size);
       for (let i = 0; i < repeats; i++) images.push(image);
     }
-    for (const name of remembered) {
-      const bytes = (await readFile(`training/good/${name}`)) ?? new Uint8Array();
-      images.push(resizeBicubic(await decodeImage(bytes, name), size, size));
-    }
+    for (const [i, name] of remembered.entries())
+      if (kept) images.push(resizeBicubic(await decodeImage(await imageBytes(kept, 'good', i), name), size, size));
     const { store } = await trainDetector({
       engine,
       backbone: backboneNamed(settings.backbone),

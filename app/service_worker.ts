@@ -1,4 +1,7 @@
-/** Keeps the page's own files, so that it works without a connection after the first visit. */
+/**
+ * Keeps the page's own files, so that it works without a connection after the first visit. An origin may hold other pages, other
+ * copies of this one among them: nothing but this copy's files is answered, kept or deleted.
+ */
 /** Set by the build: changes with every file. */
 declare const BUILD: string;
 
@@ -10,6 +13,7 @@ interface FetchEvent extends ExtendableEvent {
   respondWith(answer: Promise<Response>): void;
 }
 interface ServiceWorkerScope {
+  readonly registration: { readonly scope: string };
   skipWaiting(): Promise<void>;
   readonly clients: { claim(): Promise<void> };
   addEventListener(type: 'install' | 'activate', listener: (event: ExtendableEvent) => void): void;
@@ -18,7 +22,10 @@ interface ServiceWorkerScope {
 
 // TypeScript's DOM types know pages, not service workers.
 const scope = self as unknown as ServiceWorkerScope;
-const cacheName = `aand-${BUILD}`;
+const home = scope.registration.scope;
+// The path in one word, without the sign that ends it.
+const cachePrefix = `aand-${encodeURIComponent(new URL(home).pathname)}@`;
+const cacheName = `${cachePrefix}${BUILD}`;
 const needed = [
   './',
   'main.js',
@@ -28,6 +35,9 @@ const needed = [
   'contents.json',
   'teacher_resnet18.safetensors',
 ];
+// Kept when they were asked for: not every copy has them.
+const others = ['index.html', 'demo.safetensors', 'demo.png'];
+const ownFiles = new Set([...needed, ...others].map((file) => new URL(file, home).href));
 
 scope.addEventListener('install', (event) => {
   event.waitUntil(
@@ -38,9 +48,16 @@ scope.addEventListener('install', (event) => {
   );
 });
 
+/** Caches of earlier builds of this copy. The first ones carried no path: what they hold tells whose they are. */
+async function isOutdated(key: string): Promise<boolean> {
+  if (key === cacheName) return false;
+  if (key.startsWith(cachePrefix)) return true;
+  return /^aand-[0-9a-f]{12}$/.test(key) && (await (await caches.open(key)).match(home)) !== undefined;
+}
+
 scope.addEventListener('activate', (event) => {
   const clean = async () => {
-    for (const key of await caches.keys()) if (key !== cacheName) await caches.delete(key);
+    for (const key of await caches.keys()) if (await isOutdated(key)) await caches.delete(key);
     await scope.clients.claim();
   };
   event.waitUntil(clean());
@@ -56,8 +73,8 @@ async function answer(request: Request): Promise<Response> {
 }
 
 scope.addEventListener('fetch', (event) => {
-  if (event.request.method === 'GET' && new URL(event.request.url).origin === location.origin)
-    event.respondWith(answer(event.request));
+  const { origin, pathname } = new URL(event.request.url);
+  if (event.request.method === 'GET' && ownFiles.has(origin + pathname)) event.respondWith(answer(event.request));
 });
 
 export {};

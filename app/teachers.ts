@@ -9,12 +9,18 @@ import { packagedTeacher, type TeacherFacts } from './types.ts';
 
 const pathOf = (backbone: BackboneName) => `teachers/${backbone}.safetensors`;
 
+/** The file that a backbone's teacher was loaded from. */
+async function sourceOf(backbone: BackboneName): Promise<string | undefined> {
+  const source = await readFile(`${pathOf(backbone)}.name`);
+  return source && new TextDecoder().decode(source);
+}
+
 /** The page's own teacher, then those that were loaded. */
 export async function teachers(): Promise<TeacherFacts[]> {
   const found = [packagedTeacher];
   for (const backbone of Object.keys(backbones) as BackboneName[]) {
-    const source = await readFile(`${pathOf(backbone)}.name`);
-    if (source) found.push({ backbone, source: new TextDecoder().decode(source) });
+    const source = await sourceOf(backbone);
+    if (source !== undefined) found.push({ backbone, source });
   }
   return found;
 }
@@ -22,9 +28,16 @@ export async function teachers(): Promise<TeacherFacts[]> {
 /**
  * Takes over torchvision's weights (.pth or .safetensors).
  *
+ * @param replace whether they may take the place of a teacher of the same backbone that was loaded from another file
+ * @returns the teacher; with `replaces`, nothing was done, for there is another
  * @throws Error where the file is damaged, lacks tensors, or is no teacher
  */
-export async function addTeacher(name: string, bytes: Uint8Array): Promise<TeacherFacts> {
+export async function addTeacher(
+  name: string,
+  bytes: Uint8Array,
+  replace: boolean,
+): Promise<TeacherFacts & { readonly replaces?: string }> {
+  if (!bytes.length) throw new Error(`${name} is empty (0 bytes)`);
   const tensors = isTorchFile(bytes) ? readTorchFile(bytes, name) : readSafetensors(bytes, name).tensors;
   const imported = importStateDicts([{ path: name, tensors }]);
   if (imported.kind !== 'teacher')
@@ -32,6 +45,8 @@ export async function addTeacher(name: string, bytes: Uint8Array): Promise<Teach
       `${name} holds a whole detector: open it in the Inspect view. A teacher is one of torchvision's files.`,
     );
   const backbone = imported.backbone.name as BackboneName;
+  const known = await sourceOf(backbone);
+  if (known !== undefined && known !== name && !replace) return { backbone, source: name, replaces: known };
   const bare = new Map([...storable(imported.tensors)].map(([key, tensor]) => [key.slice('teacher.'.length), tensor]));
   await writeFile(pathOf(backbone), await writeWithDigest(bare, { backbone, source: name }));
   await writeFile(`${pathOf(backbone)}.name`, name);
@@ -40,7 +55,8 @@ export async function addTeacher(name: string, bytes: Uint8Array): Promise<Teach
 
 export async function readTeacher({ backbone, source }: TeacherFacts): Promise<SafetensorsFile> {
   if (source !== packagedTeacher.source) {
-    const bytes = await readFile(pathOf(backbone));
+    // Another file of the same backbone is another teacher.
+    const bytes = (await sourceOf(backbone)) === source ? await readFile(pathOf(backbone)) : undefined;
     if (!bytes) throw new Error(`the teacher '${source}' is not on this device any more: load its file again`);
     const file = readSafetensors(bytes, source);
     await verifyDigest(bytes, file.metadata, source);

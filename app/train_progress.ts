@@ -11,6 +11,7 @@ export function createProgress() {
   const title = document.title;
   const status = element('p', { aria: { role: 'status' } });
   const notice = element('p', { className: 'quiet', aria: { role: 'status' } });
+  const warnings = element('p', { className: 'quiet', aria: { role: 'status' } });
   const bar = element('progress', { max: 1, value: 0, aria: { label: 'progress of this stage' } });
   const examples = element('div', { className: 'sheet pairs' });
   const canvas = element('canvas', { aria: { role: 'img', label: 'loss of each epoch' } });
@@ -58,6 +59,14 @@ export function createProgress() {
     for (const values of history) onEpoch(stage, values);
   };
 
+  const onStored = (done: number, total: number) => {
+    status.textContent = `storing image ${done + 1} of ${total} on this device…`;
+  };
+
+  const onWarning = (text: string) => {
+    warnings.textContent = `${warnings.textContent} ${text}`.trim();
+  };
+
   const onNotice = (text: string) => {
     notice.textContent = text;
   };
@@ -82,10 +91,10 @@ export function createProgress() {
   };
 
   const background = watchBackground(onNotice);
-  const callbacks: TrainingCallbacks = { onProgress, onEpoch, onResume, onExamples, onNotice };
+  const callbacks: TrainingCallbacks = { onStored, onProgress, onEpoch, onResume, onExamples, onWarning, onNotice };
   return {
     callbacks,
-    above: [bar, status, notice],
+    above: [bar, status, warnings, notice],
     below: [element('div', { className: 'chart' }, canvas), element('h3', {}, 'Examples after each epoch'), examples],
     /** A sentence in the place of the figures. */
     say(text: string): void {
@@ -93,6 +102,7 @@ export function createProgress() {
     },
     start(): void {
       onNotice('');
+      warnings.textContent = '';
       background.start();
       chartOfLosses?.destroy();
       chartOfLosses = chart(canvas, {

@@ -1,7 +1,8 @@
 /** The result of a training: figures, threshold, histogram, and the model. */
 import { chart, css } from './charts.ts';
 import { attempt, training } from './connection.ts';
-import { button, element, save } from './dom.ts';
+import { button, element } from './dom.ts';
+import { saveModel } from './kept_box.ts';
 import { minutes } from './time.ts';
 import type { TrainingResult } from './types.ts';
 
@@ -30,9 +31,7 @@ export function showResult(result: HTMLElement, done: TrainingResult, onModel: (
       'div',
       { className: 'row' },
       button('Inspect with it', () => attempt(async () => onModel(await (await training).model())), 'primary'),
-      button('Save model', () =>
-        attempt(async () => save('model.safetensors', await (await training).model(), 'application/octet-stream')),
-      ),
+      button('Save model', () => attempt(saveModel)),
     ),
   );
   const scores = settings.calibrationScores;

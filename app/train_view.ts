@@ -1,14 +1,16 @@
 /** Train: photographs of good parts (and bad ones), a look at what will be learned, the training, its result. */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
-import { attempt, training } from './connection.ts';
+import { ask } from './ask.ts';
+import { attempt, showProblem, training } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile } from './dom.ts';
 import { pixelCanvas } from './heat_map.ts';
+import { createKeptBox, mayReplace } from './kept_box.ts';
 import { minutes } from './time.ts';
 import { createProgress } from './train_progress.ts';
 import { showResult } from './train_result.ts';
 import {
-  type KeptTraining,
+  type ChosenImage,
   packagedTeacher,
   type TeacherFacts,
   type TrainingJob,
@@ -19,6 +21,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const good = new Map<string, File>();
   const bad = new Map<string, File>();
   let running = false;
+  // Another tab of this page trains.
+  let elsewhere = false;
 
   const number = (value: string, min: string, step: string) => element('input', { type: 'number', value, min, step });
   const name = element('input', { type: 'text', value: 'my product' });
@@ -50,7 +54,6 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const forecast = element('p', { className: 'quiet', aria: { role: 'status' } });
   const preview = element('div');
   const result = element('div');
-  const keptBox = element('div', { className: 'card', hidden: true });
   const progressCard = element('div', { className: 'card', hidden: true });
   const resultCard = element('div', { className: 'card', hidden: true });
   const progress = createProgress();
@@ -73,8 +76,9 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       ? `${good.size} good${bad.size ? `, ${bad.size} bad` : '; no bad ones: the threshold will come from good images alone'}`
       : 'Nothing yet. Twenty good photographs are a start.';
     const usable = good.size > 0 && !running;
-    for (const control of [start, look, estimate]) control.disabled = !usable;
-    pause.disabled = !running;
+    for (const control of [look, estimate]) control.disabled = !usable;
+    start.disabled = !usable || elsewhere;
+    for (const control of [pause, cancel]) control.disabled = !running;
   };
 
   const take = (list: Map<string, File>, files: readonly File[]) => {
@@ -121,9 +125,18 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       if (!file) return;
       forecast.textContent = `reading ${file.name}…`;
       const trainer = await training;
-      const bytes = await file.arrayBuffer();
+      const add = async (replace: boolean) => {
+        const bytes = await file.arrayBuffer();
+        return trainer.addTeacher(file.name, Comlink.transfer(bytes, [bytes]), replace);
+      };
       try {
-        const loaded = await trainer.addTeacher(file.name, Comlink.transfer(bytes, [bytes]));
+        let loaded = await add(false);
+        if (loaded.replaces !== undefined) {
+          forecast.textContent = '';
+          const text = `"${loaded.replaces}" is kept as the ${loaded.backbone} teacher of this page. A training that was begun with it cannot be resumed without it.`;
+          if ((await ask('Replace the teacher?', text, ['Replace it', 'Keep it'])) !== 'Replace it') return;
+          loaded = await add(true);
+        }
         teacherList = await trainer.teachers();
         showTeachers(loaded);
         forecast.textContent = `${file.name} is a ${loaded.backbone} and stays on this device.`;
@@ -165,78 +178,55 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     showResult(result, done, onModel);
   };
 
-  const run = () =>
+  const run = (work: () => Promise<TrainingResult>) =>
     attempt(async () => {
       running = true;
       refresh();
-      keptBox.hidden = true;
+      kept.box.hidden = true;
       progressCard.hidden = false;
       resultCard.hidden = true;
       progress.start();
-      const trainer = await training;
       try {
-        finish(await trainer.run(Comlink.proxy(progress.callbacks)));
+        finish(await work());
         progress.done('Done.');
       } catch (error) {
-        if (!/interrupted/.test((error as Error).message)) throw error;
+        if (!/interrupted/i.test((error as Error).message)) {
+          progress.say('Stopped.');
+          throw error;
+        }
         progress.say('Paused after the last finished epoch. It waits on this device, even if the page is closed.');
       }
     }).finally(async () => {
       progress.stop();
       running = false;
       refresh();
-      await showKept();
+      await kept.show().catch(showProblem);
     });
 
   const begin = () =>
     attempt(async () => {
       const trainer = await training;
-      progress.say('storing the images on this device…');
-      progressCard.hidden = false;
+      if (!(await mayReplace(await trainer.kept()))) return;
       // Firefox asks the user; the training does not wait for the answer.
       navigator.storage.persist?.().catch(() => {});
-      await trainer.begin(job());
-      for (const [kind, list] of [
-        ['good', good],
-        ['bad', bad],
-      ] as const)
-        for (const [key, file] of list) {
-          const bytes = await file.arrayBuffer();
-          await trainer.add(kind, key, Comlink.transfer(bytes, [bytes]));
-        }
-      await run();
+      const images: ChosenImage[] = [
+        ...[...good].map(([name, file]) => ({ kind: 'good' as const, name, file })),
+        ...[...bad].map(([name, file]) => ({ kind: 'bad' as const, name, file })),
+      ];
+      await run(() => trainer.begin(job(), images, Comlink.proxy(progress.callbacks)));
     });
 
-  const describe = ({ job, good, bad, finished }: KeptTraining) =>
-    `"${job.name}": ${good} good${bad ? `, ${bad} bad` : ''}, ${job.backbone}, ${job.imageSize} pixels, epochs ${job.epochs.join(' and ')}${finished ? ', finished' : ', not finished'}`;
+  const resume = () => run(async () => (await training).resume(Comlink.proxy(progress.callbacks)));
 
-  const showKept = async () => {
-    const trainer = await training;
-    const kept = await trainer.kept();
-    keptBox.hidden = !kept || running;
-    if (!kept) return;
-    keptBox.replaceChildren(
-      element('h2', {}, 'A training is kept on this device'),
-      element('p', {}, describe(kept)),
-      element(
-        'div',
-        { className: 'row' },
-        kept.finished
-          ? button(
-              'Inspect with its model',
-              () => attempt(async () => onModel(await (await training).model())),
-              'primary',
-            )
-          : button('Resume', run, 'primary'),
-        button('Discard', () =>
-          attempt(async () => {
-            await (await training).discard();
-            await showKept();
-          }),
-        ),
-      ),
-    );
-  };
+  const kept = createKeptBox(
+    () => running,
+    (held) => {
+      elsewhere = held;
+      refresh();
+    },
+    resume,
+    onModel,
+  );
 
   const start = button('Start training', begin, 'primary');
   const look = button('Preview', showPreview);
@@ -244,8 +234,12 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const pause = button('Pause', () => attempt(async () => (await training).pause()));
   const cancel = button('Cancel and discard', () =>
     attempt(async () => {
-      await (await training).discard();
+      const text =
+        'The training stops. Its images and checkpoints are deleted from this device; an earlier model stays.';
+      if ((await ask('Delete the training?', text, ['Delete', 'Go on'])) !== 'Delete') return;
+      await (await training).discardTraining();
       progressCard.hidden = true;
+      await kept.show();
     }),
   );
   foreground.title = foregroundHelp;
@@ -253,7 +247,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     "What the student learns to imitate. torchvision's ImageNet weights (resnet18-f37072fd.pth, wide_resnet50_2-95faca4d.pth) find more than the packaged ones.";
 
   root.append(
-    keptBox,
+    kept.box,
     element(
       'div',
       { className: 'columns' },
@@ -309,7 +303,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const restore = async () => {
     teacherList = await (await training).teachers();
     showTeachers();
-    await showKept();
+    await kept.show();
   };
   // Without storage there is nothing to restore.
   restore().catch(() => {});

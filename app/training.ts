@@ -1,4 +1,4 @@
-/** Training in the worker: images, checkpoints and the result lie on this device (OPFS), so a closed tab loses one epoch. */
+/** Training in the worker: images, checkpoints and the result are kept on this device, so a closed tab loses one epoch. */
 import { decodeImage } from '#platform';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
 import { denormalize, type Image, normalize } from '../src/data/image.ts';
@@ -17,14 +17,28 @@ import { backboneNamed } from '../src/model/backbone.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
+import { adoptOlder } from './adopt.ts';
 import { forecastJob } from './forecast.ts';
+import {
+  checkpoint,
+  discardModel,
+  discardTraining,
+  imageBytes,
+  keptModel,
+  keptTraining,
+  modelFile,
+  storeModel,
+  storeTraining,
+  type TrainingRecord,
+} from './kept.ts';
 import type { LongWork } from './long_work.ts';
-import { filesIn, openFile, readFile, removeTree, writeFile } from './storage.ts';
 import { addTeacher, readTeacher, teachers } from './teachers.ts';
+import { isHeldElsewhere, withTrainingLock } from './training_lock.ts';
 import type {
+  ChosenImage,
   Example,
   ForecastFacts,
-  KeptTraining,
+  Kept,
   Preview,
   TeacherFacts,
   TrainingCallbacks,
@@ -32,7 +46,6 @@ import type {
   TrainingResult,
 } from './types.ts';
 
-const root = 'training';
 const heldOutShare = 0.1;
 const heldOutLeast = 10;
 const shownExamples = 4;
@@ -53,10 +66,11 @@ function ruleOf(text: string) {
   return parseForeground(text) ?? foregroundRuleFor('folder', '');
 }
 
-async function load(kind: 'good' | 'bad', size: number, rule: string): Promise<Loaded[]> {
+async function load(record: TrainingRecord, kind: 'good' | 'bad', rule: string): Promise<Loaded[]> {
+  const { imageSize: size } = record.job;
   const loaded: Loaded[] = [];
-  for (const name of await filesIn(`${root}/${kind}`)) {
-    const image = await decodeImage((await readFile(`${root}/${kind}/${name}`)) ?? new Uint8Array(), name);
+  for (const [i, name] of record[kind].entries()) {
+    const image = await decodeImage(await imageBytes(record, kind, i), name);
     loaded.push({ name, image: resizeBicubic(image, size, size), mask: foreground(image, ruleOf(rule), size) });
   }
   return loaded;
@@ -66,6 +80,9 @@ export class Trainer {
   readonly #open: () => Promise<Engine>;
   readonly #longWork: LongWork;
   #stop: AbortController | undefined;
+  #adopted: Promise<void> | undefined;
+  /** Settled when nothing of this tab writes what is kept. */
+  #running: Promise<unknown> = Promise.resolve();
 
   /** @param open gives the device, a new one after the last was lost */
   constructor(open: () => Promise<Engine>, longWork: LongWork) {
@@ -78,43 +95,56 @@ export class Trainer {
   }
 
   /** Takes over torchvision's weights for this and later trainings. */
-  addTeacher(name: string, bytes: ArrayBuffer): Promise<TeacherFacts> {
-    return addTeacher(name, new Uint8Array(bytes));
+  addTeacher(name: string, bytes: ArrayBuffer, replace: boolean): ReturnType<typeof addTeacher> {
+    return addTeacher(name, new Uint8Array(bytes), replace);
+  }
+
+  /** Runs work that writes what is kept, alone among the tabs of this page. */
+  #locked<T>(work: () => Promise<T>): Promise<T> {
+    const run = withTrainingLock(work);
+    this.#running = run.catch(() => {});
+    return run;
+  }
+
+  #begin(): AbortController {
+    this.#stop = new AbortController();
+    return this.#stop;
   }
 
   /** What is kept from before. */
-  async kept(): Promise<KeptTraining | undefined> {
-    const text = await readFile(`${root}/job.json`);
-    if (!text) return undefined;
+  async kept(): Promise<Kept> {
+    const elsewhere = await isHeldElsewhere();
+    if (!elsewhere && !this.#longWork.busy) await this.#adopt();
+    const [training, model] = [await keptTraining(), await keptModel()];
     return {
-      job: JSON.parse(new TextDecoder().decode(text)) as TrainingJob,
-      good: (await filesIn(`${root}/good`)).length,
-      bad: (await filesIn(`${root}/bad`)).length,
-      finished: (await filesIn(root)).includes('model.safetensors'),
+      elsewhere,
+      training: training && {
+        job: training.job,
+        good: training.good.length,
+        bad: training.bad.length,
+        finished: model?.id === training.id,
+      },
+      model: model?.job,
     };
   }
 
-  /** Takes over the images of a new training; what was kept before is gone. */
-  async begin(job: TrainingJob): Promise<void> {
-    await removeTree(root);
-    await writeFile(`${root}/job.json`, JSON.stringify(job));
+  /** Once: what an earlier version of the page kept. It stays where it is while another tab writes, or where it is damaged. */
+  #adopt(): Promise<void> {
+    this.#adopted ??= this.#locked(adoptOlder).catch(() => {});
+    return this.#adopted;
   }
 
-  /**
-   * Adds an image.
-   *
-   * @throws Error where it cannot be read
-   */
-  async add(kind: 'good' | 'bad', name: string, bytes: ArrayBuffer): Promise<{ width: number; height: number }> {
-    const data = new Uint8Array(bytes);
-    const { width, height } = await decodeImage(data, name);
-    await writeFile(`${root}/${kind}/${name}`, data);
-    return { width, height };
-  }
-
-  async discard(): Promise<void> {
+  /** Stops the training if it runs, and removes its images and checkpoints; a finished model stays. */
+  async discardTraining(): Promise<void> {
     this.#stop?.abort();
-    await removeTree(root);
+    await this.#running;
+    await this.#locked(discardTraining);
+  }
+
+  /** Removes the finished model, and the training that made it. */
+  async discardAll(): Promise<void> {
+    await this.discardTraining();
+    await this.#locked(discardModel);
   }
 
   pause(): void {
@@ -150,23 +180,49 @@ export class Trainer {
   }
 
   /**
+   * Takes over the images of a new training in the place of the kept one, and trains. A finished model that is kept stays until
+   * the new one is complete.
+   */
+  begin(job: TrainingJob, images: readonly ChosenImage[], callbacks: TrainingCallbacks): Promise<TrainingResult> {
+    return this.#longWork.run('a training', () =>
+      this.#locked(async () => {
+        const { signal } = this.#begin();
+        const onStored = (done: number, total: number) => callbacks.onStored(done, total);
+        const { record, unreadable } = await storeTraining(job, images, onStored, signal);
+        if (unreadable.length)
+          callbacks.onWarning(
+            `${unreadable.length} of ${images.length} images are left out: ${unreadable.slice(0, 5).join('; ')}.`,
+          );
+        return this.#runOn(record, callbacks);
+      }),
+    );
+  }
+
+  /** Trains the kept training from where its checkpoints are. */
+  resume(callbacks: TrainingCallbacks): Promise<TrainingResult> {
+    return this.#longWork.run('a training', () =>
+      this.#locked(async () => {
+        this.#begin();
+        const record = await keptTraining();
+        if (!record) throw new Error('there is no training to run');
+        return this.#runOn(record, callbacks);
+      }),
+    );
+  }
+
+  /**
    * Trains from where the checkpoints are, tests, and keeps the model. A lost device is opened again and the training goes on
    * from its last checkpoint. Rejects with 'Interrupted' when it is paused.
    */
-  run(callbacks: TrainingCallbacks): Promise<TrainingResult> {
-    return this.#longWork.run('a training', () => this.#runOn(callbacks));
-  }
-
-  async #runOn(callbacks: TrainingCallbacks): Promise<TrainingResult> {
-    this.#stop = new AbortController();
+  async #runOn(record: TrainingRecord, callbacks: TrainingCallbacks): Promise<TrainingResult> {
     let epochs = 0;
     let losses = 0;
     for (;;) {
       const before = epochs;
       try {
-        return await this.#run(await this.#open(), callbacks, () => epochs++);
+        return await this.#run(await this.#open(), record, callbacks, () => epochs++);
       } catch (error) {
-        if (!(error instanceof DeviceLostError) || this.#stop.signal.aborted) throw error;
+        if (!(error instanceof DeviceLostError) || this.#stop?.signal.aborted) throw error;
         losses = epochs > before ? 1 : losses + 1;
         if (losses >= mostLosses) throw error;
         callbacks.onNotice(
@@ -177,29 +233,26 @@ export class Trainer {
     }
   }
 
-  async #run(engine: Engine, callbacks: TrainingCallbacks, onEpoch: () => void): Promise<TrainingResult> {
-    const kept = await this.kept();
-    if (!kept) throw new Error('there is no training to run');
-    const { job } = kept;
+  async #run(
+    engine: Engine,
+    record: TrainingRecord,
+    callbacks: TrainingCallbacks,
+    onEpoch: () => void,
+  ): Promise<TrainingResult> {
+    const { job } = record;
     const backbone = backboneNamed(job.backbone);
     const started = performance.now();
-    const good = await load('good', job.imageSize, job.foreground);
-    const bad = await load('bad', job.imageSize, 'none');
+    const good = await load(record, 'good', job.foreground);
+    const bad = await load(record, 'bad', 'none');
     const heldOutCount = good.length >= heldOutLeast ? Math.round(heldOutShare * good.length) : 0;
     const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
     const train = good.filter((_, i) => !drawn.has(i));
     const heldOut = good.filter((_, i) => drawn.has(i));
     const teacher = await readTeacher({ backbone: job.backbone, source: job.teacher });
-    const storage = (name: string) => ({
-      name,
-      advice: 'Discard this training to begin it anew',
-      load: () => readFile(`${root}/${name}`),
-      save: (data: Uint8Array) => writeFile(`${root}/${name}`, data),
-    });
     const images = train.map(({ image }) => image);
     const imageNames = train.map(({ name }) => name);
     const warnings = trainingSetWarnings(images, imageNames);
-    if (warnings.length) callbacks.onNotice(`${warnings.join('. ')}.`);
+    if (warnings.length) callbacks.onWarning(`${warnings.join('. ')}.`);
     const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
     let runner: MapRunner | undefined;
     const { store, history } = await trainDetector({
@@ -216,7 +269,7 @@ export class Trainer {
       batch: job.batch,
       epochs: job.epochs,
       seed: job.seed,
-      checkpoint: { stage1: storage('stage1.checkpoint'), stage2: storage('stage2.checkpoint') },
+      checkpoint: { stage1: checkpoint(record, 'stage1.checkpoint'), stage2: checkpoint(record, 'stage2.checkpoint') },
       resume: true,
       signal: this.#stop?.signal,
       onResume: (stage, history) => callbacks.onResume(stage, history),
@@ -236,7 +289,7 @@ export class Trainer {
     try {
       await runner.refresh();
       const seconds = (performance.now() - started) / 1000;
-      return await this.#finish({ job, runner, store, history, bad, heldOut, train, seconds });
+      return await this.#finish({ record, runner, store, history, bad, heldOut, train, seconds });
     } finally {
       await runner.destroy();
       store.destroy();
@@ -253,7 +306,7 @@ export class Trainer {
   }
 
   async #finish(o: {
-    job: TrainingJob;
+    record: TrainingRecord;
     runner: MapRunner;
     store: ParameterStore;
     history: unknown;
@@ -262,7 +315,8 @@ export class Trainer {
     train: readonly Loaded[];
     seconds: number;
   }): Promise<TrainingResult> {
-    const { job, runner, store } = o;
+    const { record, runner, store } = o;
+    const { job } = record;
     const results = new TestSet();
     // Held-out images where there are some: what was trained on looks better than it should.
     const good = o.heldOut.length ? o.heldOut : o.train;
@@ -295,7 +349,7 @@ export class Trainer {
       version: 'browser',
     });
     await results.close();
-    await writeFile(`${root}/model.safetensors`, await writeDetector(store, settings));
+    await storeModel(record, await writeDetector(store, settings));
     return {
       settings,
       auroc: image?.auroc ?? null,
@@ -306,10 +360,7 @@ export class Trainer {
     };
   }
 
-  /** The finished model, still on the disk: nobody but its reader holds its megabytes. */
-  async model(): Promise<File> {
-    const file = await openFile(`${root}/model.safetensors`);
-    if (!file) throw new Error('no finished model is kept');
-    return file;
+  model(): Promise<File> {
+    return modelFile();
   }
 }

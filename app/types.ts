@@ -67,12 +67,23 @@ export interface TeacherFacts {
 
 export const packagedTeacher: TeacherFacts = { backbone: 'resnet18', source: 'packaged teacher' };
 
+/** An image that the user chose for a training. */
+export interface ChosenImage {
+  readonly kind: 'good' | 'bad';
+  readonly name: string;
+  readonly file: File;
+}
+
 export interface TrainingCallbacks {
+  /** Images of a new training that are stored on the device. */
+  onStored(done: number, total: number): void;
   onProgress(progress: TrainingProgress): void;
   onEpoch(stage: string, losses: Readonly<Record<string, number>>): void;
   /** Epochs that ran before, at the start and after the device was lost. */
   onResume(stage: string, history: readonly Readonly<Record<string, number>>[]): void;
   onExamples(examples: readonly Example[]): void;
+  /** Something about the images that stays true. */
+  onWarning(text: string): void;
   /** Something that the user should know while it goes on. */
   onNotice(text: string): void;
 }
@@ -86,12 +97,16 @@ export interface TrainingResult {
   readonly seconds: number;
 }
 
-/** A training that waits to be continued, or is done. */
-export interface KeptTraining {
-  readonly job: TrainingJob;
-  readonly good: number;
-  readonly bad: number;
-  readonly finished: boolean;
+/** What is kept on this device. */
+export interface Kept {
+  /** Another tab of this page is training: what is kept is its own until then. */
+  readonly elsewhere: boolean;
+  /** A training that waits to be continued, or is done. */
+  readonly training:
+    | { readonly job: TrainingJob; readonly good: number; readonly bad: number; readonly finished: boolean }
+    | undefined;
+  /** The job of the finished model: the kept training's, or that of one before it. */
+  readonly model: TrainingJob | undefined;
 }
 
 export interface ForecastFacts {

@@ -30,6 +30,7 @@ import {
 } from './support/app_checks.ts';
 import { ready, showPage } from './support/app_site.ts';
 import { chromiumPath, launchChromium, swiftShaderDriver } from './support/browsers.ts';
+import { answer } from './support/page_copies.ts';
 
 describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on SwiftShader', () => {
   const shown = showPage(() =>
@@ -126,6 +127,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     await openModel(page, shown.site.model);
     await click(page, 'Train');
     await click(page, 'Start training');
+    // The model of the test before is kept.
+    await answer(page, 'Start');
     await waitForText(page, 'train', /stage II, epoch 2/, 200_000);
     // Other long work waits for it, and does it no harm.
     await click(page, 'Bench');

@@ -1,5 +1,5 @@
 /** The benchmark as a user runs it: every layout trains and tests; resumed; the same numbers through a queue with a killed worker. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -19,6 +19,7 @@ import { type BenchmarkTask, finishedReport } from '../src/cli/benchmark_tasks.t
 import { type BenchmarkRun, benchmarkCsv, benchmarkMarkdown, benchmarkRows } from '../src/report/benchmark_table.ts';
 import { bundle } from './support/bundle.ts';
 import { writeMvtec, writeMvtec3d, writeVisa } from './support/layouts.ts';
+import { freePort, hasRedis, startRedis } from './support/redis.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'aand-benchmark-'));
 let cliFolder: string;
@@ -363,37 +364,20 @@ describe('benchmark', () => {
   });
 });
 
-function hasRedis(): boolean {
-  try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    console.warn('skipped: no redis-server on this machine (Debian: redis-server), so the queue is not tested');
-    return false;
-  }
-}
-
 describe.skipIf(!hasRedis())('through a queue', () => {
-  const port = 20000 + (process.pid % 20000);
-  const url = `redis://127.0.0.1:${port}`;
+  let url: string;
   beforeAll(async () => {
-    const server = spawn('redis-server', ['--port', String(port), '--save', '', '--dir', folder], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    children.push(server);
-    await new Promise<void>((ready) =>
-      server.stdout.on('data', (data) => {
-        if (String(data).includes('Ready to accept connections')) ready();
-      }),
-    );
+    const port = await freePort();
+    url = `redis://127.0.0.1:${port}`;
+    children.push(await startRedis(folder, port));
   });
 
   test('two workers, one killed in the middle of a run: the same numbers as in one process', async () => {
     const out = join(folder, 'queued');
     const coordinator = start(benchmark(out, '--queue', url));
-    const survivor = start(['worker', '--queue', url, '--name', 'survivor']);
+    const survivor = start(['worker', '--queue', url, '--root', folder, '--name', 'survivor']);
     let killed = '';
-    const victim = start(['worker', '--queue', url, '--name', 'victim'], (text) => {
+    const victim = start(['worker', '--queue', url, '--root', folder, '--name', 'victim'], (text) => {
       if (!killed && /stage (I|II) /.test(text)) {
         killed = /victim: (.*)/.exec(text)?.[1] ?? 'unknown';
         victim.child.kill('SIGKILL');

@@ -18,19 +18,24 @@ import {
   type Outcome,
   runTask,
   taskName,
+  unreadableCount,
 } from './benchmark_tasks.ts';
 import { interruptSignal, UsageError, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions } from './data_options.ts';
 import { listOf, modeOption, seedOption } from './options.ts';
 import { runThroughQueue } from './queue.ts';
+import { addQueueOptions, type QueueOptions } from './queue_broker.ts';
 import { addTrainingOptions, planTraining, type TrainingOptions } from './train.ts';
 
-interface BenchmarkOptions extends TrainingOptions, DataOptions {
+interface BenchmarkOptions
+  extends TrainingOptions,
+    DataOptions,
+    Omit<QueueOptions, 'queue'>,
+    Partial<Pick<QueueOptions, 'queue'>> {
   readonly out: string;
   readonly categories?: string[];
   readonly modes: Mode[];
   readonly seeds: number[];
-  readonly queue?: string;
 }
 
 /** Writes what there is so far, so that a benchmark that is cut off has its table too. */
@@ -80,11 +85,12 @@ export function benchmarkCommand(program: Command): void {
     .option('--out <folder>', 'where the results go', 'benchmark-results')
     .option('--categories <list>', 'only these, such as screw,bottle', listOf(String))
     .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', listOf(modeOption), ['aand'])
-    .option('--seeds <list>', 'random seeds', listOf(seedOption), [0])
-    .option('--queue <url>', 'hand the runs to aand worker processes through Redis, such as redis://host:6379');
+    .option('--seeds <list>', 'random seeds', listOf(seedOption), [0]);
+  addQueueOptions(command, 'hand the runs to aand worker processes through Redis', false);
   addTrainingOptions(command);
   addDataOptions(command).action(async (dataset: string, options: BenchmarkOptions) => {
-    const { out, categories: wanted, modes: wantedModes, seeds, queue, category, ...training } = options;
+    const { out, categories: wanted, modes: wantedModes, seeds, category, ...others } = options;
+    const { queue, queueCa, queueCert, queueKey, queueWait, ...training } = others;
     if (category) throw new UsageError('--category is --categories here');
     const root = dataset.replace(/\/+$/, '');
     const all = await listCategories(root);
@@ -124,13 +130,14 @@ export function benchmarkCommand(program: Command): void {
       else open.push(task);
     }
     if (reports.size) console.error(`${reports.size} of ${tasks.length} runs are finished already`);
-    if (open.length) await (queue ? runThroughQueue(queue, open, signal, onDone) : runHere(open, signal, onDone));
+    if (open.length)
+      await (queue ? runThroughQueue({ ...options, queue }, open, signal, onDone) : runHere(open, signal, onDone));
     if (reports.size) {
       console.log(await writeResults(out, runs(), tasks.length, options));
       console.log(`written to ${out}: results.csv, results.json, results.md, results.html, a folder per run`);
     }
     if (errors.length) throw new Error(`${errors.length} of ${tasks.length} runs failed:\n  ${errors.join('\n  ')}`);
-    const incomplete = [...reports].filter(([, { unreadable }]) => Array.isArray(unreadable) && unreadable.length);
+    const incomplete = [...reports].filter(([, report]) => unreadableCount(report) > 0);
     if (incomplete.length)
       throw new Error(
         `${incomplete.length} of ${tasks.length} runs left out files that could not be read; "unreadable" in their metrics.json ` +

@@ -43,6 +43,12 @@ interface Finished {
   readonly [metric: string]: unknown;
 }
 
+/** Files that a run left out, by its metrics.json (a list of names) or the row that came through the queue (their number). */
+export function unreadableCount({ unreadable }: Readonly<Record<string, unknown>>): number {
+  if (Array.isArray(unreadable)) return unreadable.length;
+  return typeof unreadable === 'number' ? unreadable : 0;
+}
+
 /** A run's metrics.json as a row. */
 export function benchmarkRun(task: BenchmarkTask, report: Report): BenchmarkRun {
   const { intervals, seconds, adapter, ...values } = report as unknown as Finished;

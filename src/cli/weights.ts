@@ -16,24 +16,27 @@ export function weightsCommand(program: Command): void {
     .description('download the official ImageNet weights of a backbone (torchvision, IMAGENET1K_V1)')
     .argument('<backbone>', 'resnet18, resnet34, resnet50 or wide_resnet50_2', backboneOption)
     .option('--from <url>', 'another place of the same file')
+    .option('--allow-http', 'take the file also over plain http, where others on the way can change it')
     .option('--cache <folder>', 'where it is kept; default: AAND_CACHE or the cache folder of the user')
-    .action(async (backbone: BackboneName, options: { from?: string; cache?: string }) => {
-      const { url, file, sha256 } = officialWeights[backbone];
+    .action(async (backbone: BackboneName, options: { from?: string; allowHttp?: boolean; cache?: string }) => {
+      const { url, file, sha256, bytes } = officialWeights[backbone];
       const path = join(options.cache ?? join(process.env.AAND_CACHE ?? cacheFolder(), 'weights'), file);
       const reporter = new ProgressReporter();
       const progress = reporter.counting(file);
+      const signal = interruptSignal();
       let fetched: boolean;
       try {
         fetched = await download(options.from ?? url, path, {
           sha256,
-          signal: interruptSignal(),
+          mostBytes: bytes,
+          allowHttp: options.allowHttp ?? false,
+          signal,
           onProgress: progress,
         });
       } catch (error) {
-        const { cause, message } = error as Error & { cause?: Error };
+        if (signal.aborted) throw error;
         throw new Error(
-          `${message}${cause?.message ? ` (${cause.message})` : ''}. What has arrived is kept and the next call continues. ` +
-            `Without a connection: fetch ${url} elsewhere and put it at ${path}, or give the file to --weights`,
+          `${(error as Error).message}. Without a connection: fetch ${url} elsewhere and put it at ${path}, or give the file to --weights`,
         );
       } finally {
         reporter.stop();

@@ -1,19 +1,136 @@
 /** `aand worker`: works on the runs of benchmarks that are queued in Redis. */
+import { randomBytes } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Job, Worker } from 'bullmq';
 import type { Command } from 'commander';
-import { interruptSignal } from './common.ts';
-import { work } from './queue.ts';
+import type { Engine } from '../engine/device.ts';
+import type { Progress } from '../train/trainer.ts';
+import { runTask, taskName } from './benchmark_tasks.ts';
+import { interruptSignal, UsageError, withEngine } from './common.ts';
+import { loadBullMq, queueName } from './queue.ts';
+import { addQueueOptions, Broker, type QueueOptions } from './queue_broker.ts';
+import { confine, parseJob, RefusedJob, rowOf } from './queue_job.ts';
+
+// A run is given back when its worker has not been heard of for this long.
+const lockMilliseconds = 30_000;
+const stalledCheckMilliseconds = 5_000;
+// Deaths of workers that a run survives.
+const mostStalls = 5;
+const progressMilliseconds = 5000;
+const emptyMilliseconds = 500;
+
+interface WorkerOptions extends QueueOptions {
+  readonly root: string;
+  readonly name: string;
+  readonly once?: boolean;
+}
+
+/** An error as it travels: the broker would keep its stack, and with it paths of this machine. */
+function told<T extends Error>(error: T): T {
+  error.stack = error.message;
+  return error;
+}
+
+/** Works on runs until it is interrupted, or with `once` until the queue is empty. */
+async function work(options: WorkerOptions, broker: Broker, root: string, interrupted: AbortSignal): Promise<void> {
+  const { name, once } = options;
+  const { DelayedError, Queue, UnrecoverableError, Worker } = await loadBullMq();
+  await broker.reach();
+  const say = (text: string) => console.error(`${name}: ${broker.hide(text)}`);
+
+  const over = new AbortController();
+  const signal = AbortSignal.any([interrupted, over.signal]);
+  const gone = broker.watch();
+
+  const processWith = (engine: Engine) => async (job: Job<unknown, unknown>, token?: string) => {
+    let title = 'a job';
+    let last = 0;
+    const onProgress = ({ stage, epoch, epochs, images, total, remaining }: Progress) => {
+      if (performance.now() - last < progressMilliseconds) return;
+      last = performance.now();
+      const text = `${stage} ${epoch + 1}/${epochs}: ${images}/${total}, ${Math.round(remaining)} s left`;
+      job.updateProgress({ worker: name, text }).catch(() => {});
+    };
+    try {
+      const asked = parseJob(job.data);
+      title = taskName(asked);
+      say(title);
+      return rowOf(await runTask(engine, await confine(asked, root), signal, onProgress));
+    } catch (error) {
+      if (error instanceof RefusedJob) {
+        say(`${title} is refused: ${error.message}`);
+        throw told(new UnrecoverableError(`worker '${name}' refused it: ${error.message}`));
+      }
+      if (!signal.aborted) {
+        // The whole text stays here: it names files, and whether they are there.
+        const reference = randomBytes(4).toString('hex');
+        say(`${title} failed [${reference}]: ${(error as Error).message}`);
+        throw told(new Error(`the run failed; the messages of worker '${name}' say why [${reference}]`));
+      }
+      // Interrupted here is no failure of the run: another worker may take it at once.
+      await job.moveToDelayed(Date.now() + 1000, token);
+      throw new DelayedError();
+    }
+  };
+
+  await withEngine(async (engine) => {
+    const queue = new Queue(queueName, { connection: broker.connection });
+    const worker: Worker = new Worker(queueName, processWith(engine), {
+      connection: broker.connection,
+      concurrency: 1,
+      lockDuration: lockMilliseconds,
+      stalledInterval: stalledCheckMilliseconds,
+      maxStalledCount: mostStalls,
+    });
+    queue.on('error', () => {});
+    // The watch speaks of connections.
+    worker.on('error', (error) => {
+      if (!/ECONN|Connection is closed|ETIMEDOUT|EPIPE|LOADING/.test(error.message)) say(error.message);
+    });
+    const stopped = new Promise<void>((resolve) => {
+      if (interrupted.aborted) resolve();
+      interrupted.addEventListener('abort', () => resolve(), { once: true });
+    });
+    const emptied = async () => {
+      for (;;) {
+        await wait(emptyMilliseconds, undefined, { ref: false });
+        const { waiting, active, delayed } = await queue.getJobCounts('waiting', 'active', 'delayed');
+        if (!waiting && !active && !delayed) return;
+      }
+    };
+    let away = false;
+    try {
+      await Promise.race([stopped, gone.then((never) => never), ...(once ? [emptied()] : [])]);
+    } catch (error) {
+      away = true;
+      throw error;
+    } finally {
+      // A training stops after its step; its checkpoints stay.
+      over.abort();
+      if (away) await Promise.race([worker.close(true), wait(stalledCheckMilliseconds, undefined, { ref: false })]);
+      else await worker.close();
+      await broker.close(queue);
+    }
+  });
+}
 
 export function workerCommand(program: Command): void {
-  program
+  const command = program
     .command('worker')
-    .description(
-      'train and test what aand benchmark --queue hands out; data set and results folder must be the same paths here',
+    .description('train and test what aand benchmark --queue hands out; docs/queue.md says whom that trusts')
+    .option(
+      '--root <folder>',
+      'data sets, results, weights and textures of jobs must lie in it; relative paths begin here',
+      '.',
     )
-    .requiredOption('--queue <url>', 'Redis, such as redis://host:6379')
     .option('--name <text>', 'how this worker is called in the messages', `${hostname()}-${process.pid}`)
-    .option('--once', 'end when the queue is empty')
-    .action(async ({ queue, name, once }: { queue: string; name: string; once?: boolean }) => {
-      await work(queue, name, interruptSignal(), once ?? false);
+    .option('--once', 'end when the queue is empty');
+  addQueueOptions(command, 'the broker', true).action(async (options: WorkerOptions) => {
+    const root = await realpath(options.root).catch(() => {
+      throw new UsageError(`--root ${options.root}: no such folder`);
     });
+    await work(options, await Broker.at(options), root, interruptSignal());
+  });
 }

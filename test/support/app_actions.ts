@@ -32,11 +32,14 @@ export const click = (page: Page, text: string) =>
 
 export const textOf = (page: Page, selector: string) => page.$eval(selector, (e) => (e as HTMLElement).innerText);
 
+/** Pages in the background draw no frames, which waiting goes by otherwise. */
+export const polling = 100;
+
 /** Waits until a view's text meets a pattern. */
 export const waitForText = (page: Page, view: string, pattern: RegExp, timeout = 120_000) =>
   page.waitForFunction(
     (view, source) => new RegExp(source).test(document.getElementById(view)?.textContent ?? ''),
-    { timeout },
+    { timeout, polling },
     view,
     pattern.source,
   );

@@ -104,6 +104,7 @@ export interface Opened {
 export const ready = (page: Page) =>
   page.waitForFunction(() => !/opening/.test(document.getElementById('device')?.textContent ?? ''), {
     timeout: 60_000,
+    polling: 100,
   });
 
 export async function openPage(browser: Browser, url: string): Promise<Opened> {

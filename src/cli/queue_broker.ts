@@ -1,0 +1,225 @@
+/** The broker of the queue: where it is, how it is reached, and the watch over it. Its password never gets into a message. */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import { type Command, Option } from 'commander';
+import { UsageError } from './common.ts';
+import { wholeNumber } from './options.ts';
+
+/** Options of the commands that use a queue. */
+export interface QueueOptions {
+  readonly queue: string;
+  readonly queueCa?: string;
+  readonly queueCert?: string;
+  readonly queueKey?: string;
+  /** Seconds that a broker may be silent. */
+  readonly queueWait: number;
+}
+
+/** `--queue` and what belongs to it; docs/queue.md says what they mean. */
+export function addQueueOptions(command: Command, purpose: string, needed: boolean): Command {
+  return command
+    .addOption(
+      new Option('--queue <url>', `${purpose}: redis://host:6379, or rediss:// over TLS; better in AAND_QUEUE`)
+        .env('AAND_QUEUE')
+        .makeOptionMandatory(needed),
+    )
+    .addOption(
+      new Option('--queue-ca <file>', 'certificate of the authority that the broker is trusted by').env(
+        'AAND_QUEUE_CA',
+      ),
+    )
+    .addOption(
+      new Option('--queue-cert <file>', 'own certificate, where the broker asks for one').env('AAND_QUEUE_CERT'),
+    )
+    .addOption(new Option('--queue-key <file>', 'key of the own certificate').env('AAND_QUEUE_KEY'))
+    .option('--queue-wait <seconds>', 'how long a broker that is away is waited for', wholeNumber(1, 86_400), 60);
+}
+
+/** What a client of Redis needs to know of the address. */
+interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly username?: string;
+  readonly password?: string;
+  readonly db?: number;
+  readonly tls?: Certificates;
+  readonly connectTimeout: number;
+}
+
+interface Certificates {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+const pingMilliseconds = 2000;
+const answerMilliseconds = 5000;
+
+const reason = (error: unknown) => (error as Error).message.split('\n')[0] ?? '';
+
+const isUntrusted = (text: string) => /certificate|self.signed|altname/i.test(text);
+
+/** A text of others on one line, without what moves a terminal's cursor. */
+export function plainText(text: string, most = 500): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').slice(0, most);
+}
+
+export class Broker {
+  /** The address without its password. */
+  readonly shown: string;
+  readonly #address: Address;
+  readonly #secrets: readonly string[];
+  readonly #patience: number;
+  #closed = false;
+
+  private constructor(url: URL, tls: Certificates | undefined, waitSeconds: number) {
+    const [user, password] = [url.username, url.password].map(decodeURIComponent) as [string, string];
+    this.#secrets = [...new Set([password, url.password])].filter(Boolean).sort((a, b) => b.length - a.length);
+    const name = password && user ? `${url.username}:***@` : password ? ':***@' : user ? '***@' : '';
+    this.shown = `${url.protocol}//${name}${url.host}${url.pathname === '/' ? '' : url.pathname}`;
+    this.#patience = waitSeconds * 1000;
+    this.#address = {
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: Number(url.port || 6379),
+      ...(user && { username: user }),
+      ...(password && { password }),
+      ...(url.pathname.length > 1 && { db: Number(url.pathname.slice(1)) }),
+      ...(tls && { tls }),
+      connectTimeout: answerMilliseconds,
+    };
+  }
+
+  /**
+   * @throws UsageError where the address or its certificates cannot be used; the address is not repeated, for it may hold a
+   * password
+   */
+  static async at({ queue, queueCa, queueCert, queueKey, queueWait }: QueueOptions): Promise<Broker> {
+    const url = URL.canParse(queue) ? new URL(queue) : undefined;
+    const isRedis = url !== undefined && /^rediss?:$/.test(url.protocol) && url.hostname !== '';
+    if (!url || !isRedis || !/^(\/\d*)?$/.test(url.pathname) || url.search || url.hash)
+      throw new UsageError(
+        '--queue (or AAND_QUEUE) must be an address such as redis://host:6379, rediss://user:password@host:6379 or redis://host/2',
+      );
+    const secure = url.protocol === 'rediss:';
+    if (!secure && (queueCa || queueCert || queueKey))
+      throw new UsageError('--queue-ca, --queue-cert and --queue-key need an address that begins with rediss://');
+    if (!queueCert !== !queueKey) throw new UsageError('--queue-cert and --queue-key belong together');
+    const read = async (path: string, option: string) =>
+      readFile(path).catch((error) => {
+        throw new UsageError(`${option}: ${reason(error)}`);
+      });
+    const tls = secure
+      ? {
+          ...(queueCa && { ca: await read(queueCa, '--queue-ca') }),
+          ...(queueCert && { cert: await read(queueCert, '--queue-cert') }),
+          ...(queueKey && { key: await read(queueKey, '--queue-key') }),
+        }
+      : undefined;
+    return new Broker(url, tls, queueWait);
+  }
+
+  /** A message of others without the password, on one line. */
+  hide(text: string): string {
+    return plainText(this.#secrets.reduce((hidden, secret) => hidden.replaceAll(secret, '***'), text));
+  }
+
+  /** Options of a connection that comes again until the broker is closed. */
+  get connection() {
+    return { ...this.#address, maxRetriesPerRequest: null, retryStrategy: () => (this.#closed ? null : 1000) };
+  }
+
+  /**
+   * A first contact without retries: an unreachable broker is an error with a name, not a silent wait.
+   *
+   * @throws Error where nobody answers, or the broker lets nobody in
+   */
+  async reach(): Promise<void> {
+    const { Redis } = await import('ioredis');
+    const redis = new Redis({ ...this.#address, lazyConnect: true, retryStrategy: () => null });
+    let heard = '';
+    redis.on('error', (error) => {
+      heard = reason(error);
+    });
+    try {
+      await redis.connect();
+      await redis.ping();
+    } catch (error) {
+      const text = this.hide(heard || reason(error));
+      const advice = isUntrusted(text)
+        ? '; --queue-ca names the certificate of the authority that its own was signed by'
+        : /NOAUTH|WRONGPASS|NOPERM/.test(text)
+          ? '; check user, password and rights of the address'
+          : '';
+      throw new Error(`no Redis answers at ${this.shown} (${text})${advice}`);
+    } finally {
+      redis.disconnect();
+    }
+  }
+
+  /**
+   * Asks the broker every other second whether it is there, and says when it is not.
+   *
+   * @returns a promise that rejects when it has been away for longer than `--queue-wait`; it never resolves
+   */
+  async watch(): Promise<Promise<never>> {
+    const { Redis } = await import('ioredis');
+    const redis = new Redis({
+      ...this.connection,
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      commandTimeout: answerMilliseconds,
+    });
+    let heard = '';
+    redis.on('error', (error) => {
+      heard = reason(error);
+    });
+    const observe = async (): Promise<never> => {
+      let answered = performance.now();
+      let away = false;
+      for (;;) {
+        await wait(pingMilliseconds, undefined, { ref: false });
+        if (this.#closed) {
+          redis.disconnect();
+          return new Promise(() => {});
+        }
+        try {
+          await redis.ping();
+          if (away) console.error(`the queue at ${this.shown} answers again`);
+          away = false;
+          answered = performance.now();
+        } catch (error) {
+          if (this.#closed) continue;
+          const text = this.hide(heard || reason(error));
+          if (performance.now() - answered > this.#patience) {
+            redis.disconnect();
+            throw new Error(
+              `the queue at ${this.shown} has not answered for ${Math.round(this.#patience / 1000)} s (${text}): ` +
+                'start the same command again when it is there; finished runs and checkpoints are kept',
+            );
+          }
+          if (!away)
+            console.error(
+              `note: the queue at ${this.shown} does not answer (${text}); it is waited for up to ${this.#patience / 1000} s`,
+            );
+          away = true;
+        }
+      }
+    };
+    const gone = observe();
+    gone.catch(() => {});
+    return gone;
+  }
+
+  /** Ends every connection, also those that wait for the broker. */
+  async close(...parts: readonly { close(): Promise<void>; disconnect(): Promise<void> }[]): Promise<void> {
+    this.#closed = true;
+    for (const part of parts) {
+      const closing = part.close().then(
+        () => true,
+        () => true,
+      );
+      const closed = await Promise.race([closing, wait(answerMilliseconds / 2, false, { ref: false })]);
+      if (!closed) await Promise.race([part.disconnect().catch(() => {}), wait(answerMilliseconds / 2)]);
+    }
+  }
+}
