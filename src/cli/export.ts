@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { readBytes, writeBytes } from '#platform';
 import { spread } from '../data/dataset.ts';
+import { readDetector } from '../detector/file.ts';
 import { exportDetector } from '../export/detector.ts';
 import { exportHalf } from '../export/half.ts';
 import { exportTorch } from '../export/torch.ts';
@@ -11,6 +12,7 @@ import { compareWithRuntime } from './onnx_check.ts';
 import { batchOption, countOption } from './options.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
+import { noteUncalibrated } from './uncalibrated.ts';
 
 interface ExportOptions {
   readonly to: 'onnx' | 'pth' | 'safetensors-f16';
@@ -48,6 +50,7 @@ async function toOnnx(model: string, options: ExportOptions): Promise<void> {
     : [];
   if (options.verify && !images.length) throw new Error(`${options.verify} holds no images`);
   const bytes = await readBytes(model);
+  noteUncalibrated((await readDetector(bytes, model)).settings, model);
   const version = await packageVersion();
   await withEngine(async (engine) => {
     const onnx = await exportDetector(engine, bytes, model, { batch, version });
