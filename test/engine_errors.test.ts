@@ -88,9 +88,9 @@ describe('a call with wrong arguments rejects, and the next one works', () => {
     ['no input', {}, "input 'x' [1,1,1,4] is missing"],
     ['too few values', { x: new Float32Array(3) }, "input 'x': 3 values given, shape [1,1,1,4] needs 4"],
     ['too many values', { x: new Float32Array(5) }, "input 'x': 5 values given, shape [1,1,1,4] needs 4"],
-    ['words for floats', { x: new Uint32Array(4) }, "input 'x' [1,1,1,4] takes a Float32Array, not a Uint32Array"],
-    ['64 bits', { x: new Float64Array(4) }, "input 'x' [1,1,1,4] takes a Float32Array, not a Float64Array"],
-    ['a list', { x: [1, 2, 3, 4] }, "input 'x' [1,1,1,4] takes a Float32Array, not a Array"],
+    ['words for floats', { x: new Uint32Array(4) }, "input 'x' [1,1,1,4] takes a Float32Array, not Uint32Array"],
+    ['64 bits', { x: new Float64Array(4) }, "input 'x' [1,1,1,4] takes a Float32Array, not Float64Array"],
+    ['a list', { x: [1, 2, 3, 4] }, "input 'x' [1,1,1,4] takes a Float32Array, not Array"],
     ['nothing', { x: null }, "input 'x' [1,1,1,4] is missing"],
   ])('%s', async (_, inputs, message) => {
     await expect(program.run(inputs as never)).rejects.toThrow(new Error(message));
@@ -102,7 +102,7 @@ describe('a call with wrong arguments rejects, and the next one works', () => {
     const images = imageInput(tape, 1, 4);
     const store = new ParameterStore(engine, tape.parameters);
     const pixels = await Program.compile(engine, tape, { outputs: { images }, store });
-    const message = "input 'pixels' [12] takes a Uint32Array, not a Float32Array";
+    const message = "input 'pixels' [12] takes a Uint32Array, not Float32Array";
     await expect(pixels.run({ pixels: new Float32Array(12) })).rejects.toThrow(new Error(message));
     const black = (await pixels.run({ pixels: new Uint32Array(12) })).images as Float32Array;
     expect(black[0]).toBeCloseTo(-0.485 / 0.229, 5);

@@ -197,7 +197,7 @@ export class Program {
       if (values === undefined || values === null) throw new Error(`input '${name}' [${tensor.shape}] is missing`);
       const wanted = words ? 'Uint32Array' : 'Float32Array';
       const found = Object.prototype.toString.call(values).slice(8, -1);
-      if (found !== wanted) throw new Error(`input '${name}' [${tensor.shape}] takes a ${wanted}, not a ${found}`);
+      if (found !== wanted) throw new Error(`input '${name}' [${tensor.shape}] takes a ${wanted}, not ${found}`);
       return { name, range, values, bytes: pack(values, tensor, `input '${name}'`, this.#packed.get(name)) };
     });
     for (const { name, range, values, bytes } of packed) {
