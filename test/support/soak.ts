@@ -6,8 +6,11 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { bundle } from './bundle.ts';
 
-/** `detectors`: open, predict, close on one engine. `engines`: the same, each on an engine of its own. */
-export type SoakKind = 'predictions' | 'detectors' | 'engines' | 'batch sizes';
+/**
+ * `detectors`: open, predict, close on one engine. `engines`: the same, each on an engine of its own. `empty engines`: opened and
+ * closed.
+ */
+export type SoakKind = 'predictions' | 'detectors' | 'engines' | 'empty engines' | 'batch sizes';
 
 export interface SoakResult {
   /** Resident memory after each sample's operations. */

@@ -52,13 +52,14 @@ async function predict(detector: Detector, count = 1): Promise<void> {
 }
 
 const file = await modelFile();
-const shared = kind === 'engines' ? undefined : await Engine.open();
+const shared = kind.endsWith('engines') ? undefined : await Engine.open();
 const opened = shared && kind !== 'detectors' ? await Detector.open(shared, file) : undefined;
 
 async function operate(index: number): Promise<void> {
   if (kind === 'predictions') return predict(opened as Detector);
   if (kind === 'batch sizes') return predict(opened as Detector, index + 1);
   const engine = shared ?? (await Engine.open());
+  if (kind === 'empty engines') return engine.close();
   const detector = await Detector.open(engine, file);
   await predict(detector);
   await detector.close();
