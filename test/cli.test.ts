@@ -141,7 +141,11 @@ describe('train, test, predict', () => {
     }
     const table = readFileSync(join(folder, 'out/scores.csv'), 'utf8');
     expect(table).toContain(`,${rows[0].raw_score},`);
-    expect(readdirSync(join(folder, 'p')).sort()).toEqual(['0.png', '6.png']);
+    expect(
+      readdirSync(join(folder, 'p'))
+        .filter((name) => !name.startsWith('.'))
+        .sort(),
+    ).toEqual(['0.png', '6.png']);
   });
 
   test('predict takes --subgroup-matrices, and says where the device has none', async () => {

@@ -1,9 +1,9 @@
 /** `aand benchmark`: all categories of a data set, in the modes of the paper's ablation, with several seeds. */
 import type { Command } from 'commander';
-import { writeBytes } from '#platform';
 import { listCategories } from '../data/categories.ts';
 import type { Engine } from '../engine/device.ts';
 import type { Mode } from '../model/detector.ts';
+import { OutputFolder } from '../output/folder.ts';
 import {
   type BenchmarkRun,
   benchmarkCsv,
@@ -36,10 +36,16 @@ interface BenchmarkOptions
   readonly categories?: string[];
   readonly modes: Mode[];
   readonly seeds: number[];
+  readonly force?: boolean;
 }
 
 /** Writes what there is so far, so that a benchmark that is cut off has its table too. */
-async function writeResults(out: string, runs: readonly BenchmarkRun[], total: number, options: BenchmarkOptions) {
+async function writeResults(
+  output: OutputFolder,
+  runs: readonly BenchmarkRun[],
+  total: number,
+  options: BenchmarkOptions,
+) {
   const note =
     `${runs.length} of ${total} runs. ${options.backbone}, ${options.imageSize} pixels, batch ${options.batch}, epochs ${options.epochs}` +
     `${options.limit ? `, ${options.limit} training images` : ''}; ${options.select === 'test-oracle' ? 'epoch chosen ON THE TEST SET (test-oracle)' : 'last epoch'}; ` +
@@ -49,10 +55,10 @@ async function writeResults(out: string, runs: readonly BenchmarkRun[], total: n
     `Benchmark: ${[...new Set(runs.map(({ category }) => category))].join(', ')}`,
     note,
   );
-  await writeBytes(`${out}/results.csv`, benchmarkCsv(runs));
-  await writeBytes(`${out}/results.json`, `${JSON.stringify({ note, rows: benchmarkRows(runs), runs }, null, 2)}\n`);
-  await writeBytes(`${out}/results.md`, benchmarkMarkdown(runs, note));
-  await writeBytes(`${out}/results.html`, page);
+  await output.write('results.csv', benchmarkCsv(runs));
+  await output.write('results.json', `${JSON.stringify({ note, rows: benchmarkRows(runs), runs }, null, 2)}\n`);
+  await output.write('results.md', benchmarkMarkdown(runs, note));
+  await output.write('results.html', page);
   return benchmarkMarkdown(runs, note);
 }
 
@@ -85,11 +91,12 @@ export function benchmarkCommand(program: Command): void {
     .option('--out <folder>', 'where the results go', 'benchmark-results')
     .option('--categories <list>', 'only these, such as screw,bottle', listOf(String))
     .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', listOf(modeOption), ['aand'])
-    .option('--seeds <list>', 'random seeds', listOf(seedOption), [0]);
+    .option('--seeds <list>', 'random seeds', listOf(seedOption), [0])
+    .option('--force', 'replace tables that others wrote; they are kept as backups');
   addQueueOptions(command, 'hand the runs to aand worker processes through Redis', false);
   addTrainingOptions(command);
   addDataOptions(command).action(async (dataset: string, options: BenchmarkOptions) => {
-    const { out, categories: wanted, modes: wantedModes, seeds, category, ...others } = options;
+    const { out, categories: wanted, modes: wantedModes, seeds, category, force = false, ...others } = options;
     const { queue, queueCa, queueCert, queueKey, queueWait, ...training } = others;
     if (category) throw new UsageError('--category is --categories here');
     const root = dataset.replace(/\/+$/, '');
@@ -114,6 +121,8 @@ export function benchmarkCommand(program: Command): void {
     // Mistakes in the options show before the first run, not in each of them.
     const plan = await planTraining({ ...options, mode: wantedModes[0] as Mode, seed: seeds[0] as number });
     const signal = interruptSignal();
+    await using output = await OutputFolder.open(out, { command: 'aand benchmark', force });
+    await output.check(['results.csv', 'results.json', 'results.md', 'results.html']);
     const reports = new Map<BenchmarkTask, Readonly<Record<string, unknown>>>();
     const errors: string[] = [];
     const runs = () =>
@@ -121,7 +130,7 @@ export function benchmarkCommand(program: Command): void {
     const onDone = async ({ task, report, error }: Outcome) => {
       if (report) reports.set(task, report);
       if (error) errors.push(`${taskName(task)}: ${error}`);
-      if (report) await writeResults(out, runs(), tasks.length, options);
+      if (report) await writeResults(output, runs(), tasks.length, options);
     };
     const open: BenchmarkTask[] = [];
     for (const task of tasks) {
@@ -133,7 +142,7 @@ export function benchmarkCommand(program: Command): void {
     if (open.length)
       await (queue ? runThroughQueue({ ...options, queue }, open, signal, onDone) : runHere(open, signal, onDone));
     if (reports.size) {
-      console.log(await writeResults(out, runs(), tasks.length, options));
+      console.log(await writeResults(output, runs(), tasks.length, options));
       console.log(`written to ${out}: results.csv, results.json, results.md, results.html, a folder per run`);
     }
     if (errors.length) throw new Error(`${errors.length} of ${tasks.length} runs failed:\n  ${errors.join('\n  ')}`);

@@ -7,9 +7,12 @@ import type { BenchmarkRun } from '../report/benchmark_table.ts';
 import { asRun, differences, type Run } from '../train/run.ts';
 import type { Progress } from '../train/trainer.ts';
 import { type DataOptions, datasetOptions } from './data_options.ts';
+import { openRunFolder } from './run_folder.ts';
 import { requestNames, runRequest } from './run_request.ts';
 import { planTraining, type TrainingOptions, type TrainPlan } from './train.ts';
 import { trainAndTest } from './training_run.ts';
+
+const lockWaitMilliseconds = 45_000;
 
 /** A run as plain data: it travels through the queue. */
 export interface BenchmarkTask {
@@ -116,5 +119,7 @@ export async function runTask(
   if (finished) return finished;
   const { plan, dataset } = await planTask(task);
   if (!dataset.test.length) throw new Error(`${task.dataset}/${task.category} holds no test images`);
-  return (await trainAndTest(engine, plan, dataset, signal, onProgress)).report;
+  // A run whose worker died elsewhere is free when its lock has not been touched for half a minute.
+  await using output = await openRunFolder({ ...plan, wait: lockWaitMilliseconds, test: dataset.test });
+  return (await trainAndTest(engine, plan, dataset, output, signal, onProgress)).report;
 }

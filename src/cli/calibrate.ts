@@ -1,6 +1,8 @@
 /** `aand calibrate`: a new threshold for a model, without training: from good images, or from the scores that it holds. */
+
+import { basename, dirname } from 'node:path';
 import type { Command } from 'commander';
-import { readBytes, writeBytes } from '#platform';
+import { readBytes, realPath } from '#platform';
 import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
 import { rangeOf } from '../data/lists.ts';
@@ -11,6 +13,8 @@ import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts
 import { rankMetrics } from '../eval/metrics.ts';
 import { calibrate, isAnomalous, parseThreshold } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
+import { OutputFile } from '../output/file.ts';
+import { OutputFolder } from '../output/folder.ts';
 import { interruptSignal, usage, withEngine } from './common.ts';
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
@@ -22,6 +26,7 @@ interface CalibrateOptions {
   readonly rule: string;
   readonly bad?: string[];
   readonly out?: string;
+  readonly force?: boolean;
   readonly strict?: boolean;
 }
 
@@ -69,6 +74,19 @@ async function score(
   });
 }
 
+/** Where the calibrated model goes: the model itself, whose old form is kept as a backup, or another file. */
+async function openTarget(out: string, model: string, force: boolean) {
+  const command = 'aand calibrate';
+  const real = await realPath(model);
+  const inPlace = out === model || (await realPath(out).catch(() => undefined)) === real;
+  if (!inPlace) return OutputFile.open(out, { command, force });
+  const output = await OutputFolder.open(dirname(real), { command, force: true });
+  return {
+    write: (data: Uint8Array) => output.write(basename(real), data, { backup: true }),
+    [Symbol.asyncDispose]: () => output.close(),
+  };
+}
+
 export function calibrateCommand(program: Command): void {
   program
     .command('calibrate')
@@ -82,13 +100,16 @@ export function calibrateCommand(program: Command): void {
       'max',
     )
     .option('--bad <images...>', 'defective images or folders, for the rule f1')
-    .option('--out <file>', 'where the model goes; default: in place')
+    .option('--out <file>', 'where the model goes; default: in place, and the old one is kept as a backup')
+    .option('--force', 'replace an existing --out; it is kept as a backup')
     .addOption(strictOption())
     .action(async (model: string, good: string[], options: CalibrateOptions) => {
       const rule = parseThreshold(options.rule);
       const file = await readDetector(await readBytes(model), model);
       const { settings } = file;
       const unreadable = unreadableFiles({ strict: options.strict ?? false });
+      const out = options.out ?? model;
+      await using target = await openTarget(out, model, options.force ?? false);
       const fresh =
         good.length > 0 || options.bad?.length
           ? await score(file, model, { good, bad: options.bad ?? [] }, unreadable)
@@ -129,8 +150,7 @@ export function calibrateCommand(program: Command): void {
         ...found,
         calibrationScores: [...others, ...(fresh?.scores ?? [])],
       };
-      const out = options.out ?? model;
-      await writeBytes(out, await rewriteDetector(file, updated));
+      await target.write(await rewriteDetector(file, updated));
       const { image: before } = settings;
       console.log(`threshold of images: ${before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'}`);
       console.log(`             is now: ${found.image.threshold.toPrecision(5)} (${found.image.rule})`);

@@ -1,9 +1,11 @@
 /** `aand data`: what was understood of a data set, before anything is trained on it. */
+import { basename, dirname } from 'node:path';
 import type { Command } from 'commander';
-import { decodeImage, encodePng, readBytes, writeBytes } from '#platform';
+import { decodeImage, encodePng, readBytes } from '#platform';
 import { loadMask, mapConcurrently, openDataset, type Sample, spread } from '../data/dataset.ts';
 import { inspectDataset } from '../data/inspect.ts';
 import { contactSheet } from '../eval/contact_sheet.ts';
+import { OutputFolder } from '../output/folder.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { ProgressReporter } from './progress.ts';
 
@@ -25,14 +27,25 @@ function shown(train: readonly Sample[], test: readonly Sample[]): Sample[] {
   ];
 }
 
+interface SheetOptions extends DataOptions {
+  readonly out: string;
+  readonly json?: boolean;
+  readonly force?: boolean;
+}
+
 export function dataCommand(program: Command): void {
   const command = program
     .command('data')
     .description('show what is understood of a data set: counts, sizes, what is wrong, a contact sheet')
     .argument('<category>', "a category in any layout, or a folder; with --category the data set's folder")
     .option('--out <file>', 'where the contact sheet goes', 'contact-sheet.png')
+    .option('--force', 'replace a file of others there; it is kept as a backup')
     .option('--json', 'print the facts as JSON');
-  addDataOptions(command).action(async (category: string, options: DataOptions & { out: string; json?: boolean }) => {
+  addDataOptions(command).action(async (category: string, options: SheetOptions) => {
+    const sheet = basename(options.out);
+    const { force = false } = options;
+    await using output = await OutputFolder.open(dirname(options.out), { command: 'aand data', force });
+    await output.check([sheet]);
     const listed = await openDataset(category, datasetOptions(options));
     const reporter = new ProgressReporter();
     const facts = await inspectDataset(listed, reporter.counting('reading'));
@@ -47,7 +60,7 @@ export function dataCommand(program: Command): void {
       }),
     }));
     const title = `${dataset.name} (${dataset.format}): ${dataset.train.length} to learn from, ${dataset.test.length} to test`;
-    await writeBytes(options.out, await encodePng(contactSheet(cells, { title })));
+    await output.write(sheet, await encodePng(contactSheet(cells, { title })));
     if (options.json) {
       const { counts, kinds, masks, ignored, warnings } = facts;
       const { name, format } = dataset;

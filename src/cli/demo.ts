@@ -1,12 +1,14 @@
 /** `aand demo`: draws a small product data set, learns it with both stages, and shows the defects that it finds. */
 import type { Command } from 'commander';
-import { encodePng, writeBytes } from '#platform';
+import { encodePng } from '#platform';
 import { mapConcurrently, openDataset } from '../data/dataset.ts';
+import { OutputFolder } from '../output/folder.ts';
 import { demoProducts, drawPart, type Product } from '../synthetic/demo_products.ts';
 import { interruptSignal, withEngine } from './common.ts';
 import { oneOf } from './options.ts';
 import { duration, ProgressReporter } from './progress.ts';
 import { percent } from './results.ts';
+import { openRunFolder } from './run_folder.ts';
 import { planTraining } from './train.ts';
 import { trainAndTest } from './training_run.ts';
 
@@ -16,7 +18,12 @@ const testPerDefect = 6;
 const seed = 0;
 
 /** Writes a product in MVTec AD's layout. */
-async function writeProduct(folder: string, product: Product, reporter: ProgressReporter): Promise<void> {
+async function writeProduct(
+  output: OutputFolder,
+  folder: string,
+  product: Product,
+  reporter: ProgressReporter,
+): Promise<void> {
   const parts: { path: string; defect?: string; index: number }[] = [];
   const name = (i: number) => `${String(i).padStart(3, '0')}`;
   for (let i = 0; i < trainCount; i++) parts.push({ path: `train/good/${name(i)}`, index: i });
@@ -27,8 +34,9 @@ async function writeProduct(folder: string, product: Product, reporter: Progress
     parts,
     async ({ path, defect, index }) => {
       const { image, mask } = drawPart(product, defect, seed, index);
-      await writeBytes(`${folder}/${path}.png`, await encodePng(image));
-      if (mask) await writeBytes(`${folder}/${path.replace(/^test/, 'ground_truth')}_mask.png`, await encodePng(mask));
+      await output.write(`${folder}/${path}.png`, await encodePng(image), { data: true });
+      const maskName = `${folder}/${path.replace(/^test/, 'ground_truth')}_mask.png`;
+      if (mask) await output.write(maskName, await encodePng(mask), { data: true });
     },
     reporter.counting(`drawing ${product.name}`),
   );
@@ -41,15 +49,17 @@ export function demoCommand(program: Command): void {
     .description('make a small product data set, learn it, and show its defects; about four minutes on two cores')
     .option('--out <folder>', 'where the results go', 'demo-results')
     .option('--product <name>', 'washer or fabric; default: both', oneOf(demoProducts.map(({ name }) => name)))
-    .action(async ({ out, product: wanted }: { out: string; product?: string }) => {
+    .option('--force', 'replace what others wrote there; it is kept as backups')
+    .action(async ({ out, product: wanted, force = false }: { out: string; product?: string; force?: boolean }) => {
       const products = demoProducts.filter(({ name }) => !wanted || name === wanted);
       const started = performance.now();
       const signal = interruptSignal();
       const lines: string[] = [];
+      await using output = await OutputFolder.open(out, { command: 'aand demo', force });
       await withEngine(async (engine) => {
         for (const product of products) {
-          const folder = `${out}/data/${product.name}`;
-          await writeProduct(folder, product, new ProgressReporter());
+          const folder = `data/${product.name}`;
+          await writeProduct(output, folder, product, new ProgressReporter());
           const plan = await planTraining({
             out: `${out}/${product.name}`,
             backbone: 'resnet18',
@@ -59,7 +69,9 @@ export function demoCommand(program: Command): void {
             mode: 'aand',
             seed,
           });
-          const { metrics } = await trainAndTest(engine, plan, await openDataset(folder), signal);
+          const dataset = await openDataset(`${out}/${folder}`);
+          await using run = await openRunFolder({ ...plan, force, again: true, test: dataset.test });
+          const { metrics } = await trainAndTest(engine, plan, dataset, run, signal);
           lines.push(
             `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
           );

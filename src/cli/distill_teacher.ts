@@ -1,9 +1,11 @@
 /** `aand distill-teacher`: makes a small teacher from a big one, on any photographs. */
 import type { Command } from 'commander';
-import { writeBytes } from '#platform';
+import { exists } from '#platform';
 import { ImageCache } from '../data/image_cache.ts';
 import { withImage } from '../data/image_files.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { moveToBackup } from '../output/backup.ts';
+import { OutputFile } from '../output/file.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
 import { writeWithDigest } from '../weights/digest.ts';
 import { checkpointFile, interruptSignal, readWeights, withEngine } from './common.ts';
@@ -34,7 +36,17 @@ interface Options {
   readonly learningRate: number;
   readonly seed: number;
   readonly resume?: boolean;
+  readonly force?: boolean;
   readonly strict?: boolean;
+}
+
+/** A checkpoint that is not continued makes room for the new one, where the user wants that. */
+async function setAside(path: string, force: boolean): Promise<void> {
+  if (!force)
+    throw new Error(
+      `${path} is of an unfinished training: --resume continues it, --force begins anew, or give another --out`,
+    );
+  console.error(`note: ${path} was there before; it is kept as ${await moveToBackup(path)}`);
 }
 
 export function distillTeacherCommand(program: Command): void {
@@ -52,8 +64,15 @@ export function distillTeacherCommand(program: Command): void {
     .option('--learning-rate <rate>', 'peak learning rate', learningRateOption, 0.002)
     .option('--seed <number>', 'random seed', seedOption, 0)
     .option('--resume', 'continue from the checkpoint beside the output')
+    .option('--force', 'begin anew where there is a teacher or a checkpoint; they are kept as backups')
     .addOption(strictOption())
     .action(async (options: Options) => {
+      const { resume = false, force = false } = options;
+      const files = { command: 'aand distill-teacher', force, inputs: [options.from, ...options.images] };
+      const checkpointPath = `${options.out}.checkpoint`;
+      const unfinished = resume && (await exists(checkpointPath)) === 'file';
+      await using output = await OutputFile.open(options.out, { ...files, force: force || unfinished });
+      if (!unfinished && (await exists(checkpointPath))) await setAside(checkpointPath, force);
       const source = await readWeights(options.from);
       const unreadable = unreadableFiles({ strict: options.strict ?? false });
       const paths = await findImages(options.images, unreadable);
@@ -78,8 +97,8 @@ export function distillTeacherCommand(program: Command): void {
           epochs: options.epochs,
           learningRate: options.learningRate,
           seed: options.seed,
-          checkpoint: checkpointFile(`${options.out}.checkpoint`),
-          resume: options.resume ?? false,
+          checkpoint: checkpointFile(checkpointPath),
+          resume,
           signal,
           onProgress: reporter.training,
         });
@@ -92,7 +111,7 @@ export function distillTeacherCommand(program: Command): void {
           epochs: String(options.epochs),
           final_loss: String(history.at(-1)?.loss),
         };
-        await writeBytes(options.out, await writeWithDigest(tensors, metadata));
+        await output.write(await writeWithDigest(tensors, metadata));
         console.log(`wrote ${options.out}: loss ${history.at(-1)?.loss?.toFixed(4)} after ${options.epochs} epochs`);
       });
       unreadable.finish();

@@ -1,11 +1,12 @@
 /** `aand export`: the detector for other runtimes. */
 import { type Command, Option } from 'commander';
-import { readBytes, writeBytes } from '#platform';
+import { readBytes } from '#platform';
 import { spread } from '../data/dataset.ts';
 import { readDetector } from '../detector/file.ts';
 import { exportDetector } from '../export/detector.ts';
 import { exportHalf } from '../export/half.ts';
 import { exportTorch } from '../export/torch.ts';
+import { OutputFile } from '../output/file.ts';
 import { UsageError, withEngine } from './common.ts';
 import { findImages, unreadableFiles } from './find_images.ts';
 import { compareWithRuntime } from './onnx_check.ts';
@@ -17,6 +18,7 @@ import { noteUncalibrated } from './uncalibrated.ts';
 interface ExportOptions {
   readonly to: 'onnx' | 'pth' | 'safetensors-f16';
   readonly out: string;
+  readonly force?: boolean;
   readonly batch: number;
   readonly verify?: string;
   readonly images: number;
@@ -24,22 +26,30 @@ interface ExportOptions {
 
 const megabytes = (bytes: Uint8Array) => `${(bytes.length / 2 ** 20).toFixed(1)} MiB`;
 
-async function toTorch(model: string, out: string): Promise<void> {
+/** Checks and locks the place of a file before the work; nothing that is there is replaced unasked. */
+function openFile(path: string, model: string, { force = false }: ExportOptions): Promise<OutputFile> {
+  return OutputFile.open(path, { command: 'aand export', force, inputs: [model] });
+}
+
+async function toTorch(model: string, options: ExportOptions): Promise<void> {
+  const stem = options.out.replace(/\.pth$/, '');
+  await using first = await openFile(`${stem}_stage1.pth`, model, options);
+  await using second = await openFile(`${stem}_stage2.pth`, model, options);
   const { stage1, stage2 } = await exportTorch(await readBytes(model), model);
-  const stem = out.replace(/\.pth$/, '');
-  for (const [name, bytes] of [
-    [`${stem}_stage1.pth`, stage1],
-    [`${stem}_stage2.pth`, stage2],
+  for (const [file, bytes] of [
+    [first, stage1],
+    [second, stage2],
   ] as const) {
-    await writeBytes(name, bytes);
-    console.log(`${name}: ${megabytes(bytes)}`);
+    await file.write(bytes);
+    console.log(`${file.path}: ${megabytes(bytes)}`);
   }
 }
 
-async function toHalf(model: string, out: string): Promise<void> {
+async function toHalf(model: string, options: ExportOptions): Promise<void> {
+  await using file = await openFile(options.out, model, options);
   const bytes = await exportHalf(await readBytes(model), model);
-  await writeBytes(out, bytes);
-  console.log(`${out}: ${megabytes(bytes)}`);
+  await file.write(bytes);
+  console.log(`${options.out}: ${megabytes(bytes)}`);
 }
 
 async function toOnnx(model: string, options: ExportOptions): Promise<void> {
@@ -52,9 +62,10 @@ async function toOnnx(model: string, options: ExportOptions): Promise<void> {
   const bytes = await readBytes(model);
   noteUncalibrated((await readDetector(bytes, model)).settings, model);
   const version = await packageVersion();
+  await using file = await openFile(options.out, model, options);
   await withEngine(async (engine) => {
     const onnx = await exportDetector(engine, bytes, model, { batch, version });
-    await writeBytes(options.out, onnx);
+    await file.write(onnx);
     console.log(`${options.out}: ${megabytes(onnx)}`);
     if (!images.length) return;
     const reporter = new ProgressReporter();
@@ -85,6 +96,7 @@ export function exportCommand(program: Command): void {
       new Option('--to <format>', 'what to write').choices(['onnx', 'pth', 'safetensors-f16']).makeOptionMandatory(),
     )
     .requiredOption('--out <file>', 'the file to write')
+    .option('--force', 'replace an existing file; it is kept as a backup')
     .option('--batch <n>', 'images per run of the ONNX graph', batchOption, 1)
     .option(
       '--verify <folder>',
@@ -92,8 +104,8 @@ export function exportCommand(program: Command): void {
     )
     .option('--images <n>', 'how many images to verify with', countOption, 20)
     .action(async (model: string, options: ExportOptions) => {
-      if (options.to === 'pth') await toTorch(model, options.out);
-      else if (options.to === 'safetensors-f16') await toHalf(model, options.out);
+      if (options.to === 'pth') await toTorch(model, options);
+      else if (options.to === 'safetensors-f16') await toHalf(model, options);
       else await toOnnx(model, options);
     });
 }

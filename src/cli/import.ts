@@ -1,9 +1,9 @@
 /** `aand import`: weights of the PyTorch world as this program's files. */
 import type { Command } from 'commander';
-import { writeBytes } from '#platform';
 import { writeDetectorTensors } from '../detector/file.ts';
 import { newSettings } from '../detector/settings.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { OutputFile } from '../output/file.ts';
 import { writeWithDigest } from '../weights/digest.ts';
 import { type ImportReport, importStateDicts } from '../weights/import.ts';
 import { storable } from '../weights/safetensors.ts';
@@ -14,6 +14,7 @@ import { packageVersion } from './package.ts';
 interface ImportOptions {
   readonly backbone?: BackboneName;
   readonly out: string;
+  readonly force?: boolean;
   readonly imageSize: number;
 }
 
@@ -44,9 +45,12 @@ export function importCommand(program: Command): void {
     )
     .option('--image-size <pixels>', 'side of the network input that the detector was trained at', imageSizeOption, 256)
     .requiredOption('--out <file>', 'the .safetensors file to write')
+    .option('--force', 'replace an existing file; it is kept as a backup')
     .action(async (paths: string[], options: ImportOptions) => {
       const { imageSize } = options;
       const backbone = options.backbone && backboneNamed(options.backbone);
+      const { force = false } = options;
+      await using output = await OutputFile.open(options.out, { command: 'aand import', force, inputs: paths });
       const files = [];
       for (const path of paths) files.push({ path, tensors: (await readWeights(path)).tensors });
       const result = importStateDicts(files, backbone);
@@ -60,10 +64,7 @@ export function importCommand(program: Command): void {
         const bare = new Map(
           [...storable(result.tensors)].map(([name, tensor]) => [name.slice('teacher.'.length), tensor]),
         );
-        await writeBytes(
-          options.out,
-          await writeWithDigest(bare, { backbone: result.backbone.name, source: paths.join(', ') }),
-        );
+        await output.write(await writeWithDigest(bare, { backbone: result.backbone.name, source: paths.join(', ') }));
         console.log(`written to ${options.out}: for aand train --weights`);
         return;
       }
@@ -77,7 +78,7 @@ export function importCommand(program: Command): void {
         training: { imported_from: paths, mode: result.mode, backbone: result.backbone.name, image_size: imageSize },
         version,
       });
-      await writeBytes(options.out, await writeDetectorTensors(storable(result.tensors), settings));
+      await output.write(await writeDetectorTensors(storable(result.tensors), settings));
       console.log(
         `written to ${options.out}: it has no threshold yet; aand calibrate ${options.out} GOOD_IMAGES... draws one`,
       );

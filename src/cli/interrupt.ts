@@ -1,5 +1,7 @@
 /** Interruption of a command: a signal asks to stop after the step under way, a second one or too long a wait ends the process. */
 
+import { onOutputClosed } from './closed_output.ts';
+
 /** Exit code of an interrupted command. */
 const interrupted = 130;
 
@@ -10,7 +12,7 @@ const interrupted = 130;
 const grace = { SIGTERM: 5_000, SIGINT: 30_000 } as const;
 
 /**
- * A signal that SIGINT (Ctrl-C) and SIGTERM raise. The process ends at once at the second of them, and by itself where the step does
+ * A signal that SIGINT (Ctrl-C) and SIGTERM raise, and a reader of the output that goes. The process ends at once at the second of them, and by itself where the step does
  * not end in time, whatever it waits for. Locks are given back on the way out; whole files are written or none.
  */
 export function interruptSignal(milliseconds: Readonly<Record<keyof typeof grace, number>> = grace): AbortSignal {
@@ -26,5 +28,6 @@ export function interruptSignal(milliseconds: Readonly<Record<keyof typeof grace
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  onOutputClosed(() => controller.abort());
   return controller.signal;
 }

@@ -2,16 +2,21 @@
 /** The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted. */
 import { CommanderError } from 'commander';
 import { Interrupted } from '../train/trainer.ts';
+import { outputClosed, watchOutput } from './closed_output.ts';
 import { UsageError } from './common.ts';
 import { commandLine } from './program.ts';
 
+watchOutput();
 try {
   await commandLine().parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {
-    console.error(`aand: ${(error as Error).message}`);
     const interrupted = error instanceof Interrupted || (error as Error).name === 'AbortError';
-    process.exitCode = error instanceof UsageError ? 2 : interrupted ? 130 : 1;
+    // Nobody reads the rest, as they wished.
+    if (!(interrupted && outputClosed())) {
+      console.error(`aand: ${(error as Error).message}`);
+      process.exitCode = error instanceof UsageError ? 2 : interrupted ? 130 : 1;
+    }
   }
 }

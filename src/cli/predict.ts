@@ -1,12 +1,13 @@
 /** `aand predict`: where is a new photo defective? */
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
-import { encodePng, overview, readBytes, writeBytes } from '#platform';
+import { encodePng, overview, readBytes, realPath } from '#platform';
 import { isImagePath } from '../data/files.ts';
 import { withBands, withImage } from '../data/image_files.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
+import { OutputFolder, resultFinder } from '../output/folder.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { findImagesByInput, strictOption, unreadableFiles } from './find_images.ts';
@@ -18,6 +19,7 @@ import { noteUncalibrated } from './uncalibrated.ts';
 interface PredictOptions {
   readonly out: string;
   readonly json?: boolean;
+  readonly force?: boolean;
   readonly dtype: DataType;
   readonly subgroupMatrices?: boolean;
   readonly strict?: boolean;
@@ -25,12 +27,20 @@ interface PredictOptions {
 
 const noImageName = 'not an image file (png, jpg, bmp, webp or tif)';
 
-/** The photographs of the inputs, each once, with what its picture is named after. */
-async function listImages(
-  inputs: readonly string[],
-  unreadable: UnreadableFiles,
-): Promise<(NamedImage & { path: string })[]> {
-  const found = await findImagesByInput(inputs, unreadable);
+interface Photograph extends NamedImage {
+  /** As the user spells it. */
+  readonly path: string;
+}
+
+/** The photographs of the inputs, each once, with what its picture is named after. Pictures of earlier runs are none. */
+async function listImages(inputs: readonly string[], unreadable: UnreadableFiles): Promise<Photograph[]> {
+  const listed = await findImagesByInput(inputs, unreadable);
+  const isResult = resultFinder();
+  const found: typeof listed = [];
+  for (const image of listed) if (!(await isResult(image.path))) found.push(image);
+  const skipped = listed.length - found.length;
+  if (skipped) console.error(`note: ${skipped} images are results that aand wrote; they are not predicted`);
+  if (!found.length) throw new Error(`${inputs.join(', ')}: there is nothing but results that aand wrote`);
   for (const { path } of found) if (!isImagePath(path)) unreadable.add(path, new Error(`${path}: ${noImageName}`));
   const images = found.filter(({ path }) => !unreadable.has(path));
   if (!images.length) throw new Error(`${found[0]?.path}: ${noImageName}`);
@@ -41,6 +51,24 @@ async function listImages(
     const folders = below.split(sep).slice(0, -1);
     return { path, folders, file: basename(path), root, identity };
   });
+}
+
+/** Names for the pictures: new ones, or those of the same photographs in an earlier run. */
+async function namePictures(output: OutputFolder, images: readonly Photograph[], model: string): Promise<string[]> {
+  const names = resultNames(images, '.png', (name, { identity }) => {
+    const before = output.entry(`${name}.png`);
+    return before?.from !== undefined && before.from !== identity;
+  }).map((name) => `${name}.png`);
+  await output.check(
+    names,
+    images.map(({ path }) => path),
+  );
+  const others = names.map((name) => output.entry(name)?.model).filter((other) => other && other !== model);
+  if (others.length)
+    console.error(
+      `note: ${others.length} pictures in ${output.path} are of another model (${[...new Set(others)].join(', ')}); they are replaced`,
+    );
+  return names;
 }
 
 /** Large images show their own progress between those of whole images. */
@@ -77,16 +105,19 @@ export function predictCommand(program: Command): void {
     .argument('<images...>', 'image files or folders')
     .requiredOption('--out <folder>', 'where the pictures go')
     .option('--json', 'print the predictions as JSON')
+    .option('--force', 'replace files of others in that folder; each is kept as a backup')
     .addOption(strictOption())
     .addOption(dtypeOption())
     .addOption(subgroupMatricesOption())
     .action(async (model: string, inputs: string[], options: PredictOptions) => {
-      const { strict = false } = options;
+      const { strict = false, force = false } = options;
       const signal = interruptSignal();
       const unreadable = unreadableFiles({ strict, separate: true });
       const images = await listImages(inputs, unreadable);
-      const names = resultNames(images);
       const bytes = await readBytes(model);
+      const madeBy = await realPath(model);
+      await using output = await OutputFolder.open(options.out, { command: 'aand predict', force });
+      const names = await namePictures(output, images, madeBy);
       const reporter = new ProgressReporter();
       const rows = new RowPrinter(options.json ?? false);
       await withEngine(
@@ -98,17 +129,20 @@ export function predictCommand(program: Command): void {
             await checkReadable(images, { unreadable, reporter, signal, tiling, label: 'reading images' });
           }
           const progress = reporter.counting('predicting');
+          // Where a second Ctrl-C ends the process at once.
+          process.once('exit', () => rows.end());
           try {
-            for (const [i, { path }] of images.entries()) {
+            for (const [i, { path, identity }] of images.entries()) {
               signal.throwIfAborted();
-              const picture = join(options.out, `${names[i]}.png`);
+              const name = names[i] as string;
+              const picture = join(options.out, name);
               const onShare = (share: number) => {
                 signal.throwIfAborted();
                 if (share < 1) progress(i + share, images.length);
               };
               const predicted = await unreadable.skip(() => predictImage(detector, path, picture, onShare));
               if (predicted) {
-                await writeBytes(picture, predicted.png);
+                await output.write(name, predicted.png, { from: identity, model: madeBy });
                 reporter.aside(() => rows.print(predicted.row));
               }
               progress(i + 1, images.length);

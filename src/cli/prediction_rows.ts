@@ -23,6 +23,7 @@ export class RowPrinter {
   readonly #json: boolean;
   readonly #write: (text: string) => void;
   #rows = 0;
+  #ended = false;
 
   constructor(json: boolean, write: (text: string) => void = (text) => process.stdout.write(text)) {
     this.#json = json;
@@ -42,8 +43,10 @@ export class RowPrinter {
     } else this.#write(lineOf(row));
   }
 
-  /** Closes the JSON array; call it however the work ended. */
+  /** Closes the JSON array; call it however the work ended. A second call does nothing. */
   end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     if (this.#json) this.#write(this.#rows ? '\n]\n' : '[]\n');
   }
 }

@@ -1,12 +1,13 @@
 /** `aand preview`: what stage I would learn from: foregrounds and synthetic anomalies, before a training is wasted on them. */
 import type { Command } from 'commander';
-import { encodePng, writeBytes } from '#platform';
+import { encodePng } from '#platform';
 import { openDataset, spread } from '../data/dataset.ts';
 import { describeForeground, foregroundRuleFor } from '../data/foreground.ts';
 import { denormalize, type Image, normalize } from '../data/image.ts';
 import { loadTrainingImages } from '../data/training_images.ts';
 import { RandomStream } from '../engine/random.ts';
 import { type Cell, contactSheet } from '../eval/contact_sheet.ts';
+import { OutputFolder } from '../output/folder.ts';
 import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
 import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
 import { imageSizeOption, seedOption, tileOption, tileOverlapOption } from './options.ts';
@@ -19,6 +20,7 @@ const shownAnomalies = 32;
 
 interface PreviewOptions extends DataOptions {
   readonly out: string;
+  readonly force?: boolean;
   readonly imageSize: number;
   readonly foreground: string;
   readonly textures?: string;
@@ -33,6 +35,7 @@ export function previewCommand(program: Command): void {
     .description('contact sheets of the foreground and of synthetic anomalies, before training')
     .argument('<category>', "a category in any layout, or a folder; with --category the data set's folder")
     .option('--out <folder>', 'where the sheets go', 'preview')
+    .option('--force', 'replace files of others there; they are kept as backups')
     .option('--image-size <pixels>', 'side of the network input', imageSizeOption, 256)
     .option(...foregroundOption, 'auto')
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
@@ -43,6 +46,9 @@ export function previewCommand(program: Command): void {
     const size = options.imageSize;
     const rule = foregroundFrom(options.foreground);
     const tiling = tilingFrom(options);
+    const { force = false } = options;
+    await using output = await OutputFolder.open(options.out, { command: 'aand preview', force });
+    await output.check(['foreground.png', 'synthetic-anomalies.png']);
     const dataset = await openDataset(category, datasetOptions(options));
     const foreground = rule ?? foregroundRuleFor(dataset.format, dataset.name);
     const reporter = new ProgressReporter();
@@ -67,8 +73,8 @@ export function previewCommand(program: Command): void {
       mask: { values: mask(i), side: size, dim: true },
     }));
     const name = describeForeground(foreground);
-    await writeBytes(
-      `${options.out}/foreground.png`,
+    await output.write(
+      'foreground.png',
       await encodePng(contactSheet(masks, { title: `${dataset.name}: foreground by ${name}` })),
     );
 
@@ -91,8 +97,8 @@ export function previewCommand(program: Command): void {
         mask: { values: made.mask, side: size },
       });
     }
-    await writeBytes(
-      `${options.out}/synthetic-anomalies.png`,
+    await output.write(
+      'synthetic-anomalies.png',
       await encodePng(
         contactSheet(anomalies, { title: `${dataset.name}: synthetic anomalies, textures: ${textures.name}` }),
       ),

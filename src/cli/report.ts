@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { encodeWebp, loadResized, writeBytes } from '#platform';
+import { encodeWebp, loadResized } from '#platform';
 import type { Image } from '../data/image.ts';
 import { resizeNearest } from '../data/resize.ts';
 import type { Tiling } from '../data/tiles.ts';
@@ -11,6 +11,7 @@ import type { MapRunner } from '../detector/detector.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
 import { jet } from '../eval/panels.ts';
 import { isAnomalous } from '../eval/thresholds.ts';
+import type { OutputFolder } from '../output/folder.ts';
 import { type Figure, reportPage } from '../report/report.ts';
 import { type Calibrations, resultPicture } from './results.ts';
 
@@ -57,7 +58,7 @@ async function explanation(runner: MapRunner, tested: TestedImage) {
 
 /** Writes report.html. */
 export async function writeReport(
-  path: string,
+  output: OutputFolder,
   o: {
     readonly report: Readonly<Record<string, unknown>>;
     readonly results: TestSet;
@@ -105,5 +106,5 @@ export async function writeReport(
     },
     charts,
   );
-  await writeBytes(path, page);
+  await output.write('report.html', page);
 }

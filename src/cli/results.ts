@@ -1,6 +1,6 @@
 /** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
-import { basename, dirname } from 'node:path';
-import { encodePng, loadResized, overview, writeBytes } from '#platform';
+import { basename, dirname, resolve } from 'node:path';
+import { encodePng, loadResized, overview } from '#platform';
 import { mapAhead, mapConcurrently } from '../data/concurrently.ts';
 import { type Dataset, loadMask, type Sample } from '../data/dataset.ts';
 import type { Image } from '../data/image.ts';
@@ -13,6 +13,7 @@ import { type CsvValue, csvTable } from '../eval/csv.ts';
 import { type Labels, type Metrics, type TestedImage, TestSet } from '../eval/evaluate.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
 import { type Calibration, isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
+import type { OutputFolder } from '../output/folder.ts';
 import { resultNames } from '../output/names.ts';
 import type { ProgressReporter } from './progress.ts';
 
@@ -173,8 +174,8 @@ export async function resultPicture(tested: TestedImage, map: Float32Array, { im
 }
 
 /** Where the picture of every result lies in the results' folder: images/DEFECT/STEM.png, with more where stems repeat. */
-export function pictureNames(results: TestSet): string[] {
-  const images = results.images.map(({ path, defect }) => ({
+export function pictureNames(samples: readonly Sample[]): string[] {
+  const images = samples.map(({ path, defect }) => ({
     folders: [defect],
     file: basename(path),
     root: basename(dirname(path)),
@@ -185,20 +186,20 @@ export function pictureNames(results: TestSet): string[] {
 
 /** Writes the picture of every result whose image is still there. */
 export async function writePictures(
-  out: string,
+  output: OutputFolder,
   results: TestSet,
   calibrations: Calibrations,
   reporter: ProgressReporter,
   unreadable: UnreadableFiles,
 ): Promise<void> {
-  const names = pictureNames(results);
+  const names = pictureNames(results.images);
   await mapConcurrently(
     results.images,
     async (tested, i) => {
       const map = await results.map(i);
       const picture = await unreadable.skip(() => resultPicture(tested, map, calibrations));
       if (!picture) return;
-      await writeBytes(`${out}/${names[i]}`, await encodePng(picture));
+      await output.write(names[i] as string, await encodePng(picture), { from: resolve(tested.path) });
     },
     reporter.counting('pictures'),
   );

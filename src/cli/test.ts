@@ -1,12 +1,13 @@
 /** `aand test`: a trained detector on the test set of a category. */
 import { type Command, Option } from 'commander';
-import { readBytes, writeBytes } from '#platform';
+import { readBytes } from '#platform';
 import { openDataset } from '../data/dataset.ts';
 import { prepareMasks } from '../data/masks.ts';
 import { type DataType, MapRunner } from '../detector/detector.ts';
 import { detectorStore, readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { backboneNamed } from '../model/backbone.ts';
+import { OutputFolder } from '../output/folder.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { strictOption, unreadableFiles } from './find_images.ts';
@@ -16,6 +17,15 @@ import { writeReport } from './report.ts';
 import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
 import { checkReadable } from './training_checks.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
+
+interface TestOptions extends DataOptions {
+  readonly out: string;
+  readonly labels: Labels;
+  readonly dtype: DataType;
+  readonly subgroupMatrices?: boolean;
+  readonly strict?: boolean;
+  readonly force?: boolean;
+}
 
 export function testCommand(program: Command): void {
   const command = program
@@ -29,101 +39,92 @@ export function testCommand(program: Command): void {
         .choices(['folder', 'mask'])
         .default('folder'),
     )
+    .option('--force', 'replace what others wrote there; it is kept as backups')
     .addOption(dtypeOption())
     .addOption(subgroupMatricesOption())
     .addOption(strictOption());
-  addDataOptions(command).action(
-    async (
-      model: string,
-      category: string,
-      options: DataOptions & {
-        out: string;
-        labels: Labels;
-        dtype: DataType;
-        subgroupMatrices?: boolean;
-        strict?: boolean;
-      },
-    ) => {
-      const { out, labels, dtype, subgroupMatrices = false, strict = false } = options;
-      const signal = interruptSignal();
-      const file = await readDetector(await readBytes(model), model);
-      const { settings } = file;
-      noteUncalibrated(settings, model);
-      const listed = await openDataset(category, datasetOptions(options));
-      if (!listed.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
-      const unreadable = unreadableFiles({ strict });
-      const reporter = new ProgressReporter();
-      const { tiling } = settings;
-      unreadable.expect(listed.test.filter(({ maskPath }) => maskPath).length);
-      const dataset = await prepareMasks(listed, reporter.counting('reading masks'), unreadable);
-      if (strict)
-        await checkReadable(dataset.test, { unreadable, reporter, signal, tiling, label: 'reading test images' });
-      else unreadable.expect(dataset.test.length);
-      for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
-      await withEngine(
-        async (engine) => {
-          const started = performance.now();
-          const backbone = backboneNamed(settings.backbone);
-          const store = detectorStore(engine, file, model, { half: dtype === 'f16' });
-          const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
-          const results = await runSamples(runner, dataset.test, {
-            reporter,
-            signal,
-            label: 'testing',
+  addDataOptions(command).action(async (model: string, category: string, options: TestOptions) => {
+    const { out, labels, dtype, subgroupMatrices = false, strict = false, force = false } = options;
+    const signal = interruptSignal();
+    const file = await readDetector(await readBytes(model), model);
+    const { settings } = file;
+    noteUncalibrated(settings, model);
+    const listed = await openDataset(category, datasetOptions(options));
+    if (!listed.test.length) throw new Error(`${category} holds no test images: there is nothing to test`);
+    const unreadable = unreadableFiles({ strict });
+    const reporter = new ProgressReporter();
+    const { tiling } = settings;
+    unreadable.expect(listed.test.filter(({ maskPath }) => maskPath).length);
+    const dataset = await prepareMasks(listed, reporter.counting('reading masks'), unreadable);
+    if (strict)
+      await checkReadable(dataset.test, { unreadable, reporter, signal, tiling, label: 'reading test images' });
+    else unreadable.expect(dataset.test.length);
+    for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
+    await using output = await OutputFolder.open(out, { command: 'aand test', force });
+    await output.check(['metrics.json', 'scores.csv', 'report.html', ...pictureNames(listed.test)]);
+    await withEngine(
+      async (engine) => {
+        const started = performance.now();
+        const backbone = backboneNamed(settings.backbone);
+        const store = detectorStore(engine, file, model, { half: dtype === 'f16' });
+        const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
+        const results = await runSamples(runner, dataset.test, {
+          reporter,
+          signal,
+          label: 'testing',
+          tiling,
+          labels,
+          unreadable,
+        });
+        try {
+          const evaluation = await results.evaluate();
+          // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
+          const calibrations = { image: settings.image, pixel: settings.pixel };
+          const { history, ...trained } = settings.training;
+          const report = {
+            ...evaluation.metrics,
+            category: dataset.name,
+            format: dataset.format,
+            counts: counts({ ...dataset, test: dataset.test.filter(({ path }) => !unreadable.has(path)) }),
+            unreadable: unreadable.files,
+            relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
+            image_threshold: settings.image,
+            pixel_threshold: settings.pixel,
+            settings: { ...trained, labels, dtype },
+            seed: settings.training.seed ?? null,
+            adapter: engine.adapter.description || engine.target.name,
+            version: await packageVersion(),
+            seconds: { total: (performance.now() - started) / 1000 },
+            masks: dataset.masks ?? null,
+            warnings: dataset.warnings,
+            history,
+          };
+          await output.write('metrics.json', `${JSON.stringify(report, null, 2)}\n`);
+          await output.write(
+            'scores.csv',
+            await scoresCsv(results, calibrations, { pictures: pictureNames(results.images) }),
+          );
+          await writePictures(output, results, calibrations, reporter, unreadable);
+          await writeReport(output, {
+            report,
+            results,
+            evaluation,
+            calibrations,
+            runner,
             tiling,
-            labels,
             unreadable,
           });
-          try {
-            const evaluation = await results.evaluate();
-            // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
-            const calibrations = { image: settings.image, pixel: settings.pixel };
-            const { history, ...trained } = settings.training;
-            const report = {
-              ...evaluation.metrics,
-              category: dataset.name,
-              format: dataset.format,
-              counts: counts({ ...dataset, test: dataset.test.filter(({ path }) => !unreadable.has(path)) }),
-              unreadable: unreadable.files,
-              relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
-              image_threshold: settings.image,
-              pixel_threshold: settings.pixel,
-              settings: { ...trained, labels, dtype },
-              seed: settings.training.seed ?? null,
-              adapter: engine.adapter.description || engine.target.name,
-              version: await packageVersion(),
-              seconds: { total: (performance.now() - started) / 1000 },
-              masks: dataset.masks ?? null,
-              warnings: dataset.warnings,
-              history,
-            };
-            await writeBytes(`${out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
-            await writeBytes(
-              `${out}/scores.csv`,
-              await scoresCsv(results, calibrations, { pictures: pictureNames(results) }),
-            );
-            await writePictures(out, results, calibrations, reporter, unreadable);
-            await writeReport(`${out}/report.html`, {
-              report,
-              results,
-              evaluation,
-              calibrations,
-              runner,
-              tiling,
-              unreadable,
-            });
-            console.log(`${dataset.name}: ${results.images.length} test images`);
-            console.log(metricsTable(evaluation.metrics));
-            console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
-          } finally {
-            await results.close();
-            await runner.destroy();
-            store.destroy();
-          }
-        },
-        { subgroupMatrices },
-      );
-      unreadable.finish();
-    },
-  );
+          console.log(`${dataset.name}: ${results.images.length} test images`);
+          console.log(metricsTable(evaluation.metrics));
+          console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
+        } finally {
+          await results.close();
+          await runner.destroy();
+          store.destroy();
+        }
+      },
+      { subgroupMatrices },
+    );
+    unreadable.finish();
+  });
 }

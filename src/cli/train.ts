@@ -27,6 +27,7 @@ import {
   tileOverlapOption,
 } from './options.ts';
 import { packagedFile } from './package.ts';
+import { openRunFolder } from './run_folder.ts';
 import { textureSource } from './textures.ts';
 import { trainAndTest } from './training_run.ts';
 
@@ -54,6 +55,7 @@ export interface TrainOptions extends TrainingOptions {
   readonly mode: Mode;
   readonly seed: number;
   readonly resume?: boolean;
+  readonly force?: boolean;
 }
 
 /** Options after checks that need no data. */
@@ -186,13 +188,15 @@ export function trainCommand(program: Command): void {
       'aand',
     )
     .option('--seed <number>', 'random seed', seedOption, 0)
-    .option('--resume', 'continue from the checkpoints in the output folder');
+    .option('--resume', 'continue from the checkpoints in the output folder')
+    .option('--force', 'train anew where there are results; a model, and files of others, are kept as backups');
   addTrainingOptions(command);
   addDataOptions(command).action(async (category: string, options: TrainOptions & DataOptions) => {
     const plan = await planTraining(options);
     const dataset = await openDataset(category, datasetOptions(options));
     const signal = interruptSignal();
-    await withEngine((engine) => trainAndTest(engine, plan, dataset, signal));
+    await using output = await openRunFolder({ ...plan, force: options.force ?? false, test: dataset.test });
+    await withEngine((engine) => trainAndTest(engine, plan, dataset, output, signal));
     plan.unreadable.finish();
   });
 }

@@ -1,6 +1,4 @@
 /** One training with its test: loads, trains, evaluates, and writes everything into the output folder. */
-import { rm } from 'node:fs/promises';
-import { exists, writeBytes } from '#platform';
 import type { Dataset, Sample } from '../data/dataset.ts';
 import { describeForeground } from '../data/foreground.ts';
 import { prepareMasks } from '../data/masks.ts';
@@ -15,15 +13,16 @@ import type { ParameterStore } from '../engine/parameters.ts';
 import type { Metrics, TestSet } from '../eval/evaluate.ts';
 import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
-import type { CheckpointStorage } from '../train/checkpoint.ts';
+import type { OutputFolder } from '../output/folder.ts';
 import { describeRun, trainDetector } from '../train/train_detector.ts';
 import type { Progress } from '../train/trainer.ts';
 import { BestOnTest } from './best_on_test.ts';
-import { checkpointFile, UsageError } from './common.ts';
+import { UsageError } from './common.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
 import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
+import { checkpointsIn } from './run_folder.ts';
 import { chosenGood, foregroundOf, requestNames, runRequest, testInputs } from './run_request.ts';
 import type { TrainPlan } from './train.ts';
 import { checkPlan, checkReadable } from './training_checks.ts';
@@ -48,39 +47,18 @@ function calibrationScores(results: TestSet, source: string): CalibrationScore[]
   return results.images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
 }
 
-/** The first checkpoint of a new run takes the place of all of an earlier one: a later --resume must not find both. */
-function replacing(storages: readonly CheckpointStorage[]): CheckpointStorage[] {
-  let replaced = false;
-  return storages.map((storage) => ({
-    ...storage,
-    async save(data) {
-      if (!replaced) for (const { name } of storages) if (name !== storage.name) await rm(name, { force: true });
-      replaced = true;
-      await storage.save(data);
-    },
-  }));
-}
-
-/** Where a run keeps its checkpoints. */
-async function checkpointsIn(out: string, resume: boolean) {
-  const files = ['stage1', 'stage2', 'best'].map((name) => checkpointFile(`${out}/${name}.checkpoint`));
-  const found = resume ? [] : await Promise.all(files.map(({ name }) => exists(name)));
-  if (found.some(Boolean))
-    console.error(`note: ${out} holds checkpoints of an earlier run; they are replaced (--resume would continue it)`);
-  return (resume ? files : replacing(files)) as [CheckpointStorage, CheckpointStorage, CheckpointStorage];
-}
-
 export interface TrainingResult {
   /** What metrics.json holds. */
   readonly report: Record<string, unknown>;
   readonly metrics: Metrics;
 }
 
-/** Trains, tests where there is a test set, and writes everything into the output folder. */
+/** Trains, tests where there is a test set, and writes everything into the run's folder (see openRunFolder). */
 export async function trainAndTest(
   engine: Engine,
   plan: TrainPlan,
   listed: Dataset,
+  output: OutputFolder,
   signal: AbortSignal,
   onProgress?: (progress: Progress) => void,
 ): Promise<TrainingResult> {
@@ -116,7 +94,7 @@ export async function trainAndTest(
   const train = data.samples;
   const warnings = [...dataset.warnings, ...data.warnings, ...trainingSetWarnings(data.images, data.paths)];
   for (const warning of warnings) console.error(`warning: ${warning}`);
-  const [stage1, stage2, best] = await checkpointsIn(plan.out, plan.resume);
+  const [stage1, stage2, best] = checkpointsIn(output, plan.resume);
   const backbone = backboneNamed(plan.backbone);
   const testing = dataset.test.length > 0;
   const runnerFor = (store: ParameterStore) => new MapRunner(engine, store, backbone, plan.mode, plan.imageSize);
@@ -246,7 +224,7 @@ export async function trainAndTest(
         version,
       }),
     );
-    await writeBytes(`${plan.out}/model.safetensors`, model);
+    await output.write('model.safetensors', model, { backup: true });
     const report = {
       ...result.metrics,
       category: dataset.name,
@@ -266,12 +244,12 @@ export async function trainAndTest(
       history,
       run: request,
     };
-    await writeBytes(
-      `${plan.out}/scores.csv`,
-      await scoresCsv(shown, { image, pixel }, testing ? { pictures: pictureNames(shown) } : { split: 'train' }),
+    await output.write(
+      'scores.csv',
+      await scoresCsv(shown, { image, pixel }, testing ? { pictures: pictureNames(shown.images) } : { split: 'train' }),
     );
-    if (testing) await writePictures(plan.out, shown, { image, pixel }, reporter, unreadable);
-    await writeReport(`${plan.out}/report.html`, {
+    if (testing) await writePictures(output, shown, { image, pixel }, reporter, unreadable);
+    await writeReport(output, {
       report,
       results: shown,
       evaluation: result,
@@ -281,7 +259,7 @@ export async function trainAndTest(
       unreadable,
     });
     // The last file: where it is, the run is whole.
-    await writeBytes(`${plan.out}/metrics.json`, `${JSON.stringify(report, null, 2)}\n`);
+    await output.write('metrics.json', `${JSON.stringify(report, null, 2)}\n`);
     printSummary(plan, dataset, train.length, testing, result.metrics, bestEpoch);
     return { report, metrics: result.metrics };
   } finally {

@@ -4,7 +4,6 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +19,7 @@ import { widenMesaVectors } from './mesa.ts';
 import { decodedBytes } from './node_bands.ts';
 import { decodeImage } from './node_images.ts';
 import { readBytes } from './node_read.ts';
+import { removeStaleTemporaries, writeBytes } from './node_write.ts';
 
 export { decodedBytes, openBands, overview } from './node_bands.ts';
 export { decodeImage, decodeMask, encodePng, encodeWebp, imageSize, inspectImage } from './node_images.ts';
@@ -32,6 +32,7 @@ export {
   readFolder,
   realPath,
 } from './node_read.ts';
+export { writeBytes } from './node_write.ts';
 
 const instances = new Map<string, GPU>();
 
@@ -122,13 +123,7 @@ export async function loadResized(path: string, size: number): Promise<Image> {
   });
 }
 
-/** Writes a file whole or not at all: a reader, or a crash, never sees half of it. */
-export async function writeBytes(path: string, data: Uint8Array | string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, data);
-  await rename(temporary, path);
-}
+let tidied: Promise<number> | undefined;
 
 function keptPath(name: string): string {
   return join(cacheFolder(), 'kernels', `${name}.json`);
@@ -144,7 +139,11 @@ export function keptText(name: string): string | undefined {
   }
 }
 
-/** Keeps a text in the user's cache folder. */
-export function keepText(name: string, text: string): Promise<void> {
-  return writeBytes(keptPath(name), text);
+/** Keeps a text in the user's cache folder. It can be made again, so nobody waits for the disk. */
+export async function keepText(name: string, text: string): Promise<void> {
+  const path = keptPath(name);
+  // Once per process: what an earlier one left when it was killed.
+  tidied ??= removeStaleTemporaries(dirname(path));
+  await tidied;
+  await writeBytes(path, text, { durable: false });
 }

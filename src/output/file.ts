@@ -1,0 +1,69 @@
+/** A single file that a command writes: an existing one is never replaced unasked, and kept as a backup when asked. */
+import { lstat, readFile, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node_write.ts';
+import { keepBackup } from './backup.ts';
+import { type LockOptions, OutputLock } from './lock.ts';
+
+export interface FileOptions extends LockOptions {
+  /** Replace what is there; it is kept as a backup. Default false. */
+  readonly force?: boolean;
+  /** Files that the command reads: none of them is ever replaced. */
+  readonly inputs?: readonly string[];
+}
+
+async function realOf(path: string): Promise<string | undefined> {
+  return realpath(path).catch(() => undefined);
+}
+
+export class OutputFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #force: boolean;
+  readonly #lock: OutputLock;
+
+  private constructor(path: string, force: boolean, lock: OutputLock) {
+    this.path = path;
+    this.#force = force;
+    this.#lock = lock;
+  }
+
+  /**
+   * Checks and locks the place of the file before the work starts.
+   *
+   * @throws Error where a file or folder is there already, or another process writes it
+   */
+  static async open(path: string, options: FileOptions): Promise<OutputFile> {
+    const info = await lstat(path).catch(() => undefined);
+    if (info?.isDirectory() || path.endsWith('/')) throw new Error(`${path} is a folder: name the file to write`);
+    const real = await realOf(path);
+    for (const input of options.inputs ?? [])
+      if (real !== undefined && real === (await realOf(input)))
+        throw new Error(`${path} is what is read (${input}): give another --out`);
+    if (info && !options.force)
+      throw new Error(`${path} exists already: give another --out, or --force, which keeps it as a backup`);
+    const folder = dirname(path);
+    await makeFolder(folder);
+    const lock = await OutputLock.take(join(folder, `.${basename(path).slice(0, 80)}.aand-lock`), path, options);
+    await removeStaleTemporaries(folder);
+    return new OutputFile(path, options.force ?? false, lock);
+  }
+
+  /** Writes the file, whole or not at all. */
+  async write(data: Uint8Array | string): Promise<void> {
+    this.#lock.check();
+    const info = await lstat(this.path).catch(() => undefined);
+    if (this.#force && info?.isFile() && Buffer.from(data).equals(await readFile(this.path))) return;
+    const there = this.#force && info !== undefined;
+    if (there) console.error(`note: ${this.path} was there before; it is kept as ${await keepBackup(this.path)}`);
+    try {
+      await writeBytes(this.path, data, { exclusive: !there });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      throw new Error(`${this.path} was made by another program meanwhile and is not replaced: give another --out`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lock.release();
+  }
+}
