@@ -10,6 +10,7 @@ import { type Cell, contactSheet } from '../eval/contact_sheet.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
 import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import { unreadableFiles } from './find_images.ts';
 import { imageSizeOption, seedOption, tileOption, tileOverlapOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { textureSource } from './textures.ts';
@@ -52,13 +53,16 @@ export function previewCommand(program: Command): void {
     const dataset = await openDataset(category, datasetOptions(options));
     const foreground = rule ?? foregroundRuleFor(dataset.format, dataset.name);
     const reporter = new ProgressReporter();
-    const samples = spread(dataset.train, shownAnomalies);
-    const data = await loadTrainingImages(samples, size, {
+    const unreadable = unreadableFiles();
+    const chosen = spread(dataset.train, shownAnomalies);
+    const data = await loadTrainingImages(chosen, size, {
       foreground,
       tiling,
       onProgress: reporter.counting('loading'),
+      unreadable,
     });
     reporter.stop();
+    const { samples } = data;
     for (const warning of data.warnings) console.error(`warning: ${warning}`);
     const label = (i: number) => (tiling ? `tile ${i}` : (samples[i]?.stem ?? String(i)));
     const everywhere = new Uint8Array(size * size).fill(1);
@@ -78,7 +82,7 @@ export function previewCommand(program: Command): void {
       await encodePng(contactSheet(masks, { title: `${dataset.name}: foreground by ${name}` })),
     );
 
-    const textures = await textureSource(options.textures, size);
+    const textures = await textureSource(options.textures, size, unreadable);
     let clean = 0;
     const anomalies: Cell[] = [];
     for (let shot = 0; shot < shownAnomalies; shot++) {
@@ -112,5 +116,6 @@ export function previewCommand(program: Command): void {
     console.log(
       `look at ${options.out}/foreground.png (outlined, the rest dimmed) and ${options.out}/synthetic-anomalies.png`,
     );
+    unreadable.finish();
   });
 }

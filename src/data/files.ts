@@ -51,11 +51,14 @@ export function isHiddenName(name: string): boolean {
   return name.startsWith('.') || systemNames.has(name.replace(/\/+$/, '').toLowerCase());
 }
 
-/** Image files directly in a folder, sorted, without hidden ones; empty where the folder does not exist. */
+/**
+ * Image files directly in a folder, sorted, without hidden ones; empty where the folder does not exist. By name alone: a folder that is
+ * called x.png is found to be none where it is read.
+ */
 export async function imagesIn(folder: string, extensions?: readonly string[]): Promise<string[]> {
-  return (await listFolder(folder)).filter(
-    (name) => !name.endsWith('/') && !isHiddenName(name) && isImagePath(name, extensions),
-  );
+  return (await listFolder(folder))
+    .map((name) => name.replace(/\/$/, ''))
+    .filter((name) => !isHiddenName(name) && isImagePath(name, extensions));
 }
 
 /** Folders directly in a folder, sorted, without their slash and without hidden ones. */
