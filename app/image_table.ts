@@ -1,4 +1,5 @@
 /** The inspected images as a table: sortable, one row a button that shows the image, saved as CSV. */
+import { csvTable } from '../src/eval/csv.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
 import { button, element, save } from './dom.ts';
 import type { MapResult } from './types.ts';
@@ -76,16 +77,14 @@ export function createImageTable(onChoose: (item: Item) => void) {
   for (const { update } of headings) update();
 
   const saveCsv = () => {
-    const lines = items.map((item) =>
-      [
-        `"${item.name.replaceAll('"', '""')}"`,
-        item.result.score,
-        normalizeScore(item.result.score, threshold) ?? '',
-        verdictText(anomalous(item)),
-        item.label ?? '',
-      ].join(','),
-    );
-    save('scores.csv', `${['name,raw_score,pred_score,pred_label,marked', ...lines].join('\n')}\n`, 'text/csv');
+    const rows = items.map((item) => [
+      item.name,
+      item.result.score,
+      normalizeScore(item.result.score, threshold),
+      verdictText(anomalous(item)),
+      item.label ?? null,
+    ]);
+    save('scores.csv', csvTable(['name', 'raw_score', 'pred_score', 'pred_label', 'marked'], rows), 'text/csv');
   };
 
   return {

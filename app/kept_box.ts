@@ -34,6 +34,8 @@ export async function mayReplace({ training: kept, model }: Kept): Promise<boole
   return answer === 'Start' || answer === 'Save the model and start';
 }
 
+const lookMilliseconds = 2000;
+
 export interface KeptBox {
   readonly box: HTMLElement;
   /** Shows what is kept now. */
@@ -112,15 +114,19 @@ export function createKeptBox(
     return parts;
   };
 
+  let again: ReturnType<typeof setTimeout> | undefined;
   const show = async () => {
+    clearTimeout(again);
     const kept = await (await training).kept();
+    // A tab that was closed cannot say that it is gone.
+    if (kept.elsewhere) again = setTimeout(refresh, lookMilliseconds);
     onElsewhere(kept.elsewhere);
     const parts = content(kept);
     box.replaceChildren(...parts);
     box.hidden = isRunning() || !parts.length;
   };
 
-  // Other tabs say when they begin and end; one that was closed cannot.
+  // Other tabs say when they begin and end.
   const refresh = () => {
     show().catch(() => {});
   };

@@ -93,7 +93,7 @@ export async function inspect(page: Page, site: Site, images: readonly string[])
   );
   const csv = await saved(page, site, 'Save table (CSV)');
   const lines = new TextDecoder().decode(csv).trim().split('\n').slice(1);
-  return Object.fromEntries(lines.map((line) => [/^"(.*?)"/.exec(line)?.[1] ?? '', Number(line.split(',')[1])]));
+  return Object.fromEntries(lines.map((line) => [line.split(',')[0] ?? '', Number(line.split(',')[1])]));
 }
 
 /** Raw scores of the command line by file name. */
