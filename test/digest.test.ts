@@ -24,6 +24,13 @@ describe('digest', () => {
     expect(createHash('sha256').update(bytes.subarray(length)).digest('hex')).toBe(file.metadata.data_sha256);
   });
 
+  test("reading leaves the caller's bytes as they are, a Buffer's too", async () => {
+    const bytes = await writeWithDigest(tensors, metadata);
+    const buffer = Buffer.from(bytes);
+    for (let i = 0; i < 2; i++) await readWithDigest(buffer, 'm');
+    expect(new Uint8Array(buffer)).toEqual(bytes);
+  });
+
   test('every single flipped bit is an error', async () => {
     const bytes = await writeWithDigest(tensors, metadata);
     for (let bit = 0; bit < 8 * bytes.length; bit++) {

@@ -36,7 +36,8 @@ function placeOf(key: string, head: Uint8Array): number | undefined {
 }
 
 function headDigest(head: Uint8Array, place: number): Promise<string> {
-  const bare = head.slice();
+  // Buffer's slice would be a view of the caller's memory.
+  const bare = new Uint8Array(head);
   bare.fill(0x30, place, place + digits);
   return hash(bare);
 }
