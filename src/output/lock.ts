@@ -5,9 +5,9 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { identityText, processState, thisProcess } from '../platform/node_process.ts';
@@ -119,6 +119,7 @@ export class OutputLock implements AsyncDisposable {
         );
       await sleep(200);
     }
+    await removeMarkers(path);
     return new OutputLock(path, what, text, await open(path, 'r+'));
   }
 
@@ -156,6 +157,14 @@ export class OutputLock implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }
+}
+
+/** Removes markers of processes that died while they broke a lock: whoever holds the lock needs none. */
+async function removeMarkers(path: string): Promise<void> {
+  const start = `${basename(path)}.`;
+  for (const name of await readdir(dirname(path)))
+    if (name.startsWith(start) && /^[0-9a-f]{16}$/.test(name.slice(start.length)))
+      await rm(join(dirname(path), name), { force: true });
 }
 
 /**
