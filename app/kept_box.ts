@@ -62,8 +62,8 @@ export function createKeptBox(
         await show();
       }),
     );
-  const modelButtons = () => [
-    button('Inspect with its model', () => attempt(async () => onModel(await (await training).model())), 'primary'),
+  const modelButtons = (className: string) => [
+    button('Inspect with its model', () => attempt(async () => onModel(await (await training).model())), className),
     button('Save its model', () => attempt(saveModel)),
   ];
   const discardAll = (job: TrainingJob) =>
@@ -109,7 +109,12 @@ export function createKeptBox(
           {},
           kept?.finished ? describe(kept) : `"${model.name}", ${model.backbone}, ${model.imageSize} pixels`,
         ),
-        element('div', { className: 'row' }, ...modelButtons(), ...(kept && !kept.finished ? [] : [discardAll(model)])),
+        element(
+          'div',
+          { className: 'row' },
+          ...modelButtons(kept && !kept.finished ? '' : 'primary'),
+          ...(kept && !kept.finished ? [] : [discardAll(model)]),
+        ),
       );
     return parts;
   };
