@@ -77,6 +77,7 @@ describe('jobs', () => {
     benchmarkCommand(program);
     const here = [
       'out',
+      'force',
       'categories',
       'modes',
       'seeds',
@@ -357,6 +358,10 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
     expect((await waiting.ended).said).toMatch(
       /worker 'w1' refused it: the job's dataset lies outside of the worker's --root/,
     );
+    // A queue that stands still: its job is taken by nobody.
+    const standing = new Queue(queueName, { connection: { host: '127.0.0.1', port } });
+    await standing.pause();
+    await standing.close();
     const again = aand(benchmark('away', ...queue));
     await again.heard(/1 runs are queued/);
     server.kill('SIGSTOP');
