@@ -124,7 +124,17 @@ const training = (command: string): Numeric[] => [
   ...data(command),
 ];
 
+const wait = (command: string): Numeric => ({
+  command,
+  option: '--queue-wait',
+  range: /whole number from 1 to 86400/,
+  good: [['1', 1]],
+  bad: [...notWhole, '0', '86401'],
+});
+
 const numeric: readonly Numeric[] = [
+  wait('benchmark'),
+  wait('worker'),
   ...training('train'),
   seed('train'),
   ...training('benchmark'),
