@@ -16,12 +16,13 @@ import {
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { openDataset } from '../src/data/dataset.ts';
 import { keepBackup } from '../src/output/backup.ts';
 import { OutputFile } from '../src/output/file.ts';
-import { lockName, OutputFolder, resultFinder } from '../src/output/folder.ts';
+import { lockName, OutputFolder } from '../src/output/folder.ts';
 import { OutputLock } from '../src/output/lock.ts';
-import { recordName } from '../src/output/record.ts';
 import { identityText, processState, thisProcess } from '../src/platform/node_process.ts';
+import { recordName, resultFinder } from '../src/platform/node_record.ts';
 import { removeStaleTemporaries, writeBytes, writeError } from '../src/platform/node_write.ts';
 import { bundle } from './support/bundle.ts';
 
@@ -369,9 +370,25 @@ describe('output folders', () => {
     writeFileSync(join(folder, 'sub/replaced.png'), 'y');
     writeFileSync(join(folder, 'sub/photo.png'), 'p');
     linkSync(join(folder, 'sub/result.png'), join(folder, 'sub/second.png'));
-    const isResult = resultFinder();
+    const { isResult } = resultFinder();
     const found = ['result', 'drawn', 'replaced', 'photo', 'second'].map((name) => join(folder, `sub/${name}.png`));
     expect(await Promise.all(found.map(isResult))).toEqual([true, false, false, false, false]);
+  });
+
+  test('results among the photographs of a data set are no part of it', async () => {
+    const photos = join(folder, 'photos');
+    for (const name of ['good/a.png', 'good/b.png', 'bad/c.png']) await writeBytes(join(photos, name), name);
+    await using output = await OutputFolder.open(join(photos, 'pictures'), { command: 'aand predict' });
+    await output.write('a.png', 'picture');
+    await output.write('bad/c.png', 'picture');
+    await using among = await OutputFolder.open(join(photos, 'good'), { command: 'aand data' });
+    await among.write('sheet.png', 'sheet');
+    const { train, test: tested } = await openDataset(photos);
+    expect([...train, ...tested].map(({ path }) => path.slice(photos.length + 1)).sort()).toEqual([
+      'bad/c.png',
+      'good/a.png',
+      'good/b.png',
+    ]);
   });
 });
 

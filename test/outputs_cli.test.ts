@@ -129,7 +129,7 @@ describe('predict', () => {
     expect(new Set(rows.map(({ picture }) => picture.toLowerCase())).size).toBe(5);
     for (const { picture } of rows) expect(readFileSync(picture).length).toBeGreaterThan(1000);
     const second = await aand(['predict', model, here, '--out', inside, '--json']);
-    expect(second.stderr).toContain('5 images are results that aand wrote; they are not predicted');
+    expect(second.stderr).toContain('5 images are results that aand wrote; they are left out');
     expect(rowsOf(second)).toEqual(rows);
   });
 

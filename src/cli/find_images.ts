@@ -1,7 +1,7 @@
 /** Image files below the paths that a user names, each real file once, and what of them cannot be read. */
 import { join } from 'node:path';
 import { Option } from 'commander';
-import { exists, type FolderEntry, readFolder, realPath } from '#platform';
+import { exists, type FolderEntry, readFolder, realPath, resultFinder } from '#platform';
 import { isHiddenName, isImagePath } from '../data/files.ts';
 import { UnreadableFiles, type UnreadableOptions } from '../data/unreadable.ts';
 
@@ -19,6 +19,12 @@ export function unreadableFiles(options: Omit<UnreadableOptions, 'onFile'> = {})
     ...options,
     onFile: ({ path, reason }) => console.error(`cannot be read, left out: ${path}: ${reason}`),
   });
+}
+
+/** An image and the path of the user's that led to it. */
+export interface FoundImage {
+  readonly input: string;
+  readonly path: string;
 }
 
 interface Linked {
@@ -99,9 +105,20 @@ class Walk {
   }
 }
 
+/** Results of earlier runs lie where the user put them, also among the photographs: they are none. */
+async function withoutResults(inputs: readonly string[], found: readonly FoundImage[]): Promise<FoundImage[]> {
+  const { isResult } = resultFinder();
+  const images: FoundImage[] = [];
+  for (const image of found) if (!(await isResult(image.path))) images.push(image);
+  const skipped = found.length - images.length;
+  if (skipped) console.error(`note: ${skipped} images are results that aand wrote; they are left out`);
+  if (!images.length) throw new Error(`${inputs.join(', ')}: there is nothing but results that aand wrote`);
+  return images;
+}
+
 /**
- * Image files below paths: folders in depth, links followed, hidden ones left out, sorted within each path. Each real folder
- * and file counts once, however many links lead to it. A path that is a file is taken whatever its name is.
+ * Image files below paths: folders in depth, links followed, hidden ones and results of this program left out, sorted within
+ * each path. Each real folder and file counts once, however many links lead to it. A path that is a file is taken whatever its name is.
  *
  * @param unreadable is told paths that do not exist or hold no images, and folders that cannot be listed
  * @throws Error where no images are left, or by the rules of `unreadable`
@@ -111,17 +128,14 @@ export async function findImages(inputs: readonly string[], unreadable: Unreadab
 }
 
 /** As {@link findImages}, with the input that led to each. */
-export async function findImagesByInput(
-  inputs: readonly string[],
-  unreadable: UnreadableFiles,
-): Promise<{ readonly input: string; readonly path: string }[]> {
+export async function findImagesByInput(inputs: readonly string[], unreadable: UnreadableFiles): Promise<FoundImage[]> {
   const walk = new Walk();
-  const found: { input: string; path: string }[] = [];
+  const found: FoundImage[] = [];
   for (const input of inputs) for (const path of await walk.input(input)) found.push({ input, path });
   const [first] = walk.failed.values();
   if (!found.length && walk.failed.size === 1) throw first;
   unreadable.expect(found.length + walk.failed.size);
   for (const [path, error] of walk.failed) unreadable.add(path, error);
   if (!found.length) throw new Error(`there are no images to read: ${unreadable.summary}`);
-  return found;
+  return withoutResults(inputs, found);
 }

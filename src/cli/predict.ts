@@ -7,7 +7,7 @@ import { withBands, withImage } from '../data/image_files.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
-import { OutputFolder, resultFinder } from '../output/folder.ts';
+import { OutputFolder } from '../output/folder.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { findImagesByInput, strictOption, unreadableFiles } from './find_images.ts';
@@ -32,15 +32,9 @@ interface Photograph extends NamedImage {
   readonly path: string;
 }
 
-/** The photographs of the inputs, each once, with what its picture is named after. Pictures of earlier runs are none. */
+/** The photographs of the inputs, each once, with what its picture is named after. */
 async function listImages(inputs: readonly string[], unreadable: UnreadableFiles): Promise<Photograph[]> {
-  const listed = await findImagesByInput(inputs, unreadable);
-  const isResult = resultFinder();
-  const found: typeof listed = [];
-  for (const image of listed) if (!(await isResult(image.path))) found.push(image);
-  const skipped = listed.length - found.length;
-  if (skipped) console.error(`note: ${skipped} images are results that aand wrote; they are not predicted`);
-  if (!found.length) throw new Error(`${inputs.join(', ')}: there is nothing but results that aand wrote`);
+  const found = await findImagesByInput(inputs, unreadable);
   for (const { path } of found) if (!isImagePath(path)) unreadable.add(path, new Error(`${path}: ${noImageName}`));
   const images = found.filter(({ path }) => !unreadable.has(path));
   if (!images.length) throw new Error(`${found[0]?.path}: ${noImageName}`);

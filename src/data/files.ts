@@ -1,6 +1,6 @@
 /** Files in folders: which names count, what their stems are, which stem occurs twice. */
 
-import { exists, listFolder, realPath } from '#platform';
+import { exists, listFolder, realPath, resultFinder } from '#platform';
 import { sameName } from './labels.ts';
 import { append } from './lists.ts';
 
@@ -52,13 +52,18 @@ export function isHiddenName(name: string): boolean {
 }
 
 /**
- * Image files directly in a folder, sorted, without hidden ones; empty where the folder does not exist. By name alone: a folder that is
- * called x.png is found to be none where it is read.
+ * Image files directly in a folder, sorted, without hidden ones and without results that this program wrote; empty where the
+ * folder does not exist. A folder that is called x.png is found to be none where it is read.
  */
 export async function imagesIn(folder: string, extensions?: readonly string[]): Promise<string[]> {
-  return (await listFolder(folder))
-    .map((name) => name.replace(/\/$/, ''))
-    .filter((name) => !isHiddenName(name) && isImagePath(name, extensions));
+  const { isResult } = resultFinder();
+  const images: string[] = [];
+  for (const entry of await listFolder(folder)) {
+    const name = entry.replace(/\/$/, '');
+    if (isHiddenName(name) || !isImagePath(name, extensions)) continue;
+    if (!(await isResult(`${folder}/${name}`))) images.push(name);
+  }
+  return images;
 }
 
 /** Folders directly in a folder, sorted, without their slash and without hidden ones. */

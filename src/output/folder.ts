@@ -3,11 +3,11 @@
  * the same command did not write is never replaced unasked.
  */
 import { lstat, realpath, rm, rmdir } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { join } from 'node:path';
+import { compareWithRecord, type RecordEntry, RecordWriter, sha256 } from '../platform/node_record.ts';
 import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node_write.ts';
 import { keepBackup } from './backup.ts';
 import { type LockOptions, OutputLock } from './lock.ts';
-import { compareWithRecord, type RecordEntry, RecordWriter, readRecord, sha256 } from './record.ts';
 
 /** Name of the lock file in its folder. */
 export const lockName = '.aand-lock';
@@ -197,23 +197,4 @@ export class OutputFolder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** Whether the record of a file's folder, or of one above it, says that it is a result of this program. Asks each folder once. */
-export function resultFinder(): (path: string) => Promise<boolean> {
-  const records = new Map<string, ReturnType<typeof readRecord>>();
-  const recordOf = (folder: string) => {
-    const known = records.get(folder) ?? readRecord(folder);
-    records.set(folder, known);
-    return known;
-  };
-  return async (path) => {
-    const real = (await realpath(path).catch(() => path)).replaceAll(sep, '/');
-    for (let at = real.lastIndexOf('/'); at >= 0; at = real.lastIndexOf('/', at - 1)) {
-      const entry = (await recordOf(real.slice(0, at) || '/')).get(real.slice(at + 1));
-      if (entry && !entry.data && typeof (await compareWithRecord(real, entry)) === 'object') return true;
-      if (at === 0) break;
-    }
-    return false;
-  };
 }

@@ -17,6 +17,7 @@ import { bareWebp, losslessPicture } from '../image/webp_chunks.ts';
 import { decodeLossless } from '../image/webp_lossless.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 import type { FolderEntry } from './node_read.ts';
+import type { ResultFinder } from './node_record.ts';
 
 export type { FolderEntry } from './node_read.ts';
 
@@ -107,6 +108,7 @@ export const writeBytes = noFiles as (path: string, data: Uint8Array | string) =
 export const exists = noFiles as (path: string) => Promise<'file' | 'folder' | undefined>;
 export const listFolder = noFiles as (path: string) => Promise<string[]>;
 export const readFolder = noFiles as (path: string) => Promise<FolderEntry[]>;
+export const resultFinder = noFiles as () => ResultFinder;
 export const realPath = noFiles as (path: string) => Promise<string>;
 
 /** Nothing is kept: a page's storage is not the library's to fill. */

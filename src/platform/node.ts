@@ -32,6 +32,7 @@ export {
   readFolder,
   realPath,
 } from './node_read.ts';
+export { type ResultFinder, resultFinder } from './node_record.ts';
 export { writeBytes } from './node_write.ts';
 
 const instances = new Map<string, GPU>();

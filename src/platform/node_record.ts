@@ -4,11 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, lstat, open, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, lstat, open, readFile, realpath } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as v from 'valibot';
-import { writeBytes, writeError } from '../platform/node_write.ts';
+import { writeBytes, writeError } from './node_write.ts';
 
 /** Name of the record in its folder. */
 export const recordName = '.aand-outputs';
@@ -132,4 +132,39 @@ export class RecordWriter {
     this.#file = undefined;
     await file?.close();
   }
+}
+
+/** Tells results of this program from files of the user. */
+export interface ResultFinder {
+  /** Whether the record of a file's folder, or of one above it, says that the file is a result as it is now. */
+  isResult(path: string): Promise<boolean>;
+}
+
+/** Asks the record of each folder once. */
+export function resultFinder(): ResultFinder {
+  const records = new Map<string, Promise<Map<string, RecordEntry>>>();
+  const recordOf = (folder: string) => {
+    const known = records.get(folder) ?? readRecord(folder);
+    records.set(folder, known);
+    return known;
+  };
+  // The folders of many files are few.
+  const realFolders = new Map<string, Promise<string>>();
+  const realFolder = (folder: string) => {
+    const known = realFolders.get(folder) ?? realpath(folder).catch(() => folder);
+    realFolders.set(folder, known);
+    return known;
+  };
+  return {
+    async isResult(path) {
+      // A link is not what was written, wherever it leads.
+      const real = join(await realFolder(dirname(path)), basename(path)).replaceAll(sep, '/');
+      for (let at = real.lastIndexOf('/'); at >= 0; at = real.lastIndexOf('/', at - 1)) {
+        const entry = (await recordOf(real.slice(0, at) || '/')).get(real.slice(at + 1));
+        if (entry && !entry.data && typeof (await compareWithRecord(real, entry)) === 'object') return true;
+        if (at === 0) break;
+      }
+      return false;
+    },
+  };
 }
