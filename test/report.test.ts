@@ -82,6 +82,7 @@ function input(text: string, uri = pixel): ReportInput {
       version: text,
       counts: { [text]: 4, test_good: text },
       warnings: [text, text],
+      unreadable: [{ path: text, reason: text }],
       history: {
         [text]: [
           { [text]: 1, loss: 2 },
@@ -228,6 +229,7 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
     expect(shown).toMatchObject({ ...quiet, canvases: 6, drawn: 6, scripts: 3, title: 'washer: washer washer' });
     expect(shown.images).toEqual(Array(4).fill([pixel, 1]));
     expect(shown.text).toContain('Threshold 1.2000 for images (washer)');
+    expect(shown.text).toContain('1 file could not be read, and every figure is without it:washer: washer');
   });
 
   test('a report without a threshold has no verdicts, and a histogram all the same', async () => {

@@ -259,7 +259,7 @@ describe('importing', () => {
       ]),
     );
     expect(() => importStateDicts([{ path: 'two.pth', tensors: ambiguous }])).toThrow(
-      /^two\.pth: 'model\.\S+' and 'ema\.\S+' both are 'teacher\.\S+' here, with other values/,
+      /^two\.pth: 'model\.\S+' and 'ema\.\S+' both are 'bottleneck\.\S+' here, with other values/,
     );
   });
 

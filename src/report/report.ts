@@ -1,5 +1,6 @@
 /** The report of one run as a page that needs no network: everything is in the one file. */
 import { rangeOf } from '../data/lists.ts';
+import type { UnreadableFile } from '../data/unreadable.ts';
 import type { Interval } from '../eval/bootstrap.ts';
 import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';
 import { rankCurves, rankMetrics } from '../eval/metrics.ts';
@@ -172,9 +173,18 @@ function explanationSection({ explanations }: ReportInput): Html {
   )}`;
 }
 
-function warningsOf(warnings: readonly unknown[]): Html {
-  if (!warnings.length) return html`<p class="quiet">Every defect has its mask, every file could be read.</p>`;
-  return html`<details><summary>${warnings.length} warning${warnings.length > 1 && 's'}</summary><ul>${warnings.map((warning) => html`<li>${String(warning)}</li>`)}</ul></details>`;
+/** What was found wanting: files that were left out stand open, for every figure is without them. */
+function warningsOf(warnings: readonly unknown[], unreadable: readonly UnreadableFile[]): Html {
+  if (!warnings.length && !unreadable.length)
+    return html`<p class="quiet">Every defect has its mask, every file could be read.</p>`;
+  const [files, texts] = [unreadable.length, warnings.length];
+  return html`${
+    files > 0 &&
+    html`<div class="warning">${files} file${files > 1 && 's'} could not be read, and every figure is without ${files > 1 ? 'them' : 'it'}:<ul>${unreadable.map(({ path, reason }) => html`<li>${path}: ${reason}</li>`)}</ul></div>`
+  }${
+    texts > 0 &&
+    html`<details><summary>${texts} warning${texts > 1 && 's'}</summary><ul>${warnings.map((warning) => html`<li>${String(warning)}</li>`)}</ul></details>`
+  }`;
 }
 
 const keyFigures: readonly (readonly [keyof Metrics, string])[] = [
@@ -221,7 +231,7 @@ export function reportPage(input: ReportInput, charts: string): Promise<string> 
 ${oracle && html`<p class="warning">The epoch was chosen on the test set (--select test-oracle): these figures do not hold for new images.</p>`}
 ${measured ? html`<div class="figures">${big}</div>` : html`<p class="warning">There is no test set with good and defective images: nothing could be measured.</p>`}
 <h2>Data</h2>${facts(report.counts as Record<string, unknown>)}
-${warningsOf((report.warnings ?? []) as unknown[])}
+${warningsOf((report.warnings ?? []) as unknown[], (report.unreadable ?? []) as UnreadableFile[])}
 ${measured && metricsSection(input, settings)}
 <h2>Scores and threshold</h2><p>${thresholdText(image, pixel)}</p>
 <div class="charts">${chart('histogram', 'Scores of images')}<div>${image && html`<h3>Verdicts</h3>${confusion(images, image)}`}<h3>By kind</h3>${defectTable(images, image)}</div></div>
