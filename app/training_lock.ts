@@ -13,19 +13,19 @@ export async function isHeldElsewhere(): Promise<boolean> {
   return held?.some((lock) => lock.name === name) ?? false;
 }
 
+// Moving what earlier versions kept, or deleting, holds the lock for moments: no reason to refuse another tab.
+const patience = 2000;
+
 /**
  * Runs work that writes what is kept.
  *
- * @throws Error where another tab is at it
+ * @throws Error where another tab is at it and stays so
  */
 export async function withTrainingLock<T>(work: () => Promise<T>): Promise<T> {
+  let granted = false;
   try {
-    return await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
-      if (!lock)
-        throw new Error(
-          'another tab of this page is training: what is kept on this device belongs to that tab until then',
-        );
-      own = true;
+    return await navigator.locks.request(name, { signal: AbortSignal.timeout(patience) }, async () => {
+      granted = own = true;
       channel.postMessage('taken');
       try {
         return await work();
@@ -33,6 +33,9 @@ export async function withTrainingLock<T>(work: () => Promise<T>): Promise<T> {
         own = false;
       }
     });
+  } catch (error) {
+    if (granted) throw error;
+    throw new Error('another tab of this page is training: what is kept on this device belongs to that tab until then');
   } finally {
     channel.postMessage('free');
   }
