@@ -143,7 +143,7 @@ test('a program compiles against the types, strictly, with nothing else installe
       await using engine = await Engine.open();
       await using detector = await Detector.open(engine, model);
       const [first] = await detector.predict([await decodeImage(photo, 'photo.png')]);
-      const ${threshold} = detector.settings.image.threshold;
+      const ${threshold} = detector.settings.image?.threshold ?? Number.NaN;
       return first;
     }
     export const images: Promise<number> = openDataset('parts').then(({ train }) => train.length);

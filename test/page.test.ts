@@ -164,6 +164,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
   });
 
   test('two tabs that resume one training: one does, the other is told', async () => {
+    for (const page of [first, second]) await waitForText(page, 'train', /Resume/);
     await Promise.all([first, second].map((page) => click(page, 'Resume')));
     const told = (page: Page) =>
       page.evaluate(() =>

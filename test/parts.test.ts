@@ -90,7 +90,12 @@ const phases: Record<string, Omit<Operation, 'reference'>> = {
   'rows of positions': {
     inputs: {
       x: features(map),
-      indices: { shape: [rows.length], layout: 'dense', values: new Float32Array(Uint32Array.from(rows).buffer) },
+      indices: {
+        shape: [rows.length],
+        layout: 'dense',
+        values: new Float32Array(Uint32Array.from(rows).buffer),
+        words: true,
+      },
     },
     differentiable: ['x'],
     record: (tape, { x, indices }) => gatherRows(tape, x as Tensor, indices as Tensor),

@@ -100,11 +100,9 @@ describe('the packaged teacher', () => {
   });
 
   test.skipIf(!present)('tells four kinds of animals apart, a random one does not', async () => {
-    const files = readdirSync(samples)
-      .filter((name) => statSync(join(samples, name)).isDirectory())
-      .flatMap((label) =>
-        readdirSync(join(samples, label)).map((name) => ({ label, file: join(samples, label, name) })),
-      );
+    const files = ['bird', 'dog', 'insect', 'reptile'].flatMap((label) =>
+      readdirSync(join(samples, label)).map((name) => ({ label, file: join(samples, label, name) })),
+    );
     const images = await Promise.all(
       files.map(async ({ file }) => normalize(resizeBicubic(await decodeImage(readFileSync(file), file), size, size))),
     );

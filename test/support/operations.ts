@@ -18,6 +18,8 @@ export interface Input {
   readonly high?: number;
   /** Values instead of random ones. */
   readonly values?: Float32Array;
+  /** The bits of the values are whole numbers: the program takes a Uint32Array. */
+  readonly words?: boolean;
 }
 
 type Inputs = Record<string, Input>;
@@ -48,7 +50,11 @@ export async function run(
   );
   const y = op.record(tape, inputs);
   const outputs: Record<string, Tensor> = { y };
-  const given: Record<string, Float32Array> = { ...values };
+  const given: Record<string, Float32Array | Uint32Array> = { ...values };
+  for (const [name, { words }] of Object.entries(op.inputs)) {
+    const bits = values[name];
+    if (words && bits) given[name] = new Uint32Array(bits.buffer, bits.byteOffset, bits.length);
+  }
   if (g) {
     const seed = tape.input('seed', y.shape, y.layout);
     given.seed = g;
