@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the operating system gives what the project needs:
 #   a Vulkan loader and a driver that Dawn accepts (a GPU's, or Mesa's lavapipe 24 or newer), and,
-#   with --tests, what the tests run beside it: Chromium, Firefox and redis-server.
+#   with --tests, what the tests run beside it: Chromium, Firefox, redis-server and openssl.
 # Installs through apt as root or through sudo; anything else gets a message that says what to install.
 set -euo pipefail
 
@@ -36,6 +36,7 @@ if [ "$tests" = yes ]; then
   command -v chromium >/dev/null || command -v google-chrome >/dev/null || [ -n "${CHROMIUM:-}" ] || need+=(chromium)
   command -v firefox-esr >/dev/null || command -v firefox >/dev/null || [ -n "${FIREFOX:-}" ] || need+=(firefox-esr)
   command -v redis-server >/dev/null || need+=(redis-server)
+  command -v openssl >/dev/null || need+=(openssl)
 fi
 if [ ${#need[@]} -eq 0 ] && [ ${#from_backports[@]} -eq 0 ]; then exit 0; fi
 
