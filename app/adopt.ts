@@ -1,4 +1,7 @@
-/** Takes over what earlier versions of the page kept at the top of the origin's storage, where every copy of the page saw it. */
+/**
+ * Takes over what earlier versions of the page kept at the top of the origin's storage, where every copy of
+ * the page saw it.
+ */
 import { checkpoint, keptModel, keptTraining, storeModel, type TrainingRecord, takeOver } from './kept.ts';
 import { namesIn, writeFile } from './storage.ts';
 import type { TrainingJob } from './types.ts';
@@ -29,7 +32,12 @@ async function adoptTraining(older: Folder): Promise<void> {
     good: await filesAt(await folderAt(older, 'good')),
     bad: await filesAt(await folderAt(older, 'bad')),
   };
-  const record: TrainingRecord = { id: 'earlier', job, good: [...images.good.keys()], bad: [...images.bad.keys()] };
+  const record: TrainingRecord = {
+    id: 'earlier',
+    job,
+    good: [...images.good.keys()],
+    bad: [...images.bad.keys()],
+  };
   for (const [name, file] of files)
     if (name.endsWith('.checkpoint')) await checkpoint(record, name).save(await bytesOf(file));
   await takeOver(record, (kind, index) => bytesOf([...images[kind].values()][index] as File));
@@ -47,7 +55,8 @@ export async function adoptOlder(): Promise<void> {
   }
   const teachers = await folderAt(top, 'teachers');
   if (teachers && !(await namesIn('teachers')).length) {
-    for (const [name, file] of await filesAt(teachers)) await writeFile(`teachers/${name}`, await bytesOf(file));
+    for (const [name, file] of await filesAt(teachers))
+      await writeFile(`teachers/${name}`, await bytesOf(file));
     await top.removeEntry('teachers', { recursive: true });
   }
 }

@@ -5,7 +5,11 @@ import { button, element } from './dom.ts';
  * @param answers what the buttons say; the last one changes nothing, and has the focus
  * @returns the answer; undefined where the dialog was closed without one
  */
-export function ask<T extends string>(title: string, text: string, answers: readonly T[]): Promise<T | undefined> {
+export function ask<T extends string>(
+  title: string,
+  text: string,
+  answers: readonly T[],
+): Promise<T | undefined> {
   return new Promise((resolve) => {
     let chosen: T | undefined;
     const buttons = answers.map((answer) =>

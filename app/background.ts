@@ -29,7 +29,9 @@ export function watchBackground(tell: (text: string) => void): BackgroundWatch {
     }
     const seconds = (performance.now() - (hiddenSince ?? performance.now())) / 1000;
     hiddenSince = undefined;
-    tell(`The page was in the background for ${minutes(seconds)}; the training went on as far as the browser let it.`);
+    tell(
+      `The page was in the background for ${minutes(seconds)}; the training went on as far as the browser let it.`,
+    );
     hold();
   });
   return {

@@ -1,12 +1,13 @@
 /** The bench in the page: the same networks as `npm run bench`, timed by the clock. */
+
+import { RandomStream } from '../src/base/random.ts';
 import { imageInput } from '../src/data/image_input.ts';
-import type { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import { measurePeaks } from '../src/engine/peak.ts';
-import { Program, type RunInputs } from '../src/engine/program.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { Tape } from '../src/engine/tape.ts';
-import { elements, type Tensor } from '../src/engine/tensor.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
+import type { Engine } from '../src/engine/runtime/engine.ts';
+import { measurePeaks } from '../src/engine/runtime/peak.ts';
+import { Program, type RunInputs } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones, teacher } from '../src/model/backbone.ts';
 import { detect, detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
@@ -27,7 +28,11 @@ const cases: readonly Case[] = [
     (size): Case => ({
       name: `resnet18 teacher, 1x3x${size}x${size}`,
       record: (tape) => {
-        const features = teacher(teacherScope(tape), tape.input('images', [1, size, size, 3], 'channels'), backbone);
+        const features = teacher(
+          teacherScope(tape),
+          tape.input('images', [1, size, size, 3], 'channels'),
+          backbone,
+        );
         return Object.fromEntries(features.map((feature, level) => [`level${level}`, feature]));
       },
     }),

@@ -14,8 +14,12 @@ export function createBenchView(root: HTMLElement): void {
     'Half a minute on a GPU, some minutes on a software driver.',
   );
   const rows = element('tbody');
-  const canvas = element('canvas', { aria: { role: 'img', label: 'roofline: GFLOP/s over arithmetic intensity' } });
-  const share = button('Save JSON', () => save('bench.json', JSON.stringify(report, null, 2), 'application/json'));
+  const canvas = element('canvas', {
+    aria: { role: 'img', label: 'roofline: GFLOP/s over arithmetic intensity' },
+  });
+  const share = button('Save JSON', () =>
+    save('bench.json', JSON.stringify(report, null, 2), 'application/json'),
+  );
   share.disabled = true;
 
   const show = ({ results, peaks, adapter }: BenchReport) => {
@@ -140,7 +144,12 @@ export function createBenchView(root: HTMLElement): void {
       'div',
       { className: 'card' },
       element('h2', {}, 'Tuning'),
-      element('div', { className: 'fields' }, field('Image size', imageSize), field('Batch of training', batch)),
+      element(
+        'div',
+        { className: 'fields' },
+        field('Image size', imageSize),
+        field('Batch of training', batch),
+      ),
       element('div', { className: 'row' }, tune, stop),
       tuneStatus,
     ),

@@ -16,7 +16,8 @@ export interface Camera {
  *
  * @param onFrame takes over the picture
  * @param onEnd told once, with a reason where the user did not ask for it
- * @throws DOMException where there is no camera or it is not allowed, Error where the page is in the background
+ * @throws DOMException where there is no camera or it is not allowed, Error where the page is in the
+ *   background
  */
 export async function openCamera(
   onFrame: (picture: ImageBitmap, result: MapResult, framesPerSecond: number) => void,
@@ -40,7 +41,8 @@ export async function openCamera(
     if (document.hidden) end(hiddenReason);
   };
   document.addEventListener('visibilitychange', onHidden);
-  for (const track of stream.getTracks()) track.addEventListener('ended', () => end('The camera was taken away.'));
+  for (const track of stream.getTracks())
+    track.addEventListener('ended', () => end('The camera was taken away.'));
 
   const loop = async () => {
     await video.play();

@@ -4,7 +4,10 @@ import type { Machine } from './machine.ts';
 
 const worker = new Worker('machine.js', { type: 'module' });
 export const machine = Comlink.wrap<Machine>(worker);
-/** Its training. One proxy, and held: a proxy that is collected closes its channel, and an answer that is under way never arrives. */
+/**
+ * Its training. One proxy, and held: a proxy that is collected closes its channel, and an answer that is
+ * under way never arrives.
+ */
 export const training = machine.trainer();
 
 /** What went wrong, in words that say what to do. */

@@ -3,7 +3,9 @@ import { isHiddenName } from '../src/data/files.ts';
 import { append } from '../src/data/lists.ts';
 
 type Child = Node | string | undefined | false;
-type Properties<T> = Partial<Omit<T, 'style' | 'children'>> & { readonly aria?: Readonly<Record<string, string>> };
+type Properties<T> = Partial<Omit<T, 'style' | 'children'>> & {
+  readonly aria?: Readonly<Record<string, string>>;
+};
 
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
@@ -45,12 +47,16 @@ export function fileButton(
 
 async function entryFiles(entry: FileSystemEntry): Promise<File[]> {
   if (entry.isFile)
-    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+    return [
+      await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),
+    ];
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const files: File[] = [];
   // A reader gives its entries in portions.
   for (;;) {
-    const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    const part = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
     if (!part.length) return files;
     for (const inner of part) if (!isHiddenName(inner.name)) append(files, await entryFiles(inner));
   }

@@ -1,6 +1,6 @@
 /** What a training will need on this device, and what would need less. */
-import type { Engine } from '../src/engine/device.ts';
-import { measurePeaks } from '../src/engine/peak.ts';
+import type { Engine } from '../src/engine/runtime/engine.ts';
+import { measurePeaks } from '../src/engine/runtime/peak.ts';
 import { backboneNamed } from '../src/model/backbone.ts';
 import { forecastTraining } from '../src/train/forecast_training.ts';
 import { minutes } from './time.ts';
@@ -51,14 +51,16 @@ export async function forecastJob(engine: Engine, job: TrainingJob, images: numb
   const advise = (need: Need): string => {
     if (!comfortable(need)) {
       const other = first(smaller(job), comfortable);
-      const better = other && `${difference(job, other.shape)} (${(other.need.bytes / 2 ** 20).toFixed(0)} MiB)`;
+      const better =
+        other && `${difference(job, other.shape)} (${(other.need.bytes / 2 ** 20).toFixed(0)} MiB)`;
       const advice = better ? `Better: ${better}.` : 'A smaller backbone, image size or batch needs less.';
       return `That is much memory for a browser. ${advice}`;
     }
     if (need.seconds <= longSeconds) return 'This device should manage that.';
     const sameBatch = smaller(job).filter(({ batch }) => batch === job.batch);
     const faster = first(sameBatch, ({ seconds }) => seconds < need.seconds / 2);
-    const other = faster && `${difference(job, faster.shape)} (${minutes(faster.need.seconds)}), or fewer epochs`;
+    const other =
+      faster && `${difference(job, faster.shape)} (${minutes(faster.need.seconds)}), or fewer epochs`;
     return `That is long. ${other ? `Faster: ${other}.` : 'Fewer epochs are faster.'} It can be paused and resumed.`;
   };
   try {

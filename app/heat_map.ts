@@ -39,7 +39,10 @@ export function pixelCanvas(pixels: Uint8Array, width: number, height: number): 
   return canvas;
 }
 
-/** Draws an image and its map over it; the map's middle colour is the threshold, for every image of a model alike. */
+/**
+ * Draws an image and its map over it; the map's middle colour is the threshold, for every image of a model
+ * alike.
+ */
 export function drawOverlay(
   canvas: HTMLCanvasElement,
   image: CanvasImageSource,
@@ -69,6 +72,7 @@ export function drawLegend(canvas: HTMLCanvasElement, colours: ColourMapName): v
   const context = canvas.getContext('2d') as CanvasRenderingContext2D;
   const picture = context.createImageData(1, 256);
   const table = colourMaps[colours];
-  for (let y = 0; y < 256; y++) picture.data.set([...table.subarray((255 - y) * 3, (256 - y) * 3), 255], y * 4);
+  for (let y = 0; y < 256; y++)
+    picture.data.set([...table.subarray((255 - y) * 3, (256 - y) * 3), 255], y * 4);
   context.putImageData(picture, 0, 0);
 }

@@ -84,7 +84,11 @@ export function createImageTable(onChoose: (item: Item) => void) {
       verdictText(anomalous(item)),
       item.label ?? null,
     ]);
-    save('scores.csv', csvTable(['name', 'raw_score', 'pred_score', 'pred_label', 'marked'], rows), 'text/csv');
+    save(
+      'scores.csv',
+      csvTable(['name', 'raw_score', 'pred_score', 'pred_label', 'marked'], rows),
+      'text/csv',
+    );
   };
 
   return {

@@ -52,7 +52,8 @@ export function createInspectView(root: HTMLElement) {
   const pixel = (): Calibration | null => {
     if (!threshold) return null;
     const { image, pixel } = settings ?? {};
-    const moved = image && pixel ? pixel.threshold + threshold.threshold - image.threshold : threshold.threshold;
+    const moved =
+      image && pixel ? pixel.threshold + threshold.threshold - image.threshold : threshold.threshold;
     return { ...(pixel ?? threshold), threshold: moved };
   };
   /** The calibration that the colours follow: without a threshold the range of the shown map. */
@@ -158,7 +159,9 @@ export function createInspectView(root: HTMLElement) {
     if (models.length > 1) throw new Error(`These are ${models.length} models: open one at a time.`);
     if (!models.length && !images.length) {
       if (files.length === 1)
-        showProblem(`"${files[0]?.name}" is neither an image (png, jpg, bmp, webp) nor a model (.safetensors).`);
+        showProblem(
+          `"${files[0]?.name}" is neither an image (png, jpg, bmp, webp) nor a model (.safetensors).`,
+        );
       else if (files.length)
         showProblem('None of these files is an image (png, jpg, bmp, webp) or a model (.safetensors).');
       return;
@@ -166,7 +169,8 @@ export function createInspectView(root: HTMLElement) {
     if (model) await openModel(await model.arrayBuffer(), model.name);
     if (!images.length) return;
     const own = generation;
-    if (!settings) throw new Error('Open a model first: drop a .safetensors file of aand train or of the Train view.');
+    if (!settings)
+      throw new Error('Open a model first: drop a .safetensors file of aand train or of the Train view.');
     const failed: string[] = [];
     for (const [i, file] of images.entries()) {
       table.say(`inspecting ${i + 1} of ${images.length}`);
@@ -240,7 +244,8 @@ export function createInspectView(root: HTMLElement) {
           item.result = await machine.predict(Comlink.transfer(bytes, [bytes]), item.name);
         }
         const changes = marked.map(
-          ({ name, result }) => `${name} ${(before.get(name) as number).toFixed(3)} → ${result.score.toFixed(3)}`,
+          ({ name, result }) =>
+            `${name} ${(before.get(name) as number).toFixed(3)} → ${result.score.toFixed(3)}`,
         );
         corrections.textContent = `Learned from ${images} good images. Raw scores: ${changes.slice(0, 4).join(', ')}. Recalibrate, then save the model.`;
         draw();
@@ -265,7 +270,9 @@ export function createInspectView(root: HTMLElement) {
   const explain = (at: { readonly x: number; readonly y: number }) =>
     attempt(async () => {
       if (!selected?.file) return;
-      spot.replaceChildren(...(await explainSpot(selected.file, selected.result, at, scale(selected), colourMap())));
+      spot.replaceChildren(
+        ...(await explainSpot(selected.file, selected.result, at, scale(selected), colourMap())),
+      );
     });
 
   canvas.addEventListener('click', (event) => {
@@ -346,7 +353,11 @@ export function createInspectView(root: HTMLElement) {
   slider.addEventListener('input', () => {
     if (!threshold) return;
     const [low, high] = ends(threshold);
-    setThreshold({ ...threshold, threshold: low + (Number(slider.value) / 1000) * (high - low), rule: 'set by hand' });
+    setThreshold({
+      ...threshold,
+      threshold: low + (Number(slider.value) / 1000) * (high - low),
+      rule: 'set by hand',
+    });
   });
   root.append(
     element(

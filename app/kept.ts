@@ -1,6 +1,7 @@
 /**
- * What is kept of trainings on this device: the images and checkpoints of one, and one finished model. Records name the folders
- * that count and are written last, so that what was kept before stays until the new is complete.
+ * What is kept of trainings on this device: the images and checkpoints of one, and one finished model.
+ * Records name the folders that count and are written last, so that what was kept before stays until the new
+ * is complete.
  */
 import { decodeImage } from '#platform';
 import { namesIn, openFile, readFile, readRecord, removeTree, writeFile } from './storage.ts';
@@ -38,9 +39,14 @@ export async function modelFile(): Promise<File> {
   return new File([file], `${record.job.name || 'model'}.safetensors`);
 }
 
-export async function imageBytes(record: TrainingRecord, kind: 'good' | 'bad', index: number): Promise<Uint8Array> {
+export async function imageBytes(
+  record: TrainingRecord,
+  kind: 'good' | 'bad',
+  index: number,
+): Promise<Uint8Array> {
   const bytes = await readFile(imagePath(record.id, kind, index));
-  if (!bytes) throw new Error(`${record[kind][index]}: the kept image is gone; discard the training and begin anew`);
+  if (!bytes)
+    throw new Error(`${record[kind][index]}: the kept image is gone; discard the training and begin anew`);
   return bytes;
 }
 
@@ -58,10 +64,12 @@ async function sweep(folder: string, keep: string | undefined): Promise<void> {
 }
 
 /**
- * Takes over the images of a new training; the training before it is gone when all of them are stored, and its model stays.
+ * Takes over the images of a new training; the training before it is gone when all of them are stored, and
+ * its model stays.
  *
  * @returns the training, and what was left out because it cannot be read, with the reason
- * @throws Error where no good image is left; DOMException where the storage is full. What was kept is then as before
+ * @throws Error where no good image is left; DOMException where the storage is full. What was kept is then as
+ *   before
  */
 export async function storeTraining(
   job: TrainingJob,
@@ -92,7 +100,9 @@ export async function storeTraining(
       names[kind].push(name);
     }
     if (!names.good.length)
-      throw new Error(`none of the good images can be read: ${unreadable.slice(0, 3).join('; ') || 'there are none'}`);
+      throw new Error(
+        `none of the good images can be read: ${unreadable.slice(0, 3).join('; ') || 'there are none'}`,
+      );
     const record = { id, job, ...names };
     await writeFile(trainingRecord, JSON.stringify(record));
     await sweep('trainings', id);

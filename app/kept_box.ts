@@ -63,12 +63,18 @@ export function createKeptBox(
       }),
     );
   const modelButtons = (className: string) => [
-    button('Inspect with its model', () => attempt(async () => onModel(await (await training).model())), className),
+    button(
+      'Inspect with its model',
+      () => attempt(async () => onModel(await (await training).model())),
+      className,
+    ),
     button('Save its model', () => attempt(saveModel)),
   ];
   const discardAll = (job: TrainingJob) =>
-    discard('Delete the model?', `The model of "${job.name}" and its images are deleted from this device.`, async () =>
-      (await training).discardAll(),
+    discard(
+      'Delete the model?',
+      `The model of "${job.name}" and its images are deleted from this device.`,
+      async () => (await training).discardAll(),
     );
 
   const content = ({ elsewhere, training: kept, model }: Kept): HTMLElement[] => {

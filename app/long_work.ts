@@ -1,4 +1,7 @@
-/** Training, fine-tuning, tuning and the bench, one at a time: two would slow each other down and falsify what they measure. */
+/**
+ * Training, fine-tuning, tuning and the bench, one at a time: two would slow each other down and falsify what
+ * they measure.
+ */
 export class LongWork {
   #running: string | undefined;
 
@@ -11,7 +14,8 @@ export class LongWork {
    * @throws Error naming the work that is under way
    */
   async run<T>(name: string, work: () => Promise<T>): Promise<T> {
-    if (this.#running) throw new Error(`${this.#running} is under way: wait for its end, or stop it, before ${name}`);
+    if (this.#running)
+      throw new Error(`${this.#running} is under way: wait for its end, or stop it, before ${name}`);
     this.#running = name;
     try {
       return await work();

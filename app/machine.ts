@@ -6,8 +6,8 @@ import { resizeBicubic } from '../src/data/resize.ts';
 import { MapRunner } from '../src/detector/detector.ts';
 import { type DetectorFile, detectorStore, rewriteDetector, writeDetector } from '../src/detector/file.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
-import { Engine } from '../src/engine/device.ts';
-import type { ParameterStore } from '../src/engine/parameters.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import type { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backboneNamed } from '../src/model/backbone.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
@@ -17,7 +17,14 @@ import { LongWork } from './long_work.ts';
 import { readModel } from './model_file.ts';
 import { Trainer } from './training.ts';
 import { readTunings, tuneDevice } from './tuning.ts';
-import type { BenchReport, DeviceFacts, LevelMaps, MapResult, TrainingProgress, TuningProgress } from './types.ts';
+import type {
+  BenchReport,
+  DeviceFacts,
+  LevelMaps,
+  MapResult,
+  TrainingProgress,
+  TuningProgress,
+} from './types.ts';
 
 // A tenth of training's rate: the student should bend, not start over.
 const fineTuneRate = 0.0005;
@@ -49,7 +56,8 @@ function imageOf(bitmap: ImageBitmap): Image {
   bitmap.close();
   const rgba = context.getImageData(0, 0, width, height).data;
   const data = new Uint8Array(width * height * 3);
-  for (let i = 0; i < width * height; i++) for (let c = 0; c < 3; c++) data[i * 3 + c] = rgba[i * 4 + c] as number;
+  for (let i = 0; i < width * height; i++)
+    for (let c = 0; c < 3; c++) data[i * 3 + c] = rgba[i * 4 + c] as number;
   return { width, height, channels: 3, data };
 }
 
@@ -87,7 +95,8 @@ export class Machine {
 
   async device(): Promise<DeviceFacts> {
     const { adapter, target } = await this.#open();
-    const name = adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'GPU';
+    const name =
+      adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'GPU';
     return { name, software: adapter.software, subgroupSize: target.subgroupSize };
   }
 
@@ -144,7 +153,9 @@ export class Machine {
     return runner.explain(resizeBicubic(await decode(source, name), size, size));
   }
 
-  /** The open model with other settings (thresholds, calibration), as a file that the command line opens too. */
+  /**
+   * The open model with other settings (thresholds, calibration), as a file that the command line opens too.
+   */
   async modelFile(settings: DetectorSettings): Promise<Uint8Array> {
     if (!this.#chosen) throw new Error('no model is open');
     const bytes = await rewriteDetector(this.#chosen.file, settings);
@@ -152,8 +163,9 @@ export class Machine {
   }
 
   /**
-   * Goes on training the open model for a moment on images that were marked as good, among those of the kept training where
-   * there is one, so that it does not forget them. The model with its new weights is open afterwards.
+   * Goes on training the open model for a moment on images that were marked as good, among those of the kept
+   * training where there is one, so that it does not forget them. The model with its new weights is open
+   * afterwards.
    */
   fineTune(
     marked: readonly MarkedImage[],
@@ -180,7 +192,8 @@ export class Machine {
       for (let i = 0; i < repeats; i++) images.push(image);
     }
     for (const [i, name] of remembered.entries())
-      if (kept) images.push(resizeBicubic(await decodeImage(await imageBytes(kept, 'good', i), name), size, size));
+      if (kept)
+        images.push(resizeBicubic(await decodeImage(await imageBytes(kept, 'good', i), name), size, size));
     const { store } = await trainDetector({
       engine,
       backbone: backboneNamed(settings.backbone),
@@ -213,7 +226,11 @@ export class Machine {
   }
 
   /** Finds the fastest kernels for this device; they are used from then on, and kept. */
-  async tune(imageSize: number, batch: number, onProgress: (progress: TuningProgress) => void): Promise<void> {
+  async tune(
+    imageSize: number,
+    batch: number,
+    onProgress: (progress: TuningProgress) => void,
+  ): Promise<void> {
     const stop = new AbortController();
     await this.#longWork.run('a tuning', async () => {
       this.#stopTuning = stop;

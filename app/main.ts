@@ -35,7 +35,9 @@ createTrainView(byId('train'), async (model) => {
 createBenchView(byId('bench'));
 
 const facts = await attempt(() => machine.device());
-byId('device').textContent = facts ? `${facts.name}${facts.software ? ' (software, slow)' : ''}` : 'no WebGPU';
+byId('device').textContent = facts
+  ? `${facts.name}${facts.software ? ' (software, slow)' : ''}`
+  : 'no WebGPU';
 if (facts) await inspect.openDemo();
 
 if ('serviceWorker' in navigator) navigator.serviceWorker.register('service_worker.js').catch(() => {});

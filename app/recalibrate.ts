@@ -11,7 +11,10 @@ export interface Marked {
   readonly result: { readonly score: number };
 }
 
-/** Marks replace what was known of images of the same name; scores of images that were trained on are left out. */
+/**
+ * Marks replace what was known of images of the same name; scores of images that were trained on are left
+ * out.
+ */
 export function recalibrated(
   settings: DetectorSettings,
   marked: readonly Marked[],
@@ -42,5 +45,9 @@ export function recalibrated(
     imageRange: range,
     pixelRange: settings.pixel ?? range,
   });
-  return { found: found.image, scores, words: metrics ? `F1-max over ${scores.length} scores` : found.image.rule };
+  return {
+    found: found.image,
+    scores,
+    words: metrics ? `F1-max over ${scores.length} scores` : found.image.rule,
+  };
 }

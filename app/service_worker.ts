@@ -1,6 +1,7 @@
 /**
- * Keeps the page's own files, so that it works without a connection after the first visit. An origin may hold other pages, other
- * copies of this one among them: nothing but this copy's files is answered, kept or deleted.
+ * Keeps the page's own files, so that it works without a connection after the first visit. An origin may hold
+ * other pages, other copies of this one among them: nothing but this copy's files is answered, kept or
+ * deleted.
  */
 /** Set by the build: changes with every file. */
 declare const BUILD: string;
@@ -48,7 +49,9 @@ scope.addEventListener('install', (event) => {
   );
 });
 
-/** Caches of earlier builds of this copy. The first ones carried no path: what they hold tells whose they are. */
+/**
+ * Caches of earlier builds of this copy. The first ones carried no path: what they hold tells whose they are.
+ */
 async function isOutdated(key: string): Promise<boolean> {
   if (key === cacheName) return false;
   if (key.startsWith(cachePrefix)) return true;
@@ -74,7 +77,8 @@ async function answer(request: Request): Promise<Response> {
 
 scope.addEventListener('fetch', (event) => {
   const { origin, pathname } = new URL(event.request.url);
-  if (event.request.method === 'GET' && ownFiles.has(origin + pathname)) event.respondWith(answer(event.request));
+  if (event.request.method === 'GET' && ownFiles.has(origin + pathname))
+    event.respondWith(answer(event.request));
 });
 
 export {};

@@ -1,13 +1,16 @@
 /**
- * Files of the page on this device: the browser's private file system (OPFS), by path. An origin may hold several copies of the
- * page, and other pages: each copy keeps to a folder of its own.
+ * Files of the page on this device: the browser's private file system (OPFS), by path. An origin may hold
+ * several copies of the page, and other pages: each copy keeps to a folder of its own.
  */
 
 /** The path of this copy of the page; the page and its worker lie side by side. */
 export const copyPath = new URL('.', location.href).pathname;
 const home = `aand-${encodeURIComponent(copyPath)}`;
 
-async function folderOf(path: string, create: boolean): Promise<{ folder: FileSystemDirectoryHandle; name: string }> {
+async function folderOf(
+  path: string,
+  create: boolean,
+): Promise<{ folder: FileSystemDirectoryHandle; name: string }> {
   const parts = [home, ...path.split('/')];
   const name = parts.pop() as string;
   let folder = await navigator.storage.getDirectory();
@@ -76,7 +79,8 @@ export async function namesIn(path: string): Promise<string[]> {
     const { folder, name } = await folderOf(path, false);
     const names: string[] = [];
     const directory = await folder.getDirectoryHandle(name);
-    for await (const entry of (directory as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(entry);
+    for await (const entry of (directory as unknown as { keys(): AsyncIterable<string> }).keys())
+      names.push(entry);
     return names.sort();
   } catch (error) {
     if (isAbsent(error)) return [];

@@ -1,4 +1,6 @@
-/** Teachers' weights in the worker: the page's own, and files that were loaded once and stay on this device. */
+/**
+ * Teachers' weights in the worker: the page's own, and files that were loaded once and stay on this device.
+ */
 import { type BackboneName, backbones } from '../src/model/backbone.ts';
 import { verifyDigest, writeWithDigest } from '../src/weights/digest.ts';
 import { importStateDicts } from '../src/weights/import.ts';
@@ -28,7 +30,8 @@ export async function teachers(): Promise<TeacherFacts[]> {
 /**
  * Takes over torchvision's weights (.pth or .safetensors).
  *
- * @param replace whether they may take the place of a teacher of the same backbone that was loaded from another file
+ * @param replace whether they may take the place of a teacher of the same backbone that was loaded from
+ *   another file
  * @returns the teacher; with `replaces`, nothing was done, for there is another
  * @throws Error where the file is damaged, lacks tensors, or is no teacher
  */
@@ -47,7 +50,9 @@ export async function addTeacher(
   const backbone = imported.backbone.name as BackboneName;
   const known = await sourceOf(backbone);
   if (known !== undefined && known !== name && !replace) return { backbone, source: name, replaces: known };
-  const bare = new Map([...storable(imported.tensors)].map(([key, tensor]) => [key.slice('teacher.'.length), tensor]));
+  const bare = new Map(
+    [...storable(imported.tensors)].map(([key, tensor]) => [key.slice('teacher.'.length), tensor]),
+  );
   await writeFile(pathOf(backbone), await writeWithDigest(bare, { backbone, source: name }));
   await writeFile(`${pathOf(backbone)}.name`, name);
   return { backbone, source: name };
@@ -57,7 +62,8 @@ export async function readTeacher({ backbone, source }: TeacherFacts): Promise<S
   if (source !== packagedTeacher.source) {
     // Another file of the same backbone is another teacher.
     const bytes = (await sourceOf(backbone)) === source ? await readFile(pathOf(backbone)) : undefined;
-    if (!bytes) throw new Error(`the teacher '${source}' is not on this device any more: load its file again`);
+    if (!bytes)
+      throw new Error(`the teacher '${source}' is not on this device any more: load its file again`);
     const file = readSafetensors(bytes, source);
     await verifyDigest(bytes, file.metadata, source);
     return file;

@@ -1,4 +1,7 @@
-/** What is seen of a running training: bar and figures, loss curves, example heat maps, notices; the tab's title too. */
+/**
+ * What is seen of a running training: bar and figures, loss curves, example heat maps, notices; the tab's
+ * title too.
+ */
 import { rangeOf } from '../src/data/lists.ts';
 import { watchBackground } from './background.ts';
 import { type Chart, chart, css } from './charts.ts';
@@ -43,7 +46,14 @@ export function createProgress() {
       let series = chartOfLosses.data.datasets.find((dataset) => dataset.label === label);
       if (!series) {
         const colour = [css('--accent'), css('--bad'), css('--good')][stage === 'stage I' ? i : 2] as string;
-        series = { label, data: [], borderColor: colour, backgroundColor: colour, pointRadius: 2, showLine: true };
+        series = {
+          label,
+          data: [],
+          borderColor: colour,
+          backgroundColor: colour,
+          pointRadius: 2,
+          showLine: true,
+        };
         chartOfLosses.data.datasets.push(series);
       }
       const data = series.data as { x: number; y: number }[];
@@ -55,7 +65,9 @@ export function createProgress() {
   const onResume = (stage: string, history: readonly Readonly<Record<string, number>>[]) => {
     // After a lost device the epochs are on the chart already, and those after the checkpoint come again.
     if (chartOfLosses)
-      chartOfLosses.data.datasets = chartOfLosses.data.datasets.filter(({ label }) => !label?.startsWith(`${stage} `));
+      chartOfLosses.data.datasets = chartOfLosses.data.datasets.filter(
+        ({ label }) => !label?.startsWith(`${stage} `),
+      );
     for (const values of history) onEpoch(stage, values);
   };
 
@@ -91,11 +103,23 @@ export function createProgress() {
   };
 
   const background = watchBackground(onNotice);
-  const callbacks: TrainingCallbacks = { onStored, onProgress, onEpoch, onResume, onExamples, onWarning, onNotice };
+  const callbacks: TrainingCallbacks = {
+    onStored,
+    onProgress,
+    onEpoch,
+    onResume,
+    onExamples,
+    onWarning,
+    onNotice,
+  };
   return {
     callbacks,
     above: [bar, status, warnings, notice],
-    below: [element('div', { className: 'chart' }, canvas), element('h3', {}, 'Examples after each epoch'), examples],
+    below: [
+      element('div', { className: 'chart' }, canvas),
+      element('h3', {}, 'Examples after each epoch'),
+      examples,
+    ],
     /** A sentence in the place of the figures. */
     say(text: string): void {
       status.textContent = text;

@@ -6,7 +6,11 @@ import { saveModel } from './kept_box.ts';
 import { minutes } from './time.ts';
 import type { TrainingResult } from './types.ts';
 
-export function showResult(result: HTMLElement, done: TrainingResult, onModel: (model: File) => Promise<void>): void {
+export function showResult(
+  result: HTMLElement,
+  done: TrainingResult,
+  onModel: (model: File) => Promise<void>,
+): void {
   const { settings, auroc, f1, trainedOn, heldOut, seconds } = done;
   const figure = (value: string, text: string) => element('div', {}, element('b', {}, value), text);
   const percent = (value: number | null) => (value === null ? '–' : `${(100 * value).toFixed(1)} %`);
@@ -30,7 +34,11 @@ export function showResult(result: HTMLElement, done: TrainingResult, onModel: (
     element(
       'div',
       { className: 'row' },
-      button('Inspect with it', () => attempt(async () => onModel(await (await training).model())), 'primary'),
+      button(
+        'Inspect with it',
+        () => attempt(async () => onModel(await (await training).model())),
+        'primary',
+      ),
       button('Save model', () => attempt(saveModel)),
     ),
   );

@@ -1,4 +1,6 @@
-/** Train: photographs of good parts (and bad ones), a look at what will be learned, the training, its result. */
+/**
+ * Train: photographs of good parts (and bad ones), a look at what will be learned, the training, its result.
+ */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
 import { ask } from './ask.ts';
@@ -24,7 +26,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   // Another tab of this page trains.
   let elsewhere = false;
 
-  const number = (value: string, min: string, step: string) => element('input', { type: 'number', value, min, step });
+  const number = (value: string, min: string, step: string) =>
+    element('input', { type: 'number', value, min, step });
   const name = element('input', { type: 'text', value: 'my product' });
   const imageSize = number('128', '32', '32');
   const batch = number('8', '1', '1');
@@ -115,7 +118,9 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     teacher.replaceChildren(
       ...teacherList.map(({ backbone, source }) => element('option', {}, `${backbone} (${source})`)),
     );
-    teacher.selectedIndex = teacherList.findIndex((t) => t.backbone === chosen?.backbone && t.source === chosen.source);
+    teacher.selectedIndex = teacherList.findIndex(
+      (t) => t.backbone === chosen?.backbone && t.source === chosen.source,
+    );
     if (teacher.selectedIndex < 0) teacher.selectedIndex = 0;
   };
 
@@ -156,7 +161,11 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       const sheet = (pictures: readonly Uint8Array[]) =>
         element('div', { className: 'sheet' }, ...pictures.map((pixels) => pixelCanvas(pixels, side, side)));
       preview.replaceChildren(
-        element('h3', {}, `Foreground: ${(100 * share).toFixed(0)} % of the images (dark parts are left out)`),
+        element(
+          'h3',
+          {},
+          `Foreground: ${(100 * share).toFixed(0)} % of the images (dark parts are left out)`,
+        ),
         sheet(foregrounds),
         element('h3', {}, 'Synthetic anomalies that stage I learns from'),
         sheet(anomalies),
@@ -194,7 +203,9 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           progress.say('Stopped.');
           throw error;
         }
-        progress.say('Paused after the last finished epoch. It waits on this device, even if the page is closed.');
+        progress.say(
+          'Paused after the last finished epoch. It waits on this device, even if the page is closed.',
+        );
       }
     }).finally(async () => {
       progress.stop();

@@ -1,5 +1,10 @@
-/** Training in the worker: images, checkpoints and the result are kept on this device, so a closed tab loses one epoch. */
+/**
+ * Training in the worker: images, checkpoints and the result are kept on this device, so a closed tab loses
+ * one epoch.
+ */
 import { decodeImage } from '#platform';
+import { DeviceLostError } from '../src/base/errors.ts';
+import { RandomStream } from '../src/base/random.ts';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
 import { denormalize, type Image, normalize } from '../src/data/image.ts';
 import { resizeBicubic } from '../src/data/resize.ts';
@@ -7,10 +12,8 @@ import { trainingSetWarnings } from '../src/data/training_warnings.ts';
 import { MapRunner } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
-import type { Engine } from '../src/engine/device.ts';
-import { DeviceLostError } from '../src/engine/errors.ts';
-import type { ParameterStore } from '../src/engine/parameters.ts';
-import { RandomStream } from '../src/engine/random.ts';
+import type { Engine } from '../src/engine/runtime/engine.ts';
+import type { ParameterStore } from '../src/engine/runtime/store.ts';
 import { TestSet } from '../src/eval/evaluate.ts';
 import { calibrate } from '../src/eval/thresholds.ts';
 import { backboneNamed } from '../src/model/backbone.ts';
@@ -71,7 +74,11 @@ async function load(record: TrainingRecord, kind: 'good' | 'bad', rule: string):
   const loaded: Loaded[] = [];
   for (const [i, name] of record[kind].entries()) {
     const image = await decodeImage(await imageBytes(record, kind, i), name);
-    loaded.push({ name, image: resizeBicubic(image, size, size), mask: foreground(image, ruleOf(rule), size) });
+    loaded.push({
+      name,
+      image: resizeBicubic(image, size, size),
+      mask: foreground(image, ruleOf(rule), size),
+    });
   }
   return loaded;
 }
@@ -128,7 +135,10 @@ export class Trainer {
     };
   }
 
-  /** Once: what an earlier version of the page kept. It stays where it is while another tab writes, or where it is damaged. */
+  /**
+   * Once: what an earlier version of the page kept. It stays where it is while another tab writes, or where
+   * it is damaged.
+   */
   #adopt(): Promise<void> {
     this.#adopted ??= this.#locked(adoptOlder).catch(() => {});
     return this.#adopted;
@@ -170,7 +180,13 @@ export class Trainer {
       // A stream whose sample is not a clean one: every fifth is.
       for (let attempt = 0; attempt < 20; attempt++) {
         const random = new RandomStream(job.seed, 'preview', i, attempt);
-        const made = await synthesizeAnomaly(normalize(image), previewSide, Float32Array.from(mask), textures, random);
+        const made = await synthesizeAnomaly(
+          normalize(image),
+          previewSide,
+          Float32Array.from(mask),
+          textures,
+          random,
+        );
         if (!made.mask.includes(1) && attempt < 19) continue;
         anomalies.push(denormalize(made.values, previewSide, previewSide).data);
         break;
@@ -180,10 +196,14 @@ export class Trainer {
   }
 
   /**
-   * Takes over the images of a new training in the place of the kept one, and trains. A finished model that is kept stays until
-   * the new one is complete.
+   * Takes over the images of a new training in the place of the kept one, and trains. A finished model that
+   * is kept stays until the new one is complete.
    */
-  begin(job: TrainingJob, images: readonly ChosenImage[], callbacks: TrainingCallbacks): Promise<TrainingResult> {
+  begin(
+    job: TrainingJob,
+    images: readonly ChosenImage[],
+    callbacks: TrainingCallbacks,
+  ): Promise<TrainingResult> {
     return this.#longWork.run('a training', () =>
       this.#locked(async () => {
         const { signal } = this.#begin();
@@ -211,8 +231,8 @@ export class Trainer {
   }
 
   /**
-   * Trains from where the checkpoints are, tests, and keeps the model. A lost device is opened again and the training goes on
-   * from its last checkpoint. Rejects with 'Interrupted' when it is paused.
+   * Trains from where the checkpoints are, tests, and keeps the model. A lost device is opened again and the
+   * training goes on from its last checkpoint. Rejects with 'Interrupted' when it is paused.
    */
   async #runOn(record: TrainingRecord, callbacks: TrainingCallbacks): Promise<TrainingResult> {
     let epochs = 0;
@@ -269,7 +289,10 @@ export class Trainer {
       batch: job.batch,
       epochs: job.epochs,
       seed: job.seed,
-      checkpoint: { stage1: checkpoint(record, 'stage1.checkpoint'), stage2: checkpoint(record, 'stage2.checkpoint') },
+      checkpoint: {
+        stage1: checkpoint(record, 'stage1.checkpoint'),
+        stage2: checkpoint(record, 'stage2.checkpoint'),
+      },
       resume: true,
       signal: this.#stop?.signal,
       onResume: (stage, history) => callbacks.onResume(stage, history),
@@ -300,7 +323,8 @@ export class Trainer {
     const shown: Example[] = [];
     for (const { name, image } of examples) {
       const [result] = await runner.run([image]);
-      if (result) shown.push({ name, pixels: image.data, side: image.width, score: result.score, map: result.map });
+      if (result)
+        shown.push({ name, pixels: image.data, side: image.width, score: result.score, map: result.map });
     }
     return shown;
   }
@@ -344,7 +368,12 @@ export class Trainer {
       mode: job.mode,
       imageSize: job.imageSize,
       ...calibrations,
-      calibrationScores: results.images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source })),
+      calibrationScores: results.images.map(({ score, anomalous, path }) => ({
+        score,
+        anomalous,
+        path,
+        source,
+      })),
       training: { ...job, weights: job.teacher, history: o.history, images: o.train.length },
       version: 'browser',
     });

@@ -13,7 +13,8 @@ export async function isHeldElsewhere(): Promise<boolean> {
   return held?.some((lock) => lock.name === name) ?? false;
 }
 
-// Moving what earlier versions kept, or deleting, holds the lock for moments: no reason to refuse another tab.
+// Moving what earlier versions kept, or deleting, holds the lock for moments: no reason to refuse another
+// tab.
 const patience = 2000;
 
 /**
@@ -35,7 +36,9 @@ export async function withTrainingLock<T>(work: () => Promise<T>): Promise<T> {
     });
   } catch (error) {
     if (granted) throw error;
-    throw new Error('another tab of this page is training: what is kept on this device belongs to that tab until then');
+    throw new Error(
+      'another tab of this page is training: what is kept on this device belongs to that tab until then',
+    );
   } finally {
     channel.postMessage('free');
   }

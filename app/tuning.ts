@@ -1,6 +1,10 @@
-/** The tuner in the worker: its results stay on this device, by device and kernels, as those of `aand tune` do. */
-import type { Engine } from '../src/engine/device.ts';
-import type { Tuning } from '../src/engine/tuner.ts';
+/**
+ * The tuner in the worker: its results stay on this device, by device and kernels, as those of `aand tune`
+ * do.
+ */
+
+import type { Tuning } from '../src/engine/device/tuning.ts';
+import type { Engine } from '../src/engine/runtime/engine.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { tuneModel } from '../src/train/tune_model.ts';
 import { readFile, writeFile } from './storage.ts';

@@ -1,13 +1,14 @@
 /** What the bench measures: matrix kernels at the shapes of the real models, whole models, training steps. */
+
+import { RandomStream } from '../src/base/random.ts';
 import { imageInput } from '../src/data/image_input.ts';
+import type { Target } from '../src/engine/device/target.ts';
 import { gradients } from '../src/engine/gradients.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import type { Tape } from '../src/engine/graph/tape.ts';
+import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
-import { ParameterSet } from '../src/engine/parameters.ts';
-import type { RunInputs } from '../src/engine/program.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import type { Target } from '../src/engine/select.ts';
-import type { Tape } from '../src/engine/tape.ts';
-import { elements, type Tensor } from '../src/engine/tensor.ts';
+import type { RunInputs } from '../src/engine/runtime/program.ts';
 import { type Backbone, backbones, teacher } from '../src/model/backbone.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
 import { detect, detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
@@ -108,7 +109,9 @@ function kernelCases(): BenchCase[] {
   const list = convolutionShapes.flatMap(([label, c, quick]) => {
     const winograd = c.w[0] === 3 && c.stride === 1 && c.w[2] >= 256;
     return [
-      ...directions.map((direction) => convolutionCase(label, c, direction, quick && direction !== 'data-gradient')),
+      ...directions.map((direction) =>
+        convolutionCase(label, c, direction, quick && direction !== 'data-gradient'),
+      ),
       ...(winograd ? [convolutionCase(label, c, 'forward', quick, true)] : []),
     ];
   });
@@ -126,7 +129,8 @@ function kernelCases(): BenchCase[] {
   return [...list, transposed];
 }
 
-const images = (tape: Tape, batch: number, size: number) => tape.input('images', [batch, size, size, 3], 'channels');
+const images = (tape: Tape, batch: number, size: number) =>
+  tape.input('images', [batch, size, size, 3], 'channels');
 
 function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
   const size = 256;
@@ -207,7 +211,13 @@ function trainingCases(backbone: Backbone, size: number, batch = 16): BenchCase[
       quick: false,
       parameters: detector,
       record: (tape) => {
-        const { loss, outputs } = recordDistillation(tape, { backbone, mode: 'aand', size, batch, cached: true });
+        const { loss, outputs } = recordDistillation(tape, {
+          backbone,
+          mode: 'aand',
+          size,
+          batch,
+          cached: true,
+        });
         recordStep(tape, loss, groups.student);
         return outputs;
       },
@@ -227,7 +237,8 @@ export function benchCases(half = false): BenchCase[] {
     ...modelCases(backbones.resnet18, true),
     ...modelCases(backbones.wide_resnet50_2, false),
     ...trainingCases(backbones.resnet18, 128),
-    // At the size of the paper, and with tensors larger than a binding: half an hour on a CPU driver, so only by name.
+    // At the size of the paper, and with tensors larger than a binding: half an hour on a CPU driver, so only
+    // by name.
     ...[16, 32, 64]
       .flatMap((batch) => trainingCases(backbones.wide_resnet50_2, 256, batch))
       // The classifier's step does not go by this batch.

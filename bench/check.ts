@@ -1,5 +1,5 @@
 /** Samples of a convolution's result in float64: the bench's check that what it timed is right. */
-import { elements } from '../src/engine/tensor.ts';
+import { elements } from '../src/engine/graph/tensor.ts';
 import type { ConvolutionCase } from './cases.ts';
 
 const sampleCount = 200;
@@ -32,7 +32,9 @@ function element(
   const weight = (i: number, j: number, c: number, o: number) =>
     values.w[((i * kernelWidth + j) * ci + c) * co + o] as number;
   const input = (n: number, y: number, z: number, c: number) =>
-    y < 0 || z < 0 || y >= height || z >= width ? 0 : (values.x[((n * height + y) * width + z) * ci + c] as number);
+    y < 0 || z < 0 || y >= height || z >= width
+      ? 0
+      : (values.x[((n * height + y) * width + z) * ci + c] as number);
   const upstream = (n: number, y: number, z: number, o: number) =>
     y < 0 || z < 0 || y >= oh || z >= ow ? 0 : (values.dy[((n * oh + y) * ow + z) * co + o] as number);
   let sum = 0;
@@ -60,7 +62,8 @@ function element(
           sum += input(n, y * stride + i - padding, z * stride + j - padding, c) * weight(i, j, c, channel);
       else if ((y + padding - i) % stride === 0 && (z + padding - j) % stride === 0)
         for (let o = 0; o < co; o++)
-          sum += upstream(n, (y + padding - i) / stride, (z + padding - j) / stride, o) * weight(i, j, channel, o);
+          sum +=
+            upstream(n, (y + padding - i) / stride, (z + padding - j) / stride, o) * weight(i, j, channel, o);
   return sum;
 }
 

@@ -1,9 +1,9 @@
 /**
- * This checkout against another built one, case by case: a process each, taking turns, so that the machine's moods meet both.
- * What `npm run bench -- --against FOLDER` does.
+ * This checkout against another built one, case by case: a process each, taking turns, so that the machine's
+ * moods meet both. What `npm run bench -- --against FOLDER` does.
  */
 import { join } from 'node:path';
-import { Engine } from '../src/engine/device.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import type { BenchCase } from './cases.ts';
 import { quantile } from './measure.ts';
 import { buildCase } from './run.ts';

@@ -1,13 +1,16 @@
-/** How long a first inference takes in a new process: with the caches of kernels empty, then filled; and how long a model takes to load. */
+/**
+ * How long a first inference takes in a new process: with the caches of kernels empty, then filled; and how
+ * long a model takes to load.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { imageInput } from '../src/data/image_input.ts';
-import { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { Tape } from '../src/engine/tape.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
 import { initialize, loadParameters, storeParameters } from '../src/model/initialize.ts';
@@ -53,7 +56,10 @@ export interface FirstRun {
   readonly load_ms: number;
 }
 
-/** Runs in processes of their own, with our kernels' cache and Mesa's in a new folder; other drivers' cold figure may be a warm one. */
+/**
+ * Runs in processes of their own, with our kernels' cache and Mesa's in a new folder; other drivers' cold
+ * figure may be a warm one.
+ */
 export function measureFirstRun(): FirstRun {
   const cache = mkdtempSync(join(tmpdir(), 'aand-cache-'));
   const child = () =>

@@ -1,13 +1,16 @@
-/** What the engine consists of on this device: kernel files, and the pipelines of a whole training with its inference. */
+/**
+ * What the engine consists of on this device: kernel files, and the pipelines of a whole training with its
+ * inference.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packagedFile } from '../src/cli/package.ts';
 import { imageInput } from '../src/data/image_input.ts';
-import { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { Tape } from '../src/engine/tape.ts';
-import type { Tensor } from '../src/engine/tensor.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters, groups, targets } from '../src/model/detector.ts';
 import { recordAmplification } from '../src/train/amplify.ts';

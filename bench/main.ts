@@ -1,6 +1,7 @@
 /**
  * The bench in Node: kernels, models and training steps with their share of the measured peaks.
- * `npm run bench -- [--quick] [--filter TEXT] [--json FILE] [--html FILE] [--profile] [--against FOLDER] [--from FILE] [--peers FILE]`
+ * `npm run bench -- [--quick] [--filter TEXT] [--json FILE] [--html FILE] [--profile] [--against FOLDER]
+ * [--from FILE] [--peers FILE]`
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -8,9 +9,9 @@ import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { countOption } from '../src/cli/options.ts';
 import { packagedFile } from '../src/cli/package.ts';
-import { Engine } from '../src/engine/device.ts';
-import { measurePeaks } from '../src/engine/peak.ts';
-import type { ProfileEntry } from '../src/engine/program.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { measurePeaks } from '../src/engine/runtime/peak.ts';
+import type { ProfileEntry } from '../src/engine/runtime/program.ts';
 import { type BenchCase, benchCases } from './cases.ts';
 import { compareCase, serveCase } from './compare.ts';
 import { firstRunChild, measureFirstRun } from './first_run.ts';
@@ -85,7 +86,12 @@ async function compare(options: Options, other: string): Promise<void> {
   }
   console.log(`this checkout against ${other}, medians of ${rounds} turns`);
   for (const { name } of chosenCases(options)) {
-    const r = await compareCase(name, [packagedFile('.'), resolve(other)], ['--dtype', options.dtype], rounds);
+    const r = await compareCase(
+      name,
+      [packagedFile('.'), resolve(other)],
+      ['--dtype', options.dtype],
+      rounds,
+    );
     console.log(
       `${name.padEnd(46)} ${r.median_ms.toFixed(2).padStart(9)} ms against ${r.other_ms.toFixed(2).padStart(9)} ms  ratio ${r.ratio.toFixed(3)}  (quartiles ${r.quartiles.map((q) => q.toFixed(3)).join(', ')}; fastest turns ${r.fastest.toFixed(3)})`,
     );
@@ -102,9 +108,16 @@ async function measure(options: Options): Promise<BenchReport> {
   try {
     const peaks = await measurePeaks(engine);
     const { adapter } = engine;
-    console.log(`adapter ${adapter.description || engine.target.name}, subgroup size ${engine.target.subgroupSize}`);
-    console.log(`peaks ${peaks.gflops.toFixed(0)} GFLOP/s, ${peaks.gbytesPerSecond.toFixed(1)} GB/s (measured)`);
-    const bar = new SingleBar({ format: '{bar} {value}/{total} {case} ETA {eta_formatted}', stream: process.stderr });
+    console.log(
+      `adapter ${adapter.description || engine.target.name}, subgroup size ${engine.target.subgroupSize}`,
+    );
+    console.log(
+      `peaks ${peaks.gflops.toFixed(0)} GFLOP/s, ${peaks.gbytesPerSecond.toFixed(1)} GB/s (measured)`,
+    );
+    const bar = new SingleBar({
+      format: '{bar} {value}/{total} {case} ETA {eta_formatted}',
+      stream: process.stderr,
+    });
     if (process.stderr.isTTY) bar.start(cases.length, 0, { case: '' });
     const results: BenchResult[] = [];
     for (const benchCase of cases) {
@@ -186,7 +199,9 @@ if (options.against) {
     process.exit(1);
   }
 }
-const report = options.from ? (JSON.parse(readFileSync(options.from, 'utf8')) as BenchReport) : await measure(options);
+const report = options.from
+  ? (JSON.parse(readFileSync(options.from, 'utf8')) as BenchReport)
+  : await measure(options);
 if (!options.from && !options.filter) {
   const pipelines = await trainingPipelines();
   const kernels = kernelLines();

@@ -1,6 +1,9 @@
-/** Timing of programs: statistics by benchmark.js over wall-clock runs, or GPU timestamps where the adapter is a real GPU. */
+/**
+ * Timing of programs: statistics by benchmark.js over wall-clock runs, or GPU timestamps where the adapter is
+ * a real GPU.
+ */
 import Benchmark from 'benchmark';
-import type { Program, RunInputs } from '../src/engine/program.ts';
+import type { Program, RunInputs } from '../src/engine/runtime/program.ts';
 
 export interface Timing {
   readonly median_ms: number;
@@ -39,7 +42,10 @@ export function summarize(
   };
 }
 
-/** Times whole runs of a program that has run before, inputs in and outputs read; at least `runs` runs and at most about `seconds`. */
+/**
+ * Times whole runs of a program that has run before, inputs in and outputs read; at least `runs` runs and at
+ * most about `seconds`.
+ */
 export async function timeRuns(
   program: Program,
   inputs: RunInputs,

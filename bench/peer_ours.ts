@@ -1,6 +1,6 @@
 /** This engine as a process among the peers; see bench/peers/worker.mjs for the protocol. */
 import { packageVersion } from '../src/cli/package.ts';
-import { Engine } from '../src/engine/device.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { compilePeer, peerConfigs } from './peer_work.ts';
 import { answerTurns } from './worker.ts';
 

@@ -1,5 +1,5 @@
 /** This engine as a peer in a page. */
-import { Engine } from '../src/engine/device.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { compilePeer, type PeerConfig } from './peer_work.ts';
 
 export async function openPeer(config: PeerConfig) {

@@ -1,9 +1,13 @@
-/** The work that all engines do: ResNet-18 forward or an Adam step, with weights and inputs of the golden rule. */
-import type { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { Tape } from '../src/engine/tape.ts';
-import { elements, type Tensor } from '../src/engine/tensor.ts';
+/**
+ * The work that all engines do: ResNet-18 forward or an Adam step, with weights and inputs of the golden
+ * rule.
+ */
+
+import { Tape } from '../src/engine/graph/tape.ts';
+import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
+import type { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
 import { stepInput } from '../src/train/distill.ts';
@@ -34,7 +38,10 @@ export function peerImages({ shape: [n, c, h, w] }: PeerConfig): Float32Array {
 /** The network with its weights on a device. */
 export function peerStore(engine: Engine): ParameterStore {
   const store = new ParameterStore(engine, classifierParameters(backbones.resnet18));
-  ruleParameters({ rule: (name, shape, scale, shift) => ruleTensor(name, elements(shape), scale, shift) }, store);
+  ruleParameters(
+    { rule: (name, shape, scale, shift) => ruleTensor(name, elements(shape), scale, shift) },
+    store,
+  );
   return store;
 }
 
@@ -60,7 +67,12 @@ export async function compilePeer(
   const [n, c, h, w] = config.shape;
   const tape = new Tape(store.set);
   const labels = tape.input('labels', [n], 'dense');
-  const loss = classifierLoss(tape, tape.input('images', [n, h, w, c], 'channels'), labels, backbones.resnet18);
+  const loss = classifierLoss(
+    tape,
+    tape.input('images', [n, h, w, c], 'channels'),
+    labels,
+    backbones.resnet18,
+  );
   recordStep(tape, loss, classifierGroup);
   const program = await Program.compile(engine, tape, { outputs: { loss }, store });
   const given = { images, labels: Float32Array.from(config.labels) };

@@ -1,7 +1,8 @@
 /**
- * Compares with other engines: `npm run bench:peers -- [--json FILE] [--rounds N] [--no-browser] [--no-train]`.
- * Every engine is a process of its own (or a page in a browser of its own) and they take turns, so that the machine's moods meet
- * all of them; ratios are medians over rounds. Outputs are compared with ours before times count.
+ * Compares with other engines: `npm run bench:peers -- [--json FILE] [--rounds N] [--no-browser]
+ * [--no-train]`. Every engine is a process of its own (or a page in a browser of its own) and they take
+ * turns, so that the machine's moods meet all of them; ratios are medians over rounds. Outputs are compared
+ * with ours before times count.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { countOption } from '../src/cli/options.ts';
 import { packagedFile, packageVersion } from '../src/cli/package.ts';
-import { Engine } from '../src/engine/device.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { exportOnnx } from '../src/export/onnx.ts';
 import { storedShape, toStored } from '../src/weights/names.ts';
 import { chromiumPath, launchChromium, serve } from '../test/support/browsers.ts';
@@ -44,11 +45,18 @@ async function writeData(folder: string, config: PeerConfig): Promise<void> {
   try {
     const store = peerStore(engine);
     const { tape, logits } = recordForward(store, config);
-    const onnx = await exportOnnx(tape, store, { name: 'resnet18', version: config.version, outputs: { logits } });
+    const onnx = await exportOnnx(tape, store, {
+      name: 'resnet18',
+      version: config.version,
+      outputs: { logits },
+    });
     writeFileSync(join(folder, 'model.onnx'), onnx);
     const [n, c, h, w] = config.shape;
     const images = nhwcToNchw(peerImages(config), [n, h, w, c]);
-    writeFileSync(join(folder, 'images.bin'), new Uint8Array(images.buffer, images.byteOffset, images.byteLength));
+    writeFileSync(
+      join(folder, 'images.bin'),
+      new Uint8Array(images.buffer, images.byteOffset, images.byteLength),
+    );
     const values = await store.read(store.set.names);
     const index: Record<string, { shape: number[]; offset: number; length: number }> = {};
     const parts: Uint8Array[] = [];
@@ -118,7 +126,12 @@ async function startAll(starts: readonly { name: string; start: () => Promise<Pe
   return peers;
 }
 
-async function compare(name: string, adapter: string, peers: readonly Peer[], rounds: number): Promise<PeerResult[]> {
+async function compare(
+  name: string,
+  adapter: string,
+  peers: readonly Peer[],
+  rounds: number,
+): Promise<PeerResult[]> {
   const ours = peers[0];
   if (ours?.engine !== 'aand-webgpu') throw new Error('our own engine did not start');
   const expected = Float32Array.from(ours.ready.output);
@@ -184,7 +197,10 @@ for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
       name: `${engine} ${provider}`,
       start: () => startProcess(engine, provider, process.execPath, script, given),
     });
-    const torch = { name: 'pytorch', start: () => startProcess('pytorch', 'cpu', python, 'pytorch.py', given) };
+    const torch = {
+      name: 'pytorch',
+      start: () => startProcess('pytorch', 'cpu', python, 'pytorch.py', given),
+    };
     const size = config.shape.join('x');
     const name = work === 'forward' ? `resnet18/forward/${size}` : `resnet18/train-step/${size}`;
     const peers = await startAll([
@@ -201,9 +217,12 @@ for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
       torch,
     ]);
     const adapter = peers[0]?.ready.adapter ?? '';
-    results.push(...(await compare(name, adapter, peers, work === 'forward' ? rounds : Math.ceil(rounds / 3))));
+    results.push(
+      ...(await compare(name, adapter, peers, work === 'forward' ? rounds : Math.ceil(rounds / 3))),
+    );
     for (const peer of peers) await peer.close();
-    if (work === 'forward' && options.browser && chromiumPath) results.push(...(await browsers(folder, name)));
+    if (work === 'forward' && options.browser && chromiumPath)
+      results.push(...(await browsers(folder, name)));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -2,14 +2,18 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Peaks } from '../src/engine/peak.ts';
+import type { Peaks } from '../src/engine/plan/forecast.ts';
 import { type Html, html, htmlPage } from '../src/report/html.ts';
 import type { BenchResult } from './run.ts';
 
 export interface BenchReport {
   readonly date: string;
   readonly command: string;
-  readonly adapter: { readonly description: string; readonly vendor: string; readonly features: readonly string[] };
+  readonly adapter: {
+    readonly description: string;
+    readonly vendor: string;
+    readonly features: readonly string[];
+  };
   readonly peaks: { readonly gflops: number; readonly gbytes_per_s: number };
   readonly results: readonly BenchResult[];
 }
@@ -115,5 +119,11 @@ export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Pr
 <h2>Models and training steps</h2>${chart('models', 60 + 30 * whole, 'times of models')}
 ${peerSections}
 <h2>All cases</h2><p>Error: largest absolute difference to 200 samples in float64 (kernels), to the direct kernels without images (models).</p><div class="scroll">${table(report.results)}</div>`;
-  return htmlPage({ title: `Bench: ${description}`, style, body, data: { report, peers }, scripts: [charts, script] });
+  return htmlPage({
+    title: `Bench: ${description}`,
+    style,
+    body,
+    data: { report, peers },
+    scripts: [charts, script],
+  });
 }

@@ -1,12 +1,18 @@
 /** Runs bench cases on an engine. The same code in Node and in browsers. */
-import type { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import type { Peaks } from '../src/engine/peak.ts';
-import { type ProfileEntry, Program, type RunInputs, type RunOutputs } from '../src/engine/program.ts';
-import { retarget } from '../src/engine/retarget.ts';
-import type { Target } from '../src/engine/select.ts';
-import { Tape } from '../src/engine/tape.ts';
-import { elements, type Tensor } from '../src/engine/tensor.ts';
+
+import type { Target } from '../src/engine/device/target.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
+import type { Peaks } from '../src/engine/plan/forecast.ts';
+import type { Engine } from '../src/engine/runtime/engine.ts';
+import {
+  type ProfileEntry,
+  Program,
+  type RunInputs,
+  type RunOutputs,
+} from '../src/engine/runtime/program.ts';
+import { retarget } from '../src/engine/runtime/retarget.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { ruleTensor } from '../test/support/golden.ts';
 import { ruleParameters } from '../test/support/golden_models.ts';
 import { type BenchCase, randomValues } from './cases.ts';
@@ -31,7 +37,9 @@ export interface BenchResult extends Timing {
   readonly peak_bytes: number;
   /** Of the parameters, which lie beside the program. */
   readonly weight_bytes: number;
-  /** Largest absolute difference to the reference named by `error_against`; null where it was not compared. */
+  /**
+   * Largest absolute difference to the reference named by `error_against`; null where it was not compared.
+   */
   readonly max_abs_error: number | null;
   readonly error_against: 'float64' | 'direct kernels without images';
   /** The kernels of the matrix products. */
@@ -61,7 +69,10 @@ async function build(engine: Engine, benchCase: BenchCase, target: Partial<Targe
   const outputs = benchCase.record(tape);
   const own = retarget(engine, target);
   const store = new ParameterStore(own, set);
-  ruleParameters({ rule: (name, shape, scale, shift) => ruleTensor(name, elements(shape), scale, shift) }, store);
+  ruleParameters(
+    { rule: (name, shape, scale, shift) => ruleTensor(name, elements(shape), scale, shift) },
+    store,
+  );
   const program = await Program.compile(own, tape, { outputs, store });
   return { program, store, outputs, inputs: inputsOf(benchCase, tape) };
 }
@@ -91,7 +102,8 @@ function error(
   );
 }
 
-// Largest error that counts as the same result, relative to the largest value. Halves round at 5e-4, layer after layer.
+// Largest error that counts as the same result, relative to the largest value. Halves round at 5e-4, layer
+// after layer.
 const tolerance = (half: boolean | undefined) => (half ? 1e-2 : 1e-3);
 
 /** A case as a program that can run. */
@@ -116,7 +128,8 @@ export async function runCase(
   try {
     const result = await program.run(inputs);
     for (const [name, values] of Object.entries(result))
-      if (values.some((value) => !Number.isFinite(value))) throw new Error(`${benchCase.name}: ${name} is not finite`);
+      if (values.some((value) => !Number.isFinite(value)))
+        throw new Error(`${benchCase.name}: ${name} is not finite`);
     const maxError = benchCase.long ? null : error(benchCase, outputs, result, reference);
     const scale = Object.values(result).reduce(
       (most, values) => values.reduce((m, value) => Math.max(m, Math.abs(value)), most),
@@ -124,9 +137,12 @@ export async function runCase(
     );
     if (maxError !== null && !(maxError <= tolerance(benchCase.half) * scale))
       throw new Error(`${benchCase.name}: the result is ${maxError} off, at values of up to ${scale}`);
-    // On a real GPU a single kernel is shorter than a submit; on a software driver copies between kernels count too.
+    // On a real GPU a single kernel is shorter than a submit; on a software driver copies between kernels
+    // count too.
     const stamps =
-      benchCase.kind === 'kernel' && !engine.adapter.software && engine.device.features.has('timestamp-query');
+      benchCase.kind === 'kernel' &&
+      !engine.adapter.software &&
+      engine.device.features.has('timestamp-query');
     const read = benchCase.kind === 'kernel' ? [] : Object.keys(outputs);
     const timing = stamps
       ? await timeKernels(program, inputs, options.runs)

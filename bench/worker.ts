@@ -1,4 +1,7 @@
-/** A process that waits for its turn to measure: lines that start with '@' are JSON, first what it has to say of itself, then a time per `run`. */
+/**
+ * A process that waits for its turn to measure: lines that start with '@' are JSON, first what it has to say
+ * of itself, then a time per `run`.
+ */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 

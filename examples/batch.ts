@@ -1,4 +1,7 @@
-/** Scores a folder of photographs without a window: npx tsx examples/batch.ts results/model.safetensors photos/ */
+/**
+ * Scores a folder of photographs without a window: npx tsx examples/batch.ts results/model.safetensors
+ * photos/
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Detector, decodeImage, Engine } from 'aand-webgpu';

@@ -1,14 +1,18 @@
-// Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per platform; kernels are
-// inlined as text, native packages stay external.
+// Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per
+// platform; kernels are inlined as text, native packages stay external.
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 import { copyDemo } from './copy_demo.mjs';
 
-// What makes the text of a kernel: kept texts of other builds are left alone (src/engine/link_cache.ts).
+// What makes the text of a kernel: kept texts of other builds are left alone (src/engine/kernels/cache.ts).
 const kernels = createHash('sha256');
 for (const file of readdirSync('kernels').sort()) kernels.update(readFileSync(`kernels/${file}`));
-for (const file of ['src/engine/kernel.ts', 'src/engine/expand.ts', 'node_modules/wesl/package.json'])
+for (const file of [
+  'src/engine/kernels/link.ts',
+  'src/engine/kernels/expand.ts',
+  'node_modules/wesl/package.json',
+])
   kernels.update(readFileSync(file));
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));

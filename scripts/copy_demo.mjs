@@ -1,4 +1,5 @@
-// The demo model of the page, where it was trained (scripts/app.mjs --demo), and a file that tells the page whether it is there.
+// The demo model of the page, where it was trained (scripts/app.mjs --demo), and a file that tells the page
+// whether it is there.
 import { cpSync, existsSync, writeFileSync } from 'node:fs';
 
 const files = ['demo.safetensors', 'demo.png'];

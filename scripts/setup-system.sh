@@ -52,7 +52,8 @@ fi
 # shellcheck source=/dev/null
 . /etc/os-release
 
-# Debian's backports come from wherever this machine's own apt sources come from: no mirror is written down here.
+# Debian's backports come from wherever this machine's own apt sources come from: no mirror is written down
+# here.
 add_backports() {
   local suite="${VERSION_CODENAME}-backports" target=/etc/apt/sources.list.d/aand-backports.list uri key
   grep -rqs "$suite" /etc/apt/sources.list /etc/apt/sources.list.d && return 0

@@ -1,4 +1,5 @@
-// Type declarations of the library: dist/types. The platform is named by the package's own imports inside; outside it is a path.
+// Type declarations of the library: dist/types. The platform is named by the package's own imports inside;
+// outside it is a path.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';

@@ -3,7 +3,9 @@ export function weslPlugin() {
   return {
     name: 'wesl-text',
     transform(code: string, id: string) {
-      return id.endsWith('.wesl') ? { code: `export default ${JSON.stringify(code)};`, map: null } : undefined;
+      return id.endsWith('.wesl')
+        ? { code: `export default ${JSON.stringify(code)};`, map: null }
+        : undefined;
     },
   };
 }

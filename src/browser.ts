@@ -3,12 +3,12 @@
 /// <reference types="@webgpu/types" preserve="true" />
 /// <reference lib="esnext.disposable" preserve="true" />
 export { decodeImage } from '#platform';
+export { ClosedError, DeviceLostError, OutOfMemoryError } from './base/errors.ts';
 export { type CanvasPixels, type Image, type ImageInput, preprocess } from './data/image.ts';
 export { type DataType, Detector, type Prediction } from './detector/detector.ts';
 export { writeDetector } from './detector/file.ts';
 export { type DetectorSettings, newSettings } from './detector/settings.ts';
-export { Engine, type EngineOptions } from './engine/device.ts';
-export { ClosedError, DeviceLostError, OutOfMemoryError } from './engine/errors.ts';
+export { Engine, type EngineOptions } from './engine/runtime/engine.ts';
 export { TestSet } from './eval/evaluate.ts';
 export { jet } from './eval/panels.ts';
 export { backboneNamed, backbones } from './model/backbone.ts';

@@ -1,4 +1,6 @@
-/** The page in headless Chromium on SwiftShader; what is tried in every browser is in support/app_checks.ts. */
+/**
+ * The page in headless Chromium on SwiftShader; what is tried in every browser is in support/app_checks.ts.
+ */
 import { copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
@@ -34,14 +36,20 @@ import { answer } from './support/page_copies.ts';
 
 describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on SwiftShader', () => {
   const shown = showPage(() =>
-    launchChromium(['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--js-flags=--expose-gc']),
+    launchChromium([
+      '--use-fake-device-for-media-stream',
+      '--use-fake-ui-for-media-stream',
+      '--js-flags=--expose-gc',
+    ]),
   );
 
   test("scores equal the command line's on the same driver, bit for bit", async () => {
     const { page } = shown.opened;
     await openModel(page, shown.site.model);
     const scores = await inspect(page, shown.site, shown.site.images);
-    expect(scores).toEqual(await commandLineScores(shown.site, shown.site.model, shown.site.images, swiftShaderDriver));
+    expect(scores).toEqual(
+      await commandLineScores(shown.site, shown.site.model, shown.site.images, swiftShaderDriver),
+    );
     expect(await textOf(page, '#inspect .verdict')).toMatch(/Good|Anomalous/);
   });
 
@@ -75,7 +83,9 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     await other.close();
     await page.bringToFront();
     await waitForText(page, 'problem', /./);
-    expect(await textOf(page, '#problem')).toMatch(/camera was stopped because the page went into the background/);
+    expect(await textOf(page, '#problem')).toMatch(
+      /camera was stopped because the page went into the background/,
+    );
     expect(await textOf(page, '#inspect')).not.toContain('Stop camera');
   });
 
@@ -98,7 +108,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
       return path;
     };
     await click(page, 'Train');
-    const choose = async (path: string) => (await chooser(page, 'train', 'Load teacher weights')).uploadFile(path);
+    const choose = async (path: string) =>
+      (await chooser(page, 'train', 'Load teacher weights')).uploadFile(path);
     await choose(file('resnet34'));
     await waitForText(page, 'train', /resnet34\.pth is a resnet34 and stays on this device/);
     await page.reload();
@@ -133,7 +144,11 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     // Other long work waits for it, and does it no harm.
     await click(page, 'Bench');
     await click(page, 'Tune');
-    await waitForText(page, 'problem', /a training is under way: wait for its end, or stop it, before a tuning/);
+    await waitForText(
+      page,
+      'problem',
+      /a training is under way: wait for its end, or stop it, before a tuning/,
+    );
     await click(page, 'Train');
     await (await shown.browser.target().createCDPSession()).send('Browser.crashGpuProcess');
     await waitForText(page, 'train', /GPU was taken away and is opened again/, 60_000);
@@ -141,7 +156,9 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     expect(await textOf(page, '#train')).not.toMatch(/stage I,/);
     // The model that was open before is loaded again on the new device.
     await click(page, 'Inspect');
-    expect(Object.keys(await inspect(page, shown.site, shown.site.images.slice(0, 1)))).toEqual(['shown0.png']);
+    expect(Object.keys(await inspect(page, shown.site, shown.site.images.slice(0, 1)))).toEqual([
+      'shown0.png',
+    ]);
     expect(await page.$eval('#problem', (e) => (e as HTMLElement).hidden)).toBe(true);
   }, 600_000);
 
@@ -179,10 +196,14 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     await (await chooser(page, 'inspect', 'Open images')).uploadFile(shown.site.images[0] as string);
     await page.waitForFunction(
       () =>
-        /The memory is not enough: choose a smaller batch/.test(document.getElementById('problem')?.textContent ?? ''),
+        /The memory is not enough: choose a smaller batch/.test(
+          document.getElementById('problem')?.textContent ?? '',
+        ),
       { timeout: 60_000 },
     );
-    expect(Object.keys(await inspect(page, shown.site, shown.site.images.slice(0, 1)))).toEqual(['shown0.png']);
+    expect(Object.keys(await inspect(page, shown.site, shown.site.images.slice(0, 1)))).toEqual([
+      'shown0.png',
+    ]);
   });
 
   test('the webcam example judges what a camera shows', async () => {

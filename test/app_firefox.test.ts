@@ -14,7 +14,8 @@ import {
 import { openPage, ready, showPage } from './support/app_site.ts';
 import { firefoxPath, launchFirefox, lavapipeDriver } from './support/browsers.ts';
 
-// Firefox has no subgroups and no images here, so other kernels with another order of summation run than in Node.
+// Firefox has no subgroups and no images here, so other kernels with another order of summation run than in
+// Node.
 const tolerance = 1e-4;
 
 describe.skipIf(!firefoxPath || !lavapipeDriver)('the page in Firefox on lavapipe', () => {
@@ -37,7 +38,8 @@ describe.skipIf(!firefoxPath || !lavapipeDriver)('the page in Firefox on lavapip
     expect(difference).toBeLessThan(tolerance);
   });
 
-  test('a click on the picture shows the score there and the levels behind it', () => checkSpot(shown.opened.page));
+  test('a click on the picture shows the score there and the levels behind it', () =>
+    checkSpot(shown.opened.page));
 
   test('the threshold moves the verdicts; corrections draw it anew; the saved model keeps it', () =>
     checkThresholdAndCorrections(shown.opened.page, shown.site));
@@ -66,7 +68,9 @@ describe.skipIf(!firefoxPath || !lavapipeDriver)('the page in Firefox on lavapip
       try {
         const { page } = await openPage(other, shown.site.url);
         await ready(page);
-        expect(await page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches)).toBe(scheme === 'dark');
+        expect(await page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches)).toBe(
+          scheme === 'dark',
+        );
         await checkAccessibility(page, [scheme]);
       } finally {
         await other.close();

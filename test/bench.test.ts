@@ -1,18 +1,24 @@
-/** The bench's command line: comparisons with another checkout. What it measures is checked by every run of it. */
+/**
+ * The bench's command line: comparisons with another checkout. What it measures is checked by every run of
+ * it.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
-const bench = (...args: string[]) => spawnSync(process.execPath, ['dist/bench.js', ...args], { encoding: 'utf8' });
+const bench = (...args: string[]) =>
+  spawnSync(process.execPath, ['dist/bench.js', ...args], { encoding: 'utf8' });
 const filter = ['--filter', 'conv1x1-stride2-128/forward'];
 
 describe('bench --against', () => {
   test('takes turns with another checkout and prints the ratio', () => {
     const { status, stdout } = bench('--against', '.', ...filter, '--rounds', '3');
     expect(status).toBe(0);
-    const line = /conv1x1-stride2-128\/forward\S* +([\d.]+) ms against +([\d.]+) ms {2}ratio ([\d.]+)/.exec(stdout);
+    const line = /conv1x1-stride2-128\/forward\S* +([\d.]+) ms against +([\d.]+) ms {2}ratio ([\d.]+)/.exec(
+      stdout,
+    );
     const [own, other, ratio] = (line ?? []).slice(1).map(Number) as [number, number, number];
     expect(own).toBeGreaterThan(0);
     expect(other).toBeGreaterThan(0);

@@ -1,4 +1,7 @@
-/** The benchmark as a user runs it: every layout trains and tests; resumed; the same numbers through a queue with a killed worker. */
+/**
+ * The benchmark as a user runs it: every layout trains and tests; resumed; the same numbers through a queue
+ * with a killed worker.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   copyFileSync,
@@ -16,7 +19,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type BenchmarkTask, finishedReport } from '../src/cli/benchmark_tasks.ts';
-import { type BenchmarkRun, benchmarkCsv, benchmarkMarkdown, benchmarkRows } from '../src/report/benchmark_table.ts';
+import {
+  type BenchmarkRun,
+  benchmarkCsv,
+  benchmarkMarkdown,
+  benchmarkRows,
+} from '../src/report/benchmark_table.ts';
 import { bundle } from './support/bundle.ts';
 import { writeMvtec, writeMvtec3d, writeVisa } from './support/layouts.ts';
 import { freePort, hasRedis, startRedis } from './support/redis.ts';
@@ -102,7 +110,9 @@ describe('the table', () => {
   });
 
   test('per cent with one decimal in Markdown, full precision in CSV', () => {
-    expect(benchmarkMarkdown([run('x', 0, 0.8125)], '')).toContain('| rd | x | 0 | 81.3 [71.3, 91.3] | null |');
+    expect(benchmarkMarkdown([run('x', 0, 0.8125)], '')).toContain(
+      '| rd | x | 0 | 81.3 [71.3, 91.3] | null |',
+    );
     expect(benchmarkCsv([run('x', 0, 0.8125)]).split('\n')[1]).toBe(
       'x,rd,0,0.8125,,,,,,,0.7125,0.9125,,,,,1,"a ""b"""',
     );
@@ -236,7 +246,12 @@ describe('benchmark', () => {
     const first = await aand(...benchmark(alone));
     expect(first.stderr).toContain('run 4 of 4');
     expect(first.code).toBe(0);
-    expect(Object.keys(numbers(alone))).toEqual(['fabric/rd/0', 'washer/rd/0', 'fabric/aand/0', 'washer/aand/0']);
+    expect(Object.keys(numbers(alone))).toEqual([
+      'fabric/rd/0',
+      'washer/rd/0',
+      'fabric/aand/0',
+      'washer/aand/0',
+    ]);
     for (const name of ['results.csv', 'results.md', 'results.html'])
       expect(existsSync(join(alone, name)), name).toBe(true);
     const model = join(alone, 'washer/rd/seed0/model.safetensors');
@@ -261,7 +276,14 @@ describe('benchmark', () => {
       mode: 'aand',
       seed: 0,
       out: join(alone, 'washer/aand/seed0'),
-      options: { backbone: 'resnet18', imageSize: 32, batch: 3, epochs: [1, 2], foreground: 'auto', ...options },
+      options: {
+        backbone: 'resnet18',
+        imageSize: 32,
+        batch: 3,
+        epochs: [1, 2],
+        foreground: 'auto',
+        ...options,
+      },
       ...more,
     });
     beforeAll(() => {
@@ -284,7 +306,11 @@ describe('benchmark', () => {
       ['hold-out', () => task({ holdOut: 0.2 }), /share held out was null and is now 0\.2/],
       ['tiles', () => task({ tile: 64 }), /tiles was null and is now \{"size":64,"overlap":16\}/],
       ['foreground', () => task({ foreground: 'disc' }), /foreground was "none" and is now "disc"/],
-      ['select', () => task({ select: 'test-oracle' }), /choice of the epoch was "last" and is now "test-oracle"/],
+      [
+        'select',
+        () => task({ select: 'test-oracle' }),
+        /choice of the epoch was "last" and is now "test-oracle"/,
+      ],
       ['labels', () => task({ labels: 'mask' }), /labels was "folder" and is now "mask"/],
       ['epochs', () => task({ epochs: [1, 3] }), /epochs was \[1,2\] and is now \[1,3\]/],
       ['seed', () => task({}, { seed: 1 }), /seed was 0 and is now 1/],
@@ -313,9 +339,10 @@ describe('benchmark', () => {
       const change = async (path: string, message: RegExp) => {
         const before = readFileSync(path);
         writeFileSync(path, Buffer.concat([before, Buffer.of(0)]));
-        await expect(finishedReport(task({ weights: join(folder, 'teacher.safetensors') })), path).rejects.toThrow(
-          message,
-        );
+        await expect(
+          finishedReport(task({ weights: join(folder, 'teacher.safetensors') })),
+          path,
+        ).rejects.toThrow(message);
         writeFileSync(path, before);
       };
       const first = (part: string) =>
@@ -324,7 +351,10 @@ describe('benchmark', () => {
         first('train/good'),
         /the photographs are not those of the finished run: 1 of 6 changed, the first is .*train\/good/,
       );
-      await change(first('test/rust'), /the test photographs are .*: 1 of 4 changed, the first is .*test\/rust/);
+      await change(
+        first('test/rust'),
+        /the test photographs are .*: 1 of 4 changed, the first is .*test\/rust/,
+      );
       await change(
         first('ground_truth/rust'),
         /the masks of the test photographs are .*: 1 of 4 changed, the first is .*ground_truth\/rust/,
@@ -343,7 +373,9 @@ describe('benchmark', () => {
       const path = join(half, 'metrics.json');
       const { run, ...older } = JSON.parse(readFileSync(path, 'utf8'));
       writeFileSync(path, JSON.stringify(older));
-      await expect(finishedReport(task({}, { out: half }))).rejects.toThrow(/does not say what its run was made of/);
+      await expect(finishedReport(task({}, { out: half }))).rejects.toThrow(
+        /does not say what its run was made of/,
+      );
       expect(run.settings.seed).toBe(0);
       writeFileSync(path, '{"image_AUROC": 1');
       expect(await finishedReport(task({}, { out: half }))).toBeUndefined();

@@ -1,6 +1,6 @@
 /**
- * The golden operations and a whole detector in real browsers, and the same in Node on the same driver with the same kernels:
- * bit for bit.
+ * The golden operations and a whole detector in real browsers, and the same in Node on the same driver with
+ * the same kernels: bit for bit.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -76,7 +76,12 @@ function differingBits(a: Float32Array, b: Float32Array): number {
   const y = new Uint32Array(b.buffer, b.byteOffset, b.length);
   let bits = 0;
   for (let i = 0; i < x.length; i++)
-    for (let difference = ((x[i] as number) ^ (y[i] as number)) >>> 0; difference; difference &= difference - 1) bits++;
+    for (
+      let difference = ((x[i] as number) ^ (y[i] as number)) >>> 0;
+      difference;
+      difference &= difference - 1
+    )
+      bits++;
   return bits;
 }
 
@@ -93,7 +98,10 @@ async function compareWithNode(name: string, browser: CheckResult, node: CheckRe
   const comparisons = [...compareGoldenOps(ops, browser.results), ...detectorComparisons(browser.results)];
   expect(comparisons.filter(({ maxError, allowed }) => !(maxError <= allowed))).toEqual([]);
   const differing = Object.entries(node.results)
-    .map(([tensor, values]) => ({ tensor, bits: differingBits(values, browser.results[tensor] as Float32Array) }))
+    .map(([tensor, values]) => ({
+      tensor,
+      bits: differingBits(values, browser.results[tensor] as Float32Array),
+    }))
     .filter(({ bits }) => bits > 0);
   const total = Object.keys(node.results).length;
   const bits = differing.reduce((sum, entry) => sum + entry.bits, 0);

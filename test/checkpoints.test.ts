@@ -3,8 +3,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Image } from '../src/data/image.ts';
 import { imageSource } from '../src/data/image_cache.ts';
-import { Engine } from '../src/engine/device.ts';
-import { type PageKind, ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
+import { type PageKind, ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detectorParameters, groups } from '../src/model/detector.ts';
 import { storeParameters } from '../src/model/initialize.ts';
@@ -86,7 +87,10 @@ describe('checkpoints', () => {
   }, 300_000);
 
   test('a finished run gives its parameters back; what names it changes nothing', async () => {
-    const again = await resumed({ teacherName: 'the same file elsewhere', imageNames: ['x', 'x', 'x', 'x', 'x'] });
+    const again = await resumed({
+      teacherName: 'the same file elsewhere',
+      imageNames: ['x', 'x', 'x', 'x', 'x'],
+    });
     expect(again.history.stage1).toHaveLength(1);
     expect(differing(trained, await bits(again))).toEqual([]);
   });
@@ -120,7 +124,11 @@ describe('checkpoints', () => {
       () => ({ images: images(6), imageNames: [] }),
       /the photographs .*: there were 5, now there are 6/,
     ],
-    ['one bit of the teacher', () => ({ teacher: otherTeacher() }), /the teacher is not that of the checkpoint/],
+    [
+      'one bit of the teacher',
+      () => ({ teacher: otherTeacher() }),
+      /the teacher is not that of the checkpoint/,
+    ],
     [
       'the textures',
       () => ({ textures: { ...proceduralTextures(), digest: 'other' } }),
@@ -207,7 +215,11 @@ describe('checkpoints', () => {
     ['epoch as text', state({ epoch: '1' }), /state is not valid: epoch: /],
     ['step -1', state({ step: -1 }), /the number of steps is not that of its epochs/],
     ['a history of text', state({ history: ['low'] }), /state is not valid: history\.0/],
-    ['a loss of null', state({ history: [{ loss: 1 }, { loss: null }] }), /state is not valid: history\.1\.loss/],
+    [
+      'a loss of null',
+      state({ history: [{ loss: 1 }, { loss: null }] }),
+      /state is not valid: history\.1\.loss/,
+    ],
     ['a shorter history', state({ history: [{ loss: 1 }] }), /the losses are not those of its epochs/],
     ['another field', state({ more: 1 }), /state is not valid/],
     ['no state', (_, metadata) => delete metadata.state, /state is not valid/],
@@ -288,7 +300,8 @@ describe('checkpoints', () => {
     };
     for (let at = 0; at < whole.length; at++)
       await refused(whole.with(at, (whole[at] as number) ^ (1 << (at % 8))), `byte ${at}`);
-    for (let length = 1; length < whole.length; length += 7) await refused(whole.slice(0, length), `${length} bytes`);
+    for (let length = 1; length < whole.length; length += 7)
+      await refused(whole.slice(0, length), `${length} bytes`);
     await refused(Uint8Array.of(...whole, 0), 'a byte too many');
   });
 
@@ -370,7 +383,9 @@ describe('numbers that run away', () => {
     const checkpoint = memory();
     const running = stage([undefined, [kind, value], undefined], checkpoint);
     await expect(running).rejects.toThrow(message);
-    await expect(running).rejects.toThrow(/Likely causes: a learning rate .*a\.checkpoint still holds epoch 1$/);
+    await expect(running).rejects.toThrow(
+      /Likely causes: a learning rate .*a\.checkpoint still holds epoch 1$/,
+    );
     expect(JSON.parse(readSafetensors(checkpoint.data as Uint8Array).metadata.state ?? '').epoch).toBe(1);
     expect(await stage([undefined, undefined, undefined], checkpoint, { resume: true })).toHaveLength(3);
     await expect(stage([undefined, [kind, value]])).rejects.toThrow(message);
@@ -391,7 +406,13 @@ describe('numbers that run away', () => {
     await expect(running).rejects.toThrow(/a stage: loss 'loss' is NaN in epoch 1, step 2: .*Likely causes/);
   });
 
-  test.each([Number.NaN, 0, -1, 1e30, Number.POSITIVE_INFINITY])('a learning rate of %s is refused', async (rate) => {
+  test.each([
+    Number.NaN,
+    0,
+    -1,
+    1e30,
+    Number.POSITIVE_INFINITY,
+  ])('a learning rate of %s is refused', async (rate) => {
     await expect(trainDetector(options({ baseRate: rate }))).rejects.toThrow(
       `the learning rate is ${rate}, expected a number above 0`,
     );
@@ -406,7 +427,9 @@ describe('numbers that run away', () => {
     const store = new ParameterStore(engine, new ParameterSet());
     const options = { stage: 's', store, group: 'none', items: 1, batch: 1, epochs: 1, seed: 0 };
     const step = async () => ({ losses: Promise.resolve({}) });
-    await expect(train({ ...options, step, [name]: value })).rejects.toThrow(/expected a whole number of at least/);
+    await expect(train({ ...options, step, [name]: value })).rejects.toThrow(
+      /expected a whole number of at least/,
+    );
   });
 
   test('parameters that are not finite are never written into a file', async () => {
@@ -422,7 +445,9 @@ describe('numbers that run away', () => {
     const file = (value: number) =>
       writeSafetensors(new Map([['x', { shape: [2], values: new Float32Array([1, value]), type: 'F16' }]]));
     expect(readSafetensors(file(-65519)).tensors.get('x')?.values[1]).toBe(-65504);
-    expect(() => file(65520)).toThrow("tensor 'x' [2] holds 65520 at index 1, but 16-bit floats end at 65504");
+    expect(() => file(65520)).toThrow(
+      "tensor 'x' [2] holds 65520 at index 1, but 16-bit floats end at 65504",
+    );
     expect(() => file(-1e9)).toThrow('holds -1000000000 at index 1');
   });
 });

@@ -1,4 +1,6 @@
-/** The built command as a user runs it: results, exit codes, bad input, and that the process ends by itself. */
+/**
+ * The built command as a user runs it: results, exit codes, bad input, and that the process ends by itself.
+ */
 import { spawn } from 'node:child_process';
 import {
   existsSync,
@@ -48,7 +50,12 @@ function aand(
   });
 }
 
-async function writePart(path: string, product: number, defect: string | undefined, index: number): Promise<void> {
+async function writePart(
+  path: string,
+  product: number,
+  defect: string | undefined,
+  index: number,
+): Promise<void> {
   const { image, mask } = drawPart(demoProducts[product] as (typeof demoProducts)[number], defect, 5, index);
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, await encodePng(image));
@@ -167,7 +174,16 @@ describe('train, test, predict', () => {
     expect(statSync(small).size).toBeLessThan(0.52 * statSync(model).size);
     const scores = async (file: string, dtype: string) => {
       const out = join(folder, `p-${dtype}`);
-      const result = await aand(['predict', file, `${washer}/test`, '--out', out, '--json', '--dtype', dtype]);
+      const result = await aand([
+        'predict',
+        file,
+        `${washer}/test`,
+        '--out',
+        out,
+        '--json',
+        '--dtype',
+        dtype,
+      ]);
       if (result.code !== 0) throw new Error(result.stderr);
       return (JSON.parse(result.stdout) as { raw_score: number }[]).map(({ raw_score }) => raw_score);
     };
@@ -190,7 +206,15 @@ describe('train, test, predict', () => {
   test('good images only: a threshold, no metrics', async () => {
     const only = join(folder, 'only');
     for (let i = 0; i < 3; i++) await writePart(`${only}/train/good/${i}.png`, 0, undefined, i);
-    const { code, stdout } = await aand(['train', only, '--out', join(folder, 'only-out'), '--mode', 'rd', ...quick]);
+    const { code, stdout } = await aand([
+      'train',
+      only,
+      '--out',
+      join(folder, 'only-out'),
+      '--mode',
+      'rd',
+      ...quick,
+    ]);
     expect(code).toBe(0);
     expect(stdout).toContain('no metrics');
     const metrics = JSON.parse(readFileSync(join(folder, 'only-out/metrics.json'), 'utf8'));

@@ -1,17 +1,22 @@
-/** Convolutions: every configuration of the matrix kernels at awkward shapes, operands from images, Winograd, repeatability. */
+/**
+ * Convolutions: every configuration of the matrix kernels at awkward shapes, operands from images, Winograd,
+ * repeatability.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
+import { RandomStream } from '../src/base/random.ts';
+import { gemmConfigurations } from '../src/engine/device/matrix_products.ts';
+import type { GemmConfiguration, MatrixUnit, Target } from '../src/engine/device/target.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { gatedResidual } from '../src/engine/ops/gate.ts';
-import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { retarget } from '../src/engine/retarget.ts';
-import { type GemmConfiguration, gemmConfigurations, type MatrixUnit, type Target } from '../src/engine/select.ts';
-import { Tape } from '../src/engine/tape.ts';
-import { elements, type Tensor } from '../src/engine/tensor.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { retarget } from '../src/engine/runtime/retarget.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
@@ -30,7 +35,9 @@ interface ConvolutionCase {
   readonly geometry: oracle.Geometry;
 }
 
-/** Shapes with K % 4 != 0, fewer rows than a tile, 1x1 images, odd sizes at stride 2, dilation, large kernels. */
+/**
+ * Shapes with K % 4 != 0, fewer rows than a tile, 1x1 images, odd sizes at stride 2, dilation, large kernels.
+ */
 const convolutions: Record<string, ConvolutionCase> = {
   'odd channels': { x: [2, 5, 7, 5], w: [3, 3, 5, 7], geometry: { stride: 1, padding: 1, dilation: 1 } },
   'one pixel': { x: [1, 1, 1, 6], w: [1, 1, 6, 3], geometry: { stride: 1, padding: 0, dilation: 1 } },
@@ -39,13 +46,21 @@ const convolutions: Record<string, ConvolutionCase> = {
     w: [3, 3, 4, 5],
     geometry: { stride: 1, padding: 1, dilation: 1 },
   },
-  'odd size at stride 2': { x: [2, 9, 7, 8], w: [3, 3, 8, 12], geometry: { stride: 2, padding: 1, dilation: 1 } },
+  'odd size at stride 2': {
+    x: [2, 9, 7, 8],
+    w: [3, 3, 8, 12],
+    geometry: { stride: 2, padding: 1, dilation: 1 },
+  },
   'stride 3 with a large kernel': {
     x: [1, 11, 13, 3],
     w: [5, 4, 3, 6],
     geometry: { stride: 3, padding: 2, dilation: 1 },
   },
-  'dilation and stride': { x: [1, 12, 9, 4], w: [3, 3, 4, 4], geometry: { stride: 2, padding: 2, dilation: 2 } },
+  'dilation and stride': {
+    x: [1, 12, 9, 4],
+    w: [3, 3, 4, 4],
+    geometry: { stride: 2, padding: 2, dilation: 2 },
+  },
   'more rows and columns than a tile': {
     x: [2, 9, 9, 36],
     w: [1, 1, 36, 76],
@@ -70,8 +85,8 @@ function describeConfiguration(c: GemmConfiguration): string {
 }
 
 /**
- * Matrix units, which no processor's driver has: their kernel with arithmetic in the units' place. Larger than real ones, for a driver of
- * a processor takes minutes to compile many small ones.
+ * Matrix units, which no processor's driver has: their kernel with arithmetic in the units' place. Larger
+ * than real ones, for a driver of a processor takes minutes to compile many small ones.
  */
 const emulatedUnits: MatrixUnit[] = [
   { component: 'f32', rows: 16, columns: 32, depth: 8, emulated: true },
@@ -108,7 +123,8 @@ describe('convolutions', () => {
   test('every configuration meets the reference at every shape, and repeats bit for bit', {
     timeout: 600_000,
   }, async () => {
-    // One workgroup suffices for these shapes on a real GPU: parallelism is raised so that weight gradients are split.
+    // One workgroup suffices for these shapes on a real GPU: parallelism is raised so that weight gradients
+    // are split.
     const base: Target = { ...engine.target, parallelism: 64 };
     const forward = convolutionConfigurations(base);
     const weight = gemmConfigurations('weight_gradient', base);
@@ -117,7 +133,9 @@ describe('convolutions', () => {
     for (let round = 0; round < rounds; round++) {
       const convolution = forward[round % forward.length] as GemmConfiguration;
       const weight_gradient = weight[round % weight.length] as GemmConfiguration;
-      covered.add(describeConfiguration(convolution)).add(`weight gradient ${describeConfiguration(weight_gradient)}`);
+      covered
+        .add(describeConfiguration(convolution))
+        .add(`weight gradient ${describeConfiguration(weight_gradient)}`);
       const target: Target = { ...base, force: { convolution, weight_gradient } };
       for (const [name, c] of Object.entries(convolutions)) {
         const random = new RandomStream(name);
@@ -139,7 +157,8 @@ describe('convolutions', () => {
           `${name}, ${describeConfiguration(weight_gradient)} d_w`,
         );
         const again = await run(engine, op, values, g, target);
-        for (const [key, first] of Object.entries(result)) expect(again[key], `${what} ${key} repeats`).toEqual(first);
+        for (const [key, first] of Object.entries(result))
+          expect(again[key], `${what} ${key} repeats`).toEqual(first);
       }
     }
     console.log(`configurations: ${[...covered].join('; ')}`);
@@ -167,7 +186,9 @@ describe('convolutions', () => {
         }
   });
 
-  test('split sums meet the reference in every configuration, with every epilogue', { timeout: 300_000 }, async () => {
+  test('split sums meet the reference in every configuration, with every epilogue', {
+    timeout: 300_000,
+  }, async () => {
     for (const convolution of convolutionConfigurations(engine.target))
       for (const [name, c] of Object.entries(convolutions)) {
         const random = new RandomStream(`split ${name}`);
@@ -178,7 +199,12 @@ describe('convolutions', () => {
         const g = Float32Array.from({ length: y.data.length }, () => random.uniform(-1, 1));
         const { dx } = oracle.conv2dGradients(x, w, oracle.array(y.shape, g), c.geometry);
         const force = { convolution };
-        const result = await run(engine, op, values, g, { ...engine.target, images: false, splits: 3, force });
+        const result = await run(engine, op, values, g, {
+          ...engine.target,
+          images: false,
+          splits: 3,
+          force,
+        });
         const what = `${name}, ${describeConfiguration(convolution)}`;
         const [kh, kw, ci, co] = c.w;
         expectClose(result.y as Float32Array, y.data, kh * kw * ci, `${what} y`);
@@ -187,7 +213,13 @@ describe('convolutions', () => {
     const shape = { x: [2, 5, 6, 40], w: [3, 3, 40, 12], b: [12], y: [2, 5, 6, 12] } as const;
     const random = new RandomStream('split epilogue');
     const draw = (s: readonly number[]) => randomValues({ shape: s, layout: 'dense' }, random);
-    const values = { x: draw(shape.x), w: draw(shape.w), b: draw(shape.b), r: draw(shape.y), gate: draw([2, 5, 6]) };
+    const values = {
+      x: draw(shape.x),
+      w: draw(shape.w),
+      b: draw(shape.b),
+      r: draw(shape.y),
+      gate: draw([2, 5, 6]),
+    };
     const geometry = { stride: 1, padding: 1, dilation: 1 };
     const linear = oracle
       .conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), geometry)
@@ -262,7 +294,8 @@ describe('convolutions', () => {
           const low = convolution.shape === 'lane' && convolution.rows < 16;
           const apart = low || convolution.shape === 'matrix';
           expect(program.plan.includes('batch_norm.statistics'), `${what}: a pass of its own`).toBe(apart);
-          for (const [, merge] of program.plan.matchAll(/batch_norm\.(merge\S*)/g)) covered.add(merge as string);
+          for (const [, merge] of program.plan.matchAll(/batch_norm\.(merge\S*)/g))
+            covered.add(merge as string);
           const linear = oracle.conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), {
             stride: shape.stride,
             padding: 1,
@@ -270,8 +303,13 @@ describe('convolutions', () => {
           });
           const column = (c: number) => linear.data.filter((_, i) => i % channels === c);
           const count = linear.data.length / channels;
-          const means = Float64Array.from({ length: channels }, (_, c) => column(c).reduce((a, b) => a + b, 0) / count);
-          const variances = means.map((mean, c) => column(c).reduce((sum, v) => sum + (v - mean) ** 2, 0) / count);
+          const means = Float64Array.from(
+            { length: channels },
+            (_, c) => column(c).reduce((a, b) => a + b, 0) / count,
+          );
+          const variances = means.map(
+            (mean, c) => column(c).reduce((sum, v) => sum + (v - mean) ** 2, 0) / count,
+          );
           const expected = linear.data.map((v, i) => {
             const [mean, variance] = [means[i % channels] as number, variances[i % channels] as number];
             return (v - mean) / Math.sqrt(variance + 1e-5);
@@ -280,10 +318,16 @@ describe('convolutions', () => {
           const digits = 9 * shape.x[3] * (Math.max(...means) / Math.sqrt(Math.min(...variances))) ** 2;
           expectClose((await program.run(values)).y as Float32Array, expected, digits, what);
           const running = await store.read(['running_mean', 'running_var']);
-          const updated = (list: Float64Array, start: number) => list.map((value) => 0.9 * start + 0.1 * value);
+          const updated = (list: Float64Array, start: number) =>
+            list.map((value) => 0.9 * start + 0.1 * value);
           expectClose(running.get('running_mean') as Float32Array, updated(means, 0), 45, `${what} mean`);
           const unbiased = variances.map((value) => (value * count) / (count - 1));
-          expectClose(running.get('running_var') as Float32Array, updated(unbiased, 1), digits, `${what} variance`);
+          expectClose(
+            running.get('running_var') as Float32Array,
+            updated(unbiased, 1),
+            digits,
+            `${what} variance`,
+          );
           program.destroy();
           store.destroy();
         }
@@ -304,7 +348,11 @@ describe('convolutions', () => {
       const draw = (s: readonly number[]) => randomValues({ shape: s, layout: 'dense' }, random);
       const values = { x: draw(shape.x), w: draw(shape.w), b: draw(shape.b), r: draw(yShape) };
       const geometry = { stride: 1, padding: 1, dilation: 1 };
-      const linear = oracle.conv2d(oracle.array(shape.x, values.x), oracle.array(shape.w, values.w), geometry).data;
+      const linear = oracle.conv2d(
+        oracle.array(shape.x, values.x),
+        oracle.array(shape.w, values.w),
+        geometry,
+      ).data;
       const rectified = linear.map((value, i) =>
         Math.max(0, value + (values.b[i % channels] as number) + (values.r[i] as number)),
       );
@@ -321,8 +369,14 @@ describe('convolutions', () => {
           const store = new ParameterStore(engine, tape.parameters);
           const program = await Program.compile(retarget(engine, target), tape, { outputs: { y }, store });
           expect(program.plan).toContain(kernel);
-          const result = (await program.run({ x: values.x, ...(!plain && { r: values.r }) })).y as Float32Array;
-          expectClose(result, plain ? linear : rectified, 9 * 256, `${kernel}, epilogue ${!plain}, images ${images}`);
+          const result = (await program.run({ x: values.x, ...(!plain && { r: values.r }) }))
+            .y as Float32Array;
+          expectClose(
+            result,
+            plain ? linear : rectified,
+            9 * 256,
+            `${kernel}, epilogue ${!plain}, images ${images}`,
+          );
           program.destroy();
         }
     }
@@ -333,7 +387,13 @@ describe('convolutions', () => {
     const set = detectorParameters(backbone, 'aand');
     const store = new ParameterStore(engine, set);
     initialize(store, set.groups, 0);
-    const gpu: Target = { ...engine.target, software: false, images: false, winograd: false, parallelism: 512 };
+    const gpu: Target = {
+      ...engine.target,
+      software: false,
+      images: false,
+      winograd: false,
+      parallelism: 512,
+    };
     for (const [target, form, size, compact] of [
       [engine.target, engine.target.winograd ? 'winograd' : '', 256, false],
       [engine.target, '', 256, true],
@@ -344,7 +404,12 @@ describe('convolutions', () => {
       const maps: Float32Array[] = [];
       for (const batch of [1, 3]) {
         const tape = new Tape(set);
-        const { map } = detect(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone, 'aand');
+        const { map } = detect(
+          tape,
+          tape.input('images', [batch, size, size, 3], 'channels'),
+          backbone,
+          'aand',
+        );
         tape.compact = compact;
         const program = await Program.compile(retarget(engine, target), tape, { outputs: { map }, store });
         expect(program.plan).toContain(form);

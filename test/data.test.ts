@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
+import { floatToHalf, halfToFloat } from '../src/base/half.ts';
+import { RandomStream } from '../src/base/random.ts';
 import { loadMask, openDataset, spread } from '../src/data/dataset.ts';
 import { type Image, normalize } from '../src/data/image.ts';
 import { bicubicTaps, resizeBicubic, resizeNearest } from '../src/data/resize.ts';
-import { floatToHalf, halfToFloat } from '../src/engine/half.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { firstNonFinite } from '../src/engine/tensor.ts';
+import { firstNonFinite } from '../src/engine/graph/tensor.ts';
 import { positionalEncoding } from '../src/model/raa.ts';
 import { decodeImage } from '../src/platform/node.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
@@ -28,19 +28,24 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('resizing', () => {
   const fixed = (taps: ReturnType<typeof bicubicTaps>, x: number) =>
-    [...taps.weights.subarray(x * taps.stride, x * taps.stride + (taps.count[x] as number))].map((w) => w / 2 ** 22);
+    [...taps.weights.subarray(x * taps.stride, x * taps.stride + (taps.count[x] as number))].map(
+      (w) => w / 2 ** 22,
+    );
 
   test("Pillow's bicubic weights (method, part 5)", () => {
     const down = bicubicTaps(1024, 256);
     expect(down.first[10]).toBe(34);
-    const half = [-0.0017089, -0.01098633, -0.01831055, -0.01196289, 0.02270508, 0.09741211, 0.18188477, 0.2409668];
+    const half = [
+      -0.0017089, -0.01098633, -0.01831055, -0.01196289, 0.02270508, 0.09741211, 0.18188477, 0.2409668,
+    ];
     [...half, ...half.toReversed()].forEach((w, i) => {
       expect(fixed(down, 10)[i]).toBeCloseTo(w, 6);
     });
     const uneven = bicubicTaps(900, 256);
     expect(uneven.first[0]).toBe(0);
     [
-      0.23035542, 0.30372599, 0.27774123, 0.17494904, 0.05871407, -0.0086775, -0.02275451, -0.01309922, -0.00095452,
+      0.23035542, 0.30372599, 0.27774123, 0.17494904, 0.05871407, -0.0086775, -0.02275451, -0.01309922,
+      -0.00095452,
     ].forEach((w, i) => {
       expect(fixed(uneven, 0)[i]).toBeCloseTo(w, 6);
     });
@@ -89,7 +94,9 @@ describe('decoding', () => {
 
   test('a corrupt file is named', async () => {
     const bytes = (await png(3, 10).png().toBuffer()).subarray(0, 50);
-    await expect(decodeImage(bytes, 'broken.png')).rejects.toThrow(/^broken\.png: cannot be read as an image/);
+    await expect(decodeImage(bytes, 'broken.png')).rejects.toThrow(
+      /^broken\.png: cannot be read as an image/,
+    );
   });
 });
 
@@ -116,7 +123,11 @@ describe('data sets', () => {
     writeFileSync(join(folder, 'nut/train/good/notes.txt'), 'x');
     const dataset = await openDataset(join(folder, 'nut'));
     expect(dataset.train.map(({ stem }) => stem)).toEqual(['a', 'b']);
-    expect(dataset.test.map(({ defect, stem }) => `${defect}/${stem}`)).toEqual(['dent/000', 'dent/001', 'good/000']);
+    expect(dataset.test.map(({ defect, stem }) => `${defect}/${stem}`)).toEqual([
+      'dent/000',
+      'dent/001',
+      'good/000',
+    ]);
     expect(dataset.warnings).toHaveLength(1);
     expect(dataset.warnings[0]).toContain('dent/001.png: no ground truth');
     expect([...(await loadMask(dataset.test[0] ?? {}, 4))]).toEqual(new Array(16).fill(1));
@@ -125,7 +136,9 @@ describe('data sets', () => {
 
   test('an empty folder is named with what was expected', async () => {
     mkdirSync(join(folder, 'empty/test'), { recursive: true });
-    await expect(openDataset(join(folder, 'empty'))).rejects.toThrow(/train\/good holds no images.*holds test\//);
+    await expect(openDataset(join(folder, 'empty'))).rejects.toThrow(
+      /train\/good holds no images.*holds test\//,
+    );
     await expect(openDataset(join(folder, 'absent'))).rejects.toThrow('no such folder');
   });
 
@@ -163,7 +176,9 @@ describe('safetensors', () => {
 
   test('truncated and malformed files get clear errors, never a crash', () => {
     const bytes = writeSafetensors(new Map([['weight', { shape: [3], values: new Float32Array(3) }]]));
-    expect(() => readSafetensors(bytes.subarray(0, 4), 'm.safetensors')).toThrow('m.safetensors: 4 bytes are too few');
+    expect(() => readSafetensors(bytes.subarray(0, 4), 'm.safetensors')).toThrow(
+      'm.safetensors: 4 bytes are too few',
+    );
     expect(() => readSafetensors(bytes.subarray(0, 40), 'm')).toThrow(/header needs .* it is truncated/);
     expect(() => readSafetensors(bytes.subarray(0, bytes.length - 1), 'm')).toThrow(
       /'weight' ends at byte 12 of 11: the file is truncated/,
@@ -187,8 +202,12 @@ describe('safetensors', () => {
     const values = Float32Array.from({ length: 12 }, (_, i) => i);
     expect(toStored(spec, fromStored(spec, values))).toEqual(values);
     // OIHW index (o=1, i=2, kh=1, kw=0) lands at HWIO (1, 0, 2, 1).
-    expect(fromStored(spec, values)[((1 * 1 + 0) * 3 + 2) * 2 + 1]).toBe(values[((1 * 3 + 2) * 2 + 1) * 1 + 0]);
-    expect(storedShape({ name: 'x.K_list.0', shape: [1, 1, 100, 64], layout: 'filter' })).toEqual([1, 100, 64]);
+    expect(fromStored(spec, values)[((1 * 1 + 0) * 3 + 2) * 2 + 1]).toBe(
+      values[((1 * 3 + 2) * 2 + 1) * 1 + 0],
+    );
+    expect(storedShape({ name: 'x.K_list.0', shape: [1, 1, 100, 64], layout: 'filter' })).toEqual([
+      1, 100, 64,
+    ]);
   });
 
   test('every weight of a layer wider than a block finds its place, also in memory that is used again', () => {
@@ -265,7 +284,10 @@ describe('synthetic anomalies', () => {
     const [first] = texture.data;
     expect(textureOperations.invert(texture, new RandomStream()).data[0]).toBe(255 - (first as number));
     const posterized = new Set(
-      Array.from({ length: 20 }, (_, i) => textureOperations.posterize(texture, new RandomStream(i)).data.length),
+      Array.from(
+        { length: 20 },
+        (_, i) => textureOperations.posterize(texture, new RandomStream(i)).data.length,
+      ),
     );
     expect(posterized.size).toBe(1);
     expect(augmentTexture(texture, new RandomStream(1)).data).not.toEqual(
@@ -306,7 +328,8 @@ describe('synthetic anomalies', () => {
   test('Perlin noise is zero at its nodes and smooth between them', () => {
     const angles = Float64Array.from({ length: 25 }, (_, i) => i);
     const noise = perlinNoise(32, 4, 4, angles);
-    for (let y = 0; y < 32; y += 8) for (let x = 0; x < 32; x += 8) expect(noise[y * 32 + x]).toBeCloseTo(0, 6);
+    for (let y = 0; y < 32; y += 8)
+      for (let x = 0; x < 32; x += 8) expect(noise[y * 32 + x]).toBeCloseTo(0, 6);
     expect(Math.max(...noise.map(Math.abs))).toBeGreaterThan(0.3);
     expect(Math.max(...noise.map(Math.abs))).toBeLessThanOrEqual(1.0001);
   });
@@ -337,7 +360,9 @@ describe('synthetic anomalies', () => {
     // 20 % clean by design, more by empty masks.
     expect(clean).toBeGreaterThan(4);
     expect(clean).toBeLessThan(40);
-    expect(perlinMask(32, undefined, new RandomStream(5))).toEqual(perlinMask(32, undefined, new RandomStream(5)));
+    expect(perlinMask(32, undefined, new RandomStream(5))).toEqual(
+      perlinMask(32, undefined, new RandomStream(5)),
+    );
   });
 
   test('demo parts repeat, vary, and their masks cover what changed', () => {
@@ -400,6 +425,7 @@ describe('labels and schedule', () => {
 
   test('every kernel file states what it computes', () => {
     const kernels = ['conv2d_lane', 'conv2d_tile', 'weight_gradient_lane', 'batch_norm', 'score_map', 'adam'];
-    for (const name of kernels) expect(readFileSync(`kernels/${name}.wesl`, 'utf8')).toMatch(/^\/\/ .*\n[\s\S]*Cost/);
+    for (const name of kernels)
+      expect(readFileSync(`kernels/${name}.wesl`, 'utf8')).toMatch(/^\/\/ .*\n[\s\S]*Cost/);
   });
 });

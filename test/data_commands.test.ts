@@ -1,6 +1,18 @@
-/** Commands on data sets as people have them: what is guessed is said and reaches metrics.json, and changes no result. */
+/**
+ * Commands on data sets as people have them: what is guessed is said and reaches metrics.json, and changes no
+ * result.
+ */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -12,9 +24,15 @@ const folder = mkdtempSync(join(tmpdir(), 'aand-data-commands-'));
 const path = (name: string) => join(folder, name);
 let cliFolder: string;
 
-function aand(args: readonly string[], cwd = folder): Promise<{ code: number | null; stdout: string; stderr: string }> {
+function aand(
+  args: readonly string[],
+  cwd = folder,
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((done) => {
-    const child = spawn('node', [join(cliFolder, 'cli.mjs'), ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('node', [join(cliFolder, 'cli.mjs'), ...args], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (data) => {
       stdout += data;
@@ -77,7 +95,12 @@ describe('train', () => {
     expect(tensors('inside').equals(tensors('named'))).toBe(true);
     expect(metrics('named')).toMatchObject({
       category: 'hazelnut',
-      masks: { count: 2, encoding: 'bright on black, values 0 and 255; marked above 127.5', empty: [], full: [] },
+      masks: {
+        count: 2,
+        encoding: 'bright on black, values 0 and 255; marked above 127.5',
+        empty: [],
+        full: [],
+      },
       warnings: [],
     });
   });

@@ -1,13 +1,16 @@
-/** The library's detector in the hands of a caller: what it refuses, what it survives, and results that depend on nothing else. */
+/**
+ * The library's detector in the hands of a caller: what it refuses, what it survives, and results that depend
+ * on nothing else.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { ClosedError, DeviceLostError } from '../src/base/errors.ts';
 import { checkImage, type Image, type ImageInput } from '../src/data/image.ts';
 import { Detector, MapRunner, type Prediction } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
-import { Engine } from '../src/engine/device.ts';
-import { ClosedError, DeviceLostError } from '../src/engine/errors.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { encodePng, preprocess, type TrainDetectorOptions, train } from '../src/index.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detectorParameters, groups } from '../src/model/detector.ts';
@@ -20,7 +23,10 @@ let file: Uint8Array;
 let detector: Detector;
 
 function picture(seed: number, width = side, height = side): Image {
-  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * (seed * 2 + 7) + seed * 31) & 255);
+  const data = Uint8Array.from(
+    { length: width * height * 3 },
+    (_, i) => (i * (seed * 2 + 7) + seed * 31) & 255,
+  );
   return { width, height, channels: 3, data };
 }
 
@@ -55,7 +61,8 @@ afterEach(() => {
 });
 
 const first = () => alone[0] as Prediction;
-const expectWorks = async (own = detector) => expect(await own.predict([pictures[0] as Image])).toEqual([first()]);
+const expectWorks = async (own = detector) =>
+  expect(await own.predict([pictures[0] as Image])).toEqual([first()]);
 const rejection = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => undefined,
@@ -77,7 +84,8 @@ describe('lists of any length', () => {
     compile.mockRejectedValueOnce(new Error('played by a test'));
     const own = await Detector.open(engine, file);
     await expect(own.predict(pictures.slice(0, 2))).rejects.toThrow('played by a test');
-    for (const count of [3, 1, 12, 5, 8, 2, 9]) expect(await own.predict(pictures.slice(0, count))).toHaveLength(count);
+    for (const count of [3, 1, 12, 5, 8, 2, 9])
+      expect(await own.predict(pictures.slice(0, count))).toHaveLength(count);
     expect(compile).toHaveBeenCalledTimes(3);
     await own.close();
   });
@@ -133,7 +141,11 @@ const wrong: [string, unknown, RegExp][] = [
   ['half a pixel', { ...good, height: 32.5 }, /height is 32\.5, expected/],
   ['no size', { channels: 3, data: good.data }, /width is undefined, expected/],
   ['a size as text', { ...good, width: '32' }, /width is 32, expected a whole number/],
-  ['grey', { width: side, height: side, channels: 1, data: new Uint8Array(1024) }, /it has 1 channels, expected 3/],
+  [
+    'grey',
+    { width: side, height: side, channels: 1, data: new Uint8Array(1024) },
+    /it has 1 channels, expected 3/,
+  ],
   ['two channels', { ...good, channels: 2 }, /it has 2 channels, expected 3/],
 ];
 
@@ -191,13 +203,16 @@ describe('8-bit values of other kinds', () => {
   test('preprocess and encodePng check alike', async () => {
     for (const [, value, message] of wrong) {
       expect(() => preprocess(value as Image, side)).toThrow(message);
-      if (!/channels, expected/.test(message.source)) await expect(encodePng(value as Image)).rejects.toThrow(message);
+      if (!/channels, expected/.test(message.source))
+        await expect(encodePng(value as Image)).rejects.toThrow(message);
     }
     expect(() => preprocess(good, 0)).toThrow('the size is 0, expected a whole number of at least 1');
-    expect((await encodePng({ width: 2, height: 1, channels: 1, data: Uint8Array.of(0, 255) })).length).toBeGreaterThan(
-      50,
+    expect(
+      (await encodePng({ width: 2, height: 1, channels: 1, data: Uint8Array.of(0, 255) })).length,
+    ).toBeGreaterThan(50);
+    await expect(encodePng({ ...good, channels: 2 } as never)).rejects.toThrow(
+      /it has 2 channels, expected 1 or 3/,
     );
-    await expect(encodePng({ ...good, channels: 2 } as never)).rejects.toThrow(/it has 2 channels, expected 1 or 3/);
   });
 });
 
@@ -248,7 +263,11 @@ describe('train of the library refuses before it takes memory', () => {
     ],
     ['one number of epochs', { epochs: [1] }, /^the epochs: expected two numbers/],
     ['no textures', { textures: undefined }, /^there are no textures/],
-    ['an empty source of textures', { textures: { ...proceduralTextures(), count: 0 } }, /^there are no textures/],
+    [
+      'an empty source of textures',
+      { textures: { ...proceduralTextures(), count: 0 } },
+      /^there are no textures/,
+    ],
     ['a rate that is no number', { baseRate: Number.NaN }, /^the learning rate is NaN/],
     ['a size of no image', { imageSize: 33 }, /^image size 33 is not a multiple of 32/],
   ])('%s', async (_, change, message) => {
@@ -283,11 +302,17 @@ describe('many calls at once', () => {
     const runner = new MapRunner(engine, store, backbones.resnet18, 'rd', side);
     const expected = await runner.explain(good);
     expect(expected.map((level) => level.side)).toEqual([8, 4, 2]);
-    const mixed = await Promise.all([runner.explain(good), runner.predict(pictures.slice(0, 9)), runner.explain(good)]);
+    const mixed = await Promise.all([
+      runner.explain(good),
+      runner.predict(pictures.slice(0, 9)),
+      runner.explain(good),
+    ]);
     expect(mixed[0]).toEqual(expected);
     expect(mixed[2]).toEqual(expected);
     expect(mixed[1].map(({ score }) => score)).toEqual(alone.slice(0, 9).map(({ score }) => score));
-    await expect(runner.explain({ ...good, data: new Uint8Array(1) })).rejects.toThrow(/1 values, expected 3072/);
+    await expect(runner.explain({ ...good, data: new Uint8Array(1) })).rejects.toThrow(
+      /1 values, expected 3072/,
+    );
     const under = runner.explain(good);
     await runner.destroy();
     expect(await under).toEqual(expected);

@@ -19,7 +19,9 @@ describe('digest', () => {
     expect(file.tensors.get('a')?.values).toEqual(tensors.get('a')?.values);
     const length = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
     const digest = file.metadata.head_sha256 as string;
-    const head = Buffer.from(Buffer.from(bytes.subarray(0, length)).toString().replace(digest, '0'.repeat(64)));
+    const head = Buffer.from(
+      Buffer.from(bytes.subarray(0, length)).toString().replace(digest, '0'.repeat(64)),
+    );
     expect(createHash('sha256').update(head).digest('hex')).toBe(digest);
     expect(createHash('sha256').update(bytes.subarray(length)).digest('hex')).toBe(file.metadata.data_sha256);
   });
@@ -44,15 +46,25 @@ describe('digest', () => {
     const bytes = await writeWithDigest(tensors, metadata);
     const { metadata: written } = readSafetensors(bytes);
     const { head_sha256: sha256, data_sha256: data, ...rest } = written;
-    await expect(readWithDigest(writeSafetensors(tensors, rest), 'm')).rejects.toThrow('m: the file has no SHA-256');
-    for (const half of [{ head_sha256: sha256 }, { data_sha256: data }, { head_sha256: data, data_sha256: data }])
+    await expect(readWithDigest(writeSafetensors(tensors, rest), 'm')).rejects.toThrow(
+      'm: the file has no SHA-256',
+    );
+    for (const half of [
+      { head_sha256: sha256 },
+      { data_sha256: data },
+      { head_sha256: data, data_sha256: data },
+    ])
       await expect(
         readWithDigest(writeSafetensors(tensors, { ...rest, ...half } as Record<string, string>), 'm'),
       ).rejects.toThrow('m: the file is damaged');
     const other = new Map([...tensors, ['c', { shape: [1], values: new Float32Array(1) }]]);
-    await expect(readWithDigest(writeSafetensors(other, written), 'm')).rejects.toThrow('m: the file is damaged');
+    await expect(readWithDigest(writeSafetensors(other, written), 'm')).rejects.toThrow(
+      'm: the file is damaged',
+    );
     const swapped = new Map([...tensors].reverse());
-    await expect(readWithDigest(writeSafetensors(swapped, written), 'm')).rejects.toThrow('m: the file is damaged');
+    await expect(readWithDigest(writeSafetensors(swapped, written), 'm')).rejects.toThrow(
+      'm: the file is damaged',
+    );
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
   });
 

@@ -1,4 +1,7 @@
-/** Downloads against local servers: whole, resumed, refused, cut off, wrong, too large; over https; through a proxy. */
+/**
+ * Downloads against local servers: whole, resumed, refused, cut off, wrong, too large; over https; through a
+ * proxy.
+ */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -55,7 +58,11 @@ function broken(path: string, etag: string) {
 
 beforeAll(async () => {
   server = createServer((request, response) => {
-    requests.push({ url: request.url, range: request.headers.range, ifRange: String(request.headers['if-range']) });
+    requests.push({
+      url: request.url,
+      range: request.headers.range,
+      ifRange: String(request.headers['if-range']),
+    });
     answer(request, response);
   });
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
@@ -75,7 +82,10 @@ test('whole, with progress; a second call fetches nothing', async () => {
   const path = join(folder, 'a/whole.pth');
   const seen: number[] = [];
   expect(
-    await download(`${base}/x`, path, { ...http, onProgress: (received, total) => seen.push(received / total) }),
+    await download(`${base}/x`, path, {
+      ...http,
+      onProgress: (received, total) => seen.push(received / total),
+    }),
   ).toBe(true);
   expect(Uint8Array.from(readFileSync(path))).toEqual(content);
   expect(seen.at(-1)).toBe(1);
@@ -160,13 +170,17 @@ test('a wrong file is deleted, a file that was there is named and kept, a refusa
   );
   expect(readdirSync(folder).filter((name) => name.startsWith('wrong'))).toEqual([]);
   writeFileSync(path, 'mine');
-  await expect(download(`${base}/x`, path, http)).rejects.toThrow(/is there and is another file.*move it away/);
+  await expect(download(`${base}/x`, path, http)).rejects.toThrow(
+    /is there and is another file.*move it away/,
+  );
   // An empty one is the user's too.
   writeFileSync(path, '');
   await expect(download(`${base}/x`, path, http)).rejects.toThrow(/is there and is another file/);
   expect(readFileSync(path, 'utf8')).toBe('');
   answer = (_, response) => response.writeHead(404).end();
-  await expect(download(`${base}/x`, join(folder, 'none.pth'), http)).rejects.toThrow(/\/x: the server answers 404/);
+  await expect(download(`${base}/x`, join(folder, 'none.pth'), http)).rejects.toThrow(
+    /\/x: the server answers 404/,
+  );
   expect(existsSync(join(folder, 'none.pth.part'))).toBe(false);
 });
 
@@ -184,7 +198,9 @@ test('what is wrong with the way is said: http, redirects, names, ports', async 
     response.writeHead(302, { location: request.url === '/once' ? '/whole' : '/again' }).end();
   };
   expect(await download(`${base}/once`, path, http)).toBe(true);
-  await expect(download(`${base}/again`, join(folder, 'round.pth'), http)).rejects.toThrow(/more than 5 redirects/);
+  await expect(download(`${base}/again`, join(folder, 'round.pth'), http)).rejects.toThrow(
+    /more than 5 redirects/,
+  );
   const nobody = `http://127.0.0.1:${await freePort()}/x`;
   await expect(download(nobody, join(folder, 'c.pth'), http)).rejects.toThrow(/nobody answers there/);
   await expect(download('http://host.invalid/x', join(folder, 'd.pth'), http)).rejects.toThrow(/\(DNS\)/);
@@ -192,13 +208,17 @@ test('what is wrong with the way is said: http, redirects, names, ports', async 
 
 test('over https: an untrusted certificate and a redirect to http are refused', async () => {
   const certificates = makeCertificates(join(folder, 'certificates'));
-  const [cert, key] = ['server.crt', 'server.key'].map((name) => readFileSync(join(folder, 'certificates', name)));
+  const [cert, key] = ['server.crt', 'server.key'].map((name) =>
+    readFileSync(join(folder, 'certificates', name)),
+  );
   const secure = createSecureServer({ cert, key }, (_, response) =>
     response.writeHead(302, { location: `${base}/x?token=secret` }).end(),
   );
   await new Promise<void>((listening) => secure.listen(0, '127.0.0.1', listening));
   const url = `https://127.0.0.1:${(secure.address() as AddressInfo).port}/x`;
-  await expect(download(url, join(folder, 'tls.pth'), http)).rejects.toThrow(/the connection is not secure \(TLS\)/);
+  await expect(download(url, join(folder, 'tls.pth'), http)).rejects.toThrow(
+    /the connection is not secure \(TLS\)/,
+  );
   // Only a process that begins with it trusts the authority.
   const script = join(folder, 'pull.mjs');
   await bundle('src/cli/download.ts', join(process.cwd(), 'node_modules', '.aand-download.mjs'), 'node');

@@ -1,12 +1,16 @@
-/** What callers do wrong and what befalls a device: the error belongs to the call, and everything else goes on. */
+/**
+ * What callers do wrong and what befalls a device: the error belongs to the call, and everything else goes
+ * on.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { ClosedError, DeviceLostError, describedError, OutOfMemoryError } from '../src/base/errors.ts';
 import { imageInput } from '../src/data/image_input.ts';
-import { Engine } from '../src/engine/device.ts';
-import { ClosedError, DeviceLostError, describedError, OutOfMemoryError } from '../src/engine/errors.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
 import { relu } from '../src/engine/ops/elementwise.ts';
-import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { Tape } from '../src/engine/tape.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 
 let engine: Engine;
 const notices: string[] = [];
@@ -48,7 +52,10 @@ function watchBuffers(own: Engine): { readonly made: { readonly destroyed: boole
   return { made };
 }
 
-/** The device's next answer to a scope is that its memory is not enough; real exhaustion would take the machine's memory with it. */
+/**
+ * The device's next answer to a scope is that its memory is not enough; real exhaustion would take the
+ * machine's memory with it.
+ */
 function playOutOfMemory({ device }: Engine): void {
   const popErrorScope = device.popErrorScope.bind(device);
   vi.spyOn(device, 'popErrorScope').mockImplementationOnce(async () => {
@@ -88,7 +95,11 @@ describe('a call with wrong arguments rejects, and the next one works', () => {
     ['no input', {}, "input 'x' [1,1,1,4] is missing"],
     ['too few values', { x: new Float32Array(3) }, "input 'x': 3 values given, shape [1,1,1,4] needs 4"],
     ['too many values', { x: new Float32Array(5) }, "input 'x': 5 values given, shape [1,1,1,4] needs 4"],
-    ['words for floats', { x: new Uint32Array(4) }, "input 'x' [1,1,1,4] takes a Float32Array, not Uint32Array"],
+    [
+      'words for floats',
+      { x: new Uint32Array(4) },
+      "input 'x' [1,1,1,4] takes a Float32Array, not Uint32Array",
+    ],
     ['64 bits', { x: new Float64Array(4) }, "input 'x' [1,1,1,4] takes a Float32Array, not Float64Array"],
     ['a list', { x: [1, 2, 3, 4] }, "input 'x' [1,1,1,4] takes a Float32Array, not Array"],
     ['nothing', { x: null }, "input 'x' [1,1,1,4] is missing"],
@@ -122,7 +133,9 @@ describe('a call with wrong arguments rejects, and the next one works', () => {
 
   test('runs of a program that is checked do not mix', async () => {
     const { program: checked } = await positive(engine, true);
-    const results = await Promise.all([1, 2, 3, 4].map((value) => checked.run({ x: new Float32Array(4).fill(value) })));
+    const results = await Promise.all(
+      [1, 2, 3, 4].map((value) => checked.run({ x: new Float32Array(4).fill(value) })),
+    );
     results.forEach(({ y }, i) => {
       expect(y).toEqual(new Float32Array(4).fill(i + 1));
     });
@@ -134,9 +147,13 @@ describe('an error of WebGPU belongs to the call that caused it', () => {
   test('one call fails among others that are under way', async () => {
     const { program } = await positive();
     const runs = [program.run({ x: given }), program.run({ x: given })];
-    const { verdict } = engine.attempt('a wrong call', () => engine.device.createBuffer({ size: 16, usage: 0 }));
+    const { verdict } = engine.attempt('a wrong call', () =>
+      engine.device.createBuffer({ size: 16, usage: 0 }),
+    );
     runs.push(program.run({ x: given }));
-    await expect(verdict).rejects.toThrow(/^a wrong call: WebGPU reported an error: Buffer usages must not be 0/);
+    await expect(verdict).rejects.toThrow(
+      /^a wrong call: WebGPU reported an error: Buffer usages must not be 0/,
+    );
     for (const { y } of await Promise.all(runs)) expect(y).toEqual(wanted);
     program.destroy();
   });
@@ -144,7 +161,9 @@ describe('an error of WebGPU belongs to the call that caused it', () => {
   test('reading beyond a buffer rejects, reading it works', async () => {
     const buffer = engine.createBuffer('sixteen bytes', 16);
     engine.write(buffer, 0, given);
-    await expect(engine.read(buffer, 0, 4096)).rejects.toThrow(/^reading a buffer: WebGPU reported an error: \S/);
+    await expect(engine.read(buffer, 0, 4096)).rejects.toThrow(
+      /^reading a buffer: WebGPU reported an error: \S/,
+    );
     expect(await engine.read(buffer)).toEqual(given);
     buffer.destroy();
   });
@@ -155,7 +174,9 @@ describe('an error of WebGPU belongs to the call that caused it', () => {
     engine.device.createBuffer({ size: 16, usage: 0 });
     await expectWorks(program);
     await vi.waitFor(() => expect(notices).toHaveLength(1));
-    expect(notices[0]).toMatch(/^WebGPU reported an error that belongs to no call: Buffer usages must not be 0/);
+    expect(notices[0]).toMatch(
+      /^WebGPU reported an error that belongs to no call: Buffer usages must not be 0/,
+    );
     program.destroy();
   });
 
@@ -178,7 +199,13 @@ describe('an error of WebGPU belongs to the call that caused it', () => {
 
   test('parameters whose memory is not there stay refused, others work', async () => {
     const set = new ParameterSet();
-    set.define({ name: 'w', group: 'g', shape: [4], layout: 'channels', initial: { kind: 'constant', value: 0 } });
+    set.define({
+      name: 'w',
+      group: 'g',
+      shape: [4],
+      layout: 'channels',
+      initial: { kind: 'constant', value: 0 },
+    });
     const store = new ParameterStore(engine, set);
     playOutOfMemory(engine);
     store.write('w', given);
@@ -194,8 +221,12 @@ describe('an error of WebGPU belongs to the call that caused it', () => {
   test('a kernel that did not compile is compiled at the next call', async () => {
     await using own = await Engine.open();
     const { made } = watchBuffers(own);
-    vi.spyOn(own.device, 'createComputePipelineAsync').mockRejectedValueOnce(new DOMException('', 'OperationError'));
-    await expect(positive(own)).rejects.toThrow(/^kernel elementwise\.relu.* does not compile: .*OperationError$/);
+    vi.spyOn(own.device, 'createComputePipelineAsync').mockRejectedValueOnce(
+      new DOMException('', 'OperationError'),
+    );
+    await expect(positive(own)).rejects.toThrow(
+      /^kernel elementwise\.relu.* does not compile: .*OperationError$/,
+    );
     expect(own.pipelineCount).toBe(0);
     expect(made.length).toBeGreaterThan(0);
     expect(made.every(({ destroyed }) => destroyed)).toBe(true);
@@ -285,7 +316,9 @@ describe('what is closed refuses', () => {
       throw mine;
     };
     // A software driver, which this test runs on, is told of.
-    await expect(Engine.open({ target: { software: true }, onNotice, subgroupMatrices: true })).rejects.toBe(mine);
+    await expect(Engine.open({ target: { software: true }, onNotice, subgroupMatrices: true })).rejects.toBe(
+      mine,
+    );
     expect(destroy).toHaveBeenCalledTimes(1);
   });
 });
@@ -295,6 +328,8 @@ test('every reason becomes an error with a message', () => {
   expect(describedError(own, 'it failed')).toBe(own);
   expect(describedError('no memory', 'it failed').message).toBe('it failed: no memory');
   expect(describedError(undefined, 'it failed').message).toBe('it failed, and no reason was given');
-  expect(describedError(new DOMException('', 'AbortError'), 'it failed').message).toBe('it failed: AbortError');
+  expect(describedError(new DOMException('', 'AbortError'), 'it failed').message).toBe(
+    'it failed: AbortError',
+  );
   expect(describedError(new Error(''), 'it failed').message).toBe('it failed: Error');
 });

@@ -1,6 +1,6 @@
 /** Metrics, thresholds, heat maps. */
 import { describe, expect, test } from 'vitest';
-import { RandomStream } from '../src/engine/random.ts';
+import { RandomStream } from '../src/base/random.ts';
 import { TestSet } from '../src/eval/evaluate.ts';
 import { MapStore } from '../src/eval/map_store.ts';
 import { connectedComponents, descending, rankMetrics } from '../src/eval/metrics.ts';
@@ -18,8 +18,17 @@ import { goldenSet } from './support/shared.ts';
 
 const golden = goldenSet('metrics');
 
-/** Pixel metrics of maps and masks [n, height, width]; `memory` bytes of maps stay in memory, the rest goes to disk. */
-async function pixelMetrics(maps: Float32Array, masks: ArrayLike<number>, height: number, width: number, memory = 1e9) {
+/**
+ * Pixel metrics of maps and masks [n, height, width]; `memory` bytes of maps stay in memory, the rest goes to
+ * disk.
+ */
+async function pixelMetrics(
+  maps: Float32Array,
+  masks: ArrayLike<number>,
+  height: number,
+  width: number,
+  memory = 1e9,
+) {
   const store = new MapStore(memory);
   const evaluator = new PixelEvaluator(store);
   const area = height * width;
@@ -92,7 +101,8 @@ describe('metrics', () => {
   });
 
   test('AUPRO weighs regions, not pixels', async () => {
-    // A large region found and a small one missed: half of the regions are covered at any low false-alarm rate.
+    // A large region found and a small one missed: half of the regions are covered at any low false-alarm
+    // rate.
     const masks = new Uint8Array(100);
     masks.fill(1, 0, 20);
     masks[99] = 1;
@@ -105,7 +115,9 @@ describe('metrics', () => {
   test('pixel metrics equal those of one sort over all pixels, with ties, negative values, from memory and from disk', async () => {
     const random = new RandomStream('pixels');
     const [count, side] = [6, 24];
-    const masks = Uint8Array.from({ length: count * side * side }, (_, i) => (i % 31 < 4 && i > side * side ? 1 : 0));
+    const masks = Uint8Array.from({ length: count * side * side }, (_, i) =>
+      i % 31 < 4 && i > side * side ? 1 : 0,
+    );
     // Few distinct values, so that most pixels are tied; some negative, some zeros of both signs.
     const maps = Float32Array.from(
       masks,
@@ -119,7 +131,8 @@ describe('metrics', () => {
   });
 
   test("RD4AD's overlap per image follows its code", async () => {
-    // One row: good pixels 0 to 9, one region of two pixels found at 8.5 and 9.5. Written out: thresholds 0 to 9.5 in 200 steps.
+    // One row: good pixels 0 to 9, one region of two pixels found at 8.5 and 9.5. Written out: thresholds 0
+    // to 9.5 in 200 steps.
     const map = Float32Array.from([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 8.5, 9.5]);
     const truth = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
     const points: [number, number][] = [];
@@ -173,7 +186,10 @@ describe('thresholds', () => {
       const levels = Array.from({ length: random.integer(1, 8) }, () =>
         Math.fround(random.uniform(-1, 1) * 10 ** random.integer(-40, 38)),
       );
-      const good = Float32Array.from({ length: n }, () => levels[random.integer(0, levels.length - 1)] as number);
+      const good = Float32Array.from(
+        { length: n },
+        () => levels[random.integer(0, levels.length - 1)] as number,
+      );
       const alarms = (rule: Parameters<typeof thresholdFromGood>[1]) => {
         const { threshold } = thresholdFromGood(good, rule, 'good images');
         expect(Number.isFinite(threshold)).toBe(true);
@@ -182,14 +198,17 @@ describe('thresholds', () => {
       expect(alarms({ kind: 'max' })).toBe(0);
       expect(alarms({ kind: 'quantile', quantile: 1 })).toBe(0);
       const quantile = random.uniform(0.01, 1);
-      expect(alarms({ kind: 'quantile', quantile })).toBeLessThanOrEqual(n - 1 - Math.floor(quantile * (n - 1)));
+      expect(alarms({ kind: 'quantile', quantile })).toBeLessThanOrEqual(
+        n - 1 - Math.floor(quantile * (n - 1)),
+      );
       const rate = i % 2 ? random.uniform(0, 0.999) : random.integer(0, n - 1) / n;
       expect(alarms({ kind: 'false-alarms', rate })).toBeLessThanOrEqual(rate * n + 1e-9);
     }
   });
 
   test('max is the smallest float32 above the largest good score', () => {
-    const max = (score: number) => thresholdFromGood([score, score], { kind: 'max' }, 'good images').threshold;
+    const max = (score: number) =>
+      thresholdFromGood([score, score], { kind: 'max' }, 'good images').threshold;
     expect(max(1)).toBe(1 + 2 ** -23);
     expect(max(0)).toBe(2 ** -149);
     expect(max(-0)).toBe(2 ** -149);

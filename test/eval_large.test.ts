@@ -1,4 +1,7 @@
-/** A test set that does not fit into memory: a million pixels an image; AAND_EVAL_IMAGES=1000 is the size that must do with 2 GB. */
+/**
+ * A test set that does not fit into memory: a million pixels an image; AAND_EVAL_IMAGES=1000 is the size that
+ * must do with 2 GB.
+ */
 import { expect, test } from 'vitest';
 import { TestSet } from '../src/eval/evaluate.ts';
 
@@ -14,7 +17,8 @@ test(`${count} images of ${side}x${side} pixels: exact metrics in less than 2 GB
     normal[i] = (state >>> 8) / 2 ** 24;
   }
   const truth = new Uint8Array(side * side);
-  // A square of 200x200 defective pixels, whose scores are shifted by one half: AUROC = 1 - (1 - 1/2)^2 / 2 = .875.
+  // A square of 200x200 defective pixels, whose scores are shifted by one half: AUROC = 1 - (1 - 1/2)^2 / 2 =
+  // .875.
   for (let y = 300; y < 500; y++) truth.fill(1, y * side + 300, y * side + 500);
   let peak = 0;
   const started = performance.now();

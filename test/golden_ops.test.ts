@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { compareGoldenModels, runGoldenModel, runGoldenTraining } from './support/golden_models.ts';
 import { compareGoldenOps, runGoldenOps } from './support/golden_ops.ts';
 import { goldenSet } from './support/shared.ts';
@@ -13,9 +13,10 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 /**
- * The tables of adapters that this machine does not have, run on its software driver: correctness, not speed. The goldens' gradients of stage
- * II come after five Adam steps of stage I, which make 2.6e-3 of another order of sums: here they are compared from the same parameters, with
- * this adapter's own, which meet the goldens. Up to 7e-4 is left, the same for every other order: rectifiers a rounding away from zero.
+ * The tables of adapters that this machine does not have, run on its software driver: correctness, not speed.
+ * The goldens' gradients of stage II come after five Adam steps of stage I, which make 2.6e-3 of another
+ * order of sums: here they are compared from the same parameters, with this adapter's own, which meet the
+ * goldens. Up to 7e-4 is left, the same for every other order: rectifiers a rounding away from zero.
  */
 const otherTargets = {
   'a real GPU (workgroup tiles)': {
@@ -42,7 +43,8 @@ for (const [name, target] of Object.entries(otherTargets))
             ...(await runGoldenModel(other, models, 'resnet18')),
             ...(await runGoldenTraining(other, models, 'resnet18')),
           }).filter(
-            (comparison) => comparison.name.startsWith('resnet18/') && !comparison.name.includes('/stage2/grad_norm/'),
+            (comparison) =>
+              comparison.name.startsWith('resnet18/') && !comparison.name.includes('/stage2/grad_norm/'),
           ),
         ];
         expect(comparisons.filter(({ maxError, allowed }) => !(maxError <= allowed))).toEqual([]);
@@ -69,6 +71,8 @@ test.skipIf(!golden)('every golden operation is met', async () => {
   if (!golden) return;
   const results = compareGoldenOps(golden, await runGoldenOps(engine, golden));
   const failed = results.filter(({ maxError, allowed }) => !(maxError <= allowed));
-  console.log(`golden operations: ${results.length - failed.length} of ${results.length} tensors within tolerance`);
+  console.log(
+    `golden operations: ${results.length - failed.length} of ${results.length} tensors within tolerance`,
+  );
   expect(failed).toEqual([]);
 });

@@ -1,15 +1,16 @@
 /** Models with 16-bit weights and activations: close to 32 bits, half the memory, for inference only. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
-import { fuse } from '../src/engine/fuse.ts';
+import { RandomStream } from '../src/base/random.ts';
+import type { Target } from '../src/engine/device/target.ts';
 import { gradients } from '../src/engine/gradients.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
-import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { retarget } from '../src/engine/retarget.ts';
-import type { Target } from '../src/engine/select.ts';
-import { Tape } from '../src/engine/tape.ts';
+import { fuse } from '../src/engine/passes/fuse.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { retarget } from '../src/engine/runtime/retarget.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { type BackboneName, backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
@@ -25,7 +26,12 @@ async function run(engine: Engine, name: BackboneName, half: boolean) {
   const store = new ParameterStore(engine, set);
   initialize(store, set.groups, 0);
   const tape = new Tape(set);
-  const { map, score } = detect(tape, tape.input('images', [2, size, size, 3], 'channels'), backbones[name], 'aand');
+  const { map, score } = detect(
+    tape,
+    tape.input('images', [2, size, size, 3], 'channels'),
+    backbones[name],
+    'aand',
+  );
   const program = await Program.compile(engine, tape, { outputs: { map, score }, store });
   const result = await program.run({ images });
   const kept = (await store.read(['student.layer1.0.conv2.weight'])).get('student.layer1.0.conv2.weight');
@@ -107,12 +113,14 @@ describe('16-bit floats', () => {
     const [feature] = amplified;
     const { nodes } = fuse(tape, [map, score, ...(feature ? [feature] : [])], engine.target);
     const scoreMap = nodes.find(({ definition }) => definition.name === 'score_map');
-    expect(Object.values(scoreMap?.inputs ?? {}).map(({ half }) => half ?? false)).toEqual(Array(6).fill(false));
+    expect(Object.values(scoreMap?.inputs ?? {}).map(({ half }) => half ?? false)).toEqual(
+      Array(6).fill(false),
+    );
     const gates = nodes.filter(({ definition }) => definition.name === 'softmax_gate');
     expect(gates.flatMap(({ inputs }) => Object.values(inputs)).some(({ half }) => half)).toBe(false);
-    expect(nodes.flatMap(({ outputs }) => Object.values(outputs)).filter(({ half }) => half).length).toBeGreaterThan(
-      30,
-    );
+    expect(
+      nodes.flatMap(({ outputs }) => Object.values(outputs)).filter(({ half }) => half).length,
+    ).toBeGreaterThan(30);
   });
 
   test('training 16-bit weights is refused', () => {

@@ -22,7 +22,9 @@ import { chromiumPath, firefoxPath, launchChromium, launchFirefox, serve } from 
 import { bundle } from './support/bundle.ts';
 import { difference, type ImageCase, imageBytes, imageFolder, imageSet } from './support/image_set.ts';
 
-type Outcome = { readonly rgb: Image; readonly grey: Image; readonly facts: ImageFacts } | { readonly error: string };
+type Outcome =
+  | { readonly rgb: Image; readonly grey: Image; readonly facts: ImageFacts }
+  | { readonly error: string };
 
 const { pillow, cases } = imageSet();
 const inNode = new Map<string, Outcome>();
@@ -66,7 +68,9 @@ async function inBrowser<T>(launch: () => Promise<Browser>, work: (page: Page) =
 
 /** Decodes files of the set, or given ones, in a page. */
 async function decodeThere(page: Page, names: readonly string[], given: readonly BrokenImage[] = []) {
-  const texts = Object.fromEntries(given.map(({ name, bytes }) => [name, Buffer.from(bytes).toString('base64')]));
+  const texts = Object.fromEntries(
+    given.map(({ name, bytes }) => [name, Buffer.from(bytes).toString('base64')]),
+  );
   const call = `decodeFiles(${JSON.stringify(names)}, ${JSON.stringify(texts)})`;
   const results = JSON.parse((await page.evaluate(call)) as string) as (
     | { width: number; height: number; facts: ImageFacts; rgb: string; grey: string }
@@ -87,11 +91,17 @@ async function decodeThere(page: Page, names: readonly string[], given: readonly
 }
 
 /** What is wrong with the outcomes of broken files: each must be refused by its name, where `refused`. */
-function notRefused(files: readonly BrokenImage[], outcomes: ReadonlyMap<string, Outcome>, refused: boolean): string[] {
+function notRefused(
+  files: readonly BrokenImage[],
+  outcomes: ReadonlyMap<string, Outcome>,
+  refused: boolean,
+): string[] {
   return files.flatMap(({ name }) => {
     const outcome = outcomes.get(name) as Outcome;
     if (!('error' in outcome)) return refused ? [`${name}: was not refused`] : [];
-    return new RegExp(`^${name}: cannot be read as an image \\(.+\\)$`, 's').test(outcome.error) ? [] : [outcome.error];
+    return new RegExp(`^${name}: cannot be read as an image \\(.+\\)$`, 's').test(outcome.error)
+      ? []
+      : [outcome.error];
   });
 }
 
@@ -110,7 +120,10 @@ function judge(outcomes: ReadonlyMap<string, Outcome>, refusal: (one: ImageCase)
     const wanted = refusal(one);
     if ('error' in outcome) {
       row.refused++;
-      if (wanted === undefined || !new RegExp(`^${one.file}: cannot be read .*(${wanted})`).test(outcome.error))
+      if (
+        wanted === undefined ||
+        !new RegExp(`^${one.file}: cannot be read .*(${wanted})`).test(outcome.error)
+      )
         wrong.push(outcome.error);
     } else if (wanted !== undefined || !one.expected) wrong.push(`${one.file}: was not refused`);
     else
@@ -135,7 +148,10 @@ function table(name: string, kinds: ReturnType<typeof judge>['kinds']): string {
     const result = refused === files ? 'refused' : `${bytes} / ${largest}`;
     return `| ${kind} | ${files} | ${result} |`;
   });
-  return [`${name} against Pillow ${pillow}: kind, files, differing bytes / largest difference`, ...rows].join('\n');
+  return [
+    `${name} against Pillow ${pillow}: kind, files, differing bytes / largest difference`,
+    ...rows,
+  ].join('\n');
 }
 
 describe(`${cases.length} image files`, () => {
@@ -166,8 +182,12 @@ describe(`${cases.length} image files`, () => {
         outcomes.set(file, { error: (error as Error).message });
       }
     }
-    const lossy = ({ file, kind }: ImageCase) => kind.startsWith('WebP') && !losslessPicture(imageBytes(file));
-    const { wrong } = judge(outcomes, (one) => one.browsers ?? one.refused ?? (lossy(one) ? 'lossy' : undefined));
+    const lossy = ({ file, kind }: ImageCase) =>
+      kind.startsWith('WebP') && !losslessPicture(imageBytes(file));
+    const { wrong } = judge(
+      outcomes,
+      (one) => one.browsers ?? one.refused ?? (lossy(one) ? 'lossy' : undefined),
+    );
     expect(wrong).toEqual([]);
   });
 
@@ -186,25 +206,31 @@ describe(`${cases.length} image files`, () => {
     ['Chromium', chromiumPath, () => launchChromium([], false)],
     ['Firefox', firefoxPath, () => launchFirefox()],
   ] as const)
-    test.skipIf(!path)(`${name} gives Pillow's values and refuses broken files`, { timeout: 120_000 }, async () => {
-      const names = cases.map(({ file }) => file);
-      const [outcomes, ofBroken] = await inBrowser(launch, async (page) => [
-        await decodeThere(page, names),
-        await decodeThere(
-          page,
-          [...refused, ...damaged].map(({ name: file }) => file),
-          [...refused, ...damaged],
-        ),
-      ]);
-      const { kinds, wrong } = judge(outcomes, (one) => one.browsers ?? one.refused);
-      console.log(table(name, kinds));
-      expect(wrong).toEqual([]);
-      for (const { file, browsers } of cases) {
-        if (browsers) continue;
-        const [here, there] = [inNode.get(file), outcomes.get(file)] as [Outcome, Outcome];
-        expect('error' in there ? there.error : there.facts).toEqual('error' in here ? here.error : here.facts);
-      }
-      expect(notRefused(refused, ofBroken, true)).toEqual([]);
-      expect(notRefused(damaged, ofBroken, false)).toEqual([]);
-    });
+    test.skipIf(!path)(
+      `${name} gives Pillow's values and refuses broken files`,
+      { timeout: 120_000 },
+      async () => {
+        const names = cases.map(({ file }) => file);
+        const [outcomes, ofBroken] = await inBrowser(launch, async (page) => [
+          await decodeThere(page, names),
+          await decodeThere(
+            page,
+            [...refused, ...damaged].map(({ name: file }) => file),
+            [...refused, ...damaged],
+          ),
+        ]);
+        const { kinds, wrong } = judge(outcomes, (one) => one.browsers ?? one.refused);
+        console.log(table(name, kinds));
+        expect(wrong).toEqual([]);
+        for (const { file, browsers } of cases) {
+          if (browsers) continue;
+          const [here, there] = [inNode.get(file), outcomes.get(file)] as [Outcome, Outcome];
+          expect('error' in there ? there.error : there.facts).toEqual(
+            'error' in here ? here.error : here.facts,
+          );
+        }
+        expect(notRefused(refused, ofBroken, true)).toEqual([]);
+        expect(notRefused(damaged, ofBroken, false)).toEqual([]);
+      },
+    );
 });

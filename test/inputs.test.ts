@@ -1,4 +1,7 @@
-/** Reading of files: what is no regular file, what cannot be read, folders that lead back to themselves, many and large ones. */
+/**
+ * Reading of files: what is no regular file, what cannot be read, folders that lead back to themselves, many
+ * and large ones.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -6,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RandomStream } from '../src/base/random.ts';
 import { findImages } from '../src/cli/find_images.ts';
 import { textureSource, texturesOf } from '../src/cli/textures.ts';
 import { ByteBudget, mapAhead, mapConcurrently } from '../src/data/concurrently.ts';
@@ -15,7 +19,6 @@ import { resizeBilinear } from '../src/data/resize.ts';
 import { blendTiles, TileBlender, tileGrid } from '../src/data/tiles.ts';
 import { loadTrainingImages } from '../src/data/training_images.ts';
 import { reading, UnreadableFiles } from '../src/data/unreadable.ts';
-import { RandomStream } from '../src/engine/random.ts';
 import { largestBlob } from '../src/eval/blobs.ts';
 import {
   decodedBytes,
@@ -66,14 +69,18 @@ describe('only regular files are read', () => {
       ['empty.png', 'the file is empty (0 bytes)'],
     ] as const)
       await expect(readBytes(at(name)), name).rejects.toThrow(`${at(name)}: ${reason}`);
-    await expect(readBytes(join(at('empty.png'), 'inner.png'))).rejects.toThrow('a part of the path is not a folder');
+    await expect(readBytes(join(at('empty.png'), 'inner.png'))).rejects.toThrow(
+      'a part of the path is not a folder',
+    );
   });
 
   test('a folder that may not be listed is an error, a missing one is empty', async () => {
     expect(await listFolder(join(folder, 'missing'))).toEqual([]);
     expect(await exists(join(folder, 'missing'))).toBeUndefined();
     symlinkSync('round', join(folder, 'round'));
-    await expect(listFolder(join(folder, 'round'))).rejects.toThrow('round: a link that leads back to itself');
+    await expect(listFolder(join(folder, 'round'))).rejects.toThrow(
+      'round: a link that leads back to itself',
+    );
     await expect(exists(join(folder, 'round'))).rejects.toThrow('round: a link that leads back to itself');
   });
 });
@@ -139,7 +146,9 @@ describe('folders of images', () => {
     const { told, unreadable } = collect();
     const found = await findImages([root, join(root, 'b')], unreadable);
     // A broken link is found out where it is read.
-    expect(found).toEqual(['b/inner/y.JPG', 'b/x.png', 'broken.png', 'z.png'].map((name) => join(root, name)));
+    expect(found).toEqual(
+      ['b/inner/y.JPG', 'b/x.png', 'broken.png', 'z.png'].map((name) => join(root, name)),
+    );
     expect(told).toEqual([join(root, 'empty.png')]);
   });
 
@@ -149,7 +158,9 @@ describe('folders of images', () => {
     writeFileSync(join(root, 'a.png'), 'x');
     const at = (name: string) => join(root, name);
     const { told, unreadable } = collect({ separate: true });
-    expect(await findImages([at('gone.png'), at('a.png'), at('bare'), at('a.png')], unreadable)).toEqual([at('a.png')]);
+    expect(await findImages([at('gone.png'), at('a.png'), at('bare'), at('a.png')], unreadable)).toEqual([
+      at('a.png'),
+    ]);
     expect(told).toEqual([at('gone.png'), at('bare')]);
     expect(unreadable.summary).toMatch(/^2 files could not be read and were left out/);
     await expect(findImages([at('gone.png')], collect().unreadable)).rejects.toThrow(
@@ -159,9 +170,9 @@ describe('folders of images', () => {
     await expect(findImages([at('gone.png'), at('gone2.png')], both.unreadable)).rejects.toThrow(
       'there are no images to read: 2 files',
     );
-    await expect(findImages([at('a.png'), at('gone.png')], collect({ strict: true }).unreadable)).rejects.toThrow(
-      `${at('gone.png')}: no such file or folder`,
-    );
+    await expect(
+      findImages([at('a.png'), at('gone.png')], collect({ strict: true }).unreadable),
+    ).rejects.toThrow(`${at('gone.png')}: no such file or folder`);
   });
 });
 
@@ -222,7 +233,9 @@ describe('files that cannot be read', () => {
       expect(data.foregrounds?.length).toBe(rule.kind === 'none' ? undefined : 3);
     }
     expect(unreadable.files.map(({ path }) => path)).toEqual([samples[1]?.path]);
-    await expect(loadTrainingImages(samples, 32, { foreground: { kind: 'none' } })).rejects.toThrow('1.png: cannot be');
+    await expect(loadTrainingImages(samples, 32, { foreground: { kind: 'none' } })).rejects.toThrow(
+      '1.png: cannot be',
+    );
     const none = new UnreadableFiles();
     await expect(
       loadTrainingImages(samples.slice(1, 2), 32, { foreground: { kind: 'none' }, unreadable: none }),
@@ -253,7 +266,8 @@ describe('many', () => {
       encoding: 'utf8',
     }).stdout;
     // Lists of a handful: channels of a colour, inputs of an operation, bytes of a name.
-    const short = /\.\.\.(background|border|(a|found|components)\.map)|torch_writer|plan\.ts|lists\.ts|bench_view/;
+    const short =
+      /\.\.\.(background|border|(a|found|components)\.map)|torch_writer|plan\.ts|lists\.ts|bench_view/;
     expect(found.split('\n').filter((line) => line && !short.test(line))).toEqual([]);
   });
 
@@ -417,7 +431,9 @@ describe('signals', () => {
       setInterval(() => {}, 1000);
       ${body}
       console.log('ready');`;
-    const child = spawn('node', ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('node', ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     child.stdout.on('data', (data) => {
       if (!output.includes('ready') && String(data).includes('ready')) child.kill(signals[0]);

@@ -1,6 +1,17 @@
-/** Commands on files of which some cannot be read: these are named, counted and left out, and the results of the others are whole. */
+/**
+ * Commands on files of which some cannot be read: these are named, counted and left out, and the results of
+ * the others are whole.
+ */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -64,9 +75,13 @@ afterAll(() => {
 test('train leaves out what cannot be read, before it trains, and says so in metrics.json and at the end', () => {
   const { code, stderr } = trained;
   expect(code, stderr).toBe(1);
-  expect(stderr).toContain('aand: 3 files could not be read and were left out, the results are of the others: ');
+  expect(stderr).toContain(
+    'aand: 3 files could not be read and were left out, the results are of the others: ',
+  );
   const report = JSON.parse(readFileSync(join(folder, 'out/metrics.json'), 'utf8'));
-  expect(report.unreadable.map(({ path }: { path: string }) => path.replace(/^.*\/(.*\/.*\/)/, '$1')).sort()).toEqual([
+  expect(
+    report.unreadable.map(({ path }: { path: string }) => path.replace(/^.*\/(.*\/.*\/)/, '$1')).sort(),
+  ).toEqual([
     expect.stringMatching(/^ground_truth\/.*\/2_mask\.png$/),
     'test/good/1.png',
     'train/good/2.png',
@@ -91,7 +106,15 @@ test('predict scores the readable ones of any mixture; --strict none', async () 
   spawnSync('mkfifo', [join(photos, 'pipe.png')]);
   const model = join(folder, 'out/model.safetensors');
   const missing = join(folder, 'missing.png');
-  const { code, stdout, stderr } = await aand('predict', model, missing, photos, '--out', join(folder, 'p'), '--json');
+  const { code, stdout, stderr } = await aand(
+    'predict',
+    model,
+    missing,
+    photos,
+    '--out',
+    join(folder, 'p'),
+    '--json',
+  );
   expect(code, stderr).toBe(1);
   const rows = JSON.parse(stdout) as { path: string; raw_score: number }[];
   expect(rows.map(({ path }) => path)).toEqual(['a.png', 'z.png'].map((name) => join(photos, name)));
@@ -121,7 +144,16 @@ test('a pipe as model or weights, and a rule that needs defects, are refused at 
   expect([model.code, model.stderr]).toEqual([1, `aand: ${pipe}: a named pipe, not a file\n`]);
   const weights = await aand('train', good, '--weights', pipe, '--out', join(folder, 'x'));
   expect([weights.code, weights.stderr]).toEqual([1, `aand: ${pipe}: a named pipe, not a file\n`]);
-  const rule = await aand('train', good, '--threshold', 'f1', '--out', join(folder, 'x'), '--image-size', '32');
+  const rule = await aand(
+    'train',
+    good,
+    '--threshold',
+    'f1',
+    '--out',
+    join(folder, 'x'),
+    '--image-size',
+    '32',
+  );
   expect(rule.code).toBe(1);
   expect(rule.stderr).toContain('--threshold f1 needs good and defective images');
   expect(rule.stderr).not.toContain('stage');

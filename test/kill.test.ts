@@ -34,7 +34,11 @@ test('a training that is killed goes on to the same files; nothing is half writt
     '1,2',
   ];
   const scenario = { name: 'train', first: args, again: (out: string) => [...args(out), '--resume'] };
-  const row = await killAndCompare(join(cliFolder, 'cli.mjs'), folder, scenario, { kills: 2, perRun: 2, seed: 1 });
+  const row = await killAndCompare(join(cliFolder, 'cli.mjs'), folder, scenario, {
+    kills: 2,
+    perRun: 2,
+    seed: 1,
+  });
   expect(row).toMatchObject({ kills: 2, broken: [], differing: [], leftovers: [] });
   expect(row.identical).toBe(row.resumed);
 }, 300_000);

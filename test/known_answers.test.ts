@@ -1,13 +1,13 @@
 /** Known answers of the method (part 5). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
+import { RandomStream } from '../src/base/random.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { amplificationLoss } from '../src/engine/ops/amplification_loss.ts';
 import { focalLoss } from '../src/engine/ops/focal_loss.ts';
 import { matchingGate } from '../src/engine/ops/gate.ts';
 import { gaussianBlur, gaussianNorm } from '../src/engine/ops/resample.ts';
 import { scoreMap } from '../src/engine/ops/score_map.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import type { Tensor } from '../src/engine/tensor.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detectorParameters, groups } from '../src/model/detector.ts';
 import { hardDistillationLoss } from '../src/train/losses.ts';
@@ -33,7 +33,11 @@ describe('known answers', () => {
     ] as const) {
       const h = new OpHarness();
       const gate = h.input('g', [1, 2, 2], 'dense', new Float32Array(4).fill(0.5));
-      const { loss } = focalLoss(h.tape, gate, h.input('m', [1, 2, 2], 'dense', new Float32Array(4).fill(mask)));
+      const { loss } = focalLoss(
+        h.tape,
+        gate,
+        h.input('m', [1, 2, 2], 'dense', new Float32Array(4).fill(mask)),
+      );
       expect((await h.run(engine, { loss })).loss?.[0]).toBeCloseTo(expected, 6);
     }
   });
@@ -129,7 +133,10 @@ describe('known answers', () => {
       expect(count('student.'), name).toBe(decoder);
     }
     const wide = new Map(
-      detectorParameters(backbones.wide_resnet50_2, 'aand').specs.map((spec) => [spec.name, storedShape(spec)]),
+      detectorParameters(backbones.wide_resnet50_2, 'aand').specs.map((spec) => [
+        spec.name,
+        storedShape(spec),
+      ]),
     );
     expect(wide.get('bottleneck.bn_layer.0.conv1.weight')).toEqual([1024, 3072, 1, 1]);
     expect(wide.get('bottleneck.bn_layer.0.downsample.0.weight')).toEqual([2048, 3072, 1, 1]);

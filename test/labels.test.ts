@@ -1,5 +1,17 @@
-/** What names mean: good parts in any spelling, hidden files, a category by however its path is spelled; splits by file names. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+/**
+ * What names mean: good parts in any spelling, hidden files, a category by however its path is spelled;
+ * splits by file names.
+ */
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -67,7 +79,8 @@ describe('good parts', () => {
       'anomaly_free',
     ])
       expect(isGoodLabel(label), label).toBe(true);
-    for (const label of [0, '0', false, 'false', 'False']) expect(isGoodLabel(label), String(label)).toBe(true);
+    for (const label of [0, '0', false, 'false', 'False'])
+      expect(isGoodLabel(label), String(label)).toBe(true);
     for (const label of [
       1,
       '1',
@@ -105,7 +118,11 @@ describe('good parts', () => {
     renameSync(join(root, 'ground_truth'), join(root, 'Ground Truth'));
     cpSync(join(root, 'Test/rust'), join(root, 'TRAIN/rust'), { recursive: true });
     const dataset = await openDataset(root);
-    expect([dataset.format, dataset.train.length, labels(dataset)]).toEqual(['mvtec', 6, 'good good chip rust']);
+    expect([dataset.format, dataset.train.length, labels(dataset)]).toEqual([
+      'mvtec',
+      6,
+      'good good chip rust',
+    ]);
     expect(dataset.test.filter(({ maskPath }) => maskPath)).toHaveLength(2);
     expect(dataset.warnings).toEqual([
       `${root}/TRAIN is taken as train`,
@@ -132,8 +149,15 @@ describe('good parts', () => {
     renameSync(join(root, 'train/good'), join(root, 'train/OK'));
     renameSync(join(root, 'test/good'), join(root, 'test/Normal'));
     const dataset = await openDataset(root);
-    expect([dataset.format, dataset.train.length, labels(dataset)]).toEqual(['mvtec3d', 6, 'good good chip rust']);
-    expect(dataset.warnings).toEqual([`${root}/train/OK is taken as good`, `${root}/test/Normal is taken as good`]);
+    expect([dataset.format, dataset.train.length, labels(dataset)]).toEqual([
+      'mvtec3d',
+      6,
+      'good good chip rust',
+    ]);
+    expect(dataset.warnings).toEqual([
+      `${root}/train/OK is taken as good`,
+      `${root}/test/Normal is taken as good`,
+    ]);
   });
 
   test("VisA's list: labels in other words, lines without a label, anomalies to train on", async () => {
@@ -210,11 +234,19 @@ describe('good parts', () => {
     const good = dataset.test.filter(({ defect }) => defect === 'good').length;
     expect([dataset.train.length + good, labels(dataset).replaceAll('good ', '')]).toEqual([8, 'NG']);
     expect(dataset.test.at(-1)?.maskPath).toBe(path('own/Ground-Truth/ng/0.png'));
-    expect(dataset.warnings).toEqual([`${path('own/Good')} is taken as good`, `${path('own/OK')} is taken as good`]);
+    expect(dataset.warnings).toEqual([
+      `${path('own/Good')} is taken as good`,
+      `${path('own/OK')} is taken as good`,
+    ]);
 
     const named = await openDataset(path('own'), { folder: { normalDir: 'Good' } });
-    expect([named.train.length + named.test.length, labels(named).replaceAll('good ', '')]).toEqual([5, 'NG']);
-    expect(named.warnings).toEqual([expect.stringMatching(/own\/OK is left out: it is named like good parts/)]);
+    expect([named.train.length + named.test.length, labels(named).replaceAll('good ', '')]).toEqual([
+      5,
+      'NG',
+    ]);
+    expect(named.warnings).toEqual([
+      expect.stringMatching(/own\/OK is left out: it is named like good parts/),
+    ]);
     await expect(openDataset(path('own'), { folder: { abnormalDirs: ['OK'] } })).rejects.toThrow(
       /own\/OK \(abnormal-dir\): 'OK' is a name of good parts/,
     );
@@ -232,7 +264,15 @@ describe('good parts', () => {
 });
 
 describe('hidden files and folders', () => {
-  const hidden = ['.ipynb_checkpoints', '@eaDir', '.thumbnails', '__MACOSX', '#recycle', 'lost+found', '$RECYCLE.BIN'];
+  const hidden = [
+    '.ipynb_checkpoints',
+    '@eaDir',
+    '.thumbnails',
+    '__MACOSX',
+    '#recycle',
+    'lost+found',
+    '$RECYCLE.BIN',
+  ];
 
   test('are told by their names', () => {
     for (const name of [
@@ -265,7 +305,11 @@ describe('hidden files and folders', () => {
         'litter/washer',
         ['', 'train', 'train/good', 'test', 'test/good', 'ground_truth', 'ground_truth/chip'],
       ],
-      ['mvtec3d/bagel', 'litter/bagel', ['', 'train', 'train/good/rgb', 'test', 'test/chip/rgb', 'test/chip/gt']],
+      [
+        'mvtec3d/bagel',
+        'litter/bagel',
+        ['', 'train', 'train/good/rgb', 'test', 'test/chip/rgb', 'test/chip/gt'],
+      ],
       ['own', 'litter/own', ['', 'Good', 'NG', 'Ground-Truth']],
     ] as const) {
       const before = await openDataset(path(of));
@@ -285,7 +329,9 @@ describe('hidden files and folders', () => {
     const root = path('litter/washer/.thumbnails');
     expect((await openDataset(root)).train).toHaveLength(1);
     expect(await imagesIn(path('litter/own/@eaDir'))).toEqual(['000-checkpoint.png']);
-    const named = await openDataset(path('litter/own'), { folder: { normalDir: '@eaDir', abnormalDirs: [] } });
+    const named = await openDataset(path('litter/own'), {
+      folder: { normalDir: '@eaDir', abnormalDirs: [] },
+    });
     expect(named.train.map(({ stem }) => stem)).toEqual(['000-checkpoint']);
   });
 });
@@ -408,6 +454,8 @@ describe('splits go by the names of files', () => {
     const moved = path('grown and moved');
     renameSync(root, moved);
     renameSync(join(moved, 'good'), join(moved, 'normal'));
-    expect((await openDataset(moved)).train.map(({ stem }) => stem)).toEqual(after.train.map(({ stem }) => stem));
+    expect((await openDataset(moved)).train.map(({ stem }) => stem)).toEqual(
+      after.train.map(({ stem }) => stem),
+    );
   });
 });

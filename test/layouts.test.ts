@@ -1,4 +1,6 @@
-/** Data sets in every layout: what is understood, what is named as wanting; foregrounds, tiles, image formats. */
+/**
+ * Data sets in every layout: what is understood, what is named as wanting; foregrounds, tiles, image formats.
+ */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +8,13 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listCategories } from '../src/data/categories.ts';
 import { loadMask, openDataset } from '../src/data/dataset.ts';
-import { blur, foreground, foregroundRuleFor, otsuThreshold, parseForeground } from '../src/data/foreground.ts';
+import {
+  blur,
+  foreground,
+  foregroundRuleFor,
+  otsuThreshold,
+  parseForeground,
+} from '../src/data/foreground.ts';
 import type { Image } from '../src/data/image.ts';
 import { inspectDataset } from '../src/data/inspect.ts';
 import { blendTiles, tileGrid } from '../src/data/tiles.ts';
@@ -38,7 +46,9 @@ describe('layouts', () => {
       ['mvtec3d', 'bagel', 'mvtec3d'],
     ] as const) {
       expect((await openDataset(path(`${root}/${category}`))).format, root).toBe(format);
-      expect(await openDataset(path(root), { category })).toEqual(await openDataset(path(`${root}/${category}/`)));
+      expect(await openDataset(path(root), { category })).toEqual(
+        await openDataset(path(`${root}/${category}/`)),
+      );
       expect(await listCategories(path(root))).toEqual([category]);
     }
     await expect(listCategories(path('mvtec/washer'))).rejects.toThrow(/is a category itself/);
@@ -108,7 +118,9 @@ describe('layouts', () => {
       folder: { abnormalDirs: ['bad_rust'], testSplit: 0.5, seed: 1, extensions: ['png'] },
     });
     expect([some.train.length, kinds(some.test)]).toEqual([5, 'good good good good good bad_rust']);
-    const test = await openDataset(path('own'), { folder: { normalTestDir: 'bad_chip', abnormalDirs: ['bad_rust'] } });
+    const test = await openDataset(path('own'), {
+      folder: { normalTestDir: 'bad_chip', abnormalDirs: ['bad_rust'] },
+    });
     expect([test.train.length, kinds(test.test)]).toEqual([10, 'good good bad_rust bad_rust']);
     await expect(openDataset(path('own'), { folder: { normalDir: 'nothing' } })).rejects.toThrow(
       /own\/nothing \(normal-dir\): no such folder/,
@@ -243,14 +255,17 @@ describe('foregrounds (method, 3.11)', () => {
     expect(parseForeground('threshold-dark:90')).toEqual({ kind: 'threshold', threshold: 90, dark: true });
     expect(parseForeground('folder:a:b')).toEqual({ kind: 'folder', path: 'a:b' });
     for (const text of ['threshold', 'threshold:300', 'disc:3', 'folder:', 'x'])
-      expect(() => parseForeground(text), text).toThrow(/foreground rule '.*' is not known; there are auto, none/);
+      expect(() => parseForeground(text), text).toThrow(
+        /foreground rule '.*' is not known; there are auto, none/,
+      );
   });
 
   test('the blur: a constant stays, an impulse has the known centre, results are cut to 8 bits after each axis', () => {
     expect(new Set(blur(new Uint8Array(80 * 70).fill(151), 80, 70))).toEqual(new Set([151]));
     const line = new Uint8Array(129 * 3).fill(0);
     for (let y = 0; y < 3; y++) line[y * 129 + 64] = 255;
-    // Along y the three rows reflect into the same 255s; along x the centre weight is .0498702: 12.7, cut to 12.
+    // Along y the three rows reflect into the same 255s; along x the centre weight is .0498702: 12.7, cut to
+    // 12.
     expect(blur(line, 129, 3)[64]).toBe(12);
   });
 
@@ -305,7 +320,9 @@ describe('tiles', () => {
       for (let i = 1; i < xs.length; i++)
         expect((xs[i] as number) - (xs[i - 1] as number)).toBeLessThanOrEqual(64 - 16);
     }
-    expect(() => tileGrid(100, 100, { size: 64, overlap: 40 })).toThrow(/overlap must lie between 0 and half a tile/);
+    expect(() => tileGrid(100, 100, { size: 64, overlap: 40 })).toThrow(
+      /overlap must lie between 0 and half a tile/,
+    );
   });
 
   test('blended maps: constants stay, a step between tiles becomes a ramp', () => {

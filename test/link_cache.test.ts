@@ -3,8 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { linkKernel } from '../src/engine/kernel.ts';
-import { keepKernel, keptKernel } from '../src/engine/link_cache.ts';
+import { keepKernel, keptKernel } from '../src/engine/kernels/cache.ts';
+import { linkKernel } from '../src/engine/kernels/link.ts';
 
 const variant = {
   module: 'conv2d_lane',
@@ -56,7 +56,7 @@ test('a built package links a kernel once for all its processes; sources that ru
   const inNewProcess = async () => {
     vi.resetModules();
     vi.stubGlobal('KERNELS', 'this build');
-    return (await import('../src/engine/kernel.ts')).linkKernel(variant);
+    return (await import('../src/engine/kernels/link.ts')).linkKernel(variant);
   };
   expect(await inNewProcess()).toEqual(linked);
   await vi.waitFor(() => expect(readdirSync(kernels())).toHaveLength(1));

@@ -1,4 +1,7 @@
-/** Masks in every encoding that people have: read as 0/1 where the defect is, with what was guessed or does not fit said. */
+/**
+ * Masks in every encoding that people have: read as 0/1 where the defect is, with what was guessed or does
+ * not fit said.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +22,9 @@ const count = 4;
 const defective = (i: number, x: number, y: number) => x >= 5 + i && x < 15 + 2 * i && y >= 8 && y < 14 + i;
 
 const truth = (i: number) =>
-  Uint8Array.from({ length: width * height }, (_, p) => (defective(i, p % width, Math.floor(p / width)) ? 1 : 0));
+  Uint8Array.from({ length: width * height }, (_, p) =>
+    defective(i, p % width, Math.floor(p / width)) ? 1 : 0,
+  );
 
 type Encode = (marks: Uint8Array, index: number) => Promise<Buffer>;
 
@@ -66,7 +71,12 @@ const jpeg =
       .toBuffer();
 
 /** A data set with one mask for each of four defects. */
-async function dataset(name: string, encode: Encode, extension = 'png', more: Partial<Sample> = {}): Promise<Dataset> {
+async function dataset(
+  name: string,
+  encode: Encode,
+  extension = 'png',
+  more: Partial<Sample> = {},
+): Promise<Dataset> {
   const root = join(folder, name);
   mkdirSync(root, { recursive: true });
   const test: Sample[] = [];
@@ -95,20 +105,36 @@ const said: readonly [name: string, encode: Encode, words: RegExp][] = [
     /marks on a background of 1, values 0 and 1; marked where the difference is above 0\.5/,
   ],
   ['red', colours([0, 0, 0], [255, 0, 0]), /^masks: coloured on black, values 0 and 255; marked above 127.5/],
-  ['blue, darker to the eye than half grey', colours([0, 0, 0], [0, 0, 128]), /coloured on black, values 0 and 128/],
+  [
+    'blue, darker to the eye than half grey',
+    colours([0, 0, 0], [0, 0, 128]),
+    /coloured on black, values 0 and 128/,
+  ],
   ['a palette of green on black', colours([0, 0, 0], [0, 160, 0], true), /coloured on black/],
-  ['inverted', grey(255, 0), /^masks: dark on white, values 0 and 255; marked where the difference is above 127\.5$/],
+  [
+    'inverted',
+    grey(255, 0),
+    /^masks: dark on white, values 0 and 255; marked where the difference is above 127\.5$/,
+  ],
   ['inverted 1 and 0', grey(1, 0), /marks on a background of 1, values 0 and 1/],
   ['red on white', colours([255, 255, 255], [255, 0, 0]), /^masks: coloured on white/],
   ['red on blue', colours([0, 0, 255], [255, 0, 0]), /coloured on a background of 0 0 255/],
-  ['white everywhere, alpha tells', colours([255, 255, 255, 0], [255, 255, 255, 255]), /in the alpha channel, opaque/],
+  [
+    'white everywhere, alpha tells',
+    colours([255, 255, 255, 0], [255, 255, 255, 255]),
+    /in the alpha channel, opaque/,
+  ],
   [
     'black everywhere, alpha tells',
     colours([0, 0, 0, 0], [0, 0, 0, 255]),
     /in the alpha channel, opaque on transparent/,
   ],
   ['red on transparent white', colours([255, 255, 255, 0], [255, 0, 0, 255]), /in the alpha channel/],
-  ['half transparent red', colours([0, 0, 0, 0], [255, 0, 0, 128]), /in the alpha channel, .*values 0 and 128/],
+  [
+    'half transparent red',
+    colours([0, 0, 0, 0], [255, 0, 0, 128]),
+    /in the alpha channel, .*values 0 and 128/,
+  ],
   ['a hole in a white layer', colours([255, 255, 255, 255], [255, 255, 255, 0]), /transparent on opaque/],
   ['16 bits, 0 and 1', deep(1), /values 0 and 0\.0039; marked above 0\.0019/],
   ['16 bits, 0 and 255', deep(255), /values 0 and 0\.99; marked above 0\.5/],
@@ -176,7 +202,11 @@ describe('several values', () => {
   test.each<[string, Encode, readonly string[]]>([
     ['white on black', jpeg(0, 255), []],
     ['the value 100', jpeg(0, 100), ['masks: bright on black, shades up to 110; marked above 55']],
-    ['inverted', jpeg(255, 0), ['masks: dark on white, shades up to 255; marked where the difference is above 127.5']],
+    [
+      'inverted',
+      jpeg(255, 0),
+      ['masks: dark on white, shades up to 255; marked where the difference is above 127.5'],
+    ],
   ])('JPEG files: %s, the noise around the edges is no defect', async (name, encode, warnings) => {
     const prepared = await prepareMasks(await dataset(`jpeg ${name}`, encode, 'jpg'));
     expect(await loaded(prepared)).toEqual(truths);
@@ -233,14 +263,23 @@ describe('masks that do not go with their set are named', () => {
   });
 
   test('one with 0 and 1 among soft edges is empty', async () => {
-    const { prepared, warnings } = await warningsOf('mixed soft', each(blurred, blurred, blurred, grey(0, 1)));
+    const { prepared, warnings } = await warningsOf(
+      'mixed soft',
+      each(blurred, blurred, blurred, grey(0, 1)),
+    );
     expect(warnings).toEqual(['3_mask.png: the mask is empty (its brightest value is 1, 127.5 is needed)']);
     expect(prepared.masks?.empty).toEqual([join(folder, 'mixed soft/3_mask.png')]);
   });
 
   test('empty and full ones', async () => {
-    const { prepared, warnings } = await warningsOf('empty and full', each(white, grey(0, 0), white, grey(255, 255)));
-    expect(warnings).toEqual(['1_mask.png: the mask is empty', '3_mask.png: the mask is full: it marks every pixel']);
+    const { prepared, warnings } = await warningsOf(
+      'empty and full',
+      each(white, grey(0, 0), white, grey(255, 255)),
+    );
+    expect(warnings).toEqual([
+      '1_mask.png: the mask is empty',
+      '3_mask.png: the mask is full: it marks every pixel',
+    ]);
     const path = (name: string) => [join(folder, 'empty and full', name)];
     expect(prepared.masks).toMatchObject({ count, empty: path('1_mask.png'), full: path('3_mask.png') });
   });
@@ -261,7 +300,9 @@ describe('masks that do not go with their set are named', () => {
         .png()
         .toBuffer();
     const photograph = await warningsOf('photograph', each(white, white, white, noise));
-    expect(photograph.warnings).toEqual([expect.stringMatching(/^3_mask\.png: .* it looks like a photograph/)]);
+    expect(photograph.warnings).toEqual([
+      expect.stringMatching(/^3_mask\.png: .* it looks like a photograph/),
+    ]);
   });
 
   test('all empty or all full: an error that names the first; aand data lists them', async () => {
@@ -271,7 +312,9 @@ describe('masks that do not go with their set are named', () => {
     ] as const) {
       const all = await dataset(`all ${what}`, encode);
       await expect(prepareMasks(all)).rejects.toThrow(
-        new RegExp(`^all 4 masks are ${what} \\(the first is .*0_mask\\.png\\), read as: .*\\. aand data shows them`),
+        new RegExp(
+          `^all 4 masks are ${what} \\(the first is .*0_mask\\.png\\), read as: .*\\. aand data shows them`,
+        ),
       );
       expect((await surveyMasks(all)).masks?.[what]).toHaveLength(count);
     }
@@ -330,7 +373,10 @@ describe('masks that do not go with their set are named', () => {
 });
 
 describe('foreground masks', () => {
-  /** Foregrounds of four images, whose masks mark all but the rectangle of `truth`: more than half, and the border. */
+  /**
+   * Foregrounds of four images, whose masks mark all but the rectangle of `truth`: more than half, and the
+   * border.
+   */
   async function foregrounds(name: string, encode: Encode, extension = 'png') {
     const all = await dataset(`foreground ${name}`, white);
     const path = join(all.folder, 'own');

@@ -1,24 +1,20 @@
 /**
- * Matrix units: which of a device's are taken and for what, that their kernel is valid WGSL with the extension (Dawn's null device
- * compiles it), and, where a GPU has such units, its results. The kernel's logic is tested with emulated units in convolutions.test.ts.
+ * Matrix units: which of a device's are taken and for what, that their kernel is valid WGSL with the
+ * extension (Dawn's null device compiles it), and, where a GPU has such units, its results. The kernel's
+ * logic is tested with emulated units in convolutions.test.ts.
  */
 
 import { expect, test } from 'vitest';
 import { create, globals } from 'webgpu';
-import { Engine } from '../src/engine/device.ts';
-import { linkKernel } from '../src/engine/kernel.ts';
-import { matrixUnits, subgroupMatrixFeature } from '../src/engine/matrix_units.ts';
+import { RandomStream } from '../src/base/random.ts';
+import { chooseGemm, gemmConfigurations } from '../src/engine/device/matrix_products.ts';
+import { matrixUnits, subgroupMatrixFeature } from '../src/engine/device/matrix_units.ts';
+import type { GemmProblem, MatrixUnit, Target } from '../src/engine/device/target.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
+import { linkKernel } from '../src/engine/kernels/link.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { gemmGrid } from '../src/engine/ops/gemm.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import {
-  chooseGemm,
-  type GemmProblem,
-  gemmConfigurations,
-  type MatrixUnit,
-  type Target,
-} from '../src/engine/select.ts';
-import type { Tensor } from '../src/engine/tensor.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { expectClose, features, randomValues, run } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
 
@@ -90,8 +86,11 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
   // Dawn's null device has every feature and runs nothing.
   const dawn = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
   const adapter = await dawn.requestAdapter();
-  if (!adapter?.features.has(subgroupMatrixFeature)) throw new Error('this Dawn does not know subgroup matrices');
-  const device = await adapter.requestDevice({ requiredFeatures: [subgroupMatrixFeature, 'subgroups', 'shader-f16'] });
+  if (!adapter?.features.has(subgroupMatrixFeature))
+    throw new Error('this Dawn does not know subgroup matrices');
+  const device = await adapter.requestDevice({
+    requiredFeatures: [subgroupMatrixFeature, 'subgroups', 'shader-f16'],
+  });
   const messages = async (code: string) => {
     device.pushErrorScope('validation');
     const info = await device.createShaderModule({ code }).getCompilationInfo();
@@ -115,11 +114,17 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
         const { module, constants } = gemmGrid(choice, 'conv2d', 4096, 16);
         expect(module).toBe('conv2d_matrix');
         const halves = { half, matrix_half: half, source_half: half, weights_half: half, output_half: half };
-        const { code } = await linkKernel({ module, entry: 'main', constants, conditions: { ...variant, ...halves } });
+        const { code } = await linkKernel({
+          module,
+          entry: 'main',
+          constants,
+          conditions: { ...variant, ...halves },
+        });
         expect(code).toContain('subgroupMatrixMultiplyAccumulate(');
         expect(await messages(code)).toEqual([]);
         // What is wrong is found.
-        if (!compiled) expect(await messages(code.replace('(left, right, sum)', '(right, left, sum)'))).not.toEqual([]);
+        if (!compiled)
+          expect(await messages(code.replace('(left, right, sum)', '(right, left, sum)'))).not.toEqual([]);
         compiled++;
       }
   console.log(
@@ -133,7 +138,10 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
 
 test("a convolution on this machine's matrix units meets the reference", async ({ skip }) => {
   const notices: string[] = [];
-  await using engine = await Engine.open({ subgroupMatrices: true, onNotice: (message) => notices.push(message) });
+  await using engine = await Engine.open({
+    subgroupMatrices: true,
+    onNotice: (message) => notices.push(message),
+  });
   const choice = gemmConfigurations('convolution', engine.target).find((c) => c.unit);
   if (!engine.target.matrixUnits?.length)
     expect(notices).toContain('this adapter offers no subgroup matrices that the kernels could use');
@@ -149,6 +157,9 @@ test("a convolution on this machine's matrix units meets the reference", async (
       conv2d(tape, inputs.x as Tensor, inputs.w as Tensor, undefined, geometry),
     reference: () => oracle.conv2d(oracle.array(xShape, values.x), oracle.array(wShape, values.w), geometry),
   };
-  const { y } = await run(engine, op, values, undefined, { ...engine.target, force: { convolution: choice } });
+  const { y } = await run(engine, op, values, undefined, {
+    ...engine.target,
+    force: { convolution: choice },
+  });
   expectClose(y as Float32Array, op.reference().data, 9 * 64, 'y');
 });

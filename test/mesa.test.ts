@@ -59,7 +59,9 @@ describe('the width of vectors', () => {
           return JSON.parse(stdout) as { subgroupSize: number; bytes: string };
         };
         const [narrow, own, wide] = [await run('128'), await run('256'), await run(undefined)];
-        console.log(`subgroup sizes ${narrow.subgroupSize}, ${own.subgroupSize} and, by itself, ${wide.subgroupSize}`);
+        console.log(
+          `subgroup sizes ${narrow.subgroupSize}, ${own.subgroupSize} and, by itself, ${wide.subgroupSize}`,
+        );
         expect([narrow.subgroupSize, own.subgroupSize]).toEqual([4, 8]);
         expect(own.bytes).toBe(narrow.bytes);
         expect(wide.bytes).toBe(narrow.bytes);

@@ -1,9 +1,12 @@
-/** Model files of others: every field of the settings and every tensor is checked, and a detector without a threshold has no verdict. */
+/**
+ * Model files of others: every field of the settings and every tensor is checked, and a detector without a
+ * threshold has no verdict.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Detector } from '../src/detector/detector.ts';
 import { detectorStore, readDetector, rewriteDetector, writeDetectorTensors } from '../src/detector/file.ts';
 import { type DetectorSettings, mostScores } from '../src/detector/settings.ts';
-import { Engine } from '../src/engine/device.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { exportHalf } from '../src/export/half.ts';
 import { verifyDigest, writeWithDigest } from '../src/weights/digest.ts';
 import { readSafetensors, type TensorToStore, writeSafetensors } from '../src/weights/safetensors.ts';
@@ -45,8 +48,12 @@ describe('formats', () => {
     await expect(open({ format: 'aand-webgpu/3', detector: text })).rejects.toThrow(
       /^m: its format 'aand-webgpu\/3' is newer than this program.*Install a current version/,
     );
-    await expect(open({})).rejects.toThrow(/^m: not a detector of this program \(format 'none'.*aand train makes one/);
-    await expect(open({ format: 'pt', detector: text })).rejects.toThrow("not a detector of this program (format 'pt'");
+    await expect(open({})).rejects.toThrow(
+      /^m: not a detector of this program \(format 'none'.*aand train makes one/,
+    );
+    await expect(open({ format: 'pt', detector: text })).rejects.toThrow(
+      "not a detector of this program (format 'pt'",
+    );
     await expect(open({ format: 'aand-webgpu/2', detector: text })).rejects.toThrow(
       'm: the file has no SHA-256 digest',
     );
@@ -104,12 +111,18 @@ describe('settings', () => {
     ['tiling', { ...settings, tiling: { size: 1e9, overlap: 0 } }],
     ['tiling', { ...settings, tiling: null }],
     ['tiling.size', { ...settings, tiling: { size: '64', overlap: 0 } }],
-    ['calibrationScores', { ...settings, calibrationScores: Array(1_000_000).fill({ score: 1, anomalous: false }) }],
+    [
+      'calibrationScores',
+      { ...settings, calibrationScores: Array(1_000_000).fill({ score: 1, anomalous: false }) },
+    ],
     ['calibrationScores', { ...settings, calibrationScores: {} }],
     ['calibrationScores.0.score', { ...settings, calibrationScores: [{ score: '1', anomalous: false }] }],
     ['calibrationScores.0.score', { ...settings, calibrationScores: [{ score: null, anomalous: false }] }],
     ['calibrationScores.0.anomalous', { ...settings, calibrationScores: [{ score: 1, anomalous: 'no' }] }],
-    ['calibrationScores.0.path', { ...settings, calibrationScores: [{ score: 1, anomalous: true, path: 7 }] }],
+    [
+      'calibrationScores.0.path',
+      { ...settings, calibrationScores: [{ score: 1, anomalous: true, path: 7 }] },
+    ],
     ['training', { ...settings, training: [] }],
     ['training.history.<script>', { ...settings, training: { history: { '<script>': [{ loss: 1 }] } } }],
     ['training.history.stage2.0.<b>', { ...settings, training: { history: { stage2: [{ '<b>': 1 }] } } }],
@@ -148,13 +161,27 @@ describe('settings', () => {
   });
 
   test('an import of an earlier version has no threshold, whatever it says', async () => {
-    const madeUp = { threshold: 1.5, min: 0, max: 3, rule: 'not calibrated: aand calibrate draws the threshold' };
-    expect(await settingsOf({ ...settings, image: madeUp, pixel: madeUp })).toMatchObject({ image: null, pixel: null });
-    expect(await settingsOf({ ...settings, image: null, pixel: null })).toMatchObject({ image: null, pixel: null });
+    const madeUp = {
+      threshold: 1.5,
+      min: 0,
+      max: 3,
+      rule: 'not calibrated: aand calibrate draws the threshold',
+    };
+    expect(await settingsOf({ ...settings, image: madeUp, pixel: madeUp })).toMatchObject({
+      image: null,
+      pixel: null,
+    });
+    expect(await settingsOf({ ...settings, image: null, pixel: null })).toMatchObject({
+      image: null,
+      pixel: null,
+    });
   });
 
   test('of too many scores as many are written as can be read, spread evenly', async () => {
-    const calibrationScores = Array.from({ length: 2.5 * mostScores }, (_, i) => ({ score: i, anomalous: i % 2 > 0 }));
+    const calibrationScores = Array.from({ length: 2.5 * mostScores }, (_, i) => ({
+      score: i,
+      anomalous: i % 2 > 0,
+    }));
     const bytes = await writeDetectorTensors(tiny, { ...settings, calibrationScores });
     const { calibrationScores: kept } = (await readDetector(bytes, 'm')).settings;
     expect(kept).toHaveLength(mostScores);
@@ -165,7 +192,12 @@ describe('settings', () => {
 describe('tensors', () => {
   let engine: Engine;
   const tensors = randomDetector();
-  const image = { width: 32, height: 32, channels: 3, data: new Uint8Array(32 * 32 * 3).map((_, i) => i * 7) } as const;
+  const image = {
+    width: 32,
+    height: 32,
+    channels: 3,
+    data: new Uint8Array(32 * 32 * 3).map((_, i) => i * 7),
+  } as const;
 
   beforeAll(async () => {
     engine = await Engine.open();
@@ -206,7 +238,9 @@ describe('tensors', () => {
       }),
     ).toBe(`m: tensor '${name}' is [128,64,3,3], the model needs [64,64,3,3]; is it the right backbone?`);
     expect(await spoilt(name, Number.NaN)).toBe(`m: tensor '${name}' [64,64,3,3] holds NaN at index 3`);
-    expect(await spoilt(name, Number.NEGATIVE_INFINITY)).toContain(`tensor '${name}' [64,64,3,3] holds -Infinity`);
+    expect(await spoilt(name, Number.NEGATIVE_INFINITY)).toContain(
+      `tensor '${name}' [64,64,3,3] holds -Infinity`,
+    );
     expect(await spoilt('teacher.bn1.running_var', -1)).toBe(
       "m: tensor 'teacher.bn1.running_var' holds -1 at index 3: a variance cannot be negative",
     );

@@ -1,6 +1,6 @@
 /** A few hundred damaged model files and checkpoints; test/long/mutations.test.ts tries 10,000. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { mutateCheckpoint, mutateModel, mutateSettings } from './support/mutation_runs.ts';
 import type { Tally } from './support/mutations.ts';
 

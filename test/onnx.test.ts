@@ -1,9 +1,13 @@
-/** The ONNX file as a reader sees it: decoded with the same schema, then evaluated by hand where that is short. */
+/**
+ * The ONNX file as a reader sees it: decoded with the same schema, then evaluated by hand where that is
+ * short.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
-import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
-import { Tape } from '../src/engine/tape.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { exportOnnx } from '../src/export/onnx.ts';
 import { decodeOnnx } from '../src/export/onnx_schema.ts';
 import { backbones } from '../src/model/backbone.ts';
@@ -35,7 +39,11 @@ test('weights are written OIHW, shapes NCHW', async () => {
   // O = 0: (i, j) over I and kw: index j * 6 + i * 3.
   expect([...(weights?.values ?? [])].slice(0, 4)).toEqual([0, 6, 3, 9]);
   expect(model.nodes.map(({ type }) => type)).toEqual(['Conv', 'Identity']);
-  expect(model.nodes[0]?.attributes).toMatchObject({ strides: [1, 1], pads: [0, 0, 0, 0], kernel_shape: [1, 2] });
+  expect(model.nodes[0]?.attributes).toMatchObject({
+    strides: [1, 1],
+    pads: [0, 0, 0, 0],
+    kernel_shape: [1, 2],
+  });
 });
 
 test('a whole detector has only nodes whose inputs exist, in order', async () => {
@@ -44,7 +52,9 @@ test('a whole detector has only nodes whose inputs exist, in order', async () =>
   const store = new ParameterStore(engine, set);
   const tape = new Tape(set);
   const { map, score } = detect(tape, tape.input('images', [1, 64, 64, 3], 'channels'), backbone, 'aand');
-  const model = decodeOnnx(await exportOnnx(tape, store, { name: 'aand', version: '1', outputs: { map, score } }));
+  const model = decodeOnnx(
+    await exportOnnx(tape, store, { name: 'aand', version: '1', outputs: { map, score } }),
+  );
   const known = new Set([...model.inputs, ...model.initializers].map(({ name }) => name));
   for (const node of model.nodes) {
     for (const name of node.inputs) if (name) expect(known, `${node.type} reads ${name}`).toContain(name);

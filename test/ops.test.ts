@@ -1,6 +1,10 @@
-/** Every operation at random shapes against float64 references; every configuration of the matrix kernels; repeatability. */
+/**
+ * Every operation at random shapes against float64 references; every configuration of the matrix kernels;
+ * repeatability.
+ */
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
+import { RandomStream } from '../src/base/random.ts';
+import { elements, type Layout, type Tensor } from '../src/engine/graph/tensor.ts';
 import { amplificationLoss } from '../src/engine/ops/amplification_loss.ts';
 import { globalAveragePool } from '../src/engine/ops/average_pool.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
@@ -15,8 +19,7 @@ import { l2Normalize } from '../src/engine/ops/normalize.ts';
 import { mean, meanSquareError } from '../src/engine/ops/reduce.ts';
 import { gaussianBlur, upsampleBilinear } from '../src/engine/ops/resample.ts';
 import { topkMean } from '../src/engine/ops/topk_mean.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { elements, type Layout, type Tensor } from '../src/engine/tensor.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { check, features, type Input, map, type Operation } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
 
@@ -75,7 +78,8 @@ const operations: Record<string, Operation & { terms: number }> = {
         { training: true },
       );
     },
-    reference: ({ x, w, b }) => oracle.batchNorm(x as oracle.Array64, w as oracle.Array64, b as oracle.Array64, 1e-5),
+    reference: ({ x, w, b }) =>
+      oracle.batchNorm(x as oracle.Array64, w as oracle.Array64, b as oracle.Array64, 1e-5),
   },
   'batch_norm with residual and relu': {
     terms: 60,
@@ -140,7 +144,8 @@ const operations: Record<string, Operation & { terms: number }> = {
     inputs: { x: features([2, 2, 3, 5]), r: features([2, 2, 3, 5], -3, 3), g: map([2, 2, 3], 0, 1) },
     differentiable: ['x', 'r', 'g'],
     record: (tape, { x, r, g }) => gatedResidual(tape, x as Tensor, r as Tensor, g as Tensor),
-    reference: ({ x, r, g }) => oracle.gatedResidual(x as oracle.Array64, r as oracle.Array64, g as oracle.Array64),
+    reference: ({ x, r, g }) =>
+      oracle.gatedResidual(x as oracle.Array64, r as oracle.Array64, g as oracle.Array64),
   },
   'cosine_distance map': {
     terms: 20,
@@ -237,14 +242,16 @@ const operations: Record<string, Operation & { terms: number }> = {
     },
     differentiable: ['logits'],
     record: (tape, { logits, labels }) => crossEntropy(tape, logits as Tensor, labels as Tensor),
-    reference: ({ logits, labels }) => oracle.crossEntropy(logits as oracle.Array64, labels as oracle.Array64),
+    reference: ({ logits, labels }) =>
+      oracle.crossEntropy(logits as oracle.Array64, labels as oracle.Array64),
   },
   mean: {
     terms: 70,
     inputs: { x: map([70]) },
     differentiable: ['x'],
     record: (tape, { x }) => mean(tape, x as Tensor),
-    reference: ({ x }) => oracle.array([1], [(x as oracle.Array64).data.reduce((sum, value) => sum + value / 70, 0)]),
+    reference: ({ x }) =>
+      oracle.array([1], [(x as oracle.Array64).data.reduce((sum, value) => sum + value / 70, 0)]),
   },
   mean_square_error: {
     terms: 60,

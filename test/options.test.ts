@@ -1,4 +1,6 @@
-/** Options of every command: what is no number, no list or no name of ours is refused before anything begins. */
+/**
+ * Options of every command: what is no number, no list or no name of ours is refused before anything begins.
+ */
 import { CommanderError, type Option } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { commandLine } from '../src/cli/program.ts';
@@ -107,7 +109,21 @@ const training = (command: string): Numeric[] => [
     option: '--epochs',
     range: /two whole numbers|whole number from 1 to 100000/,
     good: [['1,100000', [1, 100_000]]],
-    bad: [...nonsense, '1', '1,', ',1', '1,2,3', '0,1', '1,0', '1,-1', '1,1.5', '1, 2', '1;2', '1,1e9', '1,100001'],
+    bad: [
+      ...nonsense,
+      '1',
+      '1,',
+      ',1',
+      '1,2,3',
+      '0,1',
+      '1,0',
+      '1,-1',
+      '1,1.5',
+      '1, 2',
+      '1;2',
+      '1,1e9',
+      '1,100001',
+    ],
   },
   count(command, '--limit'),
   ...tiles(command),
@@ -197,7 +213,11 @@ const needed: Readonly<Record<string, readonly string[]>> = {
 async function refused(command: string, ...args: string[]): Promise<string> {
   const program = commandLine();
   let said = '';
-  for (const part of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
+  for (const part of [
+    program,
+    ...program.commands,
+    ...program.commands.flatMap(({ commands }) => commands),
+  ]) {
     part.configureOutput({ writeErr: (text) => (said += text) });
     part.action(() => {
       throw new Error(`aand ${command} ${args.join(' ')} began`);
@@ -223,7 +243,9 @@ function optionOf(command: string, name: string): Option {
 }
 
 describe('numbers', () => {
-  test.each(numeric.map((row) => [row.command, row.option, row] as const))('aand %s %s', async (command, name, row) => {
+  test.each(
+    numeric.map((row) => [row.command, row.option, row] as const),
+  )('aand %s %s', async (command, name, row) => {
     for (const text of row.bad) {
       const said = await refused(command, ...(needed[command] ?? []), name, text);
       expect(said).toContain(`option '${name}`);
@@ -236,19 +258,21 @@ describe('numbers', () => {
 
   test('every option with a number is in this table, and its default is read alike', () => {
     const program = commandLine();
-    const found = [...program.commands, ...program.commands.flatMap(({ commands }) => commands)].flatMap((command) =>
-      command.options
-        .filter(
-          ({ flags, defaultValue }) =>
-            /<(count|n|number|pixels|share|rate|ratio|stage1,stage2|seconds|port|bytes)>/.test(flags) ||
-            typeof defaultValue === 'number',
-        )
-        .map(({ long }) => `${command.name()} ${long}`),
+    const found = [...program.commands, ...program.commands.flatMap(({ commands }) => commands)].flatMap(
+      (command) =>
+        command.options
+          .filter(
+            ({ flags, defaultValue }) =>
+              /<(count|n|number|pixels|share|rate|ratio|stage1,stage2|seconds|port|bytes)>/.test(flags) ||
+              typeof defaultValue === 'number',
+          )
+          .map(({ long }) => `${command.name()} ${long}`),
     );
     expect(found.sort()).toEqual(numeric.map(({ command, option }) => `${command} ${option}`).sort());
     for (const { command, option } of numeric) {
       const { defaultValue, parseArg } = optionOf(command, option);
-      if (defaultValue !== undefined) expect(parseArg?.(String(defaultValue), undefined)).toEqual(defaultValue);
+      if (defaultValue !== undefined)
+        expect(parseArg?.(String(defaultValue), undefined)).toEqual(defaultValue);
     }
   });
 });
@@ -267,9 +291,17 @@ describe('lists and names', () => {
     ['distill-teacher', '--from-backbone', ['vgg', 'constructor']],
     ['distill-teacher', '--backbone', ['vgg', '']],
     ['demo', '--product', ['', 'bolt']],
-    ['train', '--threshold', ['', 'max:1', 'quantile:', 'quantile:0x1', 'quantile:2', 'false-alarms:1', 'value:1e999']],
+    [
+      'train',
+      '--threshold',
+      ['', 'max:1', 'quantile:', 'quantile:0x1', 'quantile:2', 'false-alarms:1', 'value:1e999'],
+    ],
     ['calibrate', '--rule', ['best', 'quantile: 0.5', 'value:', 'value:1,', 'value:1,2,3', 'value:Infinity']],
-    ['train', '--foreground', ['', 'threshold:', 'threshold:0x10', 'threshold:256', 'threshold: 5', 'folder:']],
+    [
+      'train',
+      '--foreground',
+      ['', 'threshold:', 'threshold:0x10', 'threshold:256', 'threshold: 5', 'folder:'],
+    ],
     ['preview', '--foreground', ['threshold:1_0', 'discs']],
     ['train', '--select', ['best']],
     ['train', '--labels', ['both']],
@@ -297,7 +329,9 @@ describe('lists and names', () => {
 });
 
 test.each(Object.keys(needed))('aand %s refuses what it does not know', async (command) => {
-  expect(await refused(command, ...(needed[command] ?? []), '--no-such-option')).toContain('--no-such-option');
+  expect(await refused(command, ...(needed[command] ?? []), '--no-such-option')).toContain(
+    '--no-such-option',
+  );
   if (!/^(predict|import|calibrate)$/.test(command))
     expect(await refused(command, ...(needed[command] ?? []), 'surplus', 'surplus')).toMatch(
       /too many arguments|unknown/,

@@ -1,4 +1,7 @@
-/** Files that are written whole or not at all, folders with a lock and a record, backups: nothing of the user is lost. */
+/**
+ * Files that are written whole or not at all, folders with a lock and a record, backups: nothing of the user
+ * is lost.
+ */
 import { spawn } from 'node:child_process';
 import {
   chmodSync,
@@ -68,7 +71,9 @@ describe('writing a file', () => {
     await writeBytes(join(folder, 'a'), 'mine');
     symlinkSync('nowhere', join(folder, 'link'));
     for (const name of ['a', 'link'])
-      await expect(writeBytes(join(folder, name), 'new', { exclusive: true })).rejects.toThrow(/exists already/);
+      await expect(writeBytes(join(folder, name), 'new', { exclusive: true })).rejects.toThrow(
+        /exists already/,
+      );
     await writeBytes(join(folder, 'b'), 'new', { exclusive: true });
     expect([text('a'), text('b'), names()]).toEqual(['mine', 'new', ['a', 'b', 'link']]);
   });
@@ -94,7 +99,9 @@ describe('writing a file', () => {
     const error = writeError('/disk/out/model.safetensors', 123_400_000, { code: 'ENOSPC' });
     expect(error.message).toBe('the disk of /disk/out is full: /disk/out/model.safetensors needs 123.4 MB');
     expect(writeError('/d/x', 1500, { code: 'EROFS' }).message).toBe('/d/x: the disk is read-only');
-    expect(writeError('/d/x', 1500, { message: 'odd' }).message).toBe('/d/x (1.5 kB): cannot be written (odd)');
+    expect(writeError('/d/x', 1500, { message: 'odd' }).message).toBe(
+      '/d/x (1.5 kB): cannot be written (odd)',
+    );
   });
 
   test('a device that is full in the middle of a write leaves no temporary and the older file', async () => {
@@ -105,7 +112,10 @@ describe('writing a file', () => {
       `import { writeBytes } from '${resolve('src/platform/node_write.ts')}';
        await writeBytes('${folder}/a', new Uint8Array(1e6)).catch((error) => console.log(error.message));`,
     );
-    const limited = spawn('bash', ['-c', `trap '' XFSZ; ulimit -f 100; exec node ${join(root, 'limited.mjs')}`]);
+    const limited = spawn('bash', [
+      '-c',
+      `trap '' XFSZ; ulimit -f 100; exec node ${join(root, 'limited.mjs')}`,
+    ]);
     let output = '';
     limited.stdout.on('data', (data) => {
       output += data;
@@ -158,12 +168,15 @@ describe('locks', () => {
       `${JSON.stringify({ command: 'aand train', host: hostname(), since: '2026-01-02T03:04:05.000Z', ...thisProcess(), ...changes })}\n`,
     );
   };
-  const age = (seconds: number) => utimesSync(path(), Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
+  const age = (seconds: number) =>
+    utimesSync(path(), Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
 
   test('the second is refused at once with the holder, and free after the first is done', async () => {
     const first = await take();
     await expect(take()).rejects.toThrow(
-      new RegExp(`^${folder} is in use by aand train \\(process ${process.pid}, since [-0-9]+ [0-9:]+ UTC\\): wait`),
+      new RegExp(
+        `^${folder} is in use by aand train \\(process ${process.pid}, since [-0-9]+ [0-9:]+ UTC\\): wait`,
+      ),
     );
     await first.release();
     expect(names()).toEqual([]);
@@ -236,9 +249,14 @@ describe('backups', () => {
   test('the first free number; the backup keeps what it was; links are kept as links', async () => {
     await writeBytes(join(folder, 'model.safetensors'), 'one');
     writeFileSync(join(folder, 'model.backup-1.safetensors'), 'older');
-    expect(await keepBackup(join(folder, 'model.safetensors'))).toBe(join(folder, 'model.backup-2.safetensors'));
+    expect(await keepBackup(join(folder, 'model.safetensors'))).toBe(
+      join(folder, 'model.backup-2.safetensors'),
+    );
     await writeBytes(join(folder, 'model.safetensors'), 'two');
-    expect([text('model.backup-1.safetensors'), text('model.backup-2.safetensors')]).toEqual(['older', 'one']);
+    expect([text('model.backup-1.safetensors'), text('model.backup-2.safetensors')]).toEqual([
+      'older',
+      'one',
+    ]);
     symlinkSync('model.safetensors', join(folder, 'link'));
     expect(await keepBackup(join(folder, 'link'))).toBe(join(folder, 'link.backup-1'));
     expect(text('link.backup-1')).toBe('two');
@@ -293,12 +311,15 @@ describe('output folders', () => {
     expect([text('photo.png'), text('photo.backup-1.png')]).toEqual(['new', 'mine']);
     await expect(output.check(['d'])).rejects.toThrow(/d: a folder has this name/);
     await expect(output.write('d', 'x')).rejects.toThrow(/d: a folder has this name/);
-    await expect(output.check(['input.png'], [join(folder, '.', 'input.png')])).rejects.toThrow(/never replaced/);
+    await expect(output.check(['input.png'], [join(folder, '.', 'input.png')])).rejects.toThrow(
+      /never replaced/,
+    );
   });
 
   test('models keep their predecessor, unless it is the same', async () => {
     await using output = await open();
-    for (const model of ['one', 'one', 'two']) await output.write('model.safetensors', model, { backup: true });
+    for (const model of ['one', 'one', 'two'])
+      await output.write('model.safetensors', model, { backup: true });
     await output.close();
     await using again = await open();
     await again.write('model.safetensors', 'three', { backup: true });
@@ -331,7 +352,9 @@ describe('output folders', () => {
   test('one name for all spellings: a link to the folder, a relative path', async () => {
     await using output = await open();
     symlinkSync(folder, `${folder}-link`);
-    await expect(OutputFolder.open(`${folder}-link`, { command: 'x' })).rejects.toThrow(/-link is in use by aand test/);
+    await expect(OutputFolder.open(`${folder}-link`, { command: 'x' })).rejects.toThrow(
+      /-link is in use by aand test/,
+    );
     await output.write('a', '1');
   });
 
@@ -371,7 +394,9 @@ describe('output folders', () => {
     writeFileSync(join(folder, 'sub/photo.png'), 'p');
     linkSync(join(folder, 'sub/result.png'), join(folder, 'sub/second.png'));
     const { isResult } = resultFinder();
-    const found = ['result', 'drawn', 'replaced', 'photo', 'second'].map((name) => join(folder, `sub/${name}.png`));
+    const found = ['result', 'drawn', 'replaced', 'photo', 'second'].map((name) =>
+      join(folder, `sub/${name}.png`),
+    );
     expect(await Promise.all(found.map(isResult))).toEqual([true, false, false, false, false]);
   });
 
@@ -405,7 +430,11 @@ describe('single files', () => {
       await using output = await file(join(folder, 'a.onnx'), true);
       await output.write('new');
     }
-    expect([text('a.onnx'), text('a.backup-1.onnx'), names()]).toEqual(['new', 'mine', ['a.backup-1.onnx', 'a.onnx']]);
+    expect([text('a.onnx'), text('a.backup-1.onnx'), names()]).toEqual([
+      'new',
+      'mine',
+      ['a.backup-1.onnx', 'a.onnx'],
+    ]);
   });
 
   test('what is read is never replaced, in any spelling; a folder is no file', async () => {

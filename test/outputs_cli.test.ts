@@ -1,4 +1,7 @@
-/** What the commands do with files that are there already: photographs, models, results, and a reader that goes. */
+/**
+ * What the commands do with files that are there already: photographs, models, results, and a reader that
+ * goes.
+ */
 import { spawn } from 'node:child_process';
 import {
   copyFileSync,
@@ -85,7 +88,10 @@ describe('train', () => {
   test('a finished model is not replaced unasked; --force keeps it; --resume gives the same one', async () => {
     const before = readFileSync(model);
     const refused = await aand(train());
-    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`${model} is a finished model`) });
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`${model} is a finished model`),
+    });
     expect((await aand(train('--resume'))).code).toBe(0);
     expect(readFileSync(model).equals(before)).toBe(true);
     expect((await aand(train('--force', '--seed', '1'))).code).toBe(0);
@@ -144,7 +150,9 @@ describe('predict', () => {
     const other = join(folder, 'other.safetensors');
     copyFileSync(model, other);
     const { code, stderr } = await aand(['predict', other, monday, '--out', both]);
-    expect(stderr).toMatch(/1 pictures in .*both are of another model \(.*model\.safetensors\); they are replaced/);
+    expect(stderr).toMatch(
+      /1 pictures in .*both are of another model \(.*model\.safetensors\); they are replaced/,
+    );
     expect(code).toBe(0);
   });
 
@@ -152,7 +160,9 @@ describe('predict', () => {
     const here = photos('broken', '0.png', '2.png');
     writeFileSync(join(here, '1.png'), 'no image');
     const result = await aand(['predict', model, here, '--out', join(folder, 'broken-out'), '--json']);
-    expect(rowsOf(result).map(({ path }) => path)).toEqual(['0.png', '2.png'].map((name) => join(here, name)));
+    expect(rowsOf(result).map(({ path }) => path)).toEqual(
+      ['0.png', '2.png'].map((name) => join(here, name)),
+    );
     expect(result.code).toBe(1);
   });
 
@@ -180,7 +190,10 @@ describe('single files', () => {
       path,
       ...more,
     ];
-    expect(await aand(args(file))).toMatchObject({ code: 1, stderr: expect.stringContaining('exists already') });
+    expect(await aand(args(file))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('exists already'),
+    });
     expect(readFileSync(file, 'utf8')).toBe('mine');
     const before = readFileSync(model);
     for (const path of [model, good]) expect((await aand(args(path, '--force'))).code).toBe(1);

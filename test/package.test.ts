@@ -1,6 +1,18 @@
-/** The package as others get it: packed from a fresh copy, installed into an empty project; its types, its examples. */
+/**
+ * The package as others get it: packed from a fresh copy, installed into an empty project; its types, its
+ * examples.
+ */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
@@ -9,8 +21,8 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
-import { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detectorParameters } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
@@ -36,7 +48,8 @@ interface Packed {
 }
 let packed: Packed;
 
-const readManifest = (path: string) => JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as Manifest;
+const readManifest = (path: string) =>
+  JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as Manifest;
 const npm = (cwd: string, ...args: string[]) =>
   execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
@@ -72,7 +85,9 @@ test('the package holds what it needs and nothing of the tests, the bench or the
   ])
     expect(paths, needed).toContain(needed);
   expect(
-    paths.filter((path) => /^(test|bench|src|app|\.demo)\/|demo\.(safetensors|png)|dist\/(bench|peer)/.test(path)),
+    paths.filter((path) =>
+      /^(test|bench|src|app|\.demo)\/|demo\.(safetensors|png)|dist\/(bench|peer)/.test(path),
+    ),
   ).toEqual([]);
   console.log(`package: ${paths.length} files, ${(size / 2 ** 20).toFixed(1)} MiB packed`);
   expect(size).toBeLessThan(16 * 2 ** 20);
@@ -113,7 +128,9 @@ test('the installed package runs: the library, the command line', () => {
     ['--input-type=module', '-e', "console.log(Object.keys(await import('aand-webgpu')).join())"],
     { cwd: project, encoding: 'utf8' },
   );
-  expect(names.trim().split(',')).toEqual(expect.arrayContaining(['Detector', 'Engine', 'decodeImage', 'openDataset']));
+  expect(names.trim().split(',')).toEqual(
+    expect.arrayContaining(['Detector', 'Engine', 'decodeImage', 'openDataset']),
+  );
   const aand = join(project, 'node_modules/.bin/aand');
   expect(execFileSync(aand, ['--help'], { encoding: 'utf8' })).toMatch(/Usage: aand/);
   expect(readManifest(installed).version).toBe(readManifest(root).version);

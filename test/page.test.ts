@@ -1,4 +1,6 @@
-/** What the page keeps in headless Chromium: copies, tabs, deletions, full storage, files that are no models. */
+/**
+ * What the page keeps in headless Chromium: copies, tabs, deletions, full storage, files that are no models.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
@@ -41,7 +43,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
   const caches = (page: Page) => page.evaluate(() => window.caches.keys());
   const startDisabled = (page: Page) =>
     page.evaluate(
-      () => [...document.querySelectorAll('button')].find((b) => b.textContent === 'Start training')?.disabled,
+      () =>
+        [...document.querySelectorAll('button')].find((b) => b.textContent === 'Start training')?.disabled,
     );
   const problem = (page: Page) => textOf(page, '#problem');
 
@@ -65,7 +68,9 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
       until(page, async (sign) => (await window.caches.keys()).some((key) => key.endsWith(sign)), sign);
     await activated(b, '');
     const before = await caches(other);
-    const [ownA, ownB] = ['a', 'b'].map((copy) => before.find((key) => key.startsWith(`aand-%2F${copy}%2F@`)));
+    const [ownA, ownB] = ['a', 'b'].map((copy) =>
+      before.find((key) => key.startsWith(`aand-%2F${copy}%2F@`)),
+    );
     expect(ownA).toBeDefined();
     expect(ownB).toBeDefined();
     updateCopy(site.root, 'b');
@@ -79,7 +84,10 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     // Files of others are neither answered nor kept.
     await first.evaluate(() => fetch('../other.html').then((response) => response.text()));
     expect(
-      await first.evaluate(async (url) => (await window.caches.match(url)) === undefined, `${site.origin}other.html`),
+      await first.evaluate(
+        async (url) => (await window.caches.match(url)) === undefined,
+        `${site.origin}other.html`,
+      ),
     ).toBe(true);
     await other.close();
     await b.close();
@@ -111,9 +119,15 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     expect(await open('photo.safetensors', Buffer.from('89504e470d0a1a0a00', 'hex'))).toMatch(
       /is an image, not a model/,
     );
-    expect(await open('photo.png', Buffer.from('ffd8ffe000104a46', 'hex'))).toMatch(/is an image, not a model/);
-    expect(await open('weights.pth', Buffer.from('504b0304140000000000', 'hex'))).toMatch(/is a file of PyTorch/);
-    expect(await open('text.safetensors', 'not a model at all')).toMatch(/cannot be opened.*text\.safetensors/);
+    expect(await open('photo.png', Buffer.from('ffd8ffe000104a46', 'hex'))).toMatch(
+      /is an image, not a model/,
+    );
+    expect(await open('weights.pth', Buffer.from('504b0304140000000000', 'hex'))).toMatch(
+      /is a file of PyTorch/,
+    );
+    expect(await open('text.safetensors', 'not a model at all')).toMatch(
+      /cannot be opened.*text\.safetensors/,
+    );
     expect(await open('other.safetensors', header('{}'))).toMatch(/cannot be opened.*other\.safetensors/);
     const metadata = (format: string, detector: unknown) =>
       header(JSON.stringify({ __metadata__: { format, detector: JSON.stringify(detector) } }));
@@ -207,7 +221,10 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     await waitForText(first, 'train', kept);
     await click(first, 'Discard');
     await answer(first, 'Delete');
-    await until(first, () => !/kept on this device/.test(document.getElementById('train')?.textContent ?? ''));
+    await until(
+      first,
+      () => !/kept on this device/.test(document.getElementById('train')?.textContent ?? ''),
+    );
   });
 
   test('a finished model stays until the next one is complete', async () => {
@@ -229,7 +246,12 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     await click(first, 'Inspect with its model');
     await waitForText(first, 'inspect', /the first model\.safetensors: the first model resnet18/);
     // An image that cannot be read is left out of the next training, and said.
-    await fillTraining(first, [...site.images.slice(0, 3), join(site.folder, 'broken.png')], 'the third model', 1);
+    await fillTraining(
+      first,
+      [...site.images.slice(0, 3), join(site.folder, 'broken.png')],
+      'the third model',
+      1,
+    );
     await click(first, 'Start training');
     await answer(first, 'Delete it and start');
     await answer(first, 'Start');
@@ -242,7 +264,10 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     const client = await first.createCDPSession();
     const { usage } = await client.send('Storage.getUsageAndQuota', { origin: site.origin.slice(0, -1) });
     await fillTraining(first, site.images, 'too much', 1);
-    await client.send('Storage.overrideQuotaForOrigin', { origin: site.origin.slice(0, -1), quotaSize: usage + 1000 });
+    await client.send('Storage.overrideQuotaForOrigin', {
+      origin: site.origin.slice(0, -1),
+      quotaSize: usage + 1000,
+    });
     await click(first, 'Start training');
     await answer(first, 'Start');
     await until(first, () => /storage is full/.test(document.getElementById('problem')?.textContent ?? ''));

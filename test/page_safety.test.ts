@@ -1,4 +1,7 @@
-/** Nothing that a model, a file, a folder or a table says runs or loads anything: the page and the report, in headless Chromium. */
+/**
+ * Nothing that a model, a file, a folder or a table says runs or loads anything: the page and the report, in
+ * headless Chromium.
+ */
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -82,9 +85,12 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
       script.textContent = 'window.ran = 1';
       document.head.append(script);
     });
-    await page.waitForFunction(() => (window as unknown as { violations: string[] }).violations.length === 1, {
-      polling,
-    });
+    await page.waitForFunction(
+      () => (window as unknown as { violations: string[] }).violations.length === 1,
+      {
+        polling,
+      },
+    );
     const { ran, violations } = await counts(page);
     expect(ran).toBe(0);
     expect(violations[0]).toMatch(/^script-src.* inline$/);
@@ -197,7 +203,9 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
           }),
         };
         const event = new Event('drop', { cancelable: true });
-        Object.defineProperty(event, 'dataTransfer', { value: { items: [{ webkitGetAsEntry: () => folder }] } });
+        Object.defineProperty(event, 'dataTransfer', {
+          value: { items: [{ webkitGetAsEntry: () => folder }] },
+        });
         document.querySelector('#train .drop')?.dispatchEvent(event);
       },
       name,
@@ -216,7 +224,9 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
     });
     await fillTraining(page, images, hostile, 1);
     await click(page, 'Preview');
-    await page.waitForFunction(() => document.querySelectorAll('#train .sheet canvas').length === 4, { polling });
+    await page.waitForFunction(() => document.querySelectorAll('#train .sheet canvas').length === 4, {
+      polling,
+    });
     await click(page, 'Start training');
     await waitForText(page, 'train', /, finished/, 110_000);
     expect(await textOf(page, '#train')).toContain(`0${name}.png: `);
@@ -232,7 +242,13 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
     console.log(
       `page: ${ran} scripts ran, ${seen.dialogs.length} dialogs, ${seen.foreign.length} requests, ${violations.length} violations`,
     );
-    expect({ ran, violations, ...seen }).toEqual({ ran: 0, violations: [], dialogs: [], foreign: [], errors: [] });
+    expect({ ran, violations, ...seen }).toEqual({
+      ran: 0,
+      violations: [],
+      dialogs: [],
+      foreign: [],
+      errors: [],
+    });
     await checkPolicy(page);
   });
 
@@ -271,7 +287,13 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
     console.log(
       `report: ${ran} scripts ran, ${seen.dialogs.length} dialogs, ${seen.foreign.length} requests, ${violations.length} violations`,
     );
-    expect({ ran, violations, ...seen }).toEqual({ ran: 0, violations: [], dialogs: [], foreign: [], errors: [] });
+    expect({ ran, violations, ...seen }).toEqual({
+      ran: 0,
+      violations: [],
+      dialogs: [],
+      foreign: [],
+      errors: [],
+    });
     await checkPolicy(page);
     await page.close();
   });

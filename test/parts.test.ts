@@ -1,8 +1,12 @@
 /** Tensors larger than a binding: operations run in parts, over ranges of images. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
-import { fuse } from '../src/engine/fuse.ts';
+import { RandomStream } from '../src/base/random.ts';
+import type { Target } from '../src/engine/device/target.ts';
+import { boundBytes } from '../src/engine/dispatch.ts';
 import { gradients } from '../src/engine/gradients.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
 import { concat } from '../src/engine/ops/concat.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
@@ -11,12 +15,9 @@ import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { maxPool2d } from '../src/engine/ops/max_pool2d.ts';
 import { l2Normalize } from '../src/engine/ops/normalize.ts';
 import { gatherRows } from '../src/engine/ops/rows.ts';
-import { ParameterSet } from '../src/engine/parameters.ts';
-import { select } from '../src/engine/plan.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { boundBytes, type Target } from '../src/engine/select.ts';
-import { Tape } from '../src/engine/tape.ts';
-import type { Tensor } from '../src/engine/tensor.ts';
+import { fuse } from '../src/engine/passes/fuse.ts';
+import { select } from '../src/engine/plan/lower.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { features, type Operation, randomValues, run } from './support/operations.ts';
 
 let engine: Engine;
@@ -118,9 +119,9 @@ describe('operations in parts', () => {
     for (const name of ['d_w', 'd_b', 'd_up']) {
       const [a, b] = [result[name] as Float32Array, expected[name] as Float32Array];
       const scale = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      expect(a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] as number))), 0)).toBeLessThan(
-        1e-5 * scale,
-      );
+      expect(
+        a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] as number))), 0),
+      ).toBeLessThan(1e-5 * scale);
     }
   });
 
@@ -130,12 +131,16 @@ describe('operations in parts', () => {
     const y = operation.record(
       tape,
       Object.fromEntries(
-        Object.entries(operation.inputs).map(([key, { shape, layout }]) => [key, tape.input(key, shape, layout)]),
+        Object.entries(operation.inputs).map(([key, { shape, layout }]) => [
+          key,
+          tape.input(key, shape, layout),
+        ]),
       ),
     );
     const g = randomValues({ shape: y.shape, layout: y.layout }, new RandomStream('seed'));
     const [whole, parts] = targets();
-    const lowered = (target: Target) => select(fuse(tape, [y], target).nodes, target).flatMap((n) => n.dispatches);
+    const lowered = (target: Target) =>
+      select(fuse(tape, [y], target).nodes, target).flatMap((n) => n.dispatches);
     expect(lowered(parts).length).toBeGreaterThan(lowered(whole).length);
     const expected = await run(engine, operation, values(operation), g, whole);
     const result = await run(engine, operation, values(operation), g, parts);
@@ -166,7 +171,10 @@ describe('operations in parts', () => {
     const [whole, parts] = targets();
     const tape = new Tape(new ParameterSet());
     const inputs = Object.fromEntries(
-      Object.entries(network.inputs).map(([name, { shape, layout }]) => [name, tape.input(name, shape, layout)]),
+      Object.entries(network.inputs).map(([name, { shape, layout }]) => [
+        name,
+        tape.input(name, shape, layout),
+      ]),
     );
     const y = network.record(tape, inputs);
     const wanted = network.differentiable.map((name) => inputs[name] as Tensor);

@@ -1,22 +1,25 @@
 /** The passes over a tape, without a GPU. */
 import { describe, expect, test } from 'vitest';
-import { evaluate, expand } from '../src/engine/expand.ts';
-import { fuse } from '../src/engine/fuse.ts';
+import type { Target } from '../src/engine/device/target.ts';
+import { type Dispatch, groups } from '../src/engine/dispatch.ts';
 import { gradients } from '../src/engine/gradients.ts';
-import { linkKernel } from '../src/engine/kernel.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { printNodes } from '../src/engine/graph/print.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import { byteLength, imageWidth, pack, type Tensor, unpack } from '../src/engine/graph/tensor.ts';
+import { evaluate, expand } from '../src/engine/kernels/expand.ts';
+import { linkKernel } from '../src/engine/kernels/link.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { mean, one } from '../src/engine/ops/reduce.ts';
 import { scratch } from '../src/engine/ops/scratch.ts';
-import { ParameterSet } from '../src/engine/parameters.ts';
-import { place, printPlacement } from '../src/engine/place.ts';
-import { placeImages } from '../src/engine/place_images.ts';
-import { select, selectProgram } from '../src/engine/plan.ts';
-import { type Dispatch, groups, printPlan, type Target } from '../src/engine/select.ts';
-import { printNodes, Tape } from '../src/engine/tape.ts';
-import { byteLength, imageWidth, pack, type Tensor, unpack } from '../src/engine/tensor.ts';
+import { fuse } from '../src/engine/passes/fuse.ts';
+import { select, selectProgram } from '../src/engine/plan/lower.ts';
+import { place, printPlacement } from '../src/engine/plan/place.ts';
+import { placeImages } from '../src/engine/plan/place_textures.ts';
+import { printPlan } from '../src/engine/plan/plan.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
 
@@ -42,7 +45,11 @@ function block(tape: Tape, training: boolean): { x: Tensor; y: Tensor } {
     running_mean: state('mean'),
     running_var: state('var'),
   };
-  const y = batchNorm(tape, conv2d(tape, x, w, undefined, { padding: 1 }), norm, { training, relu: true, residual: x });
+  const y = batchNorm(tape, conv2d(tape, x, w, undefined, { padding: 1 }), norm, {
+    training,
+    relu: true,
+    residual: x,
+  });
   return { x, y };
 }
 
@@ -50,7 +57,7 @@ describe('tape', () => {
   test('prints one readable line per operation', () => {
     const tape = new Tape(new ParameterSet());
     block(tape, true);
-    expect(tape.toString()).toMatchInlineSnapshot(`
+    expect(printNodes(tape.nodes)).toMatchInlineSnapshot(`
       "%6[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=@w[3x3x4x4]) {stride=1 padding=1 dilation=1 relu=false}
       %7[1x4x4x4], %8[2x4] = batch_norm(x=%6[1x4x4x4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4], residual=$x[1x4x4x4]) {training=true relu=true epsilon=0.00001 momentum=0.1}"
     `);
@@ -156,7 +163,8 @@ describe('fuse', () => {
     expect(
       fuse(biased, [normalised], { ...target, epilogueStatistics: true }).nodes[1]?.inputs.statistics,
     ).toBeUndefined();
-    // A range of the sum is not the value; images of a batch that run one by one share no tile; rows of eight make too many tiles.
+    // A range of the sum is not the value; images of a batch that run one by one share no tile; rows of eight
+    // make too many tiles.
     expect(kernels({ splits: 3 })).toContain(apart);
     expect(kernels({ maxStorageBufferBindingSize: 512 })).toContain(apart);
     expect(kernels({ subgroupSize: 0 })).toContain(apart);
@@ -169,7 +177,8 @@ describe('fuse', () => {
       const { map } = detect(tape, images, backbones.resnet18, 'aand');
       tape.compact = compact ?? tape.compact;
       const whole = { ...target, images: true, winograd: true, subgroupSize: 16, ...own };
-      return fuse(tape, [map], whole).nodes.filter(({ definition }) => definition.name === 'winograd_conv2d').length;
+      return fuse(tape, [map], whole).nodes.filter(({ definition }) => definition.name === 'winograd_conv2d')
+        .length;
     };
     expect(forms({}, undefined)).toBe(0);
     expect(forms({}, false)).toBe(9);
@@ -182,7 +191,10 @@ describe('fuse', () => {
     const x = tape.input('x', [1, 4, 4, 4], 'channels');
     const between = conv2d(tape, x, tape.parameter('w', [1, 1, 4, 4], 'filter', 'model'));
     const y = relu(tape, between);
-    expect(fuse(tape, [between, y], target).nodes.map((node) => node.definition.name)).toEqual(['conv2d', 'relu']);
+    expect(fuse(tape, [between, y], target).nodes.map((node) => node.definition.name)).toEqual([
+      'conv2d',
+      'relu',
+    ]);
     expect(fuse(tape, [y], target).nodes.map((node) => node.definition.name)).toEqual(['conv2d']);
   });
 
@@ -199,7 +211,12 @@ describe('select and place', () => {
   function plan() {
     const set = detectorParameters(backbones.resnet18, 'aand');
     const tape = new Tape(set);
-    const { map, score } = detect(tape, tape.input('images', [1, 64, 64, 3], 'channels'), backbones.resnet18, 'aand');
+    const { map, score } = detect(
+      tape,
+      tape.input('images', [1, 64, 64, 3], 'channels'),
+      backbones.resnet18,
+      'aand',
+    );
     const fused = fuse(tape, [map, score], target);
     return {
       outputs: [map, score],
@@ -212,13 +229,16 @@ describe('select and place', () => {
     const lines = printPlan(plan().planned).split('\n');
     expect(lines.length).toBeLessThanOrEqual(90);
     expect(lines.filter((line) => line.startsWith('score_map'))).toHaveLength(3);
-    expect(lines[0]).toBe('conv2d: conv2d_lane.main,bias,subgroups,SUBGROUP=8,SUBGROUPS=4,ROWS=32,COLUMNS=1 <16,1,1>');
+    expect(lines[0]).toBe(
+      'conv2d: conv2d_lane.main,bias,subgroups,SUBGROUP=8,SUBGROUPS=4,ROWS=32,COLUMNS=1 <16,1,1>',
+    );
   });
 
   test('values that live at the same time never overlap, and the arena is near its lower bound', () => {
     const { planned, outputs, prologue } = plan();
     const dispatches = planned.flatMap((p) => p.dispatches);
-    const own = (tensor: Tensor) => tensor.role === 'parameter' || tensor.role === 'constant' || prologue.has(tensor);
+    const own = (tensor: Tensor) =>
+      tensor.role === 'parameter' || tensor.role === 'constant' || prologue.has(tensor);
     const result = place(dispatches, outputs, own, 2 ** 32, 2 ** 27);
     const span = new Map<Tensor, [number, number]>();
     dispatches.forEach((dispatch: Dispatch, i) => {
@@ -285,7 +305,8 @@ describe('select and place', () => {
 
   test('arenas stay within the largest buffer', () => {
     const { planned, outputs, prologue } = plan();
-    const own = (tensor: Tensor) => tensor.role === 'parameter' || tensor.role === 'constant' || prologue.has(tensor);
+    const own = (tensor: Tensor) =>
+      tensor.role === 'parameter' || tensor.role === 'constant' || prologue.has(tensor);
     const result = place(
       planned.flatMap((p) => p.dispatches),
       outputs,

@@ -1,4 +1,7 @@
-/** Resizing equals Pillow's to the last bit: vectors made by Pillow itself (test/support/make_pillow_vectors.py). */
+/**
+ * Resizing equals Pillow's to the last bit: vectors made by Pillow itself
+ * (test/support/make_pillow_vectors.py).
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -6,7 +9,14 @@ import { expect, test } from 'vitest';
 import type { Image } from '../src/data/image.ts';
 import { resizeBicubic, resizeNearest } from '../src/data/resize.ts';
 
-type Vector = readonly [width: number, height: number, channels: 1 | 3, side: number, bicubic: string, nearest: string];
+type Vector = readonly [
+  width: number,
+  height: number,
+  channels: 1 | 3,
+  side: number,
+  bicubic: string,
+  nearest: string,
+];
 
 const { pillow, vectors } = JSON.parse(readFileSync(resolve('test/fixtures/pillow.json'), 'utf8')) as {
   pillow: string;
@@ -22,7 +32,10 @@ function mix(x: number): number {
 
 function source(index: number, [width, height, channels]: Vector): Image {
   const start = Math.imul(index, 2654435761) >>> 0;
-  const data = Uint8Array.from({ length: width * height * channels }, (_, p) => mix((start + p) >>> 0) >>> 24);
+  const data = Uint8Array.from(
+    { length: width * height * channels },
+    (_, p) => mix((start + p) >>> 0) >>> 24,
+  );
   return { width, height, channels, data: index % 2 ? data.map((v) => (v > 127 ? 255 : 0)) : data };
 }
 

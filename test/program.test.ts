@@ -1,15 +1,18 @@
-/** Replaying programs: what is recorded ahead of a run, and results with and without Dawn's checks in shaders. */
+/**
+ * Replaying programs: what is recorded ahead of a run, and results with and without Dawn's checks in shaders.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine/device.ts';
-import type { KernelVariant } from '../src/engine/kernel.ts';
+import { RandomStream } from '../src/base/random.ts';
+import type { KernelVariant } from '../src/engine/dispatch.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { add } from '../src/engine/ops/elementwise.ts';
-import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
-import { createPipeline } from '../src/engine/pipeline.ts';
-import { Program } from '../src/engine/program.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { Tape } from '../src/engine/tape.ts';
-import { WarmUp } from '../src/engine/warm_up.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { createPipeline } from '../src/engine/runtime/pipeline.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
+import { WarmUp } from '../src/engine/runtime/warm_up.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters, groups } from '../src/model/detector.ts';
 import { initialize } from '../src/model/initialize.ts';
@@ -96,7 +99,12 @@ async function detectorMaps(own: Engine): Promise<Buffer[]> {
   const store = new ParameterStore(own, set);
   initialize(store, Object.values(groups), 3);
   const tape = new Tape(set);
-  const outputs = detect(tape, tape.input('images', [1, size, size, 3], 'channels'), backbones.resnet18, 'aand');
+  const outputs = detect(
+    tape,
+    tape.input('images', [1, size, size, 3], 'channels'),
+    backbones.resnet18,
+    'aand',
+  );
   const program = await Program.compile(own, tape, { outputs: { map: outputs.map }, store });
   const first = (await program.run({ images })).map as Float32Array;
   expect(new Set(first).size).toBeGreaterThan(1000);
@@ -219,7 +227,10 @@ describe('the warm-up of kernels', () => {
     const [first, ...rest] = await all;
     expect(first?.status).toBe('fulfilled');
     for (const waiting of rest)
-      expect(waiting).toMatchObject({ status: 'rejected', reason: { message: expect.stringContaining('was closed') } });
+      expect(waiting).toMatchObject({
+        status: 'rejected',
+        reason: { message: expect.stringContaining('was closed') },
+      });
   });
 
   test('without a second device the first compiles all', async () => {

@@ -1,4 +1,7 @@
-/** The queue against a real redis-server: addresses, TLS, users, lost jobs, a broker that goes away, hostile jobs. */
+/**
+ * The queue against a real redis-server: addresses, TLS, users, lost jobs, a broker that goes away, hostile
+ * jobs.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -61,9 +64,13 @@ describe('the address', () => {
   });
 
   test('certificates belong to rediss, and must be readable', async () => {
-    await expect(at('redis://host', { queueCa: '/x' })).rejects.toThrow(/need an address that begins with rediss/);
+    await expect(at('redis://host', { queueCa: '/x' })).rejects.toThrow(
+      /need an address that begins with rediss/,
+    );
     await expect(at('rediss://host', { queueCert: '/x' })).rejects.toThrow(/belong together/);
-    await expect(at('rediss://host', { queueCa: join(folder, 'none') })).rejects.toThrow(/--queue-ca: ENOENT/);
+    await expect(at('rediss://host', { queueCa: join(folder, 'none') })).rejects.toThrow(
+      /--queue-ca: ENOENT/,
+    );
   });
 });
 
@@ -89,7 +96,9 @@ describe('jobs', () => {
       'queueWait',
     ];
     const names = (program.commands[0]?.options ?? []).map((option) => option.attributeName());
-    expect(names.filter((name) => !here.includes(name)).sort()).toEqual(Object.keys(jobOptions.entries).sort());
+    expect(names.filter((name) => !here.includes(name)).sort()).toEqual(
+      Object.keys(jobOptions.entries).sort(),
+    );
   });
 
   test('wrong types, unknown fields, hostile names are refused, by field', () => {
@@ -157,7 +166,11 @@ describe('jobs', () => {
     symlinkSync(folder, join(root, 'up'));
     symlinkSync(join(root, 'data'), join(root, 'same'));
     symlinkSync(join(root, 'loop'), join(root, 'loop'));
-    expect(await confine(task, root)).toEqual({ ...task, dataset: join(root, 'data'), out: join(root, 'out/washer') });
+    expect(await confine(task, root)).toEqual({
+      ...task,
+      dataset: join(root, 'data'),
+      out: join(root, 'out/washer'),
+    });
     expect((await confine({ ...task, dataset: 'same' }, root)).dataset).toBe(join(root, 'data'));
     const options = {
       weights: join(root, 'w.pth'),
@@ -165,7 +178,9 @@ describe('jobs', () => {
       foreground: 'folder:masks',
       normalDir: '../washer',
     };
-    expect((await confine({ ...task, options: { ...task.options, ...options } }, root)).options).toMatchObject({
+    expect(
+      (await confine({ ...task, options: { ...task.options, ...options } }, root)).options,
+    ).toMatchObject({
       weights: join(root, 'w.pth'),
       textures: join(root, 'textures'),
       foreground: `folder:${join(root, 'masks')}`,
@@ -252,7 +267,10 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
   }
 
   function aand(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const child = spawn('node', [cli, ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('node', [cli, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     children.push(child);
     let said = '';
     for (const stream of [child.stdout, child.stderr])
@@ -272,14 +290,31 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
   }
 
   const benchmark = (out: string, ...more: string[]) => [
-    ...['benchmark', join(folder, 'parts'), '--out', join(folder, out), '--modes', 'rd', '--image-size', '32'],
+    ...[
+      'benchmark',
+      join(folder, 'parts'),
+      '--out',
+      join(folder, out),
+      '--modes',
+      'rd',
+      '--image-size',
+      '32',
+    ],
     ...['--batch', '2', '--epochs', '1,1', ...more],
   ];
 
   test('TLS with an own authority, users with rights; wrong ones are named without the password', async () => {
     const port = await freePort();
     const users = '--user default off --user worker on >s3cret ~bull:* &* +@all --user weak on >s3cret +ping';
-    await redis(0, '--tls-port', String(port), '--tls-auth-clients', 'no', ...certificates.server, ...users.split(' '));
+    await redis(
+      0,
+      '--tls-port',
+      String(port),
+      '--tls-auth-clients',
+      'no',
+      ...certificates.server,
+      ...users.split(' '),
+    );
     const url = (user: string) => `rediss://${user}@127.0.0.1:${port}`;
     const tls = { queueCa: certificates.ca };
     await (await at(url('worker:s3cret'), tls)).reach();
@@ -389,7 +424,16 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
       weights: { ...task, dataset: '.', options: { ...options, weights: 'washer/train/good/0.png' } },
     };
     for (const [jobId, data] of Object.entries(jobs)) await queue.add('run', data, { jobId });
-    const worker = aand(['worker', '--root', root, '--once', '--name', 'w2', '--queue', `redis://127.0.0.1:${port}`]);
+    const worker = aand([
+      'worker',
+      '--root',
+      root,
+      '--once',
+      '--name',
+      'w2',
+      '--queue',
+      `redis://127.0.0.1:${port}`,
+    ]);
     const { code, said } = await worker.ended;
     expect(code).toBe(0);
     const told: Record<string, string> = {};
@@ -401,7 +445,9 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
         /aand-queue-|\/src\/|\.mjs|ENOENT/,
       );
     }
-    expect(told.outside).toBe("worker 'w2' refused it: the job's dataset lies outside of the worker's --root");
+    expect(told.outside).toBe(
+      "worker 'w2' refused it: the job's dataset lies outside of the worker's --root",
+    );
     expect(told.outsideAbsent).toBe(told.outside);
     expect(told.types).toMatch(/refused it: the job's options\.batch/);
     expect(told.nothing).toMatch(/refused it: the job's data/);

@@ -226,7 +226,13 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
 
   test('an honest report draws its charts, and its policy forbids nothing of it', async () => {
     const shown = await show(await reportPage(input('washer'), charts), process.env.AAND_REPORT_PICTURE);
-    expect(shown).toMatchObject({ ...quiet, canvases: 6, drawn: 6, scripts: 3, title: 'washer: washer washer' });
+    expect(shown).toMatchObject({
+      ...quiet,
+      canvases: 6,
+      drawn: 6,
+      scripts: 3,
+      title: 'washer: washer washer',
+    });
     expect(shown.images).toEqual(Array(4).fill([pixel, 1]));
     expect(shown.text).toContain('Threshold 1.2000 for images (washer)');
     expect(shown.text).toContain('1 file could not be read, and every figure is without it:washer: washer');
@@ -280,7 +286,14 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
     const shown = await show(pierced);
     expect(shown).toMatchObject({ ran: null, dialogs: 0, requests: [] });
     expect(new Set(shown.violations)).toEqual(
-      new Set(['script-src-elem', 'img-src', 'style-src-elem', 'frame-src', 'style-src-attr', 'script-src-attr']),
+      new Set([
+        'script-src-elem',
+        'img-src',
+        'style-src-elem',
+        'frame-src',
+        'style-src-attr',
+        'script-src-attr',
+      ]),
     );
   });
 });
@@ -293,7 +306,9 @@ describe('texts', () => {
 
   test('a script that would end its own element is an error of the program', async () => {
     const page = { title: '', style: '', body: html`` };
-    await expect(htmlPage({ ...page, scripts: ['"</script>"'] })).rejects.toThrow('would end its own element');
+    await expect(htmlPage({ ...page, scripts: ['"</script>"'] })).rejects.toThrow(
+      'would end its own element',
+    );
     await expect(htmlPage({ ...page, style: '</style>' })).rejects.toThrow('would end its own element');
   });
 
@@ -306,7 +321,9 @@ describe('texts', () => {
     // Head, rule, row, mean, empty line, rules, note.
     expect(lines).toHaveLength(7);
     expect(lines[2]?.split('|')).toHaveLength(lines[0]?.split('|').length as number);
-    expect(lines[2]).toContain('a&#124;b &#91;x&#93;(javascript:1) &#60;img src=x&#62; &#33;&#91;i&#93;(http://x)');
+    expect(lines[2]).toContain(
+      'a&#124;b &#91;x&#93;(javascript:1) &#60;img src=x&#62; &#33;&#91;i&#93;(http://x)',
+    );
     expect(lines[6]).toBe('&#60;script&#62; note');
   });
 });

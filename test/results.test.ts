@@ -60,8 +60,17 @@ describe('names of results', () => {
     expect(safeName('\u30ad\u30ba 1')).toBe('\u30ad\u30ba 1');
     expect(safeName('../../etc')).toBe('__.._etc');
     expect(safeName('a/b\\c:d\n')).toBe('a_b_c_d_');
-    expect([safeName('nul'), safeName('COM1.old'), safeName('console')]).toEqual(['nul_', 'COM1_.old', 'console']);
-    expect([safeName('a. '), safeName(''), safeName('.'), safeName('\ud800x')]).toEqual(['a_', '_', '_', '_x']);
+    expect([safeName('nul'), safeName('COM1.old'), safeName('console')]).toEqual([
+      'nul_',
+      'COM1_.old',
+      'console',
+    ]);
+    expect([safeName('a. '), safeName(''), safeName('.'), safeName('\ud800x')]).toEqual([
+      'a_',
+      '_',
+      '_',
+      '_x',
+    ]);
     const long = safeName('\u00e9'.repeat(300));
     expect(Buffer.byteLength(long)).toBeLessThanOrEqual(150);
     expect(long).toMatch(/^\u00e9{70}~[0-9a-f]{8}$/);
@@ -121,13 +130,19 @@ describe('rows of predictions', () => {
 
   test('JSON is there row by row, and valid however many there were', () => {
     for (const count of [0, 1, 3])
-      expect(JSON.parse(print(true, count).text)).toEqual(Array.from({ length: count }, (_, i) => row(`${i}.png`)));
-    expect(print(true, 3).text).toBe(`${JSON.stringify([row('0.png'), row('1.png'), row('2.png')], null, 2)}\n`);
+      expect(JSON.parse(print(true, count).text)).toEqual(
+        Array.from({ length: count }, (_, i) => row(`${i}.png`)),
+      );
+    expect(print(true, 3).text).toBe(
+      `${JSON.stringify([row('0.png'), row('1.png'), row('2.png')], null, 2)}\n`,
+    );
     expect(print(true, 3).before).toContain('2.png');
   });
 
   test('lines', () => {
-    expect(print(false, 2).text).toBe('anomalous 0.750 (raw 0.2500)  0.png\nanomalous 0.750 (raw 0.2500)  1.png\n');
+    expect(print(false, 2).text).toBe(
+      'anomalous 0.750 (raw 0.2500)  0.png\nanomalous 0.750 (raw 0.2500)  1.png\n',
+    );
     expect(print(false, 0).text).toBe('');
   });
 });

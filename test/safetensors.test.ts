@@ -45,9 +45,13 @@ describe('types', () => {
       const data = bytesOf(values);
       return read({ x: entry(type, [1], 0, data.length) }, data);
     };
-    expect(() => one('F64', Float64Array.of(1e39))).toThrow("m: tensor 'x' holds 1e+39, which is beyond the range");
+    expect(() => one('F64', Float64Array.of(1e39))).toThrow(
+      "m: tensor 'x' holds 1e+39, which is beyond the range",
+    );
     expect(() => one('I64', BigInt64Array.of(2n ** 53n))).toThrow("m: tensor 'x' holds 9007199254740992");
-    expect(() => one('U64', BigUint64Array.of(2n ** 64n - 1n))).toThrow("m: tensor 'x' holds 18446744073709551615");
+    expect(() => one('U64', BigUint64Array.of(2n ** 64n - 1n))).toThrow(
+      "m: tensor 'x' holds 18446744073709551615",
+    );
     expect(one('F64', Float64Array.of(Number.NEGATIVE_INFINITY)).tensors.get('x')?.values[0]).toBe(
       Number.NEGATIVE_INFINITY,
     );
@@ -68,10 +72,22 @@ describe('malformed files', () => {
       { a, b: entry('F32', [3], 8, 20) },
       "tensor 'b' ends at byte 20 of 16: the file is truncated",
     ],
-    ['a size that does not fit', { a: entry('F32', [3], 0, 16) }, "tensor 'a' [3] needs 12 bytes, its range has 16"],
+    [
+      'a size that does not fit',
+      { a: entry('F32', [3], 0, 16) },
+      "tensor 'a' [3] needs 12 bytes, its range has 16",
+    ],
     ['a range backwards', { a: entry('F32', [2], 8, 0) }, "tensor 'a' [2] needs 8 bytes, its range has -8"],
-    ['a shape beyond all numbers', { a: entry('F32', [2 ** 40, 2 ** 40], 0, 16) }, "'a' cannot have the shape"],
-    ['a product that wraps at 2^64', { a: entry('U8', [2 ** 32, 2 ** 32, 16], 0, 16) }, "'a' cannot have the shape"],
+    [
+      'a shape beyond all numbers',
+      { a: entry('F32', [2 ** 40, 2 ** 40], 0, 16) },
+      "'a' cannot have the shape",
+    ],
+    [
+      'a product that wraps at 2^64',
+      { a: entry('U8', [2 ** 32, 2 ** 32, 16], 0, 16) },
+      "'a' cannot have the shape",
+    ],
     [
       'infinite times nothing',
       {
@@ -94,28 +110,72 @@ describe('malformed files', () => {
       { a: { dtype: 'U8', shape: ['16'], data_offsets: [0, 16] } },
       "'a' has a malformed header entry",
     ],
-    ['negative zero', '{"a":{"dtype":"F32","shape":[4],"data_offsets":[-0,16]}}', "'a' has a malformed header entry"],
-    ['an infinite offset', '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,1e999]}}', "'a' has a malformed header"],
-    ['one offset', { a: { dtype: 'F32', shape: [4], data_offsets: [16] } }, "'a' has a malformed header entry"],
+    [
+      'negative zero',
+      '{"a":{"dtype":"F32","shape":[4],"data_offsets":[-0,16]}}',
+      "'a' has a malformed header entry",
+    ],
+    [
+      'an infinite offset',
+      '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,1e999]}}',
+      "'a' has a malformed header",
+    ],
+    [
+      'one offset',
+      { a: { dtype: 'F32', shape: [4], data_offsets: [16] } },
+      "'a' has a malformed header entry",
+    ],
     ['no entry', { a: null }, "tensor 'a' has a malformed header entry"],
     ['a list as entry', { a: [] }, "tensor 'a' has a malformed header entry"],
-    ['an unknown type', { a: entry('F8_E4M3', [16], 0, 16) }, "tensor 'a' has type 'F8_E4M3'; supported are F32, F16"],
+    [
+      'an unknown type',
+      { a: entry('F8_E4M3', [16], 0, 16) },
+      "tensor 'a' has type 'F8_E4M3'; supported are F32, F16",
+    ],
     ['a type of the language', { a: entry('constructor', [16], 0, 16) }, "tensor 'a' has type 'constructor'"],
     ['a type that is no text', { a: { ...a, dtype: 7 } }, "tensor 'a' has a malformed header entry"],
-    ['a name twice', '{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"\\u0061":{}}', "'a' is there twice"],
+    [
+      'a name twice',
+      '{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"\\u0061":{}}',
+      "'a' is there twice",
+    ],
     [
       'a field twice',
       '{"a":{"dtype":"F32","dtype":"U8","shape":[16],"data_offsets":[0,16]}}',
       "'dtype' is there twice",
     ],
-    ['the name __proto__', '{"__proto__":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}', "'__proto__' is no name"],
-    ['text after the header', `${JSON.stringify({ a: entry('U8', [16], 0, 16) })}x`, 'the header is not valid JSON'],
-    ['zeros after the header', `${JSON.stringify({ a: entry('U8', [16], 0, 16) })}\0`, 'the header is not valid JSON'],
-    ['a byte order mark', `\ufeff${JSON.stringify({ a: entry('U8', [16], 0, 16) })}`, "does not begin with '{'"],
+    [
+      'the name __proto__',
+      '{"__proto__":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}',
+      "'__proto__' is no name",
+    ],
+    [
+      'text after the header',
+      `${JSON.stringify({ a: entry('U8', [16], 0, 16) })}x`,
+      'the header is not valid JSON',
+    ],
+    [
+      'zeros after the header',
+      `${JSON.stringify({ a: entry('U8', [16], 0, 16) })}\0`,
+      'the header is not valid JSON',
+    ],
+    [
+      'a byte order mark',
+      `\ufeff${JSON.stringify({ a: entry('U8', [16], 0, 16) })}`,
+      "does not begin with '{'",
+    ],
     ['a list', '[]', "does not begin with '{'"],
     ['nothing', '', /m: (the header does not begin|.*header)/],
-    ['metadata that is no object', { __metadata__: [], a: entry('U8', [16], 0, 16) }, 'the metadata is no object'],
-    ['metadata that is no text', { __metadata__: { x: 1 }, a: entry('U8', [16], 0, 16) }, "metadata 'x' is no text"],
+    [
+      'metadata that is no object',
+      { __metadata__: [], a: entry('U8', [16], 0, 16) },
+      'the metadata is no object',
+    ],
+    [
+      'metadata that is no text',
+      { __metadata__: { x: 1 }, a: entry('U8', [16], 0, 16) },
+      "metadata 'x' is no text",
+    ],
     ['nested lists', `{"a":${'['.repeat(1e6)}`, 'it is nested more than 3 deep'],
   ];
   test.each(cases)('%s', (_, header, message) => {

@@ -1,14 +1,17 @@
-/** The packaged teacher carries meaning: its features tell dogs, birds, reptiles and insects apart, random ones do not. */
+/**
+ * The packaged teacher carries meaning: its features tell dogs, birds, reptiles and insects apart, random
+ * ones do not.
+ */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { normalize, stack } from '../src/data/image.ts';
 import { resizeBicubic } from '../src/data/resize.ts';
-import { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { Tape } from '../src/engine/tape.ts';
-import type { Tensor } from '../src/engine/tensor.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones, teacher } from '../src/model/backbone.ts';
 import { detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
 import { initialize, loadParameters } from '../src/model/initialize.ts';
@@ -56,7 +59,8 @@ async function features(
     for (let i = 0; i < batch && start + i < images.length; i++) {
       const row = new Float32Array(256);
       for (let p = 0; p < positions; p++)
-        for (let c = 0; c < 256; c++) row[c] = (row[c] as number) + (y[(i * positions + p) * 256 + c] as number);
+        for (let c = 0; c < 256; c++)
+          row[c] = (row[c] as number) + (y[(i * positions + p) * 256 + c] as number);
       rows.push(row);
     }
   }
@@ -104,14 +108,19 @@ describe('the packaged teacher', () => {
       readdirSync(join(samples, label)).map((name) => ({ label, file: join(samples, label, name) })),
     );
     const images = await Promise.all(
-      files.map(async ({ file }) => normalize(resizeBicubic(await decodeImage(readFileSync(file), file), size, size))),
+      files.map(async ({ file }) =>
+        normalize(resizeBicubic(await decodeImage(readFileSync(file), file), size, size)),
+      ),
     );
     const labels = files.map(({ label }) => label);
     const own = await features(images, (store) =>
       loadParameters(store, [groups.teacher], readSafetensors(readFileSync(path)), path, 'teacher.'),
     );
     const random = await features(images, (store) => initialize(store, [groups.teacher], 0));
-    const [accuracy, chance] = [nearestNeighbourAccuracy(own, labels), nearestNeighbourAccuracy(random, labels)];
+    const [accuracy, chance] = [
+      nearestNeighbourAccuracy(own, labels),
+      nearestNeighbourAccuracy(random, labels),
+    ];
     console.log(
       `nearest neighbour among 4 kinds, ${images.length} images: packaged ${accuracy.toFixed(3)}, random ${chance.toFixed(3)}`,
     );

@@ -1,22 +1,30 @@
-/** PyTorch's files: both containers, what they may hold, hostile and broken ones; import of every kind, export back. */
+/**
+ * PyTorch's files: both containers, what they may hold, hostile and broken ones; import of every kind, export
+ * back.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RandomStream } from '../src/base/random.ts';
 import { newSettings } from '../src/detector/settings.ts';
-import { Engine } from '../src/engine/device.ts';
-import { ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { RandomStream } from '../src/engine/random.ts';
-import { Tape } from '../src/engine/tape.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { exportTorch } from '../src/export/torch.ts';
 import { type BackboneName, backbones, teacher } from '../src/model/backbone.ts';
 import { detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
 import { loadParameters } from '../src/model/initialize.ts';
 import { importedName, importStateDicts } from '../src/weights/import.ts';
 import { storedShape } from '../src/weights/names.ts';
-import { readSafetensors, type StoredTensor, storable, writeSafetensors } from '../src/weights/safetensors.ts';
+import {
+  readSafetensors,
+  type StoredTensor,
+  storable,
+  writeSafetensors,
+} from '../src/weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../src/weights/torch_file.ts';
 import { writeTorchFile } from '../src/weights/torch_writer.ts';
 
@@ -35,7 +43,9 @@ const python = ['/usr/bin/python3', 'python3'].find((path) => {
   }
 });
 if (!python)
-  console.warn('skipped: no Python with PyTorch (Debian: python3-torch), so nothing is compared with PyTorch itself');
+  console.warn(
+    'skipped: no Python with PyTorch (Debian: python3-torch), so nothing is compared with PyTorch itself',
+  );
 
 describe('reading', () => {
   for (const [name, prefix] of [
@@ -120,7 +130,8 @@ describe('broken input', () => {
           else if (kind === 1) mutated[at] = (mutated[at] as number) ^ (1 << random.integer(0, 7));
           else if (kind === 2) mutated.fill(random.next() < 0.5 ? 0xff : 0, at, at + random.integer(1, 8));
           else if (kind === 3) mutated = mutated.subarray(0, Math.max(at, 1));
-          else mutated.copyWithin(at, random.integer(0, mutated.length - 1), random.integer(0, mutated.length));
+          else
+            mutated.copyWithin(at, random.integer(0, mutated.length - 1), random.integer(0, mutated.length));
         }
         const started = performance.now();
         try {
@@ -154,7 +165,11 @@ function detectorTensors(backbone: BackboneName, mode: 'aand' | 'rd'): Map<strin
 }
 
 /** Tensors under another program's names. */
-function renamed(tensors: ReadonlyMap<string, StoredTensor>, from: string, to: string): [string, StoredTensor][] {
+function renamed(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  from: string,
+  to: string,
+): [string, StoredTensor][] {
   return [...tensors]
     .filter(([name]) => name.startsWith(from))
     .map(([name, tensor]) => [to + name.slice(from.length), tensor]);
@@ -188,7 +203,9 @@ describe('importing', () => {
       expect(importedName(`${prefix}layer1.0.bn1.bias`), prefix).toBe('teacher.layer1.0.bn1.bias');
     expect(importedName('_orig_mod.bn.module.bn_layer.0.bn1.bias')).toBe('bottleneck.bn_layer.0.bn1.bias');
     expect(importedName('model.bottleneck.conv1.weight')).toBe('bottleneck.conv1.weight');
-    expect(importedName('state_dict.decoder._orig_mod.layer2.0.conv1.weight')).toBe('student.layer2.0.conv1.weight');
+    expect(importedName('state_dict.decoder._orig_mod.layer2.0.conv1.weight')).toBe(
+      'student.layer2.0.conv1.weight',
+    );
     expect(importedName('constructor.conv1.weight')).toBe('teacher.constructor.conv1.weight');
   });
 
@@ -275,7 +292,10 @@ describe('importing', () => {
       training: {},
       version: '0',
     });
-    const file = writeSafetensors(storable(aand), { format: 'aand-webgpu/1', detector: JSON.stringify(settings) });
+    const file = writeSafetensors(storable(aand), {
+      format: 'aand-webgpu/1',
+      detector: JSON.stringify(settings),
+    });
     const written = await exportTorch(file, 'model');
     const result = importStateDicts([
       { path: '1', tensors: readTorchFile(written.stage1) },
@@ -308,7 +328,10 @@ describe.skipIf(!python)('against PyTorch', () => {
       const tensors = Object.fromEntries(set.specs.map((spec) => [spec.name, storedShape(spec)]));
       writeFileSync(join(folder, 'spec.json'), JSON.stringify({ ...backbone, size, tensors }));
       execFileSync(python as string, [script, join(folder, 'spec.json'), folder]);
-      const open = (file: string) => ({ path: file, tensors: readTorchFile(readFileSync(join(folder, file)), file) });
+      const open = (file: string) => ({
+        path: file,
+        tensors: readTorchFile(readFileSync(join(folder, file)), file),
+      });
       const detector = importStateDicts([open('stage1.pth'), open('stage2.pth')]);
       expect(detector).toMatchObject({ kind: 'detector', mode: 'aand', backbone: { name } });
       expect(importStateDicts([open('rd4ad.pth'), open('torchvision.pth')])).toMatchObject({

@@ -5,13 +5,14 @@ import { imageSource } from '../src/data/image_cache.ts';
 import { Detector, MapRunner } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
-import { Engine } from '../src/engine/device.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
 import { mean } from '../src/engine/ops/reduce.ts';
-import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { Tape } from '../src/engine/tape.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detectorParameters, groups } from '../src/model/detector.ts';
 import { initialize, loadParameters } from '../src/model/initialize.ts';
@@ -116,9 +117,12 @@ describe('training', () => {
   });
 
   test('cached targets are those of their images', { timeout: 600_000 }, async () => {
-    // Adam turns a gradient's last bit into a whole step, so only losses of parameters that stand still can be compared.
+    // Adam turns a gradient's last bit into a whole step, so only losses of parameters that stand still can
+    // be compared.
     const losses = async (cacheBytes: number) => {
-      const { store, history } = await trainDetector(options({ epochs: [1, 3], baseRate: 1e-12, cacheBytes }));
+      const { store, history } = await trainDetector(
+        options({ epochs: [1, 3], baseRate: 1e-12, cacheBytes }),
+      );
       store.destroy();
       return history.stage2.map(({ loss }) => loss as number);
     };
@@ -154,7 +158,13 @@ describe('training', () => {
     });
     expect(history.at(-1)?.loss).toBeLessThan(history[0]?.loss as number);
     const store = new ParameterStore(engine, detectorParameters(backbones.resnet18, 'rd'));
-    loadParameters(store, [groups.teacher], readSafetensors(writeSafetensors(tensors)), 'distilled', 'teacher.');
+    loadParameters(
+      store,
+      [groups.teacher],
+      readSafetensors(writeSafetensors(tensors)),
+      'distilled',
+      'teacher.',
+    );
     store.destroy();
   });
 });
@@ -197,20 +207,24 @@ describe('detector file', () => {
     );
     (tensors.get('layer2.0.conv1.weight')?.values as Float32Array)[5] = Number.NaN;
     const broken = readSafetensors(writeSafetensors(tensors));
-    await expect(trainDetector(options({ teacher: broken, teacherName: 'broken.safetensors' }))).rejects.toThrow(
-      "broken.safetensors: tensor 'layer2.0.conv1.weight' [128,64,3,3] holds NaN at index 5",
-    );
+    await expect(
+      trainDetector(options({ teacher: broken, teacherName: 'broken.safetensors' })),
+    ).rejects.toThrow("broken.safetensors: tensor 'layer2.0.conv1.weight' [128,64,3,3] holds NaN at index 5");
   });
 
   test('a teacher of another backbone is refused with the tensor and the shapes', async () => {
     await expect(trainDetector(options({ backbone: backbones.resnet50 }))).rejects.toThrow(
       /tensor 'layer1\.0\.conv1\.weight' is \[64,64,3,3\], the model needs \[64,64,1,1\]/,
     );
-    await expect(trainDetector(options({ backbone: backbones.resnet34 }))).rejects.toThrow(/tensors are missing/);
+    await expect(trainDetector(options({ backbone: backbones.resnet34 }))).rejects.toThrow(
+      /tensors are missing/,
+    );
   });
 
   test('image sizes that are no multiple of 32 are refused', async () => {
-    await expect(trainDetector(options({ imageSize: 40 }))).rejects.toThrow('image size 40 is not a multiple of 32');
+    await expect(trainDetector(options({ imageSize: 40 }))).rejects.toThrow(
+      'image size 40 is not a multiple of 32',
+    );
   });
 });
 

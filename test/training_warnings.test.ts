@@ -1,8 +1,8 @@
 /** Warnings about training sets that teach little. */
 import { describe, expect, test } from 'vitest';
+import { RandomStream } from '../src/base/random.ts';
 import type { Image } from '../src/data/image.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
-import { RandomStream } from '../src/engine/random.ts';
 
 const side = 16;
 const image = (value: (i: number) => number): Image => ({
@@ -43,9 +43,9 @@ describe('a training set', () => {
   });
 
   test('of different plain colours teaches nothing either', () => {
-    expect(trainingSetWarnings([plain(0, 0, 0), plain(9, 9, 9), plain(99, 9, 9), plain(0, 0, 200)])[0]).toMatch(
-      /^all 4 training images are one colour/,
-    );
+    expect(
+      trainingSetWarnings([plain(0, 0, 0), plain(9, 9, 9), plain(99, 9, 9), plain(0, 0, 200)])[0],
+    ).toMatch(/^all 4 training images are one colour/);
   });
 
   test('with a failed picture names it; tiles of a plain background are no fault', () => {
@@ -62,7 +62,9 @@ describe('a training set', () => {
 
   test.each([1, 2, 3])('of %s photographs is too small', (count) => {
     const [warning, ...more] = trainingSetWarnings(parts(count), paths(count));
-    expect(warning).toMatch(new RegExp(`^there (is|are) only ${count} training images?: .*expect false alarms`));
+    expect(warning).toMatch(
+      new RegExp(`^there (is|are) only ${count} training images?: .*expect false alarms`),
+    );
     expect(more).toEqual([]);
   });
 
@@ -78,12 +80,19 @@ describe('a training set', () => {
   test('of copies of a few pictures is named, noise or not', () => {
     const noisy = (source: Image, seed: number): Image => {
       const random = new RandomStream('noise', seed);
-      return { ...source, data: source.data.map((v) => Math.min(255, Math.max(0, v + random.integer(-1, 1)))) };
+      return {
+        ...source,
+        data: source.data.map((v) => Math.min(255, Math.max(0, v + random.integer(-1, 1)))),
+      };
     };
     const copies = Array.from({ length: 10 }, (_, i) => noisy(part(0), i));
-    expect(trainingSetWarnings(copies, paths(10))[0]).toMatch(/^the 10 training images show only one picture: /);
+    expect(trainingSetWarnings(copies, paths(10))[0]).toMatch(
+      /^the 10 training images show only one picture: /,
+    );
     const two = Array.from({ length: 10 }, (_, i) => part(i % 2));
-    expect(trainingSetWarnings(two, paths(10))[0]).toMatch(/^the 10 training images show only 2 different pictures: /);
+    expect(trainingSetWarnings(two, paths(10))[0]).toMatch(
+      /^the 10 training images show only 2 different pictures: /,
+    );
     expect(trainingSetWarnings([...two, ...parts(4)], paths(14))).toEqual([]);
   });
 });

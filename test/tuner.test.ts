@@ -4,16 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readTunings, tuningPath } from '../src/cli/tunings.ts';
-import { Engine } from '../src/engine/device.ts';
-import { forecast } from '../src/engine/forecast.ts';
+import { gemmConfigurations } from '../src/engine/device/matrix_products.ts';
+import type { Tuning } from '../src/engine/device/tuning.ts';
+import { tuningFingerprint } from '../src/engine/device/tuning.ts';
 import { gradients } from '../src/engine/gradients.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
-import { ParameterSet, ParameterStore } from '../src/engine/parameters.ts';
-import { Program } from '../src/engine/program.ts';
-import { retarget } from '../src/engine/retarget.ts';
-import { gemmConfigurations } from '../src/engine/select.ts';
-import { Tape } from '../src/engine/tape.ts';
-import { type Tuning, tuneCase, tuningCases, tuningFingerprint } from '../src/engine/tuner.ts';
+import { forecast } from '../src/engine/plan/forecast.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { retarget } from '../src/engine/runtime/retarget.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
+import { tuneCase, tuningCases } from '../src/engine/runtime/tuner.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
 
@@ -86,7 +89,13 @@ test('the forecast of memory is what the program then takes', async () => {
   };
   const { tape, map, score } = record();
   const peaks = { gflops: 100, gbytesPerSecond: 5 };
-  const { bytes, flops, milliseconds } = forecast(tape, [map, score], engine.target, engine.device.limits, peaks);
+  const { bytes, flops, milliseconds } = forecast(
+    tape,
+    [map, score],
+    engine.target,
+    engine.device.limits,
+    peaks,
+  );
   const again = record();
   const store = new ParameterStore(engine, set);
   const outputs = { map: again.map, score: again.score };

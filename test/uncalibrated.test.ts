@@ -1,4 +1,6 @@
-/** A detector without a threshold on the command line: raw scores, no verdicts, and the way to a threshold. */
+/**
+ * A detector without a threshold on the command line: raw scores, no verdicts, and the way to a threshold.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -38,7 +40,12 @@ beforeAll(async () => {
   }
   writeFileSync(
     model,
-    await writeDetectorTensors(randomDetector(), { ...settings, image: null, pixel: null, calibrationScores: [] }),
+    await writeDetectorTensors(randomDetector(), {
+      ...settings,
+      image: null,
+      pixel: null,
+      calibrationScores: [],
+    }),
   );
 });
 
@@ -69,7 +76,9 @@ describe('a detector without a threshold', () => {
     const column = (head ?? '').split(',').indexOf('pred_score');
     expect(rows).toHaveLength(5);
     for (const row of rows) expect(row.split(',').slice(column, column + 4)).toEqual(['', '', '', '']);
-    expect(readFileSync(join(folder, 'tested/report.html'), 'utf8')).toContain('This detector is not calibrated');
+    expect(readFileSync(join(folder, 'tested/report.html'), 'utf8')).toContain(
+      'This detector is not calibrated',
+    );
   });
 
   test('calibrate draws a threshold from it; then none of the images that it was drawn from is anomalous', async () => {

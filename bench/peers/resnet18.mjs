@@ -1,4 +1,7 @@
-/** ResNet-18 in tfjs, as its users write it: folded batch norm and fused convolutions for inference, plain operations to train. */
+/**
+ * ResNet-18 in tfjs, as its users write it: folded batch norm and fused convolutions for inference, plain
+ * operations to train.
+ */
 
 const blocks = ['layer1.0', 'layer1.1', 'layer2.0', 'layer2.1', 'layer3.0', 'layer3.1', 'layer4.0', 'layer4.1'];
 const strideOf = (block) => (block.endsWith('.0') && !block.startsWith('layer1') ? 2 : 1);

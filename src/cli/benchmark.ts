@@ -1,7 +1,9 @@
-/** `aand benchmark`: all categories of a data set, in the modes of the paper's ablation, with several seeds. */
+/**
+ * `aand benchmark`: all categories of a data set, in the modes of the paper's ablation, with several seeds.
+ */
 import type { Command } from 'commander';
 import { listCategories } from '../data/categories.ts';
-import type { Engine } from '../engine/device.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
 import type { Mode } from '../model/detector.ts';
 import { OutputFolder } from '../output/folder.ts';
 import {
@@ -56,7 +58,10 @@ async function writeResults(
     note,
   );
   await output.write('results.csv', benchmarkCsv(runs));
-  await output.write('results.json', `${JSON.stringify({ note, rows: benchmarkRows(runs), runs }, null, 2)}\n`);
+  await output.write(
+    'results.json',
+    `${JSON.stringify({ note, rows: benchmarkRows(runs), runs }, null, 2)}\n`,
+  );
   await output.write('results.md', benchmarkMarkdown(runs, note));
   await output.write('results.html', page);
   return benchmarkMarkdown(runs, note);
@@ -90,20 +95,31 @@ export function benchmarkCommand(program: Command): void {
     .argument('<dataset>', 'the folder that holds the categories')
     .option('--out <folder>', 'where the results go', 'benchmark-results')
     .option('--categories <list>', 'only these, such as screw,bottle', listOf(String))
-    .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', listOf(modeOption), ['aand'])
+    .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', listOf(modeOption), [
+      'aand',
+    ])
     .option('--seeds <list>', 'random seeds', listOf(seedOption), [0])
     .option('--force', 'replace tables that others wrote; they are kept as backups');
   addQueueOptions(command, 'hand the runs to aand worker processes through Redis', false);
   addTrainingOptions(command);
   addDataOptions(command).action(async (dataset: string, options: BenchmarkOptions) => {
-    const { out, categories: wanted, modes: wantedModes, seeds, category, force = false, ...others } = options;
+    const {
+      out,
+      categories: wanted,
+      modes: wantedModes,
+      seeds,
+      category,
+      force = false,
+      ...others
+    } = options;
     const { queue, queueCa, queueCert, queueKey, queueWait, ...training } = others;
     if (category) throw new UsageError('--category is --categories here');
     const root = dataset.replace(/\/+$/, '');
     const all = await listCategories(root);
     const categories = wanted ?? all;
     for (const name of categories)
-      if (!all.includes(name)) throw new UsageError(`${root} has no category '${name}'; there are ${all.join(', ')}`);
+      if (!all.includes(name))
+        throw new UsageError(`${root} has no category '${name}'; there are ${all.join(', ')}`);
     const tasks = wantedModes.flatMap((mode) =>
       categories.flatMap((category) =>
         seeds.map(
@@ -140,12 +156,15 @@ export function benchmarkCommand(program: Command): void {
     }
     if (reports.size) console.error(`${reports.size} of ${tasks.length} runs are finished already`);
     if (open.length)
-      await (queue ? runThroughQueue({ ...options, queue }, open, signal, onDone) : runHere(open, signal, onDone));
+      await (queue
+        ? runThroughQueue({ ...options, queue }, open, signal, onDone)
+        : runHere(open, signal, onDone));
     if (reports.size) {
       console.log(await writeResults(output, runs(), tasks.length, options));
       console.log(`written to ${out}: results.csv, results.json, results.md, results.html, a folder per run`);
     }
-    if (errors.length) throw new Error(`${errors.length} of ${tasks.length} runs failed:\n  ${errors.join('\n  ')}`);
+    if (errors.length)
+      throw new Error(`${errors.length} of ${tasks.length} runs failed:\n  ${errors.join('\n  ')}`);
     const incomplete = [...reports].filter(([, report]) => unreadableCount(report) > 0);
     if (incomplete.length)
       throw new Error(

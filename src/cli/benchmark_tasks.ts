@@ -1,7 +1,9 @@
-/** The runs of a benchmark: one training and test per category, mode and seed, each in a folder of its own. */
+/**
+ * The runs of a benchmark: one training and test per category, mode and seed, each in a folder of its own.
+ */
 import { exists, readBytes } from '#platform';
 import { type Dataset, openDataset } from '../data/dataset.ts';
-import type { Engine } from '../engine/device.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
 import type { Mode } from '../model/detector.ts';
 import type { BenchmarkRun } from '../report/benchmark_table.ts';
 import { asRun, differences, type Run } from '../train/run.ts';
@@ -46,7 +48,10 @@ interface Finished {
   readonly [metric: string]: unknown;
 }
 
-/** Files that a run left out, by its metrics.json (a list of names) or the row that came through the queue (their number). */
+/**
+ * Files that a run left out, by its metrics.json (a list of names) or the row that came through the queue
+ * (their number).
+ */
 export function unreadableCount({ unreadable }: Readonly<Record<string, unknown>>): number {
   if (Array.isArray(unreadable)) return unreadable.length;
   return typeof unreadable === 'number' ? unreadable : 0;
@@ -62,8 +67,14 @@ export function benchmarkRun(task: BenchmarkTask, report: Report): BenchmarkRun 
   return { category, mode, seed, metrics, intervals, trainSeconds: seconds.train, adapter };
 }
 
-/** Opens what a run needs; `shared` are options that are planned already: the tasks of one benchmark have the same ones. */
-async function planTask(task: BenchmarkTask, shared?: TrainPlan): Promise<{ plan: TrainPlan; dataset: Dataset }> {
+/**
+ * Opens what a run needs; `shared` are options that are planned already: the tasks of one benchmark have the
+ * same ones.
+ */
+async function planTask(
+  task: BenchmarkTask,
+  shared?: TrainPlan,
+): Promise<{ plan: TrainPlan; dataset: Dataset }> {
   const own = { mode: task.mode, seed: task.seed, out: task.out, resume: true };
   const plan = shared ? { ...shared, ...own } : await planTraining({ ...task.options, ...own });
   return {
@@ -78,7 +89,8 @@ const results = ['metrics.json', 'model.safetensors', 'scores.csv', 'report.html
 /**
  * The report of a run that is finished already; undefined where it is not.
  *
- * @throws Error saying what differs where the run is one of other settings, photographs, masks, teacher or textures
+ * @throws Error saying what differs where the run is one of other settings, photographs, masks, teacher or
+ *   textures
  */
 export async function finishedReport(task: BenchmarkTask, shared?: TrainPlan): Promise<Report | undefined> {
   for (const name of results) if (!(await exists(`${task.out}/${name}`))) return undefined;
@@ -99,7 +111,12 @@ export async function finishedReport(task: BenchmarkTask, shared?: TrainPlan): P
     );
   }
   const { plan, dataset } = await planTask(task, shared);
-  const other = differences(saved, await runRequest(plan, dataset), 'the finished run', requestNames(plan, dataset));
+  const other = differences(
+    saved,
+    await runRequest(plan, dataset),
+    'the finished run',
+    requestNames(plan, dataset),
+  );
   if (other.length)
     throw new Error(
       `${path} is of a run with other settings or inputs: ${other.join('; ')}. Give the same ones, another folder with ` +

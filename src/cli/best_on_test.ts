@@ -1,6 +1,9 @@
-/** `--select test-oracle`: keeps the student of the epoch that is best on the test set, as the authors' code does. */
+/**
+ * `--select test-oracle`: keeps the student of the epoch that is best on the test set, as the authors' code
+ * does.
+ */
 import * as v from 'valibot';
-import type { ParameterStore } from '../engine/parameters.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
 import { groups } from '../model/detector.ts';
 import { loadParameters, storeParameters } from '../model/initialize.ts';
 import { openCheckpoint, parse, type RunCheckpoint, refusing, saveCheckpoint } from '../train/checkpoint.ts';
@@ -35,7 +38,8 @@ export class BestOnTest {
   }
 
   /**
-   * @param checkpoint where the best student is kept, so that a resumed run knows it; its run has the test set's digests too
+   * @param checkpoint where the best student is kept, so that a resumed run knows it; its run has the test
+   *   set's digests too
    * @param epochs of stage II
    * @param measure larger is better
    * @throws CheckpointError on a kept one that is damaged or of another run
@@ -79,6 +83,8 @@ async function readBest(
   const file = await openCheckpoint(checkpoint, data, stage);
   const best = await refusing(checkpoint.storage, () => v.parse(bestSchema, parse(file.metadata.state)));
   if (best.epoch > epochs)
-    await refusing(checkpoint.storage, () => Promise.reject(new Error(`it is of epoch ${best.epoch} of ${epochs}`)));
+    await refusing(checkpoint.storage, () =>
+      Promise.reject(new Error(`it is of epoch ${best.epoch} of ${epochs}`)),
+    );
   return { file, best };
 }

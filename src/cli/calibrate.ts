@@ -1,4 +1,7 @@
-/** `aand calibrate`: a new threshold for a model, without training: from good images, or from the scores that it holds. */
+/**
+ * `aand calibrate`: a new threshold for a model, without training: from good images, or from the scores that
+ * it holds.
+ */
 
 import { basename, dirname } from 'node:path';
 import type { Command } from 'commander';
@@ -30,7 +33,11 @@ interface CalibrateOptions {
   readonly strict?: boolean;
 }
 
-async function samples(paths: readonly string[], defect: string, unreadable: UnreadableFiles): Promise<Sample[]> {
+async function samples(
+  paths: readonly string[],
+  defect: string,
+  unreadable: UnreadableFiles,
+): Promise<Sample[]> {
   if (!paths.length) return [];
   return (await findImages(paths, unreadable)).map((path) => ({ path, stem: stemOf(path), defect }));
 }
@@ -43,7 +50,10 @@ async function score(
   unreadable: UnreadableFiles,
 ) {
   const { settings } = file;
-  const list = [...(await samples(paths.good, 'good', unreadable)), ...(await samples(paths.bad, 'bad', unreadable))];
+  const list = [
+    ...(await samples(paths.good, 'good', unreadable)),
+    ...(await samples(paths.bad, 'bad', unreadable)),
+  ];
   const signal = interruptSignal();
   const { tiling } = settings;
   if (unreadable.strict)
@@ -59,7 +69,13 @@ async function score(
     const store = detectorStore(engine, file, model);
     const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
     const reporter = new ProgressReporter();
-    const results = await runSamples(runner, list, { reporter, signal, label: 'calibrating', tiling, unreadable });
+    const results = await runSamples(runner, list, {
+      reporter,
+      signal,
+      label: 'calibrating',
+      tiling,
+      unreadable,
+    });
     const { pixelRange } = await results.evaluate();
     const scores: CalibrationScore[] = results.images.map(({ score, anomalous, path }) => ({
       score,
@@ -90,7 +106,9 @@ async function openTarget(out: string, model: string, force: boolean) {
 export function calibrateCommand(program: Command): void {
   program
     .command('calibrate')
-    .description('draw the threshold anew: from these good images, or without any from the scores that the model holds')
+    .description(
+      'draw the threshold anew: from these good images, or without any from the scores that the model holds',
+    )
     .argument('<model>', 'model.safetensors')
     .argument('[good...]', 'good images or folders that the model was not trained on')
     .option(
@@ -152,10 +170,13 @@ export function calibrateCommand(program: Command): void {
       };
       await target.write(await rewriteDetector(file, updated));
       const { image: before } = settings;
-      console.log(`threshold of images: ${before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'}`);
+      console.log(
+        `threshold of images: ${before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'}`,
+      );
       console.log(`             is now: ${found.image.threshold.toPrecision(5)} (${found.image.rule})`);
       const alarms = goodScores.filter((value) => isAnomalous(value, found.image)).length;
-      if (goodScores.length) console.log(`  ${alarms} of ${goodScores.length} good images are called anomalous`);
+      if (goodScores.length)
+        console.log(`  ${alarms} of ${goodScores.length} good images are called anomalous`);
       console.log(`written to ${out}`);
       unreadable.finish();
     });

@@ -1,4 +1,7 @@
-/** What happens when nobody reads the output any more (`aand predict ... | head -1`): the work stops and the command ends well. */
+/**
+ * What happens when nobody reads the output any more (`aand predict ... | head -1`): the work stops and the
+ * command ends well.
+ */
 
 let closed = false;
 const listeners = new Set<() => void>();
@@ -13,7 +16,9 @@ export function onOutputClosed(listener: () => void): void {
   listeners.add(listener);
 }
 
-/** Watches stdout and stderr; without it Node ends the process at once, and files and locks are left behind. */
+/**
+ * Watches stdout and stderr; without it Node ends the process at once, and files and locks are left behind.
+ */
 export function watchOutput(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,7 +1,7 @@
 /** What the commands share: errors with exit codes, the engine, files. */
 import { Option } from 'commander';
 import { exists, readBytes, writeBytes } from '#platform';
-import { Engine, type EngineOptions } from '../engine/device.ts';
+import { Engine, type EngineOptions } from '../engine/runtime/engine.ts';
 import type { CheckpointStorage } from '../train/checkpoint.ts';
 import { verifyDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
@@ -12,7 +12,10 @@ export { interruptSignal } from './interrupt.ts';
 
 /** `--dtype` of the commands that only infer. */
 export const dtypeOption = () =>
-  new Option('--dtype <type>', 'floats in memory: f16 halves it where the device has them; arithmetic stays f32')
+  new Option(
+    '--dtype <type>',
+    'floats in memory: f16 halves it where the device has them; arithmetic stays f32',
+  )
     .choices(['f32', 'f16'])
     .default('f32');
 
@@ -27,7 +30,10 @@ export const subgroupMatricesOption = () =>
 export class UsageError extends Error {}
 
 /** Opens the engine, runs, closes it. Notices (a software driver, no matrix units) go to stderr. */
-export async function withEngine<T>(work: (engine: Engine) => Promise<T>, options: EngineOptions = {}): Promise<T> {
+export async function withEngine<T>(
+  work: (engine: Engine) => Promise<T>,
+  options: EngineOptions = {},
+): Promise<T> {
   const engine = await Engine.open({
     ...options,
     tunings: await readTunings(),

@@ -56,7 +56,10 @@ export function dataCommand(program: Command): void {
       image: await decodeImage(await readBytes(sample.path), sample.path),
       label: `${sample.defect}/${sample.stem}`,
       ...(sample.maskPath && {
-        mask: { values: await loadMask(sample, maskSide).catch(() => new Uint8Array(maskSide ** 2)), side: maskSide },
+        mask: {
+          values: await loadMask(sample, maskSide).catch(() => new Uint8Array(maskSide ** 2)),
+          side: maskSide,
+        },
       }),
     }));
     const title = `${dataset.name} (${dataset.format}): ${dataset.train.length} to learn from, ${dataset.test.length} to test`;
@@ -71,7 +74,8 @@ export function dataCommand(program: Command): void {
     for (const [name, count] of Object.entries(facts.counts)) console.log(`  ${name.padEnd(28)} ${count}`);
     for (const { kind, count } of facts.kinds) console.log(`  ${kind.padEnd(28)} ${count}`);
     if (facts.masks) console.log(`  masks: ${facts.masks.encoding}`);
-    if (facts.ignored.length) console.log(`  hidden, left out: ${facts.ignored.length}, such as ${facts.ignored[0]}`);
+    if (facts.ignored.length)
+      console.log(`  hidden, left out: ${facts.ignored.length}, such as ${facts.ignored[0]}`);
     if (facts.warnings.length) console.log(`${facts.warnings.length} found wanting:`);
     for (const warning of facts.warnings) console.log(`  ${warning}`);
     console.log(`contact sheet: ${options.out}`);

@@ -21,7 +21,9 @@ export interface DataOptions {
 export function addDataOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--format <layout>', 'how the images lie on disk').choices([...formats, 'auto']).default('auto'),
+      new Option('--format <layout>', 'how the images lie on disk')
+        .choices([...formats, 'auto'])
+        .default('auto'),
     )
     .option('--category <name>', 'a category below the folder')
     .option('--normal-dir <folder>', 'good images, in the folder layout')

@@ -1,4 +1,7 @@
-/** `aand demo`: draws a small product data set, learns it with both stages, and shows the defects that it finds. */
+/**
+ * `aand demo`: draws a small product data set, learns it with both stages, and shows the defects that it
+ * finds.
+ */
 import type { Command } from 'commander';
 import { encodePng } from '#platform';
 import { mapConcurrently, openDataset } from '../data/dataset.ts';
@@ -29,7 +32,8 @@ async function writeProduct(
   for (let i = 0; i < trainCount; i++) parts.push({ path: `train/good/${name(i)}`, index: i });
   for (let i = 0; i < testGood; i++) parts.push({ path: `test/good/${name(i)}`, index: trainCount + i });
   for (const defect of Object.keys(product.defects))
-    for (let i = 0; i < testPerDefect; i++) parts.push({ path: `test/${defect}/${name(i)}`, defect, index: i });
+    for (let i = 0; i < testPerDefect; i++)
+      parts.push({ path: `test/${defect}/${name(i)}`, defect, index: i });
   await mapConcurrently(
     parts,
     async ({ path, defect, index }) => {
@@ -46,39 +50,48 @@ async function writeProduct(
 export function demoCommand(program: Command): void {
   program
     .command('demo')
-    .description('make a small product data set, learn it, and show its defects; about four minutes on two cores')
+    .description(
+      'make a small product data set, learn it, and show its defects; about four minutes on two cores',
+    )
     .option('--out <folder>', 'where the results go', 'demo-results')
-    .option('--product <name>', 'washer or fabric; default: both', oneOf(demoProducts.map(({ name }) => name)))
+    .option(
+      '--product <name>',
+      'washer or fabric; default: both',
+      oneOf(demoProducts.map(({ name }) => name)),
+    )
     .option('--force', 'replace what others wrote there; it is kept as backups')
-    .action(async ({ out, product: wanted, force = false }: { out: string; product?: string; force?: boolean }) => {
-      const products = demoProducts.filter(({ name }) => !wanted || name === wanted);
-      const started = performance.now();
-      const signal = interruptSignal();
-      const lines: string[] = [];
-      await using output = await OutputFolder.open(out, { command: 'aand demo', force });
-      await withEngine(async (engine) => {
-        for (const product of products) {
-          const folder = `data/${product.name}`;
-          await writeProduct(output, folder, product, new ProgressReporter());
-          const plan = await planTraining({
-            out: `${out}/${product.name}`,
-            backbone: 'resnet18',
-            imageSize: 96,
-            batch: 8,
-            epochs: [6, 14],
-            mode: 'aand',
-            seed,
-          });
-          const dataset = await openDataset(`${out}/${folder}`);
-          await using run = await openRunFolder({ ...plan, force, again: true, test: dataset.test });
-          const { metrics } = await trainAndTest(engine, plan, dataset, run, signal);
-          lines.push(
-            `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
-          );
-        }
-      });
-      console.log(`\ndemo, ${duration((performance.now() - started) / 1000)}:`);
-      for (const line of lines) console.log(line);
-      for (const { name } of products) console.log(`look at ${out}/${name}/report.html and ${out}/${name}/images/`);
-    });
+    .action(
+      async ({ out, product: wanted, force = false }: { out: string; product?: string; force?: boolean }) => {
+        const products = demoProducts.filter(({ name }) => !wanted || name === wanted);
+        const started = performance.now();
+        const signal = interruptSignal();
+        const lines: string[] = [];
+        await using output = await OutputFolder.open(out, { command: 'aand demo', force });
+        await withEngine(async (engine) => {
+          for (const product of products) {
+            const folder = `data/${product.name}`;
+            await writeProduct(output, folder, product, new ProgressReporter());
+            const plan = await planTraining({
+              out: `${out}/${product.name}`,
+              backbone: 'resnet18',
+              imageSize: 96,
+              batch: 8,
+              epochs: [6, 14],
+              mode: 'aand',
+              seed,
+            });
+            const dataset = await openDataset(`${out}/${folder}`);
+            await using run = await openRunFolder({ ...plan, force, again: true, test: dataset.test });
+            const { metrics } = await trainAndTest(engine, plan, dataset, run, signal);
+            lines.push(
+              `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
+            );
+          }
+        });
+        console.log(`\ndemo, ${duration((performance.now() - started) / 1000)}:`);
+        for (const line of lines) console.log(line);
+        for (const { name } of products)
+          console.log(`look at ${out}/${name}/report.html and ${out}/${name}/images/`);
+      },
+    );
 }

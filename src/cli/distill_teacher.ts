@@ -55,7 +55,10 @@ export function distillTeacherCommand(program: Command): void {
     .description('make a small teacher from a big one by feature distillation')
     .requiredOption('--from <file>', 'weights of the big teacher (safetensors, torchvision names)')
     .requiredOption('--images <paths...>', 'folders or files with photographs to learn on')
-    .requiredOption('--out <file>', 'where the new teacher goes (safetensors, f16); the checkpoint lies beside it')
+    .requiredOption(
+      '--out <file>',
+      'where the new teacher goes (safetensors, f16); the checkpoint lies beside it',
+    )
     .option('--from-backbone <name>', 'backbone of the big teacher', backboneOption, 'resnet18')
     .option('--backbone <name>', 'backbone of the new teacher', backboneOption, 'resnet18')
     .option('--image-size <pixels>', 'side of the training views', imageSizeOption, 64)
@@ -78,7 +81,12 @@ export function distillTeacherCommand(program: Command): void {
       const paths = await findImages(options.images, unreadable);
       const signal = interruptSignal();
       const reporter = new ProgressReporter();
-      const imageNames = await checkReadable(paths, { unreadable, reporter, signal, label: 'reading photographs' });
+      const imageNames = await checkReadable(paths, {
+        unreadable,
+        reporter,
+        signal,
+        label: 'reading photographs',
+      });
       if (!imageNames.length)
         throw new Error(`none of the ${paths.length} photographs can be read: ${unreadable.summary}`);
       const load = (index: number) => withImage(imageNames[index] as string, (image) => image);
@@ -112,7 +120,9 @@ export function distillTeacherCommand(program: Command): void {
           final_loss: String(history.at(-1)?.loss),
         };
         await output.write(await writeWithDigest(tensors, metadata));
-        console.log(`wrote ${options.out}: loss ${history.at(-1)?.loss?.toFixed(4)} after ${options.epochs} epochs`);
+        console.log(
+          `wrote ${options.out}: loss ${history.at(-1)?.loss?.toFixed(4)} after ${options.epochs} epochs`,
+        );
       });
       unreadable.finish();
     });

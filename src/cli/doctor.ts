@@ -1,11 +1,12 @@
 /** `aand doctor`: what this machine offers, what is missing, and how fast it is. */
 import type { Command } from 'commander';
 import { exists } from '#platform';
-import { Engine } from '../engine/device.ts';
-import { type Forecast, forecast } from '../engine/forecast.ts';
-import type { ParameterSet } from '../engine/parameters.ts';
-import { measurePeaks, type Peaks } from '../engine/peak.ts';
-import { Tape } from '../engine/tape.ts';
+import type { ParameterSet } from '../engine/graph/parameter_set.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Peaks } from '../engine/plan/forecast.ts';
+import { type Forecast, forecast } from '../engine/plan/forecast.ts';
+import { Engine } from '../engine/runtime/engine.ts';
+import { measurePeaks } from '../engine/runtime/peak.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { detect, detectorParameters, groups } from '../model/detector.ts';
 import { forecastStep } from '../train/forecast_training.ts';
@@ -23,7 +24,13 @@ const limits = [
 const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 
 /** Memory and time of inference and of both training stages, before anything runs. */
-function printForecast(engine: Engine, peaks: Peaks, name: BackboneName, imageSize: number, batch: number): void {
+function printForecast(
+  engine: Engine,
+  peaks: Peaks,
+  name: BackboneName,
+  imageSize: number,
+  batch: number,
+): void {
   const backbone = backboneNamed(name);
   const weightBytes = (set: ParameterSet) =>
     Object.values(groups)

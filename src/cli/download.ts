@@ -1,4 +1,6 @@
-/** Downloads that resume, go through the proxy of the environment, and are checked before they are believed. */
+/**
+ * Downloads that resume, go through the proxy of the environment, and are checked before they are believed.
+ */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { link, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -83,26 +85,30 @@ async function request(
     const location = response.headers.get('location');
     if (response.status < 300 || response.status >= 400 || !location) return response;
     await response.body?.cancel();
-    if (!URL.canParse(location, url)) throw new Error(`${shown(url)} redirects to something that is no address`);
+    if (!URL.canParse(location, url))
+      throw new Error(`${shown(url)} redirects to something that is no address`);
     from = url;
     url = new URL(location, url);
   }
   throw new Error(`${shown(first)}: more than ${mostRedirects} redirects`);
 }
 
-/** What tells whether the rest of a part is of the same file: a strong tag, or the time of its last change. */
+/**
+ * What tells whether the rest of a part is of the same file: a strong tag, or the time of its last change.
+ */
 function validatorOf(response: Response): string | undefined {
   const tag = response.headers.get('etag');
   return tag && !tag.startsWith('W/') ? tag : (response.headers.get('last-modified') ?? undefined);
 }
 
 /**
- * Brings a file to `path`, or leaves it there if it is whole already. What an interrupted download left in `path.part` is
- * continued where the server says that the rest belongs to it; a file of the user at `path` is never replaced.
+ * Brings a file to `path`, or leaves it there if it is whole already. What an interrupted download left in
+ * `path.part` is continued where the server says that the rest belongs to it; a file of the user at `path` is
+ * never replaced.
  *
  * @returns whether anything was fetched
- * @throws Error on a refused or broken transfer (the part stays), on a file that is too large or has a wrong digest (the part is
- * deleted), and where `path` holds something else
+ * @throws Error on a refused or broken transfer (the part stays), on a file that is too large or has a wrong
+ *   digest (the part is deleted), and where `path` holds something else
  */
 export async function download(address: string, path: string, options: DownloadOptions): Promise<boolean> {
   if (!URL.canParse(address)) throw new Error(`'${address}' is no address`);
@@ -167,7 +173,8 @@ export async function download(address: string, path: string, options: DownloadO
     if (from !== start || total > options.mostBytes) {
       await body.cancel();
       await forget();
-      if (from !== start) throw new Error(`${shown(url)}: the server sent another part than it was asked for`);
+      if (from !== start)
+        throw new Error(`${shown(url)}: the server sent another part than it was asked for`);
       throw tooLarge(String(total));
     }
     await writeFile(notes, JSON.stringify({ url: url.href, validator: validatorOf(response) }));
@@ -183,7 +190,8 @@ export async function download(address: string, path: string, options: DownloadO
       }
     } catch (error) {
       if (options.signal?.aborted) throw error;
-      if ((error as NodeJS.ErrnoException).syscall === 'write') throw new Error(`${part}: ${(error as Error).message}`);
+      if ((error as NodeJS.ErrnoException).syscall === 'write')
+        throw new Error(`${part}: ${(error as Error).message}`);
       throw new Error(
         `${shown(url)}: ${wordsOf(error)} at byte ${received}; ${part} is kept, and the next call continues`,
       );

@@ -93,7 +93,9 @@ export function exportCommand(program: Command): void {
     )
     .argument('<model>', 'model.safetensors of aand train')
     .addOption(
-      new Option('--to <format>', 'what to write').choices(['onnx', 'pth', 'safetensors-f16']).makeOptionMandatory(),
+      new Option('--to <format>', 'what to write')
+        .choices(['onnx', 'pth', 'safetensors-f16'])
+        .makeOptionMandatory(),
     )
     .requiredOption('--out <file>', 'the file to write')
     .option('--force', 'replace an existing file; it is kept as a backup')

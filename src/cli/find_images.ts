@@ -32,7 +32,9 @@ interface Linked {
   readonly folder: boolean;
 }
 
-/** Walks folders in depth; real ones before links, so that a file that is reached twice keeps its own name. */
+/**
+ * Walks folders in depth; real ones before links, so that a file that is reached twice keeps its own name.
+ */
 class Walk {
   readonly #folders = new Set<string>();
   readonly #files = new Set<string>();
@@ -106,7 +108,10 @@ class Walk {
 }
 
 /** Results of earlier runs lie where the user put them, also among the photographs: they are none. */
-async function withoutResults(inputs: readonly string[], found: readonly FoundImage[]): Promise<FoundImage[]> {
+async function withoutResults(
+  inputs: readonly string[],
+  found: readonly FoundImage[],
+): Promise<FoundImage[]> {
   const { isResult } = resultFinder();
   const images: FoundImage[] = [];
   for (const image of found) if (!(await isResult(image.path))) images.push(image);
@@ -117,8 +122,9 @@ async function withoutResults(inputs: readonly string[], found: readonly FoundIm
 }
 
 /**
- * Image files below paths: folders in depth, links followed, hidden ones and results of this program left out, sorted within
- * each path. Each real folder and file counts once, however many links lead to it. A path that is a file is taken whatever its name is.
+ * Image files below paths: folders in depth, links followed, hidden ones and results of this program left
+ * out, sorted within each path. Each real folder and file counts once, however many links lead to it. A path
+ * that is a file is taken whatever its name is.
  *
  * @param unreadable is told paths that do not exist or hold no images, and folders that cannot be listed
  * @throws Error where no images are left, or by the rules of `unreadable`
@@ -128,7 +134,10 @@ export async function findImages(inputs: readonly string[], unreadable: Unreadab
 }
 
 /** As {@link findImages}, with the input that led to each. */
-export async function findImagesByInput(inputs: readonly string[], unreadable: UnreadableFiles): Promise<FoundImage[]> {
+export async function findImagesByInput(
+  inputs: readonly string[],
+  unreadable: UnreadableFiles,
+): Promise<FoundImage[]> {
   const walk = new Walk();
   const found: FoundImage[] = [];
   for (const input of inputs) for (const path of await walk.input(input)) found.push({ input, path });

@@ -43,14 +43,23 @@ export function importCommand(program: Command): void {
       'resnet18, resnet34, resnet50 or wide_resnet50_2; default: found by the shapes',
       backboneOption,
     )
-    .option('--image-size <pixels>', 'side of the network input that the detector was trained at', imageSizeOption, 256)
+    .option(
+      '--image-size <pixels>',
+      'side of the network input that the detector was trained at',
+      imageSizeOption,
+      256,
+    )
     .requiredOption('--out <file>', 'the .safetensors file to write')
     .option('--force', 'replace an existing file; it is kept as a backup')
     .action(async (paths: string[], options: ImportOptions) => {
       const { imageSize } = options;
       const backbone = options.backbone && backboneNamed(options.backbone);
       const { force = false } = options;
-      await using output = await OutputFile.open(options.out, { command: 'aand import', force, inputs: paths });
+      await using output = await OutputFile.open(options.out, {
+        command: 'aand import',
+        force,
+        inputs: paths,
+      });
       const files = [];
       for (const path of paths) files.push({ path, tensors: (await readWeights(path)).tensors });
       const result = importStateDicts(files, backbone);
@@ -64,7 +73,9 @@ export function importCommand(program: Command): void {
         const bare = new Map(
           [...storable(result.tensors)].map(([name, tensor]) => [name.slice('teacher.'.length), tensor]),
         );
-        await output.write(await writeWithDigest(bare, { backbone: result.backbone.name, source: paths.join(', ') }));
+        await output.write(
+          await writeWithDigest(bare, { backbone: result.backbone.name, source: paths.join(', ') }),
+        );
         console.log(`written to ${options.out}: for aand train --weights`);
         return;
       }
@@ -75,7 +86,12 @@ export function importCommand(program: Command): void {
         image: null,
         pixel: null,
         calibrationScores: [],
-        training: { imported_from: paths, mode: result.mode, backbone: result.backbone.name, image_size: imageSize },
+        training: {
+          imported_from: paths,
+          mode: result.mode,
+          backbone: result.backbone.name,
+          image_size: imageSize,
+        },
         version,
       });
       await output.write(await writeDetectorTensors(storable(result.tensors), settings));

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { decodeImage, readBytes } from '#platform';
 import { Detector } from '../detector/detector.ts';
-import type { Engine } from '../engine/device.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
 
 interface Tensor {
   readonly data: ArrayLike<number>;
@@ -13,7 +13,9 @@ interface Tensor {
 interface Runtime {
   readonly Tensor: new (type: 'uint8', data: Uint8Array, dims: readonly number[]) => Tensor;
   readonly InferenceSession: {
-    create(bytes: Uint8Array): Promise<{ run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> }>;
+    create(
+      bytes: Uint8Array,
+    ): Promise<{ run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> }>;
   };
 }
 
@@ -65,7 +67,10 @@ export async function compareWithRuntime(
     const value = (key: string) => theirs[key]?.data as ArrayLike<number>;
     const map = value('anomaly_map');
     result.score = Math.max(result.score, Math.abs((value('raw_score')[0] as number) - ours.score));
-    result.map = ours.map.reduce((most, v, at) => Math.max(most, Math.abs(v - (map[at] as number))), result.map);
+    result.map = ours.map.reduce(
+      (most, v, at) => Math.max(most, Math.abs(v - (map[at] as number))),
+      result.map,
+    );
     if (ours.anomalous !== null && Boolean(value('pred_label')[0]) !== ours.anomalous) result.labels++;
     onProgress(i + 1, images.length);
   }

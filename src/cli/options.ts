@@ -1,6 +1,7 @@
 /**
- * Values of options, for commander's argParser: what does not fit is refused before a command begins, with the option, the
- * value and the range (exit code 2). Every option with a number, a list or a name of ours is read here.
+ * Values of options, for commander's argParser: what does not fit is refused before a command begins, with
+ * the option, the value and the range (exit code 2). Every option with a number, a list or a name of ours is
+ * read here.
  */
 import { InvalidArgumentError } from 'commander';
 import { decimal } from '../data/decimal.ts';
@@ -43,7 +44,9 @@ export function realNumber(
   };
 }
 
-/** Items between commas, blanks around them left out; an empty one, or one that is there twice, is refused. */
+/**
+ * Items between commas, blanks around them left out; an empty one, or one that is there twice, is refused.
+ */
 export function listOf<T>(item: Parser<T>): Parser<T[]> {
   return (text) => {
     const parts = text.split(',').map((part) => part.trim());
@@ -57,10 +60,13 @@ export function listOf<T>(item: Parser<T>): Parser<T[]> {
 
 /** One of some names. */
 export function oneOf<T extends string>(names: readonly T[]): Parser<T> {
-  return (text) => names.find((name) => name === text) ?? refuse(`It is one of ${names.join(', ')}, not '${text}'.`);
+  return (text) =>
+    names.find((name) => name === text) ?? refuse(`It is one of ${names.join(', ')}, not '${text}'.`);
 }
 
-/** What a check of the program accepts, as it was written; the error of the check becomes that of the option. */
+/**
+ * What a check of the program accepts, as it was written; the error of the check becomes that of the option.
+ */
 export function checkedBy(check: (text: string) => unknown): Parser<string> {
   return (text) => {
     try {
@@ -114,7 +120,9 @@ export const stageEpochsOption: Parser<[number, number]> = (text) => {
   return parts.map(epochsOption) as [number, number];
 };
 
-/** Adam moves a weight by about the rate in each step, whatever the gradient: above 1 nothing is ever learned. */
+/**
+ * Adam moves a weight by about the rate in each step, whatever the gradient: above 1 nothing is ever learned.
+ */
 export const learningRateOption = realNumber({ above: 0 }, { most: 1 });
 
 /** A share that leaves something on both sides. */

@@ -35,7 +35,8 @@ interface Photograph extends NamedImage {
 /** The photographs of the inputs, each once, with what its picture is named after. */
 async function listImages(inputs: readonly string[], unreadable: UnreadableFiles): Promise<Photograph[]> {
   const found = await findImagesByInput(inputs, unreadable);
-  for (const { path } of found) if (!isImagePath(path)) unreadable.add(path, new Error(`${path}: ${noImageName}`));
+  for (const { path } of found)
+    if (!isImagePath(path)) unreadable.add(path, new Error(`${path}: ${noImageName}`));
   const images = found.filter(({ path }) => !unreadable.has(path));
   if (!images.length) throw new Error(`${found[0]?.path}: ${noImageName}`);
   return images.map(({ input, path }) => {
@@ -48,7 +49,11 @@ async function listImages(inputs: readonly string[], unreadable: UnreadableFiles
 }
 
 /** Names for the pictures: new ones, or those of the same photographs in an earlier run. */
-async function namePictures(output: OutputFolder, images: readonly Photograph[], model: string): Promise<string[]> {
+async function namePictures(
+  output: OutputFolder,
+  images: readonly Photograph[],
+  model: string,
+): Promise<string[]> {
   const names = resultNames(images, '.png', (name, { identity }) => {
     const before = output.entry(`${name}.png`);
     return before?.from !== undefined && before.from !== identity;
@@ -78,7 +83,8 @@ async function predictFile(detector: Detector, path: string, onShare: OnShare): 
 async function predictImage(detector: Detector, path: string, picture: string, onShare: OnShare) {
   const prediction = await predictFile(detector, path, onShare);
   const { score, normalizedScore, anomalous } = prediction;
-  if (!Number.isFinite(score)) throw new Error(`${path}: the score is ${score}; the model's weights are unusable`);
+  if (!Number.isFinite(score))
+    throw new Error(`${path}: the score is ${score}; the model's weights are unusable`);
   const row: PredictionRow = {
     path,
     raw_score: score,

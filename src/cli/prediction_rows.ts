@@ -1,4 +1,7 @@
-/** Rows of `aand predict` on stdout: printed as they come, so that what was done is there when the work is cut off. */
+/**
+ * Rows of `aand predict` on stdout: printed as they come, so that what was done is there when the work is cut
+ * off.
+ */
 
 export interface PredictionRow {
   /** The photograph. */

@@ -1,15 +1,24 @@
-/** `aand preview`: what stage I would learn from: foregrounds and synthetic anomalies, before a training is wasted on them. */
+/**
+ * `aand preview`: what stage I would learn from: foregrounds and synthetic anomalies, before a training is
+ * wasted on them.
+ */
 import type { Command } from 'commander';
 import { encodePng } from '#platform';
+import { RandomStream } from '../base/random.ts';
 import { openDataset, spread } from '../data/dataset.ts';
 import { describeForeground, foregroundRuleFor } from '../data/foreground.ts';
 import { denormalize, type Image, normalize } from '../data/image.ts';
 import { loadTrainingImages } from '../data/training_images.ts';
-import { RandomStream } from '../engine/random.ts';
 import { type Cell, contactSheet } from '../eval/contact_sheet.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
-import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import {
+  addDataOptions,
+  type DataOptions,
+  datasetOptions,
+  foregroundFrom,
+  foregroundOption,
+} from './data_options.ts';
 import { unreadableFiles } from './find_images.ts';
 import { imageSizeOption, seedOption, tileOption, tileOverlapOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
@@ -104,7 +113,9 @@ export function previewCommand(program: Command): void {
     await output.write(
       'synthetic-anomalies.png',
       await encodePng(
-        contactSheet(anomalies, { title: `${dataset.name}: synthetic anomalies, textures: ${textures.name}` }),
+        contactSheet(anomalies, {
+          title: `${dataset.name}: synthetic anomalies, textures: ${textures.name}`,
+        }),
       ),
     );
     const shares = data.images.map((_, i) => share(mask(i))).sort((a, b) => a - b);

@@ -42,7 +42,8 @@ export function commandLine(): Command {
     for (const part of [command, ...command.commands]) {
       part.exitOverride();
       for (const option of part.options)
-        if ((option.required || option.optional) && !option.parseArg) option.argParser(textOption(option.variadic));
+        if ((option.required || option.optional) && !option.parseArg)
+          option.argParser(textOption(option.variadic));
     }
   return program;
 }

@@ -1,4 +1,6 @@
-/** Progress on a terminal as a bar, on a pipe as plain lines; always on stderr, so that results stay clean. */
+/**
+ * Progress on a terminal as a bar, on a pipe as plain lines; always on stderr, so that results stay clean.
+ */
 import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../train/trainer.ts';
 

@@ -1,8 +1,9 @@
 /**
- * Benchmark runs on several machines: a queue in Redis through BullMQ (docs/queue.md). The queue belongs to the folder of the
- * results, so a second benchmark does not mix with it. A worker that dies loses nothing: its run returns to the queue when its lock
- * runs out, and the next worker continues from the run's checkpoints where both see the same folder. A broker that loses the jobs,
- * or stays away, ends the benchmark with an error: what is finished lies in the results folder.
+ * Benchmark runs on several machines: a queue in Redis through BullMQ (docs/queue.md). The queue belongs to
+ * the folder of the results, so a second benchmark does not mix with it. A worker that dies loses nothing:
+ * its run returns to the queue when its lock runs out, and the next worker continues from the run's
+ * checkpoints where both see the same folder. A broker that loses the jobs, or stays away, ends the benchmark
+ * with an error: what is finished lies in the results folder.
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { type BenchmarkTask, type Outcome, taskName } from './benchmark_tasks.ts';
@@ -28,7 +29,8 @@ export async function loadBullMq(): Promise<typeof import('bullmq')> {
 function jobId({ dataset, category, mode, seed, out, options }: BenchmarkTask): string {
   const text = JSON.stringify([dataset, category, mode, seed, out, options]);
   let hash = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  for (const byte of new TextEncoder().encode(text))
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
   return `${category}-${mode}-${seed}-${hash.toString(16)}`.replaceAll(':', '_');
 }
 
@@ -55,7 +57,8 @@ export async function runThroughQueue(
   stopped.catch(() => {});
   const gone = broker.watch();
   /** What the broker is asked, unless the benchmark is stopped or the broker goes away for good. */
-  const unlessOver = <T>(work: Promise<T>): Promise<T> => Promise.race([work, stopped, gone.then((away) => away)]);
+  const unlessOver = <T>(work: Promise<T>): Promise<T> =>
+    Promise.race([work, stopped, gone.then((away) => away)]);
 
   const open = new Map(tasks.map((task) => [jobId(task), task]));
   const total = open.size;
@@ -71,7 +74,8 @@ export async function runThroughQueue(
   events.on('progress', ({ jobId: id, data }) => {
     const task = open.get(id);
     const { worker, text } = (data ?? {}) as { worker?: unknown; text?: unknown };
-    if (task) console.error(`${taskName(task)} (${plainText(String(worker), 100)}): ${plainText(String(text), 200)}`);
+    if (task)
+      console.error(`${taskName(task)} (${plainText(String(worker), 100)}): ${plainText(String(text), 200)}`);
   });
   events.on('stalled', ({ jobId: id }) => {
     const task = open.get(id);
@@ -98,7 +102,9 @@ export async function runThroughQueue(
       const known = await unlessOver(queue.getJob(id));
       if (known && ((await known.isFailed()) || (await known.isCompleted()))) await known.remove();
       const kept = { age: keptSeconds };
-      await unlessOver(queue.add('run', task, { attempts, removeOnComplete: kept, removeOnFail: kept, jobId: id }));
+      await unlessOver(
+        queue.add('run', task, { attempts, removeOnComplete: kept, removeOnFail: kept, jobId: id }),
+      );
     }
     console.error(
       `${total} runs are queued at ${broker.shown}; aand worker works on them (its address in AAND_QUEUE or --queue)`,
@@ -110,9 +116,9 @@ export async function runThroughQueue(
       });
       if (!ended.size) {
         const timer = new AbortController();
-        await unlessOver(Promise.race([awake, wait(lookMilliseconds, undefined, { signal: timer.signal })])).finally(
-          () => timer.abort(),
-        );
+        await unlessOver(
+          Promise.race([awake, wait(lookMilliseconds, undefined, { signal: timer.signal })]),
+        ).finally(() => timer.abort());
       }
       const all = performance.now() - looked >= lookMilliseconds;
       if (all) looked = performance.now();

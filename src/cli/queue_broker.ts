@@ -1,4 +1,7 @@
-/** The broker of the queue: where it is, how it is reached, and the watch over it. Its password never gets into a message. */
+/**
+ * The broker of the queue: where it is, how it is reached, and the watch over it. Its password never gets
+ * into a message.
+ */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
@@ -19,7 +22,10 @@ export interface QueueOptions {
 export function addQueueOptions(command: Command, purpose: string, needed: boolean): Command {
   return command
     .addOption(
-      new Option('--queue <url>', `${purpose}: redis://host:6379, or rediss:// over TLS; better in AAND_QUEUE`)
+      new Option(
+        '--queue <url>',
+        `${purpose}: redis://host:6379, or rediss:// over TLS; better in AAND_QUEUE`,
+      )
         .env('AAND_QUEUE')
         .makeOptionMandatory(needed),
     )
@@ -29,10 +35,17 @@ export function addQueueOptions(command: Command, purpose: string, needed: boole
       ),
     )
     .addOption(
-      new Option('--queue-cert <file>', 'own certificate, where the broker asks for one').env('AAND_QUEUE_CERT'),
+      new Option('--queue-cert <file>', 'own certificate, where the broker asks for one').env(
+        'AAND_QUEUE_CERT',
+      ),
     )
     .addOption(new Option('--queue-key <file>', 'key of the own certificate').env('AAND_QUEUE_KEY'))
-    .option('--queue-wait <seconds>', 'how long a broker that is away is waited for', wholeNumber(1, 86_400), 60);
+    .option(
+      '--queue-wait <seconds>',
+      'how long a broker that is away is waited for',
+      wholeNumber(1, 86_400),
+      60,
+    );
 }
 
 /** What a client of Redis needs to know of the address. */
@@ -74,7 +87,9 @@ export class Broker {
 
   private constructor(url: URL, tls: Certificates | undefined, waitSeconds: number) {
     const [user, password] = [url.username, url.password].map(decodeURIComponent) as [string, string];
-    this.#secrets = [...new Set([password, url.password])].filter(Boolean).sort((a, b) => b.length - a.length);
+    this.#secrets = [...new Set([password, url.password])]
+      .filter(Boolean)
+      .sort((a, b) => b.length - a.length);
     const name = password && user ? `${url.username}:***@` : password ? ':***@' : user ? '***@' : '';
     this.shown = `${url.protocol}//${name}${url.host}${url.pathname === '/' ? '' : url.pathname}`;
     this.#patience = waitSeconds * 1000;
@@ -90,8 +105,8 @@ export class Broker {
   }
 
   /**
-   * @throws UsageError where the address or its certificates cannot be used; the address is not repeated, for it may hold a
-   * password
+   * @throws UsageError where the address or its certificates cannot be used; the address is not repeated, for
+   *   it may hold a password
    */
   static async at({ queue, queueCa, queueCert, queueKey, queueWait }: QueueOptions): Promise<Broker> {
     const url = URL.canParse(queue) ? new URL(queue) : undefined;
@@ -102,7 +117,9 @@ export class Broker {
       );
     const secure = url.protocol === 'rediss:';
     if (!secure && (queueCa || queueCert || queueKey))
-      throw new UsageError('--queue-ca, --queue-cert and --queue-key need an address that begins with rediss://');
+      throw new UsageError(
+        '--queue-ca, --queue-cert and --queue-key need an address that begins with rediss://',
+      );
     if (!queueCert !== !queueKey) throw new UsageError('--queue-cert and --queue-key belong together');
     const read = async (path: string, option: string) =>
       readFile(path).catch((error) => {
@@ -125,7 +142,11 @@ export class Broker {
 
   /** Options of a connection that comes again until the broker is closed. */
   get connection() {
-    return { ...this.#address, maxRetriesPerRequest: null, retryStrategy: () => (this.#closed ? null : 1000) };
+    return {
+      ...this.#address,
+      maxRetriesPerRequest: null,
+      retryStrategy: () => (this.#closed ? null : 1000),
+    };
   }
 
   /**

@@ -1,6 +1,7 @@
 /**
- * Jobs of the queue as a worker believes them: whoever can write to the broker can write anything. A job is checked by schema, its
- * paths must lie in the worker's root, and what a job is told of a failure says nothing of the worker's files.
+ * Jobs of the queue as a worker believes them: whoever can write to the broker can write anything. A job is
+ * checked by schema, its paths must lie in the worker's root, and what a job is told of a failure says
+ * nothing of the worker's files.
  */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
@@ -18,7 +19,8 @@ export class RefusedJob extends Error {}
 const text = (most: number) =>
   v.pipe(v.string(), v.minLength(1), v.maxLength(most), v.regex(/^\P{Cc}*$/u, 'control characters'));
 const path = text(4096);
-const whole = (least: number, most: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
+const whole = (least: number, most: number) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
 const most = Number.MAX_SAFE_INTEGER;
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 /** A check that throws, as the schema's. */
@@ -125,7 +127,9 @@ export async function confine(task: BenchmarkTask, root: string): Promise<Benchm
       ...options,
       ...(await optional('weights')),
       ...(await optional('textures')),
-      ...(rule?.kind === 'folder' && { foreground: `folder:${await inside(rule.path, 'options.foreground')}` }),
+      ...(rule?.kind === 'folder' && {
+        foreground: `folder:${await inside(rule.path, 'options.foreground')}`,
+      }),
     },
   };
 }

@@ -36,7 +36,10 @@ async function explanation(runner: MapRunner, tested: TestedImage) {
   const image = await reading(tested.path, () => loadResized(tested.path, size));
   const levels = await runner.explain(image);
   const largest = (pick: (level: (typeof levels)[number]) => Float32Array | undefined) =>
-    levels.reduce((top, level) => (pick(level) ?? new Float32Array()).reduce((a, b) => Math.max(a, b), top), 1e-6);
+    levels.reduce(
+      (top, level) => (pick(level) ?? new Float32Array()).reduce((a, b) => Math.max(a, b), top),
+      1e-6,
+    );
   const distanceTop = largest(({ distance }) => distance);
   const residualTop = largest(({ residual }) => residual);
   const figures: Figure[] = [{ uri: await dataUri(image), caption: 'image' }];
@@ -46,7 +49,8 @@ async function explanation(runner: MapRunner, tested: TestedImage) {
       uri: await dataUri(coloured(distance, side, distanceTop)),
       caption: `${name}: distance, red = ${distanceTop.toFixed(2)}`,
     });
-    if (gate) figures.push({ uri: await dataUri(coloured(gate, side, 1)), caption: `${name}: gate, red = 1` });
+    if (gate)
+      figures.push({ uri: await dataUri(coloured(gate, side, 1)), caption: `${name}: gate, red = 1` });
     if (residual)
       figures.push({
         uri: await dataUri(coloured(residual, side, residualTop)),
@@ -72,14 +76,19 @@ export async function writeReport(
   const { results, calibrations } = o;
   const ranked = [...results.images.entries()].sort(([, a], [, b]) => b.score - a.score);
   const pick = (anomalous: boolean, called: boolean) =>
-    ranked.filter(([, t]) => t.anomalous === anomalous && isAnomalous(t.score, calibrations.image) === called);
+    ranked.filter(
+      ([, t]) => t.anomalous === anomalous && isAnomalous(t.score, calibrations.image) === called,
+    );
   const figures = async (list: typeof ranked): Promise<Figure[]> => {
     const made: Figure[] = [];
     for (const [i, tested] of list.slice(0, perGallery)) {
       const map = await results.map(i);
       const picture = await o.unreadable.skip(() => resultPicture(tested, map, calibrations));
       if (!picture) continue;
-      made.push({ uri: await dataUri(picture), caption: `${tested.path}, raw score ${tested.score.toFixed(3)}` });
+      made.push({
+        uri: await dataUri(picture),
+        caption: `${tested.path}, raw score ${tested.score.toFixed(3)}`,
+      });
     }
     return made;
   };

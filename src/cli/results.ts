@@ -40,12 +40,16 @@ export interface RunOptions {
 }
 
 /**
- * Runs the detector over samples in batches; decoding runs ahead of the device. Images that cannot be read are left out; one
- * whose mask cannot be read stays, without its mask. The caller closes the result.
+ * Runs the detector over samples in batches; decoding runs ahead of the device. Images that cannot be read
+ * are left out; one whose mask cannot be read stays, without its mask. The caller closes the result.
  *
  * @throws Error where no image can be read, or too many cannot
  */
-export async function runSamples(runner: MapRunner, samples: readonly Sample[], options: RunOptions): Promise<TestSet> {
+export async function runSamples(
+  runner: MapRunner,
+  samples: readonly Sample[],
+  options: RunOptions,
+): Promise<TestSet> {
   const { reporter, signal, tiling, unreadable } = options;
   const progress = reporter.counting(options.label);
   const results = new TestSet(options.labels);
@@ -54,7 +58,9 @@ export async function runSamples(runner: MapRunner, samples: readonly Sample[], 
     const { maskPath, ...unmasked } = sample;
     const known = sample.defect === 'good' || maskPath !== undefined;
     const truth = known
-      ? await unreadable.skip(() => reading(maskPath ?? sample.path, () => loadMask(sample, raw.width, raw.height)))
+      ? await unreadable.skip(() =>
+          reading(maskPath ?? sample.path, () => loadMask(sample, raw.width, raw.height)),
+        )
       : undefined;
     await results.add(truth ? sample : unmasked, { ...raw, milliseconds }, truth);
   };
@@ -86,7 +92,8 @@ export async function runSamples(runner: MapRunner, samples: readonly Sample[], 
         const started = performance.now();
         const raw = await runner.run(batch.map(({ image }) => image));
         const milliseconds = (performance.now() - started) / batch.length;
-        for (const [i, { sample }] of batch.entries()) await add(sample, raw[i] as RawPrediction, milliseconds);
+        for (const [i, { sample }] of batch.entries())
+          await add(sample, raw[i] as RawPrediction, milliseconds);
         batch = [];
       };
       for await (const loaded of mapAhead(samples, load, loadAhead)) {
@@ -118,8 +125,8 @@ const scoreColumns =
   'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,picture,milliseconds';
 
 /**
- * One line per image: the verdict, the marked area (share of the image), the largest marked blob's box in map pixels (these are empty
- * without a threshold), and the picture below the results' folder.
+ * One line per image: the verdict, the marked area (share of the image), the largest marked blob's box in map
+ * pixels (these are empty without a threshold), and the picture below the results' folder.
  *
  * @param pictures of the images, in their order; empty cells where none were written
  */
@@ -173,7 +180,10 @@ export async function resultPicture(tested: TestedImage, map: Float32Array, { im
   });
 }
 
-/** Where the picture of every result lies in the results' folder: images/DEFECT/STEM.png, with more where stems repeat. */
+/**
+ * Where the picture of every result lies in the results' folder: images/DEFECT/STEM.png, with more where
+ * stems repeat.
+ */
 export function pictureNames(samples: readonly Sample[]): string[] {
   const images = samples.map(({ path, defect }) => ({
     folders: [defect],

@@ -26,10 +26,17 @@ export interface RunFolderOptions {
 /**
  * Locks the folder of a training.
  *
- * @throws Error where it is in use, holds a finished model or an unfinished run that nobody asked to replace or to continue, or
- * where a file of others stands in the way
+ * @throws Error where it is in use, holds a finished model or an unfinished run that nobody asked to replace
+ *   or to continue, or where a file of others stands in the way
  */
-export async function openRunFolder({ out, resume, force = false, again = false, wait = 0, test }: RunFolderOptions) {
+export async function openRunFolder({
+  out,
+  resume,
+  force = false,
+  again = false,
+  wait = 0,
+  test,
+}: RunFolderOptions) {
   const output = await OutputFolder.open(out, { command: 'aand train', force, wait });
   try {
     if (!resume && !force && !again) {
@@ -52,7 +59,9 @@ export async function openRunFolder({ out, resume, force = false, again = false,
   }
 }
 
-/** Where a run keeps its checkpoints: those of the two stages, and of the epoch that is best on the test set. */
+/**
+ * Where a run keeps its checkpoints: those of the two stages, and of the epoch that is best on the test set.
+ */
 export function checkpointsIn(
   output: OutputFolder,
   resume: boolean,
@@ -65,7 +74,8 @@ export function checkpointsIn(
       advice: 'To begin anew, train with --force and without --resume',
       load: async () => ((await exists(path)) ? readBytes(path) : undefined),
       async save(data) {
-        // The first checkpoint of a new run takes the place of all of an earlier one: a later --resume must not find both.
+        // The first checkpoint of a new run takes the place of all of an earlier one: a later --resume must
+        // not find both.
         if (!replaced) for (const name of checkpoints) if (name !== own) await output.remove(name);
         replaced = true;
         await output.write(own, data);

@@ -1,6 +1,6 @@
 /**
- * What a training was asked for: settings and digests of every file that its result depends on. It lies in metrics.json, so
- * that a finished run is only taken for one that is asked for where nothing differs.
+ * What a training was asked for: settings and digests of every file that its result depends on. It lies in
+ * metrics.json, so that a finished run is only taken for one that is asked for where nothing differs.
  */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
@@ -14,7 +14,10 @@ import type { TrainPlan } from './train.ts';
 
 const known = new Map<string, string>();
 
-/** SHA-256 of a file; read again only where its size or time changed. One that cannot be read has a digest too. */
+/**
+ * SHA-256 of a file; read again only where its size or time changed. One that cannot be read has a digest
+ * too.
+ */
 async function fileDigest(path: string): Promise<string> {
   try {
     const { size, mtimeMs } = await stat(path);
@@ -89,7 +92,9 @@ export async function runRequest(plan: TrainPlan, dataset: Dataset): Promise<Run
       'the teacher': { digest: await fileDigest(plan.teacherPath) },
       ...(amplifies(plan.mode) && { 'the textures': { digest: await sha256(plan.textures.digest) } }),
       ...(rule.kind === 'folder' && {
-        'the foreground masks': await filesDigest((await imagesIn(rule.path)).map((name) => `${rule.path}/${name}`)),
+        'the foreground masks': await filesDigest(
+          (await imagesIn(rule.path)).map((name) => `${rule.path}/${name}`),
+        ),
       }),
     },
   };
@@ -100,6 +105,8 @@ export function requestNames(plan: TrainPlan, dataset: Dataset): Record<string, 
   return {
     'the photographs': chosenGood(plan, dataset).map(({ path }) => path),
     'the test photographs': dataset.test.map(({ path }) => path),
-    'the masks of the test photographs': dataset.test.map((sample) => maskOf(sample) || `none for ${sample.path}`),
+    'the masks of the test photographs': dataset.test.map(
+      (sample) => maskOf(sample) || `none for ${sample.path}`,
+    ),
   };
 }

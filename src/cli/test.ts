@@ -57,7 +57,13 @@ export function testCommand(program: Command): void {
     unreadable.expect(listed.test.filter(({ maskPath }) => maskPath).length);
     const dataset = await prepareMasks(listed, reporter.counting('reading masks'), unreadable);
     if (strict)
-      await checkReadable(dataset.test, { unreadable, reporter, signal, tiling, label: 'reading test images' });
+      await checkReadable(dataset.test, {
+        unreadable,
+        reporter,
+        signal,
+        tiling,
+        label: 'reading test images',
+      });
     else unreadable.expect(dataset.test.length);
     for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
     await using output = await OutputFolder.open(out, { command: 'aand test', force });

@@ -14,8 +14,8 @@ import { findImages } from './find_images.ts';
 const memoryBytes = 256 * 2 ** 20;
 
 /**
- * Photographs as textures, each decoded when it is wanted and resized to the network's size; the ones that were used last
- * stay in memory.
+ * Photographs as textures, each decoded when it is wanted and resized to the network's size; the ones that
+ * were used last stay in memory.
  *
  * @param digest of all files, so that a training is not resumed with others
  * @param size side of what {@link TextureSource.texture} gives
@@ -27,13 +27,23 @@ export function texturesOf(
   size: number,
   limit: number = memoryBytes,
 ): TextureSource {
-  const load = (index: number) => withImage(paths[index] as string, (image) => resizeBilinear(image, size, size));
+  const load = (index: number) =>
+    withImage(paths[index] as string, (image) => resizeBilinear(image, size, size));
   const kept = new ImageCache(paths.length, load, limit);
-  return { name: `${paths.length} images`, count: paths.length, digest, texture: (index) => kept.image(index) };
+  return {
+    name: `${paths.length} images`,
+    count: paths.length,
+    digest,
+    texture: (index) => kept.image(index),
+  };
 }
 
 /** @throws Error where the folder holds no image that can be read */
-async function textureFolder(folder: string, size: number, unreadable: UnreadableFiles): Promise<TextureSource> {
+async function textureFolder(
+  folder: string,
+  size: number,
+  unreadable: UnreadableFiles,
+): Promise<TextureSource> {
   const found = await findImages([folder], unreadable);
   const digests = await mapConcurrently(found, (path) =>
     unreadable.skip(async () => {
@@ -44,7 +54,8 @@ async function textureFolder(folder: string, size: number, unreadable: Unreadabl
     }),
   );
   const paths = found.filter((_, i) => digests[i]);
-  if (!paths.length) throw new Error(`none of the ${found.length} textures can be read: ${unreadable.summary}`);
+  if (!paths.length)
+    throw new Error(`none of the ${found.length} textures can be read: ${unreadable.summary}`);
   const all = createHash('sha256');
   for (const digest of digests) if (digest) all.update(digest);
   return texturesOf(paths, all.digest('hex'), size);

@@ -11,7 +11,13 @@ import type { Mode } from '../model/detector.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { interruptSignal, readWeights, UsageError, usage, withEngine } from './common.ts';
-import { addDataOptions, type DataOptions, datasetOptions, foregroundFrom, foregroundOption } from './data_options.ts';
+import {
+  addDataOptions,
+  type DataOptions,
+  datasetOptions,
+  foregroundFrom,
+  foregroundOption,
+} from './data_options.ts';
 import { strictOption, unreadableFiles } from './find_images.ts';
 import {
   backboneOption,
@@ -77,7 +83,10 @@ export interface TrainPlan {
   readonly tiling: Tiling | undefined;
   /** Undefined: F1-max with a test set, else the largest score of held-out good images. */
   readonly threshold: ThresholdRule | undefined;
-  /** Share of the good images that is kept from training for the threshold; undefined: .1 where there is no test set. */
+  /**
+   * Share of the good images that is kept from training for the threshold; undefined: .1 where there is no
+   * test set.
+   */
   readonly holdOut: number | undefined;
   readonly labels: Labels;
   readonly select: 'last' | 'test-oracle';
@@ -104,7 +113,9 @@ export function thresholdFrom(text: string | undefined): ThresholdRule | undefin
 export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
   if (!options.weights && backbone !== 'resnet18')
-    throw new UsageError(`--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`);
+    throw new UsageError(
+      `--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`,
+    );
   const unreadable = unreadableFiles({ strict: options.strict ?? false });
   const teacherPath = options.weights ?? packagedFile('weights/teacher_resnet18.safetensors');
   return {
@@ -133,7 +144,12 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
 /** Options that `train` and `benchmark` share. */
 export function addTrainingOptions(command: Command): Command {
   return command
-    .option('--backbone <name>', 'resnet18, resnet34, resnet50 or wide_resnet50_2', backboneOption, 'resnet18')
+    .option(
+      '--backbone <name>',
+      'resnet18, resnet34, resnet50 or wide_resnet50_2',
+      backboneOption,
+      'resnet18',
+    )
     .option(
       '--weights <file>',
       'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher',
@@ -142,10 +158,22 @@ export function addTrainingOptions(command: Command): Command {
     .option('--image-size <pixels>', 'side of the network input, a multiple of 32', imageSizeOption, 256)
     .option('--batch <count>', 'images per step', batchOption, 16)
     .option('--epochs <stage1,stage2>', 'epochs of the two stages', stageEpochsOption, [100, 120])
-    .option('--limit <count>', 'use this many training images, spread evenly over the sorted list', countOption)
+    .option(
+      '--limit <count>',
+      'use this many training images, spread evenly over the sorted list',
+      countOption,
+    )
     .option(...foregroundOption, 'auto')
-    .option('--tile <pixels>', 'cut images into squares of this side instead of resizing them whole', tileOption)
-    .option('--tile-overlap <pixels>', 'what neighbouring tiles share; default: a quarter of a tile', tileOverlapOption)
+    .option(
+      '--tile <pixels>',
+      'cut images into squares of this side instead of resizing them whole',
+      tileOption,
+    )
+    .option(
+      '--tile-overlap <pixels>',
+      'what neighbouring tiles share; default: a quarter of a tile',
+      tileOverlapOption,
+    )
     .option(
       '--threshold <rule>',
       `${thresholdHelp}; default: f1 with a test set, else max of held-out good images`,
@@ -189,7 +217,10 @@ export function trainCommand(program: Command): void {
     )
     .option('--seed <number>', 'random seed', seedOption, 0)
     .option('--resume', 'continue from the checkpoints in the output folder')
-    .option('--force', 'train anew where there are results; a model, and files of others, are kept as backups');
+    .option(
+      '--force',
+      'train anew where there are results; a model, and files of others, are kept as backups',
+    );
   addTrainingOptions(command);
   addDataOptions(command).action(async (category: string, options: TrainOptions & DataOptions) => {
     const plan = await planTraining(options);

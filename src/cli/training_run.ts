@@ -8,8 +8,8 @@ import { trainingSetWarnings } from '../data/training_warnings.ts';
 import { MapRunner } from '../detector/detector.ts';
 import { writeDetector } from '../detector/file.ts';
 import { type CalibrationScore, newSettings } from '../detector/settings.ts';
-import type { Engine } from '../engine/device.ts';
-import type { ParameterStore } from '../engine/parameters.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Metrics, TestSet } from '../eval/evaluate.ts';
 import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbone.ts';
@@ -53,7 +53,9 @@ export interface TrainingResult {
   readonly metrics: Metrics;
 }
 
-/** Trains, tests where there is a test set, and writes everything into the run's folder (see openRunFolder). */
+/**
+ * Trains, tests where there is a test set, and writes everything into the run's folder (see openRunFolder).
+ */
 export async function trainAndTest(
   engine: Engine,
   plan: TrainPlan,
@@ -97,7 +99,8 @@ export async function trainAndTest(
   const [stage1, stage2, best] = checkpointsIn(output, plan.resume);
   const backbone = backboneNamed(plan.backbone);
   const testing = dataset.test.length > 0;
-  const runnerFor = (store: ParameterStore) => new MapRunner(engine, store, backbone, plan.mode, plan.imageSize);
+  const runnerFor = (store: ParameterStore) =>
+    new MapRunner(engine, store, backbone, plan.mode, plan.imageSize);
   const measure = async (store: ParameterStore) => {
     const runner = runnerFor(store);
     const label = 'testing this epoch';
@@ -133,7 +136,11 @@ export async function trainAndTest(
   const oracle =
     plan.select === 'test-oracle' && testing
       ? await BestOnTest.open(
-          { storage: best, run: tests, names: { ...requestNames(plan, dataset), 'the photographs': data.paths } },
+          {
+            storage: best,
+            run: tests,
+            names: { ...requestNames(plan, dataset), 'the photographs': data.paths },
+          },
           plan.resume,
           plan.epochs[1],
           measure,
@@ -246,7 +253,11 @@ export async function trainAndTest(
     };
     await output.write(
       'scores.csv',
-      await scoresCsv(shown, { image, pixel }, testing ? { pictures: pictureNames(shown.images) } : { split: 'train' }),
+      await scoresCsv(
+        shown,
+        { image, pixel },
+        testing ? { pictures: pictureNames(shown.images) } : { split: 'train' },
+      ),
     );
     if (testing) await writePictures(output, shown, { image, pixel }, reporter, unreadable);
     await writeReport(output, {
@@ -277,10 +288,16 @@ function printSummary(
   metrics: Metrics,
   bestEpoch: number | undefined,
 ): void {
-  console.log(`${dataset.name}: ${trained} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`);
+  console.log(
+    `${dataset.name}: ${trained} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`,
+  );
   if (bestEpoch !== undefined)
-    console.log(`  epoch ${bestEpoch} chosen ON THE TEST SET (--select test-oracle): not a measure of new images`);
-  console.log(testing ? metricsTable(metrics) : '  no test set: no metrics; the threshold comes from good images');
+    console.log(
+      `  epoch ${bestEpoch} chosen ON THE TEST SET (--select test-oracle): not a measure of new images`,
+    );
+  console.log(
+    testing ? metricsTable(metrics) : '  no test set: no metrics; the threshold comes from good images',
+  );
   console.log(
     `written to ${plan.out}: model.safetensors, metrics.json, scores.csv, report.html${testing ? ', images/' : ''}`,
   );

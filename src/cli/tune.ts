@@ -1,8 +1,11 @@
-/** `aand tune`: finds the fastest kernel configurations of a model on this device and keeps them for later commands. */
+/**
+ * `aand tune`: finds the fastest kernel configurations of a model on this device and keeps them for later
+ * commands.
+ */
 import type { Command } from 'commander';
 import { writeBytes } from '#platform';
-import { Engine } from '../engine/device.ts';
-import type { TunedEntry } from '../engine/tuner.ts';
+import type { TunedEntry } from '../engine/device/tuning.ts';
+import { Engine } from '../engine/runtime/engine.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { tuneModel } from '../train/tune_model.ts';
 import { interruptSignal } from './common.ts';
@@ -22,42 +25,52 @@ export function tuneCommand(program: Command): void {
     .option('--backbone <name>', `one of ${backboneNames.join(', ')}`, backboneOption, 'resnet18')
     .option('--image-size <pixels>', 'side of the images', imageSizeOption, 256)
     .option('--batch <n>', 'batch size of training', batchOption, 16)
-    .action(async ({ backbone, imageSize, batch }: { backbone: BackboneName; imageSize: number; batch: number }) => {
-      const signal = interruptSignal();
-      const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
-      try {
-        const reporter = new ProgressReporter();
-        const progress = reporter.counting('tuning');
-        let [chosen, best] = [0, 0];
-        await tuneModel({
-          engine,
-          backbone: backboneNamed(backbone),
-          imageSize,
-          batch,
-          known: await readTunings(),
-          signal,
-          keep: (tunings) => writeBytes(tuningPath(), `${JSON.stringify(tunings, null, 1)}\n`),
-          onEntry: (key, entry, done, total) => {
-            chosen += entry.tableMilliseconds;
-            best += entry.milliseconds;
-            progress(done, total);
-            const regret = entry.tableMilliseconds / entry.milliseconds;
-            console.log(
-              `${key.padEnd(28)} ${entry.milliseconds.toFixed(2).padStart(9)} ms  table ${entry.tableMilliseconds.toFixed(2).padStart(9)} ms  ` +
-                `regret ${regret.toFixed(2)}  ${describe(entry)}`,
-            );
-          },
-          onRejected: (key, configuration, reason) =>
-            console.error(`left out for ${key}: ${JSON.stringify(configuration)}: ${reason}`),
-        });
-        reporter.stop();
-        console.log(
-          `regret of the table over all cases: ${(chosen / best).toFixed(3)} (${chosen.toFixed(0)} ms against ${best.toFixed(0)} ms)`,
-        );
-        console.log(`kept in ${tuningPath()}`);
-        signal.throwIfAborted();
-      } finally {
-        await engine.close();
-      }
-    });
+    .action(
+      async ({
+        backbone,
+        imageSize,
+        batch,
+      }: {
+        backbone: BackboneName;
+        imageSize: number;
+        batch: number;
+      }) => {
+        const signal = interruptSignal();
+        const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
+        try {
+          const reporter = new ProgressReporter();
+          const progress = reporter.counting('tuning');
+          let [chosen, best] = [0, 0];
+          await tuneModel({
+            engine,
+            backbone: backboneNamed(backbone),
+            imageSize,
+            batch,
+            known: await readTunings(),
+            signal,
+            keep: (tunings) => writeBytes(tuningPath(), `${JSON.stringify(tunings, null, 1)}\n`),
+            onEntry: (key, entry, done, total) => {
+              chosen += entry.tableMilliseconds;
+              best += entry.milliseconds;
+              progress(done, total);
+              const regret = entry.tableMilliseconds / entry.milliseconds;
+              console.log(
+                `${key.padEnd(28)} ${entry.milliseconds.toFixed(2).padStart(9)} ms  table ${entry.tableMilliseconds.toFixed(2).padStart(9)} ms  ` +
+                  `regret ${regret.toFixed(2)}  ${describe(entry)}`,
+              );
+            },
+            onRejected: (key, configuration, reason) =>
+              console.error(`left out for ${key}: ${JSON.stringify(configuration)}: ${reason}`),
+          });
+          reporter.stop();
+          console.log(
+            `regret of the table over all cases: ${(chosen / best).toFixed(3)} (${chosen.toFixed(0)} ms against ${best.toFixed(0)} ms)`,
+          );
+          console.log(`kept in ${tuningPath()}`);
+          signal.throwIfAborted();
+        } finally {
+          await engine.close();
+        }
+      },
+    );
 }

@@ -1,7 +1,7 @@
 /** The results of `aand tune` in the user's cache folder. */
 import { join } from 'node:path';
 import { exists, readBytes } from '#platform';
-import type { Tuning } from '../engine/tuner.ts';
+import type { Tuning } from '../engine/device/tuning.ts';
 import { cacheFolder } from '../platform/cache_folder.ts';
 
 /** Where tunings are kept: the user's cache folder. */

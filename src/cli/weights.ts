@@ -18,30 +18,32 @@ export function weightsCommand(program: Command): void {
     .option('--from <url>', 'another place of the same file')
     .option('--allow-http', 'take the file also over plain http, where others on the way can change it')
     .option('--cache <folder>', 'where it is kept; default: AAND_CACHE or the cache folder of the user')
-    .action(async (backbone: BackboneName, options: { from?: string; allowHttp?: boolean; cache?: string }) => {
-      const { url, file, sha256, bytes } = officialWeights[backbone];
-      const path = join(options.cache ?? join(process.env.AAND_CACHE ?? cacheFolder(), 'weights'), file);
-      const reporter = new ProgressReporter();
-      const progress = reporter.counting(file);
-      const signal = interruptSignal();
-      let fetched: boolean;
-      try {
-        fetched = await download(options.from ?? url, path, {
-          sha256,
-          mostBytes: bytes,
-          allowHttp: options.allowHttp ?? false,
-          signal,
-          onProgress: progress,
-        });
-      } catch (error) {
-        if (signal.aborted) throw error;
-        throw new Error(
-          `${(error as Error).message}. Without a connection: fetch ${url} elsewhere and put it at ${path}, or give the file to --weights`,
-        );
-      } finally {
-        reporter.stop();
-      }
-      console.log(`${fetched ? 'downloaded and checked' : 'already there, checked'}: ${path}`);
-      console.log(`use it with: aand train ... --backbone ${backbone} --weights ${path}`);
-    });
+    .action(
+      async (backbone: BackboneName, options: { from?: string; allowHttp?: boolean; cache?: string }) => {
+        const { url, file, sha256, bytes } = officialWeights[backbone];
+        const path = join(options.cache ?? join(process.env.AAND_CACHE ?? cacheFolder(), 'weights'), file);
+        const reporter = new ProgressReporter();
+        const progress = reporter.counting(file);
+        const signal = interruptSignal();
+        let fetched: boolean;
+        try {
+          fetched = await download(options.from ?? url, path, {
+            sha256,
+            mostBytes: bytes,
+            allowHttp: options.allowHttp ?? false,
+            signal,
+            onProgress: progress,
+          });
+        } catch (error) {
+          if (signal.aborted) throw error;
+          throw new Error(
+            `${(error as Error).message}. Without a connection: fetch ${url} elsewhere and put it at ${path}, or give the file to --weights`,
+          );
+        } finally {
+          reporter.stop();
+        }
+        console.log(`${fetched ? 'downloaded and checked' : 'already there, checked'}: ${path}`);
+        console.log(`use it with: aand train ... --backbone ${backbone} --weights ${path}`);
+      },
+    );
 }

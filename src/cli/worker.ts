@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Job, Worker } from 'bullmq';
 import type { Command } from 'commander';
-import type { Engine } from '../engine/device.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
 import type { Progress } from '../train/trainer.ts';
 import { runTask, taskName } from './benchmark_tasks.ts';
 import { interruptSignal, UsageError, withEngine } from './common.ts';
@@ -34,7 +34,12 @@ function told<T extends Error>(error: T): T {
 }
 
 /** Works on runs until it is interrupted, or with `once` until the queue is empty. */
-async function work(options: WorkerOptions, broker: Broker, root: string, interrupted: AbortSignal): Promise<void> {
+async function work(
+  options: WorkerOptions,
+  broker: Broker,
+  root: string,
+  interrupted: AbortSignal,
+): Promise<void> {
   const { name, once } = options;
   const { DelayedError, Queue, UnrecoverableError, Worker } = await loadBullMq();
   await broker.reach();
@@ -109,7 +114,8 @@ async function work(options: WorkerOptions, broker: Broker, root: string, interr
     } finally {
       // A training stops after its step; its checkpoints stay.
       over.abort();
-      if (away) await Promise.race([worker.close(true), wait(stalledCheckMilliseconds, undefined, { ref: false })]);
+      if (away)
+        await Promise.race([worker.close(true), wait(stalledCheckMilliseconds, undefined, { ref: false })]);
       else await worker.close();
       await broker.close(queue);
     }

@@ -13,9 +13,12 @@ export async function listCategories(root: string): Promise<string[]> {
   if ((await exists(root)) !== 'folder') throw new Error(`${root}: no such folder`);
   const found: string[] = [];
   for (const category of await foldersIn(root))
-    if ((await detectFormat({ root, category, folder: `${root}/${category}` })) !== 'folder') found.push(category);
+    if ((await detectFormat({ root, category, folder: `${root}/${category}` })) !== 'folder')
+      found.push(category);
   if (!found.length && (await exists(`${root}/meta.json`)) === 'file') {
-    const meta = JSON.parse(new TextDecoder().decode(await readBytes(`${root}/meta.json`))) as { train?: object };
+    const meta = JSON.parse(new TextDecoder().decode(await readBytes(`${root}/meta.json`))) as {
+      train?: object;
+    };
     append(found, Object.keys(meta.train ?? {}));
   }
   if (!found.length) {

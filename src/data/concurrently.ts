@@ -1,8 +1,8 @@
 /** Work over lists of files, several at a time, within a bound of memory. */
 
 /**
- * Works on a list a few items at a time, so that decoding keeps all cores busy without holding every file in memory. After an
- * error no further item is begun.
+ * Works on a list a few items at a time, so that decoding keeps all cores busy without holding every file in
+ * memory. After an error no further item is begun.
  *
  * @returns results in the list's order
  */
@@ -65,8 +65,8 @@ export class ByteBudget {
   }
 
   /**
-   * Works while holding so many bytes. One that asks for more than the limit works alone. The work must not ask the same budget
-   * again: two that hold a part and wait for another would wait for ever.
+   * Works while holding so many bytes. One that asks for more than the limit works alone. The work must not
+   * ask the same budget again: two that hold a part and wait for another would wait for ever.
    */
   async run<T>(bytes: number, work: () => T | Promise<T>): Promise<T> {
     await new Promise<void>((begin) => {

@@ -1,4 +1,7 @@
-/** What a data set is to the rest of the program: lists of images with their labels and masks, whatever the layout on disk. */
+/**
+ * What a data set is to the rest of the program: lists of images with their labels and masks, whatever the
+ * layout on disk.
+ */
 import { decodeMask, exists, readBytes, realPath } from '#platform';
 import { type FolderKeys, openFolder } from './layouts/folder.ts';
 import { isMvtec, openMvtec } from './layouts/mvtec.ts';
@@ -55,20 +58,25 @@ export interface DatasetOptions {
 export interface CategoryLocation {
   readonly root: string;
   readonly category: string;
-  /** The last part of the path as it was spelled, where that is another name (a link): VisA's lists may use it. */
+  /**
+   * The last part of the path as it was spelled, where that is another name (a link): VisA's lists may use
+   * it.
+   */
   readonly alias?: string;
   /** The category's own folder. */
   readonly folder: string;
 }
 
 /**
- * Where a category lies. Its name is the last part of its real path, however the path was spelled (`.`, `x/../x`, a link), so
- * that what goes by the name goes by the folder; a `category` in plain letters is the name itself.
+ * Where a category lies. Its name is the last part of its real path, however the path was spelled (`.`,
+ * `x/../x`, a link), so that what goes by the name goes by the folder; a `category` in plain letters is the
+ * name itself.
  */
 export async function locate(path: string, category?: string): Promise<CategoryLocation> {
   const folder = path.replace(/(\/|\/\.)+$/, '') || (path.startsWith('/') ? '/' : '.');
   const plain = category?.replace(/(\/|\/\.)+$/, '').replace(/^(\.\/+)+/, '');
-  if (plain && !/^\.*$|\//.test(plain)) return { root: folder, category: plain, folder: `${folder}/${plain}` };
+  if (plain && !/^\.*$|\//.test(plain))
+    return { root: folder, category: plain, folder: `${folder}/${plain}` };
   if (category) return locate(`${folder}/${category}`);
   // What is not there is said by whoever opens it.
   const name = (await realPath(folder).catch(() => folder)).replace(/^.*\//, '');

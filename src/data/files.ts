@@ -42,8 +42,9 @@ const systemNames = new Set([
 ]);
 
 /**
- * Whether a name is hidden (a leading dot: .ipynb_checkpoints, .thumbnails, ._NAME) or of a system (@eaDir, __MACOSX,
- * Thumbs.db). Such files and folders are no part of a data set. What the user names explicitly is taken all the same.
+ * Whether a name is hidden (a leading dot: .ipynb_checkpoints, .thumbnails, ._NAME) or of a system (@eaDir,
+ * __MACOSX, Thumbs.db). Such files and folders are no part of a data set. What the user names explicitly is
+ * taken all the same.
  *
  * @param name of a file or folder, without its path; a slash at the end does not count
  */
@@ -52,8 +53,8 @@ export function isHiddenName(name: string): boolean {
 }
 
 /**
- * Image files directly in a folder, sorted, without hidden ones and without results that this program wrote; empty where the
- * folder does not exist. A folder that is called x.png is found to be none where it is read.
+ * Image files directly in a folder, sorted, without hidden ones and without results that this program wrote;
+ * empty where the folder does not exist. A folder that is called x.png is found to be none where it is read.
  */
 export async function imagesIn(folder: string, extensions?: readonly string[]): Promise<string[]> {
   const { isResult } = resultFinder();
@@ -73,7 +74,10 @@ export async function foldersIn(folder: string): Promise<string[]> {
     .map((name) => name.slice(0, -1));
 }
 
-/** Hidden files and folders below a folder (see {@link isHiddenName}), by their paths; what lies in a hidden folder counts with it. */
+/**
+ * Hidden files and folders below a folder (see {@link isHiddenName}), by their paths; what lies in a hidden
+ * folder counts with it.
+ */
 export async function hiddenBelow(folder: string, visited = new Set<string>()): Promise<string[]> {
   const real = await realPath(folder);
   if (visited.has(real)) return [];
@@ -87,7 +91,10 @@ export async function hiddenBelow(folder: string, visited = new Set<string>()): 
   return found;
 }
 
-/** The folder of this name directly in another one: exactly so, else in other case or spelling; undefined where there is none. */
+/**
+ * The folder of this name directly in another one: exactly so, else in other case or spelling; undefined
+ * where there is none.
+ */
 export async function folderNamed(folder: string, name: string): Promise<string | undefined> {
   if ((await exists(`${folder}/${name}`)) === 'folder') return name;
   return (await foldersIn(folder)).find((other) => sameName(other, name));
@@ -96,7 +103,8 @@ export async function folderNamed(folder: string, name: string): Promise<string 
 /** Masks of a folder by the stem of the image that they belong to: NAME_mask.png or NAME.png. */
 export async function masksIn(folder: string): Promise<Map<string, string>> {
   const masks = new Map<string, string>();
-  for (const name of await imagesIn(folder)) masks.set(stemOf(name).replace(/_mask$/i, ''), `${folder}/${name}`);
+  for (const name of await imagesIn(folder))
+    masks.set(stemOf(name).replace(/_mask$/i, ''), `${folder}/${name}`);
   return masks;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Foreground masks (method, 3.11): where on a good image the product is, so that synthetic anomalies fall on it. Found on the
- * native image: grey, Gaussian sigma 8 with 8-bit results after each axis, threshold; then resized by src = floor(x * in / out).
+ * Foreground masks (method, 3.11): where on a good image the product is, so that synthetic anomalies fall on
+ * it. Found on the native image: grey, Gaussian sigma 8 with 8-bit results after each axis, threshold; then
+ * resized by src = floor(x * in / out).
  */
 import type { Format } from './dataset.ts';
 import { decimal } from './decimal.ts';
@@ -58,10 +59,14 @@ export const foregroundHelp =
  * @throws Error listing the rules
  */
 export function parseForeground(text: string): ForegroundRule | undefined {
-  const [kind, value] = [text.replace(/:.*$/, ''), text.includes(':') ? text.slice(text.indexOf(':') + 1) : undefined];
+  const [kind, value] = [
+    text.replace(/:.*$/, ''),
+    text.includes(':') ? text.slice(text.indexOf(':') + 1) : undefined,
+  ];
   if (kind === 'threshold' || kind === 'threshold-dark') {
     const threshold = decimal(value ?? '');
-    if (threshold >= 0 && threshold <= 255) return { kind: 'threshold', threshold, dark: kind === 'threshold-dark' };
+    if (threshold >= 0 && threshold <= 255)
+      return { kind: 'threshold', threshold, dark: kind === 'threshold-dark' };
   } else if (kind === 'folder') {
     if (value) return { kind, path: value };
   } else if (value === undefined) {
@@ -158,7 +163,8 @@ function nativeMask(image: Image, rule: Exclude<ForegroundRule, { kind: 'folder'
     for (let y = 0; y < height; y++)
       for (let x = 0; x < width; x++) {
         const [dx, dy] = [Math.abs(x - cx), Math.abs(y - cy)];
-        const inside = rule.kind === 'disc' ? dx * dx + dy * dy <= r * r : dx <= halfWidth && dy <= halfHeight;
+        const inside =
+          rule.kind === 'disc' ? dx * dx + dy * dy <= r * r : dx <= halfWidth && dy <= halfHeight;
         mask[y * width + x] = inside ? 1 : 0;
       }
     return mask;
@@ -186,7 +192,8 @@ export function resizeForeground(mask: Uint8Array, width: number, height: number
  * @param own the user's mask of this image for the rule 'folder'; missing ones count as everything
  */
 export function foreground(image: Image, rule: ForegroundRule, size: number, own?: Image): Uint8Array {
-  if (rule.kind !== 'folder') return resizeForeground(nativeMask(image, rule), image.width, image.height, size);
+  if (rule.kind !== 'folder')
+    return resizeForeground(nativeMask(image, rule), image.width, image.height, size);
   if (!own) return new Uint8Array(size * size).fill(1);
   return resizeForeground(grey(own), own.width, own.height, size);
 }

@@ -18,7 +18,9 @@ export interface CanvasPixels {
 }
 
 /** What calls of the library take as an image. */
-export type ImageInput = (Omit<Image, 'data'> & { readonly data: Uint8Array | Uint8ClampedArray }) | CanvasPixels;
+export type ImageInput =
+  | (Omit<Image, 'data'> & { readonly data: Uint8Array | Uint8ClampedArray })
+  | CanvasPixels;
 
 /** What a value is, for errors: the name of its class, for arrays of other realms too. */
 export function kindOf(value: unknown): string {
@@ -44,8 +46,8 @@ function rgbOf(data: Uint8Array, what: string): Uint8Array {
 }
 
 /**
- * An image that comes from outside, checked. The pixels of a canvas whose pixels are all opaque become RGB; other values are not
- * copied.
+ * An image that comes from outside, checked. The pixels of a canvas whose pixels are all opaque become RGB;
+ * other values are not copied.
  *
  * @param what names it in errors
  * @param channels the numbers of channels that the caller takes
@@ -99,7 +101,8 @@ export const imagenetDeviation = [0.229, 0.224, 0.225] as const;
 export function normalizationTable(): Float32Array {
   return Float32Array.from(
     { length: 256 * 3 },
-    (_, i) => (Math.floor(i / 3) / 255 - (imagenetMean[i % 3] as number)) / (imagenetDeviation[i % 3] as number),
+    (_, i) =>
+      (Math.floor(i / 3) / 255 - (imagenetMean[i % 3] as number)) / (imagenetDeviation[i % 3] as number),
   );
 }
 
@@ -107,7 +110,8 @@ export function normalizationTable(): Float32Array {
 export function normalize(image: Image): Float32Array {
   const values = new Float32Array(image.width * image.height * 3);
   const table = normalizationTable();
-  for (let i = 0; i < values.length; i++) values[i] = table[(image.data[i] as number) * 3 + (i % 3)] as number;
+  for (let i = 0; i < values.length; i++)
+    values[i] = table[(image.data[i] as number) * 3 + (i % 3)] as number;
   return values;
 }
 
@@ -115,7 +119,11 @@ export function normalize(image: Image): Float32Array {
 export function denormalize(values: Float32Array, width: number, height: number): Image {
   const data = Uint8Array.from(values, (value, i) =>
     Math.round(
-      255 * Math.min(1, Math.max(0, value * (imagenetDeviation[i % 3] as number) + (imagenetMean[i % 3] as number))),
+      255 *
+        Math.min(
+          1,
+          Math.max(0, value * (imagenetDeviation[i % 3] as number) + (imagenetMean[i % 3] as number)),
+        ),
     ),
   );
   return { width, height, channels: 3, data };

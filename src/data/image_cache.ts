@@ -1,4 +1,7 @@
-/** Images by index, more than memory holds: those that were used last are kept, the others are loaded again when their turn comes. */
+/**
+ * Images by index, more than memory holds: those that were used last are kept, the others are loaded again
+ * when their turn comes.
+ */
 import type { Image } from './image.ts';
 
 /** Images that a training draws from. */

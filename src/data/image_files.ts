@@ -15,7 +15,11 @@ const bandBytes = 2 ** 28;
  * @param more bytes that the work takes beside the image
  * @throws UnreadableError where the file cannot be read, or is too large to be decoded as a whole
  */
-export async function withImage<T>(path: string, work: (image: Image) => T | Promise<T>, more = 0): Promise<T> {
+export async function withImage<T>(
+  path: string,
+  work: (image: Image) => T | Promise<T>,
+  more = 0,
+): Promise<T> {
   const bytes = await reading(path, () => decodedBytes(path));
   return decodingBudget.run(bytes + more, async () => work(await readImage(path)));
 }
@@ -26,7 +30,11 @@ export function readImage(path: string, channels: 1 | 3 = 3): Promise<Image> {
 }
 
 /** As {@link withImage}, for images of any size, which are read from top to bottom. */
-export async function withBands<T>(path: string, work: (bands: ImageBands) => T | Promise<T>, more = 0): Promise<T> {
+export async function withBands<T>(
+  path: string,
+  work: (bands: ImageBands) => T | Promise<T>,
+  more = 0,
+): Promise<T> {
   // What cannot be read at all is told when it is opened.
   const bytes = await decodedBytes(path).catch(() => bandBytes);
   return decodingBudget.run(bytes + more, async () => {

@@ -1,7 +1,8 @@
 /** Images as the input of a program: their bytes, normalised on the device. */
+
+import type { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { normalizePixels } from '../engine/ops/pixels.ts';
-import type { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
 import { type Image, normalizationTable } from './image.ts';
 
 /** Declares the input `pixels` ({@link pixelWords}); returns the normalised images [batch, size, size, 3]. */
@@ -16,7 +17,8 @@ export function pixelWords(images: readonly Image[]): Uint32Array {
   const size = images[0]?.data.length ?? 0;
   const bytes = new Uint8Array(size * images.length);
   images.forEach(({ data, width, height }, i) => {
-    if (data.length !== size) throw new Error(`an image of ${width}x${height} pixels among others of another size`);
+    if (data.length !== size)
+      throw new Error(`an image of ${width}x${height} pixels among others of another size`);
     bytes.set(data, i * size);
   });
   return new Uint32Array(bytes.buffer);

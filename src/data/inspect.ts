@@ -1,4 +1,7 @@
-/** A look at every file of a data set before work is put into it: sizes, channels, what cannot be read, what is there twice. */
+/**
+ * A look at every file of a data set before work is put into it: sizes, channels, what cannot be read, what
+ * is there twice.
+ */
 import { inspectImage, readBytes } from '#platform';
 import { type Dataset, mapConcurrently } from './dataset.ts';
 import { hiddenBelow } from './files.ts';

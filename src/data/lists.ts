@@ -1,4 +1,7 @@
-/** Lists of any length. Spread arguments (`Math.min(...values)`, `push(...items)`) overflow the stack from some 100,000 on. */
+/**
+ * Lists of any length. Spread arguments (`Math.min(...values)`, `push(...items)`) overflow the stack from
+ * some 100,000 on.
+ */
 
 /** Smallest and largest of some values; infinite where there are none. */
 export function rangeOf(values: Iterable<number>): { min: number; max: number } {

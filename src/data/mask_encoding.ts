@@ -14,10 +14,15 @@ import {
 const sameBackground = 16;
 /** A limit this near to the usual one is the usual one. */
 const usualLimitWithin = 22;
-/** More than this share of a mask's pixels half way between good and defective: it looks like a photograph. */
+/**
+ * More than this share of a mask's pixels half way between good and defective: it looks like a photograph.
+ */
 const halfWayShare = 0.1;
 
-/** Share of the pixels between the lowest and the highest value that lie in areas of one value, in masks of classes. */
+/**
+ * Share of the pixels between the lowest and the highest value that lie in areas of one value, in masks of
+ * classes.
+ */
 const classShare = 0.3;
 /** Several values up to this are class numbers. */
 const highestClass = 31;
@@ -78,12 +83,15 @@ export interface MaskDecision {
   readonly encoding: MaskEncoding;
   /** In words. */
   readonly text: string;
-  /** Nothing had to be guessed: white on black, or the class numbers of a data set that is known to have them. */
+  /**
+   * Nothing had to be guessed: white on black, or the class numbers of a data set that is known to have them.
+   */
   readonly usual: boolean;
 }
 
 /**
- * Decides how a set of masks is encoded: by the channel, background and values of most of them. Masks of one value say nothing.
+ * Decides how a set of masks is encoded: by the channel, background and values of most of them. Masks of one
+ * value say nothing.
  *
  * @param options.classes the layout says that masks hold class numbers: everything above 0 counts
  * @param options.dark the background is black or transparent even where bright areas surround the others
@@ -101,21 +109,30 @@ export function decideEncoding(
   if (surrounded.length * 2 > found.length) {
     const near = (border: readonly number[]) =>
       surrounded.filter((other) => distance(other.border, border) <= sameBackground).length;
-    background = surrounded.map(({ border }) => border).reduce((best, one) => (near(one) > near(best) ? one : best));
+    background = surrounded
+      .map(({ border }) => border)
+      .reduce((best, one) => (near(one) > near(best) ? one : best));
   }
-  const levels = found.flatMap((one) => levelsFrom(one, background) ?? []).filter(({ values }) => values.length > 1);
+  const levels = found
+    .flatMap((one) => levelsFrom(one, background) ?? [])
+    .filter(({ values }) => values.length > 1);
   const asClasses = classes && channel === 'colour' && isBlack(background);
   const encoding: MaskEncoding = asClasses ? classEncoding : { channel, background, limit: limitOf(levels) };
   const coloured = masks.some((mask) => mask.coloured);
   const usual =
-    asClasses || (channel === 'colour' && isBlack(background) && !coloured && encoding.limit === plainEncoding.limit);
+    asClasses ||
+    (channel === 'colour' && isBlack(background) && !coloured && encoding.limit === plainEncoding.limit);
   return { encoding, text: describe(encoding, levels, coloured), usual };
 }
 
 /** 16 bits have values below 1. */
 const round = (value: number) => Number(value < 1 ? value.toPrecision(2) : value.toFixed(1));
 
-function describe({ channel, background, limit }: MaskEncoding, levels: readonly Levels[], coloured: boolean): string {
+function describe(
+  { channel, background, limit }: MaskEncoding,
+  levels: readonly Levels[],
+  coloured: boolean,
+): string {
   const dark = isBlack(background);
   const white = Math.min(...background) >= 255 - sameBackground;
   const what = coloured ? 'coloured' : dark ? 'bright' : white ? 'dark' : 'marks';
@@ -135,7 +152,10 @@ function describe({ channel, background, limit }: MaskEncoding, levels: readonly
 }
 
 /** Share of a mask's pixels that are marked; undefined where its background is another one than its set's. */
-export function markedShare(mask: MaskEvidence, { channel, background, limit }: MaskEncoding): number | undefined {
+export function markedShare(
+  mask: MaskEvidence,
+  { channel, background, limit }: MaskEncoding,
+): number | undefined {
   const evidence = mask[channel];
   if (!evidence) return 0;
   if (!varies(evidence) && !isBlack(background)) return distance(evidence.border, background) > limit ? 1 : 0;
@@ -143,7 +163,9 @@ export function markedShare(mask: MaskEvidence, { channel, background, limit }: 
   return levels && shareBetween(levels, limit);
 }
 
-/** What of a mask does not go with its set, as the end of a sentence about it; undefined where nothing does. */
+/**
+ * What of a mask does not go with its set, as the end of a sentence about it; undefined where nothing does.
+ */
 export function misfit(mask: MaskEvidence, { channel, background }: MaskEncoding): string | undefined {
   const evidence = mask[channel];
   if (!evidence) return 'it has no alpha channel, unlike the other masks';

@@ -1,6 +1,7 @@
 /**
- * What the pixels of a mask file mean. Masks come as 0 and 255, 0 and 1, class numbers, colours on black, black on white, or in
- * the alpha channel. All are one rule: a pixel is defective where it lies further from the background than a limit.
+ * What the pixels of a mask file mean. Masks come as 0 and 255, 0 and 1, class numbers, colours on black,
+ * black on white, or in the alpha channel. All are one rule: a pixel is defective where it lies further from
+ * the background than a limit.
  */
 import { rangeOf } from './lists.ts';
 
@@ -19,7 +20,9 @@ export interface MaskEncoding {
   readonly channel: MaskChannel;
   /** [red, green, blue], or [alpha]. */
   readonly background: readonly number[];
-  /** A pixel is defective where its distance from the background, the largest of its channels', is above this. */
+  /**
+   * A pixel is defective where its distance from the background, the largest of its channels', is above this.
+   */
   readonly limit: number;
 }
 
@@ -36,7 +39,10 @@ export interface Levels {
   readonly counts: readonly number[];
   /** Pixels between the lowest and the highest value. */
   readonly between: number;
-  /** Those of them that lie in areas of one value (classes), not at soft edges or in the noise of a JPEG file (shades). */
+  /**
+   * Those of them that lie in areas of one value (classes), not at soft edges or in the noise of a JPEG file
+   * (shades).
+   */
   readonly flat: number;
 }
 
@@ -62,7 +68,9 @@ export interface MaskEvidence {
   readonly alphaTells: boolean;
 }
 
-/** What a mask must show at its border and over its area before something else than black is its background. */
+/**
+ * What a mask must show at its border and over its area before something else than black is its background.
+ */
 const borderShare = 0.75;
 const areaShare = 0.5;
 const colouredFrom = 48;
@@ -85,7 +93,9 @@ function scaleOf({ data }: MaskPixels): number {
   return data instanceof Uint16Array ? 257 : 1;
 }
 
-/** Distance of each pixel from the background, in stored values; undefined where the file lacks the channel. */
+/**
+ * Distance of each pixel from the background, in stored values; undefined where the file lacks the channel.
+ */
 function distances(
   pixels: MaskPixels,
   channel: MaskChannel,
@@ -109,8 +119,17 @@ function distances(
   return result;
 }
 
-/** Pixels between two values, and how many of them have at least three neighbours of their value: at a soft edge two may. */
-function countBetween(values: Uint8Array | Uint16Array, width: number, height: number, low: number, high: number) {
+/**
+ * Pixels between two values, and how many of them have at least three neighbours of their value: at a soft
+ * edge two may.
+ */
+function countBetween(
+  values: Uint8Array | Uint16Array,
+  width: number,
+  height: number,
+  low: number,
+  high: number,
+) {
   let between = 0;
   let flat = 0;
   for (let y = 1; y < height - 1; y++)
@@ -135,7 +154,9 @@ function levelsOf(pixels: MaskPixels, values: Uint8Array | Uint16Array): Levels 
   return {
     values: found.map((value) => value / scale),
     counts: found.map((value) => histogram[value] as number),
-    ...(found.length < 3 ? { between: 0, flat: 0 } : countBetween(values, pixels.width, pixels.height, low, high)),
+    ...(found.length < 3
+      ? { between: 0, flat: 0 }
+      : countBetween(values, pixels.width, pixels.height, low, high)),
   };
 }
 
@@ -234,7 +255,10 @@ export function maskEvidence(pixels: MaskPixels): MaskEvidence {
 }
 
 /** 0/1 of each pixel at the file's own size; a file without the encoding's channel marks nothing. */
-export function defectivePixels(pixels: MaskPixels, { channel, background, limit }: MaskEncoding): Uint8Array {
+export function defectivePixels(
+  pixels: MaskPixels,
+  { channel, background, limit }: MaskEncoding,
+): Uint8Array {
   const result = new Uint8Array(pixels.width * pixels.height);
   const values = distances(pixels, channel, background);
   if (!values) return result;

@@ -1,9 +1,18 @@
-/** The masks of a data set, read as one set before they are used: how they are encoded is said, and what does not fit is named. */
+/**
+ * The masks of a data set, read as one set before they are used: how they are encoded is said, and what does
+ * not fit is named.
+ */
 import { decodedBytes, decodeMask, imageSize, readBytes } from '#platform';
 import { decodingBudget, mapConcurrently } from './concurrently.ts';
 import type { Dataset, Sample } from './dataset.ts';
 import { decideEncoding, markedShare, misfit } from './mask_encoding.ts';
-import { defectivePixels, type MaskEncoding, type MaskEvidence, type MaskPixels, maskEvidence } from './mask_pixels.ts';
+import {
+  defectivePixels,
+  type MaskEncoding,
+  type MaskEvidence,
+  type MaskPixels,
+  maskEvidence,
+} from './mask_pixels.ts';
 import type { UnreadableFiles } from './unreadable.ts';
 
 /** What the masks of a data set are; goes into metrics.json. */
@@ -22,7 +31,9 @@ interface Mask {
   readonly evidence: MaskEvidence;
 }
 
-/** Decodes a mask and looks at it, within this process's bound of memory: its distances take as much again. */
+/**
+ * Decodes a mask and looks at it, within this process's bound of memory: its distances take as much again.
+ */
 async function withPixels<T>(path: string, work: (pixels: MaskPixels) => T): Promise<T> {
   const bytes = await decodedBytes(path);
   return decodingBudget.run(2 * bytes, async () => work(await decodeMask(await readBytes(path), path)));
@@ -47,7 +58,9 @@ async function shapeWarning({ sample, path, evidence }: Mask): Promise<string[]>
   }
   const { width, height } = evidence;
   if (width * image.height === height * image.width) return [];
-  return [`${path}: ${width}x${height}, its image is ${image.width}x${image.height}: they do not lie on each other`];
+  return [
+    `${path}: ${width}x${height}, its image is ${image.width}x${image.height}: they do not lie on each other`,
+  ];
 }
 
 async function share({ path, evidence }: Mask, encoding: MaskEncoding): Promise<number> {
@@ -60,7 +73,9 @@ async function share({ path, evidence }: Mask, encoding: MaskEncoding): Promise<
 /** What an empty mask holds besides its background. */
 function brightest({ evidence }: Mask, { channel, limit }: MaskEncoding): string {
   const value = evidence[channel]?.levels.values.at(-1);
-  return value && value <= limit ? ` (its brightest value is ${Number(value.toFixed(1))}, ${limit} is needed)` : '';
+  return value && value <= limit
+    ? ` (its brightest value is ${Number(value.toFixed(1))}, ${limit} is needed)`
+    : '';
 }
 
 /** A sample whose mask cannot be read has none. */
@@ -72,8 +87,9 @@ function withoutMask({ maskPath, maskOfClasses, goodMaskPath, ...sample }: Sampl
  * Reads every mask of a data set and decides how they are encoded.
  *
  * @param unreadableFiles is told masks that cannot be read
- * @returns the data set with the encoding in its samples and in `masks`; `warnings` say what was guessed and name masks that are
- *   empty, full, unreadable, of another shape than their image or unlike the others. Unreadable masks are left out.
+ * @returns the data set with the encoding in its samples and in `masks`; `warnings` say what was guessed and
+ *   name masks that are empty, full, unreadable, of another shape than their image or unlike the others.
+ *   Unreadable masks are left out.
  */
 export async function surveyMasks(
   dataset: Dataset,
@@ -108,7 +124,9 @@ export async function surveyMasks(
     const marked = await share(mask, encoding);
     const { defect, path } = mask.sample;
     if (defect === 'good')
-      return marked ? [`${mask.path}: marks ${(100 * marked).toFixed(1)} % of ${path}, which counts as good`] : [];
+      return marked
+        ? [`${mask.path}: marks ${(100 * marked).toFixed(1)} % of ${path}, which counts as good`]
+        : [];
     const unlike = misfit(mask.evidence, encoding);
     if (marked === 0) empty.push(mask.path);
     if (marked === 1) full.push(mask.path);
@@ -119,7 +137,13 @@ export async function surveyMasks(
       ...(unlike ? [`${mask.path}: ${unlike}`] : []),
     ];
   });
-  const summary = { count: defective.length, encoding: text, ...encoding, empty: empty.sort(), full: full.sort() };
+  const summary = {
+    count: defective.length,
+    encoding: text,
+    ...encoding,
+    empty: empty.sort(),
+    full: full.sort(),
+  };
   return {
     ...dataset,
     test: dataset.test.map((sample) => {
@@ -132,7 +156,8 @@ export async function surveyMasks(
 }
 
 /**
- * What a command does with the masks before it uses them: {@link surveyMasks}, and an end where no mask can be right.
+ * What a command does with the masks before it uses them: {@link surveyMasks}, and an end where no mask can
+ * be right.
  *
  * @throws Error where all masks are empty or all are full: metrics of pixels would be wrong or missing
  */

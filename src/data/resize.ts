@@ -1,6 +1,7 @@
 /**
- * Resizing. Bicubic is Pillow's, bit for bit (method, 3.2): antialiased, a = -0.5, fixed-point weights with 22 bits, the
- * horizontal pass first and rounded to 8 bits before the vertical one. Masks use Pillow's nearest rule, textures plain bilinear.
+ * Resizing. Bicubic is Pillow's, bit for bit (method, 3.2): antialiased, a = -0.5, fixed-point weights with
+ * 22 bits, the horizontal pass first and rounded to 8 bits before the vertical one. Masks use Pillow's
+ * nearest rule, textures plain bilinear.
  */
 import type { Image } from './image.ts';
 
@@ -95,8 +96,8 @@ export function resizeBicubic(image: Image, width: number, height: number): Imag
 }
 
 /**
- * Source of each output coordinate, floor((x + 0.5) * input / output) as Pillow computes it: by adding the step again and again,
- * which falls below a whole number now and then where the product would meet it.
+ * Source of each output coordinate, floor((x + 0.5) * input / output) as Pillow computes it: by adding the
+ * step again and again, which falls below a whole number now and then where the product would meet it.
  */
 function nearestSources(input: number, output: number): Int32Array {
   const step = input / output;
@@ -144,7 +145,8 @@ export function resizeBilinear(
       const x1 = Math.min(x0 + 1, image.width - 1);
       const fx = sx - x0;
       for (let c = 0; c < channels; c++) {
-        const at = (row: number, column: number) => image.data[(row * image.width + column) * channels + c] as number;
+        const at = (row: number, column: number) =>
+          image.data[(row * image.width + column) * channels + c] as number;
         const upper = at(y0, x0) * (1 - fx) + at(y0, x1) * fx;
         const lower = at(y1, x0) * (1 - fx) + at(y1, x1) * fx;
         data[(y * width + x) * channels + c] = Math.floor(upper * (1 - fy) + lower * fy + 0.5);

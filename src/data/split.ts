@@ -1,14 +1,17 @@
-/** Splits of a list of images that depend on each image alone, so that a new photograph moves no other one. */
-import { RandomStream } from '../engine/random.ts';
+/**
+ * Splits of a list of images that depend on each image alone, so that a new photograph moves no other one.
+ */
+import { RandomStream } from '../base/random.ts';
 
 function fileName(path: string): string {
   return path.replace(/^.*\//, '').normalize('NFC');
 }
 
 /**
- * Splits off about a share. A hash of the seed and of each file's name decides, not the number of files and not their folder's
- * name: images that are added, removed or edited leave the others where they are. At least one image stays on each side: where
- * the hashes leave a side empty, the one with the smallest (the largest) hash goes there.
+ * Splits off about a share. A hash of the seed and of each file's name decides, not the number of files and
+ * not their folder's name: images that are added, removed or edited leave the others where they are. At least
+ * one image stays on each side: where the hashes leave a side empty, the one with the smallest (the largest)
+ * hash goes there.
  *
  * @param list two or more
  * @param share of the list that is drawn, above 0 and below 1

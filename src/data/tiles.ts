@@ -1,6 +1,6 @@
 /**
- * Tiles: images larger than the model's are cut into overlapping squares of native pixels, each seen like an image of its own,
- * and their maps are blended where they overlap.
+ * Tiles: images larger than the model's are cut into overlapping squares of native pixels, each seen like an
+ * image of its own, and their maps are blended where they overlap.
  */
 import type { Image } from './image.ts';
 
@@ -39,7 +39,9 @@ function starts(length: number, { size, overlap }: Tiling): number[] {
 export function tileGrid(width: number, height: number, tiling: Tiling): Tile[] {
   checkTiling(tiling);
   const [w, h] = [Math.min(width, tiling.size), Math.min(height, tiling.size)];
-  return starts(height, tiling).flatMap((y) => starts(width, tiling).map((x) => ({ x, y, width: w, height: h })));
+  return starts(height, tiling).flatMap((y) =>
+    starts(width, tiling).map((x) => ({ x, y, width: w, height: h })),
+  );
 }
 
 export function crop(image: Image, { x, y, width, height }: Tile): Image {
@@ -58,7 +60,9 @@ function ramp(i: number, length: number, overlap: number): number {
   return overlap > 0 ? Math.min(1, fromEdge / overlap) : 1;
 }
 
-/** An image that is read from top to bottom, a band of rows at a time; it need not be in memory as a whole. */
+/**
+ * An image that is read from top to bottom, a band of rows at a time; it need not be in memory as a whole.
+ */
 export interface ImageBands {
   readonly width: number;
   readonly height: number;
@@ -82,7 +86,10 @@ export function bandsOf(image: Image): ImageBands {
 }
 
 /** The tiles of an image with their pixels, in the grid's order. */
-export async function* readTiles(bands: ImageBands, tiling: Tiling): AsyncGenerator<{ tile: Tile; image: Image }> {
+export async function* readTiles(
+  bands: ImageBands,
+  tiling: Tiling,
+): AsyncGenerator<{ tile: Tile; image: Image }> {
   let top = -1;
   let band: Image | undefined;
   for (const tile of tileGrid(bands.width, bands.height, tiling)) {
@@ -104,9 +111,9 @@ export interface ValueMap {
 const mostMapValues = 2 ** 26;
 
 /**
- * Blends the maps of an image's tiles as they come, in the grid's order: only the rows that tiles to come can still change are
- * kept as sums. A map of more than 2^26 values is reduced by the smallest whole number that brings it below; each of its values
- * is then the largest of a square, so that no peak is lost.
+ * Blends the maps of an image's tiles as they come, in the grid's order: only the rows that tiles to come can
+ * still change are kept as sums. A map of more than 2^26 values is reduced by the smallest whole number that
+ * brings it below; each of its values is then the largest of a square, so that no peak is lost.
  */
 export class TileBlender {
   readonly #tiles: readonly Tile[];
@@ -156,7 +163,8 @@ export class TileBlender {
   add(map: Float32Array): void {
     const [side, scale, width] = [this.#side, this.#scale, this.#width];
     const tile = this.#tiles[this.#next];
-    if (!tile || map.length !== side * side) throw new Error(`tile ${this.#next} has no map of ${side}x${side}`);
+    if (!tile || map.length !== side * side)
+      throw new Error(`tile ${this.#next} has no map of ${side}x${side}`);
     this.#next++;
     const [x0, y0] = [Math.round(tile.x * scale), Math.round(tile.y * scale)];
     const [x1, y1] = [Math.round((tile.x + tile.width) * scale), Math.round((tile.y + tile.height) * scale)];
@@ -193,7 +201,10 @@ export class TileBlender {
       for (let x = 0; x < width; x++) {
         const i = y * width + x;
         const at = row + Math.floor(x / this.#reduction);
-        values[at] = Math.max(values[at] as number, (this.#values[i] as number) / (this.#weights[i] as number));
+        values[at] = Math.max(
+          values[at] as number,
+          (this.#values[i] as number) / (this.#weights[i] as number),
+        );
       }
     }
     for (const sums of [this.#values, this.#weights]) {

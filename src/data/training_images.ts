@@ -32,17 +32,20 @@ interface OwnMasks {
 }
 
 /**
- * The user's masks. Every shade above black is foreground, in JPEG files the brighter half; where the alpha channel tells, what
- * is opaque. They are never taken as inverted, because a product often fills the image.
+ * The user's masks. Every shade above black is foreground, in JPEG files the brighter half; where the alpha
+ * channel tells, what is opaque. They are never taken as inverted, because a product often fills the image.
  */
 async function ownMasks(rule: ForegroundRule, unreadable: UnreadableFiles): Promise<OwnMasks> {
   if (rule.kind !== 'folder') return { paths: new Map(), encoding: classEncoding, warnings: [] };
-  if ((await exists(rule.path)) !== 'folder') throw new Error(`${rule.path}: no such folder of foreground masks`);
+  if ((await exists(rule.path)) !== 'folder')
+    throw new Error(`${rule.path}: no such folder of foreground masks`);
   const found = await masksIn(rule.path);
   if (!found.size) throw new Error(`${rule.path} holds no foreground masks`);
   unreadable.expect(found.size);
   const seen = await mapConcurrently([...found], ([, path]) =>
-    unreadable.skip(() => reading(path, async () => maskEvidence(await decodeMask(await readBytes(path), path)))),
+    unreadable.skip(() =>
+      reading(path, async () => maskEvidence(await decodeMask(await readBytes(path), path))),
+    ),
   );
   const evidence = seen.flatMap((mask) => mask ?? []);
   if (!evidence.length)
@@ -74,10 +77,11 @@ interface Options {
 }
 
 /**
- * Loads images for training. An unreadable image is left out; one whose own foreground mask is unreadable counts as foreground
- * everywhere, as one without a mask.
+ * Loads images for training. An unreadable image is left out; one whose own foreground mask is unreadable
+ * counts as foreground everywhere, as one without a mask.
  *
- * @throws Error where no image can be read, too many cannot, or most foregrounds are empty: stage I would learn nothing
+ * @throws Error where no image can be read, too many cannot, or most foregrounds are empty: stage I would
+ *   learn nothing
  */
 export async function loadTrainingImages(
   samples: readonly Sample[],
@@ -89,20 +93,23 @@ export async function loadTrainingImages(
   const warnings = [...own.warnings];
   const parts = async ({ path, stem }: Sample): Promise<Loaded[]> => {
     const maskPath = own.paths.get(stem);
-    if (rule.kind === 'folder' && !maskPath) warnings.push(`${path}: no foreground mask ${stem}.png in ${rule.path}`);
+    if (rule.kind === 'folder' && !maskPath)
+      warnings.push(`${path}: no foreground mask ${stem}.png in ${rule.path}`);
     const maskBytes = maskPath ? await decodedBytes(maskPath).catch(() => 0) : 0;
     const readMask = async () => maskPath && unreadable.skip(() => ownMask(maskPath, own.encoding));
     const see = (part: Image, ownPart: Image | undefined): Loaded => ({
       image: resizeBicubic(part, size, size),
       mask: foreground(part, rule, size, ownPart),
     });
-    if (!tiling) return withImage(path, async (image) => [see(image, (await readMask()) || undefined)], maskBytes);
+    if (!tiling)
+      return withImage(path, async (image) => [see(image, (await readMask()) || undefined)], maskBytes);
     return withBands(
       path,
       async (bands) => {
         const mask = (await readMask()) || undefined;
         const tiles: Loaded[] = [];
-        for await (const { tile, image } of readTiles(bands, tiling)) tiles.push(see(image, mask && crop(mask, tile)));
+        for await (const { tile, image } of readTiles(bands, tiling))
+          tiles.push(see(image, mask && crop(mask, tile)));
         return tiles;
       },
       maskBytes,

@@ -1,4 +1,6 @@
-/** Files that cannot be read: named, counted, left out; too many of them mean that something else is wrong. */
+/**
+ * Files that cannot be read: named, counted, left out; too many of them mean that something else is wrong.
+ */
 
 export interface UnreadableFile {
   readonly path: string;
@@ -38,8 +40,8 @@ export interface UnreadableOptions {
   /** The first unreadable file is an error. */
   readonly strict?: boolean;
   /**
-   * Every file has a result of its own, as in `predict`. Otherwise the result is one of all files together (a training, a metric),
-   * and most of them must be readable.
+   * Every file has a result of its own, as in `predict`. Otherwise the result is one of all files together (a
+   * training, a metric), and most of them must be readable.
    */
   readonly separate?: boolean;
   /** Told each file when it is found. */
@@ -47,8 +49,8 @@ export interface UnreadableOptions {
 }
 
 /**
- * Collects what cannot be read. Up to a tenth of the files may be unreadable, in small sets up to ten; where the result is one
- * of all files together, not more than half of them.
+ * Collects what cannot be read. Up to a tenth of the files may be unreadable, in small sets up to ten; where
+ * the result is one of all files together, not more than half of them.
  */
 export class UnreadableFiles {
   readonly #options: UnreadableOptions;

@@ -1,15 +1,16 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
+
+import { ClosedError } from '../base/errors.ts';
 import { checkImage, checkImages, type Image, type ImageInput, kindOf } from '../data/image.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
 import { resizeBicubic } from '../data/resize.ts';
 import { bandsOf, type ImageBands, readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
-import type { Engine } from '../engine/device.ts';
-import { ClosedError } from '../engine/errors.ts';
-import type { ParameterStore } from '../engine/parameters.ts';
-import { Program } from '../engine/program.ts';
-import { ProgramCache } from '../engine/program_cache.ts';
-import { Tape } from '../engine/tape.ts';
-import { allDone } from '../engine/watch.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { Program } from '../engine/runtime/program.ts';
+import { ProgramCache } from '../engine/runtime/program_cache.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
+import { allDone } from '../engine/runtime/watch.ts';
 import { isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
 import { type Backbone, backboneNamed } from '../model/backbone.ts';
 import { detect, type Mode } from '../model/detector.ts';
@@ -32,8 +33,8 @@ export interface RawPrediction {
 export type DataType = 'f32' | 'f16';
 
 /**
- * Images per run. There are programs for these numbers alone, so that memory does not grow with every number of images that comes;
- * an image's result has the same bits in each.
+ * Images per run. There are programs for these numbers alone, so that memory does not grow with every number
+ * of images that comes; an image's result has the same bits in each.
  */
 const runSizes = [8, 1] as const;
 const tilesPerRun = runSizes[0];
@@ -126,8 +127,8 @@ export class MapRunner {
   }
 
   /**
-   * Images of any size: resized as in training, or cut into tiles whose maps are blended (the score is then the largest
-   * value of the blended map).
+   * Images of any size: resized as in training, or cut into tiles whose maps are blended (the score is then
+   * the largest value of the blended map).
    *
    * @throws Error on an image whose values, size and channels do not fit together, before any is looked at
    */
@@ -144,7 +145,8 @@ export class MapRunner {
   }
 
   /**
-   * One image cut into tiles, read band by band: only a band of it and what of the map is still open are in memory beside the map.
+   * One image cut into tiles, read band by band: only a band of it and what of the map is still open are in
+   * memory beside the map.
    *
    * @param onTiles told after each run of tiles; what it throws ends the prediction
    */
@@ -184,7 +186,13 @@ export class MapRunner {
   /** The levels behind an image's map; the image is resized as for a prediction. */
   explain(image: ImageInput): Promise<LevelExplanation[]> {
     return this.#call(async () => {
-      this.#explainer ??= new Explainer(this.#engine, this.#store, this.#backbone, this.#mode, this.imageSize);
+      this.#explainer ??= new Explainer(
+        this.#engine,
+        this.#store,
+        this.#backbone,
+        this.#mode,
+        this.imageSize,
+      );
       return this.#explainer.explain(resizeBicubic(checkImage(image), this.imageSize, this.imageSize));
     });
   }
@@ -208,7 +216,9 @@ export class MapRunner {
 }
 
 export interface Prediction extends RawPrediction {
-  /** Normalised to 0..1, 0.5 = at the threshold; null for a detector without a threshold, as the two below. */
+  /**
+   * Normalised to 0..1, 0.5 = at the threshold; null for a detector without a threshold, as the two below.
+   */
   readonly normalizedScore: number | null;
   readonly anomalous: boolean | null;
   /** Pixels at or above the pixel threshold, 0/1 [height, width]. */
@@ -245,8 +255,8 @@ export class Detector implements AsyncDisposable {
    * @param bytes a `model.safetensors` of `aand train`
    * @param what its name, for error messages
    * @param options dtype f16 halves the memory of weights and activations; arithmetic stays in 32 bits
-   * @throws Error on a damaged file, missing tensors, settings that are not valid, or f16 where the device has none; OutOfMemoryError;
-   *   DeviceLostError or ClosedError where the engine has ended
+   * @throws Error on a damaged file, missing tensors, settings that are not valid, or f16 where the device
+   *   has none; OutOfMemoryError; DeviceLostError or ClosedError where the engine has ended
    */
   static async open(
     engine: Engine,
@@ -269,7 +279,11 @@ export class Detector implements AsyncDisposable {
       store.destroy();
       throw error;
     }
-    return new Detector(settings, store, new MapRunner(engine, store, backbone, settings.mode, settings.imageSize));
+    return new Detector(
+      settings,
+      store,
+      new MapRunner(engine, store, backbone, settings.mode, settings.imageSize),
+    );
   }
 
   /** Dispatches of one inference at batch 1, for reports. */
@@ -278,13 +292,13 @@ export class Detector implements AsyncDisposable {
   }
 
   /**
-   * Predicts images of any size; they are resized, or cut into tiles, as in training. Any number of calls may be under way at once. The
-   * pixels may not change before the promise settles.
+   * Predicts images of any size; they are resized, or cut into tiles, as in training. Any number of calls may
+   * be under way at once. The pixels may not change before the promise settles.
    *
    * @param images 8-bit RGB, or pixels of a canvas that are all opaque
    * @returns one prediction per image, in their order; none for an empty list
-   * @throws Error that names the first image whose values, size and channels do not fit together; no image is predicted then.
-   *   OutOfMemoryError; DeviceLostError, or ClosedError where detector or engine are closed
+   * @throws Error that names the first image whose values, size and channels do not fit together; no image is
+   *   predicted then. OutOfMemoryError; DeviceLostError, or ClosedError where detector or engine are closed
    */
   async predict(images: readonly ImageInput[]): Promise<Prediction[]> {
     return (await this.#runner.predict(images, this.settings.tiling)).map((raw) => this.#judge(raw));
@@ -296,10 +310,15 @@ export class Detector implements AsyncDisposable {
    * @param onTiles told after each run of tiles; what it throws ends the prediction
    * @throws Error where the model has no tiles
    */
-  async predictTiles(image: ImageBands, onTiles?: (done: number, total: number) => void): Promise<Prediction> {
+  async predictTiles(
+    image: ImageBands,
+    onTiles?: (done: number, total: number) => void,
+  ): Promise<Prediction> {
     const { tiling } = this.settings;
     if (!tiling)
-      throw new Error('the model sees whole images: only one with tiles (aand train --tile) reads them in bands');
+      throw new Error(
+        'the model sees whole images: only one with tiles (aand train --tile) reads them in bands',
+      );
     return this.#judge(await this.#runner.predictTiles(image, tiling, onTiles));
   }
 
@@ -313,7 +332,10 @@ export class Detector implements AsyncDisposable {
     };
   }
 
-  /** Frees the GPU memory, after the calls that are under way; later ones reject with a ClosedError. The engine stays open. */
+  /**
+   * Frees the GPU memory, after the calls that are under way; later ones reject with a ClosedError. The
+   * engine stays open.
+   */
   async close(): Promise<void> {
     await this.#runner.destroy();
     this.#store.destroy();

@@ -1,10 +1,13 @@
-/** Why an image has its score: the three levels' maps, and what the gate and the residual of the amplification do there. */
+/**
+ * Why an image has its score: the three levels' maps, and what the gate and the residual of the amplification
+ * do there.
+ */
 import { type Image, normalize } from '../data/image.ts';
-import type { Engine } from '../engine/device.ts';
-import type { ParameterStore } from '../engine/parameters.ts';
-import { Program } from '../engine/program.ts';
-import { ProgramCache } from '../engine/program_cache.ts';
-import { Tape } from '../engine/tape.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { Program } from '../engine/runtime/program.ts';
+import { ProgramCache } from '../engine/runtime/program_cache.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { detect, type Mode } from '../model/detector.ts';
 
@@ -12,9 +15,14 @@ export interface LevelExplanation {
   readonly side: number;
   /** 1 - cosine of amplified and rebuilt features [side, side]: this level's share of the map. */
   readonly distance: Float32Array;
-  /** Gate 0 to 1 [side, side]: how much a place looks like a synthetic anomaly; undefined without amplification. */
+  /**
+   * Gate 0 to 1 [side, side]: how much a place looks like a synthetic anomaly; undefined without
+   * amplification.
+   */
   readonly gate: Float32Array | undefined;
-  /** |A - F| / |F| [side, side]: how far amplification moves the features; undefined without amplification. */
+  /**
+   * |A - F| / |F| [side, side]: how far amplification moves the features; undefined without amplification.
+   */
   readonly residual: Float32Array | undefined;
 }
 

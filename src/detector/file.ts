@@ -1,14 +1,20 @@
 /**
- * The one-file model: weights, pre-processing, thresholds, calibration, settings and versions in a safetensors file with a digest.
- * Every way into the program goes through {@link readDetector} and {@link detectorStore}, every way out through a digest.
+ * The one-file model: weights, pre-processing, thresholds, calibration, settings and versions in a
+ * safetensors file with a digest. Every way into the program goes through {@link readDetector} and {@link
+ * detectorStore}, every way out through a digest.
  */
-import type { Engine } from '../engine/device.ts';
-import { ParameterStore } from '../engine/parameters.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { ParameterStore } from '../engine/runtime/store.ts';
 import { backboneNamed } from '../model/backbone.ts';
 import { detectorParameters, groups } from '../model/detector.ts';
 import { loadParameters, storeParameters } from '../model/initialize.ts';
 import { verifyDigest, writeWithDigest } from '../weights/digest.ts';
-import { readSafetensors, type SafetensorsFile, storable, type TensorToStore } from '../weights/safetensors.ts';
+import {
+  readSafetensors,
+  type SafetensorsFile,
+  storable,
+  type TensorToStore,
+} from '../weights/safetensors.ts';
 import { type DetectorSettings, parseSettings, settingsText } from './settings.ts';
 
 const family = 'aand-webgpu/';
@@ -49,7 +55,10 @@ export async function writeDetector(
 }
 
 /** A model file with other settings. */
-export function rewriteDetector(file: DetectorFile, settings: DetectorSettings): Promise<Uint8Array<ArrayBuffer>> {
+export function rewriteDetector(
+  file: DetectorFile,
+  settings: DetectorSettings,
+): Promise<Uint8Array<ArrayBuffer>> {
   return writeDetectorTensors(storable(file.tensors), settings, file.metadata);
 }
 
@@ -76,7 +85,8 @@ function checkFormat({ metadata }: SafetensorsFile, digest: boolean): void {
  *
  * @param bytes a `model.safetensors` of `aand train`
  * @param what its name, for error messages
- * @throws Error on a file that is damaged, of another kind or of a newer version, or a setting that is not valid
+ * @throws Error on a file that is damaged, of another kind or of a newer version, or a setting that is not
+ *   valid
  */
 export async function readDetector(bytes: Uint8Array, what: string): Promise<DetectorFile> {
   const file = readSafetensors(bytes, what);

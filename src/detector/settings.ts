@@ -77,14 +77,18 @@ const fixed = (values: readonly number[]) =>
 
 const name = v.pipe(v.string(), v.regex(/^[\p{L}\p{N}][\p{L}\p{N} _.:()-]{0,59}$/u, 'not a plain name'));
 const few = <T>(most: number) =>
-  v.check<Record<string, T>, string>((value) => Object.keys(value).length <= most, `more than ${most} entries`);
+  v.check<Record<string, T>, string>(
+    (value) => Object.keys(value).length <= most,
+    `more than ${most} entries`,
+  );
 const losses = v.pipe(record, v.record(name, number), few(50));
 const history = v.pipe(record, v.record(name, v.pipe(v.array(losses), v.maxLength(100_000))), few(10));
 
 /** Texts, numbers, lists and objects of bounded size. */
 function checkPlain(value: unknown, depth = 6, budget = { left: 20_000 }): void {
   if (--budget.left < 0) throw new Error('it holds more than 20000 values');
-  if (typeof value === 'string' && value.length > 5000) throw new Error('it holds a text of more than 5000 characters');
+  if (typeof value === 'string' && value.length > 5000)
+    throw new Error('it holds a text of more than 5000 characters');
   if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`it holds the number ${value}`);
   if (typeof value !== 'object' || value === null) return;
   if (depth === 0) throw new Error('it is nested more than 6 deep');
@@ -131,14 +135,18 @@ const schema = v.pipe(
     ),
     version: text(100),
   }),
-  v.check(({ image, pixel }) => (image === null) === (pixel === null), 'image and pixel have a threshold, or neither'),
+  v.check(
+    ({ image, pixel }) => (image === null) === (pixel === null),
+    'image and pixel have a threshold, or neither',
+  ),
 );
 
 // Imports of earlier versions wrote a threshold that nobody had drawn.
 const madeUp = /^not calibrated/;
 
 /**
- * Settings from a file's JSON. Fields that this version does not know are dropped, those of `training` are kept.
+ * Settings from a file's JSON. Fields that this version does not know are dropped, those of `training` are
+ * kept.
  *
  * @returns the settings, and the format that the file was written as, where they tell it
  * @throws Error naming the field
@@ -160,6 +168,8 @@ export function settingsText(settings: DetectorSettings, format: string): string
   const { calibrationScores: all } = settings;
   const step = all.length / mostScores;
   const calibrationScores =
-    step <= 1 ? all : Array.from({ length: mostScores }, (_, i) => all[Math.floor(i * step)] as CalibrationScore);
+    step <= 1
+      ? all
+      : Array.from({ length: mostScores }, (_, i) => all[Math.floor(i * step)] as CalibrationScore);
   return JSON.stringify({ ...settings, format, calibrationScores });
 }

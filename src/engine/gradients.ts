@@ -1,7 +1,11 @@
-/** Reverse-mode differentiation of a tape: appends the operations that compute gradients, only those that are needed. */
+/**
+ * Reverse-mode differentiation of a tape: appends the operations that compute gradients, only those that are
+ * needed.
+ */
+
+import type { Node, Tape } from './graph/tape.ts';
+import type { Tensor } from './graph/tensor.ts';
 import { accumulate } from './ops/elementwise.ts';
-import type { Node, Tape } from './tape.ts';
-import type { Tensor } from './tensor.ts';
 
 /**
  * Appends the gradients of `outputs` (each seeded with a tensor of its own shape) to the tape.
@@ -9,7 +13,8 @@ import type { Tensor } from './tensor.ts';
  * @param seeds gradient of the final objective with respect to each output
  * @param wanted tensors whose gradient is asked for: parameters, or inputs in tests
  * @returns the gradient of every wanted tensor; absent where no path leads from it to an output
- * @throws Error naming the operation, where a path crosses one that has no backward rule; for 16-bit parameters
+ * @throws Error naming the operation, where a path crosses one that has no backward rule; for 16-bit
+ *   parameters
  */
 export function gradients(
   tape: Tape,
@@ -29,7 +34,8 @@ export function gradients(
     const node = recorded[index] as Node;
     if (!Object.values(node.outputs).some((tensor) => found.has(tensor))) continue;
     if (!Object.values(node.inputs).some((tensor) => needed.has(tensor))) continue;
-    if (!node.definition.backward) throw new Error(`gradients: '${node.definition.name}' has no backward rule`);
+    if (!node.definition.backward)
+      throw new Error(`gradients: '${node.definition.name}' has no backward rule`);
     const contributions = node.definition.backward({
       tape,
       node,

@@ -6,7 +6,9 @@ import { type Calibration, maskOf } from './thresholds.ts';
 export interface Blob {
   /** Share of the map at or above the threshold, 0 to 1. */
   readonly area: number;
-  /** Box of the largest marked region in map pixels: x, y, width, height; undefined where nothing is marked. */
+  /**
+   * Box of the largest marked region in map pixels: x, y, width, height; undefined where nothing is marked.
+   */
   readonly box: readonly [number, number, number, number] | undefined;
 }
 

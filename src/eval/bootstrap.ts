@@ -1,5 +1,5 @@
 /** Confidence intervals of image metrics: percentile bootstrap over images. */
-import { RandomStream } from '../engine/random.ts';
+import { RandomStream } from '../base/random.ts';
 import { type RankMetrics, rankMetrics } from './metrics.ts';
 
 export type Interval = readonly [low: number, high: number];
@@ -13,8 +13,8 @@ export interface Intervals {
 }
 
 /**
- * 95 % intervals from 1000 resamples of the images, good and defective ones drawn apart so that no resample lacks a class; the
- * same scores give the same interval.
+ * 95 % intervals from 1000 resamples of the images, good and defective ones drawn apart so that no resample
+ * lacks a class; the same scores give the same interval.
  *
  * @returns null where one of the classes is absent
  */
@@ -32,7 +32,14 @@ export function bootstrapIntervals(scores: Float32Array, labels: ArrayLike<numbe
   }
   const interval = (key: 'auroc' | 'averagePrecision' | 'f1Max'): Interval => {
     const sorted = values.map((value) => value[key]).sort((a, b) => a - b);
-    return [sorted[Math.floor(0.025 * resamples)] as number, sorted[Math.ceil(0.975 * resamples) - 1] as number];
+    return [
+      sorted[Math.floor(0.025 * resamples)] as number,
+      sorted[Math.ceil(0.975 * resamples) - 1] as number,
+    ];
   };
-  return { auroc: interval('auroc'), averagePrecision: interval('averagePrecision'), f1Max: interval('f1Max') };
+  return {
+    auroc: interval('auroc'),
+    averagePrecision: interval('averagePrecision'),
+    f1Max: interval('f1Max'),
+  };
 }

@@ -30,10 +30,9 @@ function shorten(text: string, width: number): string {
 /** A picture at its place's size: the mask outlined, and what is outside of it dimmed where asked. */
 function drawCell({ image, mask }: Cell, side: number): Image {
   const scale = side / Math.max(image.width, image.height);
-  const [width, height] = [image.width, image.height].map((length) => Math.max(1, Math.round(length * scale))) as [
-    number,
-    number,
-  ];
+  const [width, height] = [image.width, image.height].map((length) =>
+    Math.max(1, Math.round(length * scale)),
+  ) as [number, number];
   const picture = resizeBilinear(image, width, height);
   if (!mask) return picture;
   const data = new Uint8Array(width * height * 3);
@@ -42,7 +41,8 @@ function drawCell({ image, mask }: Cell, side: number): Image {
       const at = Math.floor((y * mask.side) / height) * mask.side + Math.floor((x * mask.side) / width);
       const i = (y * width + x) * 3;
       if (mask.values[at]) data.fill(255, i, i + 3);
-      else if (mask.dim) for (let c = 0; c < 3; c++) picture.data[i + c] = (picture.data[i + c] as number) >> 2;
+      else if (mask.dim)
+        for (let c = 0; c < 3; c++) picture.data[i + c] = (picture.data[i + c] as number) >> 2;
     }
   outline(picture, { width, height, channels: 3, data }, green);
   return picture;
@@ -61,7 +61,12 @@ export function contactSheet(cells: readonly Cell[], options: SheetOptions = {})
     const x = gap + (i % wide) * (side + gap);
     const y = top + Math.floor(i / wide) * (cellHeight + gap);
     const picture = drawCell(cell, side);
-    paste(target, picture, x + Math.floor((side - picture.width) / 2), y + Math.floor((side - picture.height) / 2));
+    paste(
+      target,
+      picture,
+      x + Math.floor((side - picture.width) / 2),
+      y + Math.floor((side - picture.height) / 2),
+    );
     drawText(target, shorten(cell.label, side), x, y + side + 3, ink);
   });
   return target;

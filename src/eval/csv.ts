@@ -1,16 +1,20 @@
 /**
- * Tables as CSV (RFC 4180) that spreadsheets open without running anything: a text that a spreadsheet would take for a formula
- * gets an apostrophe in front.
+ * Tables as CSV (RFC 4180) that spreadsheets open without running anything: a text that a spreadsheet would
+ * take for a formula gets an apostrophe in front.
  */
 
 /** A cell: a number stays a number; null is an empty cell. */
 export type CsvValue = string | number | null;
 
-// Equals, plus, minus, at, tab, carriage return or line feed at the start; spreadsheets take the wide forms of Japanese too.
+// Equals, plus, minus, at, tab, carriage return or line feed at the start; spreadsheets take the wide forms
+// of Japanese too.
 const formula = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const needsQuotes = /[",;\t\r\n]|^\s|\s$/;
 
-/** One cell: quoted where its text needs it; a text that begins like a formula (= + - @, tab, CR, LF) after an apostrophe. */
+/**
+ * One cell: quoted where its text needs it; a text that begins like a formula (= + - @, tab, CR, LF) after an
+ * apostrophe.
+ */
 export function csvField(value: CsvValue): string {
   if (value === null) return '';
   if (typeof value === 'number') return String(value);

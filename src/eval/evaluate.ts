@@ -56,7 +56,10 @@ export interface Evaluation {
   readonly relabelled: number;
 }
 
-/** `folder`: the folder's name decides; `mask`: an image is defective where its resized mask is not empty (the authors' way). */
+/**
+ * `folder`: the folder's name decides; `mask`: an image is defective where its resized mask is not empty (the
+ * authors' way).
+ */
 export type Labels = 'folder' | 'mask';
 
 export class TestSet {

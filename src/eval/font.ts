@@ -1,4 +1,7 @@
-/** A 5x7 bitmap font for labels on result pictures: machines without fonts draw the same picture as all others. */
+/**
+ * A 5x7 bitmap font for labels on result pictures: machines without fonts draw the same picture as all
+ * others.
+ */
 import type { Image } from '../data/image.ts';
 
 const glyphs: Record<string, string> = {

@@ -1,4 +1,7 @@
-/** Keeps the maps of a test set: in memory while they are few, on disk beyond, so that a big test set needs no big machine. */
+/**
+ * Keeps the maps of a test set: in memory while they are few, on disk beyond, so that a big test set needs no
+ * big machine.
+ */
 import { openScratchFile } from '#platform';
 
 export interface ScratchFile {

@@ -1,6 +1,6 @@
 /**
- * Detection metrics of a list of scores (method, 3.14): AUROC, average precision, F1-max. Exact: one sort, ties handled as one
- * threshold. Null where undefined. Pixels of a whole test set go through `pixels.ts`.
+ * Detection metrics of a list of scores (method, 3.14): AUROC, average precision, F1-max. Exact: one sort,
+ * ties handled as one threshold. Null where undefined. Pixels of a whole test set go through `pixels.ts`.
  */
 
 /** Indices that sort scores from the largest to the smallest (radix sort on the float bits). */
@@ -74,7 +74,10 @@ export function rankMetrics(scores: Float32Array, labels: ArrayLike<number>): Ra
   return { auroc: area / (positives * negatives), averagePrecision: precisionSum, f1Max, f1Threshold };
 }
 
-/** Points of the curves behind {@link rankMetrics}, one per distinct score: (false-positive, true-positive rate) and (recall, precision). */
+/**
+ * Points of the curves behind {@link rankMetrics}, one per distinct score: (false-positive, true-positive
+ * rate) and (recall, precision).
+ */
 export function rankCurves(
   scores: Float32Array,
   labels: ArrayLike<number>,

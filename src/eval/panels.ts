@@ -1,7 +1,8 @@
 /**
- * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The heat map's colours have a fixed
- * scale from the calibration: 0.5, the threshold, is always the middle of the scale. Without a calibration there is no mask, and the
- * scale runs from 0 to the largest value of the picture's own map.
+ * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The heat map's
+ * colours have a fixed scale from the calibration: 0.5, the threshold, is always the middle of the scale.
+ * Without a calibration there is no mask, and the scale runs from 0 to the largest value of the picture's own
+ * map.
  */
 import type { Image } from '../data/image.ts';
 import { resizeBilinear, resizeNearest } from '../data/resize.ts';
@@ -11,7 +12,8 @@ import { type Calibration, normalizeScore } from './thresholds.ts';
 
 /** The JET colour map: blue for 0, green for 0.5, red for 1. */
 export function jet(value: number): Colour {
-  const channel = (centre: number) => Math.round(255 * Math.min(1, Math.max(0, 1.5 - Math.abs(4 * value - centre))));
+  const channel = (centre: number) =>
+    Math.round(255 * Math.min(1, Math.max(0, 1.5 - Math.abs(4 * value - centre))));
   return [channel(3), channel(2), channel(1)];
 }
 
@@ -49,7 +51,8 @@ function overlay(image: Image, { map, width, height }: PanelInput, pixel: Calibr
   const data = new Uint8Array(image.data.length);
   for (let i = 0; i < side * side; i++) {
     const colour = jet((scaled.data[i] as number) / 255);
-    for (let c = 0; c < 3; c++) data[i * 3 + c] = ((image.data[i * 3 + c] as number) + (colour[c] as number)) >> 1;
+    for (let c = 0; c < 3; c++)
+      data[i * 3 + c] = ((image.data[i * 3 + c] as number) + (colour[c] as number)) >> 1;
   }
   return { width: side, height: side, channels: 3, data };
 }
@@ -58,7 +61,8 @@ function drawLegend(target: Image, x: number, y: number, pixel: Calibration): vo
   const height = side - 2;
   for (let row = 0; row < height; row++) {
     const colour = jet(1 - row / (height - 1));
-    for (let column = 0; column < 12; column++) target.data.set(colour, ((y + row) * target.width + x + column) * 3);
+    for (let column = 0; column < 12; column++)
+      target.data.set(colour, ((y + row) * target.width + x + column) * 3);
   }
   const range = pixel.max - pixel.min;
   for (const [value, at] of [
@@ -95,7 +99,9 @@ function verdictOf({ anomalous, normalizedScore, score }: PanelInput): string {
   return `${anomalous ? 'anomalous' : 'good'} ${normalizedScore.toFixed(3)} ${raw}`;
 }
 
-/** The picture of one result, 1110 x 280 pixels; one panel less without ground truth, and without a threshold. */
+/**
+ * The picture of one result, 1110 x 280 pixels; one panel less without ground truth, and without a threshold.
+ */
 export function drawPanels(input: PanelInput): Image {
   const image = resizeBilinear(input.image, side, side);
   const scale = scaleOf(input);

@@ -1,4 +1,7 @@
-/** AUPRO as RD4AD's code computes it for one image (method, 3.14); it rescales each image's rates, so it is another quantity. */
+/**
+ * AUPRO as RD4AD's code computes it for one image (method, 3.14); it rescales each image's rates, so it is
+ * another quantity.
+ */
 
 const steps = 200;
 const limit = 0.3;
@@ -7,7 +10,11 @@ const limit = 0.3;
  * @param labels regions of the truth, 0 = good, 1 to sizes.length
  * @returns null where the map is constant or no threshold gives a rate below the limit
  */
-export function perImageOverlap(map: Float32Array, labels: Uint32Array, sizes: readonly number[]): number | null {
+export function perImageOverlap(
+  map: Float32Array,
+  labels: Uint32Array,
+  sizes: readonly number[],
+): number | null {
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
   for (const value of map) {
@@ -27,7 +34,8 @@ export function perImageOverlap(map: Float32Array, labels: Uint32Array, sizes: r
     while (below < steps && min + below * step < value) below++;
     const label = labels[p] as number;
     if (label)
-      overlapEnding[below] = (overlapEnding[below] as number) + 1 / ((sizes[label - 1] as number) * sizes.length);
+      overlapEnding[below] =
+        (overlapEnding[below] as number) + 1 / ((sizes[label - 1] as number) * sizes.length);
     else {
       alarmsEnding[below] = (alarmsEnding[below] as number) + 1;
       good++;

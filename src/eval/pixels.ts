@@ -1,7 +1,8 @@
 /**
- * Pixel metrics over a test set of any size (method, 3.14): exact, with ties, without holding or sorting all pixels. Every metric
- * changes direction only at scores of defective pixels, so those (a few per cent) are sorted; the good pixels are then only
- * counted between them, map by map. Maps wait in a `MapStore` until all defective pixels are known.
+ * Pixel metrics over a test set of any size (method, 3.14): exact, with ties, without holding or sorting all
+ * pixels. Every metric changes direction only at scores of defective pixels, so those (a few per cent) are
+ * sorted; the good pixels are then only counted between them, map by map. Maps wait in a `MapStore` until all
+ * defective pixels are known.
  */
 import { GrowingFloats, GrowingIntegers } from './growing.ts';
 import type { MapStore } from './map_store.ts';
@@ -158,7 +159,16 @@ export class PixelEvaluator {
     }
     const { between, equal } = await this.#countGood(thresholds.values);
     return {
-      ...sweep({ thresholds: thresholds.values, hitsAt, overlapAt, between, equal, positives, negatives, limit }),
+      ...sweep({
+        thresholds: thresholds.values,
+        hitsAt,
+        overlapAt,
+        between,
+        equal,
+        positives,
+        negatives,
+        limit,
+      }),
       auproPerImage: this.#perImage.length
         ? this.#perImage.reduce((sum, value) => sum + value, 0) / this.#perImage.length
         : null,
@@ -186,7 +196,11 @@ function sweep(c: Counted): Omit<PixelMetrics, 'auproPerImage'> {
   let [hits, alarms, overlap] = [0, 0, 0];
   let [auroc, averagePrecision, aupro] = [0, 0, 0];
   let [f1Max, f1Threshold] = [0, Number.NaN];
-  const curves = { roc: [[0, 0]] as Point[], precisionRecall: [] as Point[], overlapCurve: [[0, 0]] as Point[] };
+  const curves = {
+    roc: [[0, 0]] as Point[],
+    precisionRecall: [] as Point[],
+    overlapCurve: [[0, 0]] as Point[],
+  };
   // Adds the area of one segment of the overlap curve, cut off at the limit.
   const integrate = (from: number, to: number, start: number, end: number) => {
     if (from >= limit || to === from) return;

@@ -1,6 +1,7 @@
 /**
- * Thresholds and normalisation as the field does it: normalised = clamp((x - threshold) / (max - min) + 0.5, 0, 1), so 0.5 is
- * always "at the threshold". The decision is score >= threshold; a detector without calibration decides nothing.
+ * Thresholds and normalisation as the field does it: normalised = clamp((x - threshold) / (max - min) + 0.5,
+ * 0, 1), so 0.5 is always "at the threshold". The decision is score >= threshold; a detector without
+ * calibration decides nothing.
  */
 import { decimal } from '../data/decimal.ts';
 import type { RankMetrics } from './metrics.ts';
@@ -26,7 +27,8 @@ export type ThresholdRule =
   /** Raw scores by hand. */
   | { readonly kind: 'value'; readonly image: number; readonly pixel: number };
 
-export const thresholdHelp = 'f1, max, quantile:Q (0 to 1), false-alarms:RATE (0 to 1) or value:RAW[,RAW_OF_PIXELS]';
+export const thresholdHelp =
+  'f1, max, quantile:Q (0 to 1), false-alarms:RATE (0 to 1) or value:RAW[,RAW_OF_PIXELS]';
 
 /** @throws Error listing the rules */
 export function parseThreshold(text: string): ThresholdRule {
@@ -34,8 +36,10 @@ export function parseThreshold(text: string): ThresholdRule {
   if ((kind === 'f1' || kind === 'max') && value === undefined) return { kind };
   const numbers = (value ?? '').split(',').map(decimal);
   const [first, second] = numbers as [number, number | undefined];
-  if (kind === 'quantile' && numbers.length === 1 && first > 0 && first <= 1) return { kind, quantile: first };
-  if (kind === 'false-alarms' && numbers.length === 1 && first >= 0 && first < 1) return { kind, rate: first };
+  if (kind === 'quantile' && numbers.length === 1 && first > 0 && first <= 1)
+    return { kind, quantile: first };
+  if (kind === 'false-alarms' && numbers.length === 1 && first >= 0 && first < 1)
+    return { kind, rate: first };
   if (kind === 'value' && numbers.length <= 2 && numbers.every(Number.isFinite))
     return { kind, image: first, pixel: second ?? first };
   throw new Error(`threshold '${text}' is not known; there are ${thresholdHelp}`);
@@ -69,7 +73,8 @@ export function thresholdFromGood(
   if (bad !== undefined) throw new Error(`a score of ${source} is ${bad}: no threshold can be drawn from it`);
   const n = sorted.length;
   const of = `${n} ${source}`;
-  if (rule.kind === 'max') return { threshold: above(sorted[n - 1] as number), rule: `largest score of ${of}` };
+  if (rule.kind === 'max')
+    return { threshold: above(sorted[n - 1] as number), rule: `largest score of ${of}` };
   if (rule.kind === 'quantile') {
     const at = rule.quantile * (n - 1);
     const low = sorted[Math.floor(at)] as number;
@@ -96,8 +101,8 @@ export interface CalibrationInput {
 }
 
 /**
- * Calibrations of images and pixels. An image's score is its map's maximum, so what is found from good images alone holds for
- * pixels too: no pixel of a quiet good image is marked.
+ * Calibrations of images and pixels. An image's score is its map's maximum, so what is found from good images
+ * alone holds for pixels too: no pixel of a quiet good image is marked.
  *
  * @throws Error where the rule needs a class that is absent
  */

@@ -1,7 +1,7 @@
 /** A detector file as ONNX, from an 8-bit image of any size to score, label, map and mask. */
 import { detectorStore, readDetector } from '../detector/file.ts';
-import type { Engine } from '../engine/device.ts';
-import { Tape } from '../engine/tape.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
 import { backboneNamed } from '../model/backbone.ts';
 import { detect } from '../model/detector.ts';
 import { exportOnnx } from './onnx.ts';
@@ -11,8 +11,9 @@ import { postprocess, preprocess } from './processing.ts';
  * @param bytes a `model.safetensors` of `aand train`
  * @param what its name, for error messages
  * @param batch images per run: shapes are static
- * @returns the bytes of an .onnx file: input `image` uint8 [batch, height, width, 3]; outputs `anomaly_map` and `raw_score` (raw),
- *   `pred_score` (0.5 = at the threshold), `pred_label`, `pred_mask` where the detector has a threshold; its metadata holds the settings
+ * @returns the bytes of an .onnx file: input `image` uint8 [batch, height, width, 3]; outputs `anomaly_map`
+ *   and `raw_score` (raw), `pred_score` (0.5 = at the threshold), `pred_label`, `pred_mask` where the
+ *   detector has a threshold; its metadata holds the settings
  */
 export async function exportDetector(
   engine: Engine,

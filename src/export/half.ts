@@ -1,6 +1,10 @@
-/** A detector file with its convolution weights as 16-bit floats: half the size, for the way to a browser or a device. */
+/**
+ * A detector file with its convolution weights as 16-bit floats: half the size, for the way to a browser or a
+ * device.
+ */
+
+import { floatToHalf } from '../base/half.ts';
 import { readDetector, writeDetectorTensors } from '../detector/file.ts';
-import { floatToHalf } from '../engine/half.ts';
 import { storable } from '../weights/safetensors.ts';
 
 const infinity = 0x7c00;

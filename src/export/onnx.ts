@@ -1,12 +1,19 @@
 /**
- * A recorded tape as an ONNX graph (operator set 18): every inference operation of the models has its rule here. Tensors become
- * NCHW, convolution weights OIHW (transposed ones IOHW).
+ * A recorded tape as an ONNX graph (operator set 18): every inference operation of the models has its rule
+ * here. Tensors become NCHW, convolution weights OIHW (transposed ones IOHW).
  */
+
+import { type Node, need, type Tape } from '../engine/graph/tape.ts';
+import { elements, type Tensor, type TensorSpec } from '../engine/graph/tensor.ts';
 import { gaussianNorm } from '../engine/ops/resample.ts';
-import type { ParameterStore } from '../engine/parameters.ts';
-import { type Node, need, type Tape } from '../engine/tape.ts';
-import { elements, type Tensor, type TensorSpec } from '../engine/tensor.ts';
-import { encodeOnnx, type OnnxAttribute, type OnnxNode, type OnnxTensor, type OnnxValue } from './onnx_schema.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
+import {
+  encodeOnnx,
+  type OnnxAttribute,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxValue,
+} from './onnx_schema.ts';
 
 /** Axes of the engine's tensor in the order of the graph's. */
 function axisOrder({ shape, layout }: TensorSpec): number[] {
@@ -42,7 +49,8 @@ export class GraphBuilder {
   #next = 0;
 
   name(tensor: Tensor): string {
-    const name = this.#names.get(tensor) ?? (tensor.role === 'value' ? `${tensor.name}.${tensor.id}` : tensor.name);
+    const name =
+      this.#names.get(tensor) ?? (tensor.role === 'value' ? `${tensor.name}.${tensor.id}` : tensor.name);
     this.#names.set(tensor, name);
     return name;
   }
@@ -163,7 +171,8 @@ const rules: Readonly<Record<string, Rule>> = {
   conv2d: convolution('Conv'),
   conv_transpose2d: convolution('ConvTranspose'),
   batch_norm(node, graph) {
-    if (node.attributes.training) throw new Error('only inference can be exported: this batch norm is in training');
+    if (node.attributes.training)
+      throw new Error('only inference can be exported: this batch norm is in training');
     const inputs = ['x', 'weight', 'bias', 'running_mean', 'running_var'].map((name) =>
       graph.name(need(node.inputs, name)),
     );
@@ -188,21 +197,39 @@ const rules: Readonly<Record<string, Rule>> = {
       strides: square(stride),
       pads: [...square(padding), ...square(padding)],
     };
-    graph.emit('MaxPool', [graph.name(need(node.inputs, 'x'))], attributes, graph.name(need(node.outputs, 'y')));
+    graph.emit(
+      'MaxPool',
+      [graph.name(need(node.inputs, 'x'))],
+      attributes,
+      graph.name(need(node.outputs, 'y')),
+    );
   },
   global_average_pool(node, graph) {
-    graph.emit('GlobalAveragePool', [graph.name(need(node.inputs, 'x'))], {}, graph.name(need(node.outputs, 'y')));
+    graph.emit(
+      'GlobalAveragePool',
+      [graph.name(need(node.inputs, 'x'))],
+      {},
+      graph.name(need(node.outputs, 'y')),
+    );
   },
   l2_normalize(node, graph) {
     const x = need(node.inputs, 'x');
     // The normalised axis, the engine's last, is the graph's axis 0 in weights and 1 in activations.
-    const length = norm(graph, graph.name(x), x.layout === 'filter' ? 0 : 1, node.attributes.epsilon as number);
+    const length = norm(
+      graph,
+      graph.name(x),
+      x.layout === 'filter' ? 0 : 1,
+      node.attributes.epsilon as number,
+    );
     graph.emit('Div', [graph.name(x), length], {}, graph.name(need(node.outputs, 'y')));
   },
   softmax_gate(node, graph) {
     const cosines = need(node.inputs, 'cosines');
     const items = cosines.shape[3] as number;
-    const scaled = graph.emit('Div', [graph.name(cosines), graph.floats([node.attributes.temperature as number])]);
+    const scaled = graph.emit('Div', [
+      graph.name(cosines),
+      graph.floats([node.attributes.temperature as number]),
+    ]);
     const probabilities = graph.emit('Softmax', [scaled], { axis: 1 });
     const range = [[items / 2], [items], [1]].map((values) => graph.integers(values));
     const abnormal = graph.emit('Slice', [probabilities, ...range]);
@@ -240,7 +267,11 @@ export interface OnnxOptions {
  * @returns the bytes of an .onnx file; inputs keep their names, as NCHW
  * @throws Error naming the operation, where one has no ONNX form here (training steps)
  */
-export async function exportOnnx(tape: Tape, store: ParameterStore, options: OnnxOptions): Promise<Uint8Array> {
+export async function exportOnnx(
+  tape: Tape,
+  store: ParameterStore,
+  options: OnnxOptions,
+): Promise<Uint8Array> {
   const graph = new GraphBuilder();
   for (const [name, tensor] of Object.entries(options.outputs)) graph.rename(tensor, name);
   const inputs = options.surround?.before(graph);
@@ -271,7 +302,9 @@ export async function exportOnnx(tape: Tape, store: ParameterStore, options: Onn
       nodes: graph.nodes,
       initializers: graph.initializers,
       inputs: inputs ?? tape.inputs.map((tensor) => ({ name: tensor.name, shape: onnxShape(tensor) })),
-      outputs: outputs ?? Object.entries(options.outputs).map(([name, tensor]) => ({ name, shape: onnxShape(tensor) })),
+      outputs:
+        outputs ??
+        Object.entries(options.outputs).map(([name, tensor]) => ({ name, shape: onnxShape(tensor) })),
       metadata: options.metadata ?? {},
     },
     options.version,

@@ -66,7 +66,10 @@ const root = protobuf.Root.fromJSON({
 
 const model = root.lookupType('ModelProto');
 
-/** An attribute of an ONNX node: a whole number, a float (given as `{ float }`), a string or a list of whole numbers. */
+/**
+ * An attribute of an ONNX node: a whole number, a float (given as `{ float }`), a string or a list of whole
+ * numbers.
+ */
 export type OnnxAttribute = number | { readonly float: number } | string | readonly number[];
 
 export interface OnnxNode {
@@ -104,7 +107,8 @@ const attributeType = { float: 1, int: 2, string: 3, ints: 7 };
 
 function encodeAttribute(name: string, value: OnnxAttribute): Record<string, unknown> {
   if (typeof value === 'number') return { name, i: value, type: attributeType.int };
-  if (typeof value === 'string') return { name, s: new TextEncoder().encode(value), type: attributeType.string };
+  if (typeof value === 'string')
+    return { name, s: new TextEncoder().encode(value), type: attributeType.string };
   if ('float' in value) return { name, f: value.float, type: attributeType.float };
   return { name, ints: [...value], type: attributeType.ints };
 }

@@ -1,6 +1,6 @@
 /**
- * What surrounds a detector's network in its ONNX file: from an 8-bit image of any size to the network's input (method, 3.2),
- * and from map and score to the prediction fields of the field's tools.
+ * What surrounds a detector's network in its ONNX file: from an 8-bit image of any size to the network's
+ * input (method, 3.2), and from map and score to the prediction fields of the field's tools.
  */
 import type { DetectorSettings } from '../detector/settings.ts';
 import type { Calibration } from '../eval/thresholds.ts';
@@ -8,8 +8,8 @@ import type { GraphBuilder } from './onnx.ts';
 import type { OnnxValue } from './onnx_schema.ts';
 
 /**
- * Pillow's bicubic in two nodes: along x first, rounded to 8 bits before y. The runtime's weights are floats and Pillow's have 22
- * bits, so a rounding can fall to the other side: one step of 255 in a few pixels.
+ * Pillow's bicubic in two nodes: along x first, rounded to 8 bits before y. The runtime's weights are floats
+ * and Pillow's have 22 bits, so a rounding can fall to the other side: one step of 255 in a few pixels.
  */
 function resizeAxis(graph: GraphBuilder, x: string, axis: 2 | 3, size: number): string {
   const resized = graph.emit('Resize', [x, '', '', graph.integers([size])], {
@@ -40,16 +40,24 @@ export function preprocess(graph: GraphBuilder, batch: number, settings: Detecto
 }
 
 /** clamp((x - threshold) / (max - min) + 0.5, 0, 1) */
-function normalized(graph: GraphBuilder, x: string, { threshold, min, max }: Calibration, output: string): void {
+function normalized(
+  graph: GraphBuilder,
+  x: string,
+  { threshold, min, max }: Calibration,
+  output: string,
+): void {
   const range = Math.max(max - min, 1e-12);
-  const scaled = graph.emit('Div', [graph.emit('Sub', [x, graph.floats([threshold])]), graph.floats([range])]);
+  const scaled = graph.emit('Div', [
+    graph.emit('Sub', [x, graph.floats([threshold])]),
+    graph.floats([range]),
+  ]);
   const shifted = graph.emit('Add', [scaled, graph.floats([0.5])]);
   graph.emit('Clip', [shifted, graph.floats([0], []), graph.floats([1], [])], {}, output);
 }
 
 /**
- * From `anomaly_map` and `raw_score`: pred_score (0.5 = at the threshold), pred_label, pred_mask; none of them for a detector without
- * a threshold.
+ * From `anomaly_map` and `raw_score`: pred_score (0.5 = at the threshold), pred_label, pred_mask; none of
+ * them for a detector without a threshold.
  */
 export function postprocess(graph: GraphBuilder, batch: number, settings: DetectorSettings): OnnxValue[] {
   const { imageSize: size, image, pixel } = settings;

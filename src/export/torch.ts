@@ -1,11 +1,17 @@
-/** A detector file as the authors' `.pth` files: stage I {encoder_AT}, stage II {bn, decoder_ss}; RD4AD's {bn, decoder}. */
+/**
+ * A detector file as the authors' `.pth` files: stage I {encoder_AT}, stage II {bn, decoder_ss}; RD4AD's {bn,
+ * decoder}.
+ */
 import { readDetector } from '../detector/file.ts';
 import { amplifies } from '../model/detector.ts';
 import { storable, type TensorToStore } from '../weights/safetensors.ts';
 import { writeTorchFile } from '../weights/torch_writer.ts';
 
 export interface TorchFiles {
-  /** Teacher with its amplification modules, {encoder_AT}; without amplification the teacher alone, torchvision's names. */
+  /**
+   * Teacher with its amplification modules, {encoder_AT}; without amplification the teacher alone,
+   * torchvision's names.
+   */
   readonly stage1: Uint8Array;
   /** {bn, decoder_ss}, or RD4AD's {bn, decoder}. */
   readonly stage2: Uint8Array;
@@ -21,7 +27,8 @@ export async function exportTorch(bytes: Uint8Array, what: string): Promise<Torc
   const tensors = storable(file.tensors);
   const part = (prefix: string) => {
     const found = new Map<string, TensorToStore>();
-    for (const [name, tensor] of tensors) if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
+    for (const [name, tensor] of tensors)
+      if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
     return found;
   };
   const amplified = amplifies(mode);

@@ -42,7 +42,8 @@ export function readBmp(bytes: Uint8Array): { header: Header; layout: Layout } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = view.getUint32(fileHeader, true);
   const core = size === 12;
-  if (!core && !(size >= 16 && size <= 124)) throw new Error(`its header has ${size} bytes, no bitmap's header has`);
+  if (!core && !(size >= 16 && size <= 124))
+    throw new Error(`its header has ${size} bytes, no bitmap's header has`);
   // Short OS/2 headers leave out fields at the end: they are zero.
   const field = (at: number) => (at + 4 <= size ? view.getUint32(fileHeader + at, true) : 0);
   const width = core ? view.getUint16(18, true) : view.getInt32(18, true);
@@ -59,12 +60,18 @@ export function readBmp(bytes: Uint8Array): { header: Header; layout: Layout } {
     [alphaBitFields]: [16, 32],
   };
   if (!allowed[compression]?.includes(bits))
-    throw new Error(`${bits} bits with compression ${compression} is no bitmap that can be read: save it as PNG`);
+    throw new Error(
+      `${bits} bits with compression ${compression} is no bitmap that can be read: save it as PNG`,
+    );
 
   let masks: Layout['masks'] = bits === 16 ? [0x7c00, 0x03e0, 0x001f] : [0xff0000, 0xff00, 0xff];
   let start = fileHeader + size;
   if (compression === bitFields || compression === alphaBitFields) {
-    const found = [0, 4, 8].map((at) => view.getUint32(fileHeader + 40 + at, true)) as [number, number, number];
+    const found = [0, 4, 8].map((at) => view.getUint32(fileHeader + 40 + at, true)) as [
+      number,
+      number,
+      number,
+    ];
     // All zero: the usual order, as Pillow takes it.
     if (found.some((mask) => mask !== 0)) masks = found;
     if (size === 40) start += compression === bitFields ? 12 : 16;
@@ -86,7 +93,13 @@ export function readBmp(bytes: Uint8Array): { header: Header; layout: Layout } {
 }
 
 /** Indices of the palette, row by row as they lie in the file. Pixels that the file skips have index 0. */
-function unpackRuns(bytes: Uint8Array, start: number, width: number, height: number, nibbles: boolean): Uint8Array {
+function unpackRuns(
+  bytes: Uint8Array,
+  start: number,
+  width: number,
+  height: number,
+  nibbles: boolean,
+): Uint8Array {
   const indices = new Uint8Array(width * height);
   let at = start;
   let x = 0;
@@ -134,7 +147,12 @@ function rowBytes(width: number, bits: number): number {
 }
 
 /** Indices of the palette, row by row as they lie in the file. */
-function unpackIndices(bytes: Uint8Array, width: number, height: number, { bits, offset }: Layout): Uint8Array {
+function unpackIndices(
+  bytes: Uint8Array,
+  width: number,
+  height: number,
+  { bits, offset }: Layout,
+): Uint8Array {
   const stride = Math.ceil((width * bits) / 32) * 4;
   const indices = new Uint8Array(width * height);
   const mask = 2 ** bits - 1;
@@ -143,7 +161,8 @@ function unpackIndices(bytes: Uint8Array, width: number, height: number, { bits,
     if (bits === 8) indices.set(bytes.subarray(row, row + width), y * width);
     else
       for (let x = 0; x < width; x++)
-        indices[y * width + x] = ((bytes[row + ((x * bits) >> 3)] as number) >> (8 - bits - ((x * bits) & 7))) & mask;
+        indices[y * width + x] =
+          ((bytes[row + ((x * bits) >> 3)] as number) >> (8 - bits - ((x * bits) & 7))) & mask;
   }
   return indices;
 }
@@ -158,7 +177,10 @@ function maskTable(mask: number): { shift: number; table: Uint8Array } {
     largest >>>= 1;
     shift++;
   }
-  return { shift, table: Uint8Array.from({ length: largest + 1 }, (_, i) => Math.floor((i * 255) / largest)) };
+  return {
+    shift,
+    table: Uint8Array.from({ length: largest + 1 }, (_, i) => Math.floor((i * 255) / largest)),
+  };
 }
 
 /** RGB rows as they lie in the file. */
@@ -181,7 +203,8 @@ function unpackColours(bytes: Uint8Array, width: number, height: number, layout:
       }
       let pixel = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
       if (size === 4) pixel |= ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
-      for (const { shift, table } of tables) rgb[target++] = table[(pixel >>> shift) & (table.length - 1)] as number;
+      for (const { shift, table } of tables)
+        rgb[target++] = table[(pixel >>> shift) & (table.length - 1)] as number;
     }
   }
   return rgb;
@@ -208,7 +231,9 @@ export function decodeBmp(bytes: Uint8Array, header: Header, layout: Layout): St
     const stride = Math.ceil((width * layout.bits) / 32) * 4;
     const needed = layout.offset + (height - 1) * stride + rowBytes(width, layout.bits);
     if (needed > bytes.length)
-      throw new Error(`the file is truncated: ${bytes.length} bytes, ${width}x${height} pixels need ${needed}`);
+      throw new Error(
+        `the file is truncated: ${bytes.length} bytes, ${width}x${height} pixels need ${needed}`,
+      );
   }
   // Four bytes of RLE skip 255 x 255 pixels at most.
   if (runs) checkSize(width, height, 1, Math.max(bytes.length - layout.offset, 0), 255 ** 2 / 4);

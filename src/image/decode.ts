@@ -66,7 +66,9 @@ async function naming<T>(path: string, work: () => T | Promise<T>): Promise<T> {
   } catch (error) {
     // Reading behind the end of the data is a RangeError of the platform, in words that do not help.
     const outside = error instanceof RangeError;
-    const reason = outside ? 'the file is truncated, or its header points outside of it' : (error as Error).message;
+    const reason = outside
+      ? 'the file is truncated, or its header points outside of it'
+      : (error as Error).message;
     throw new Error(`${path}: cannot be read as an image (${reason})`);
   }
 }
@@ -85,7 +87,10 @@ async function decodeFile({ header, decode }: File, alpha: boolean): Promise<Sto
  * @returns with the smallest and the largest of 16-bit values
  * @throws Error where a photograph uses 12 bits or fewer: how bright they are meant is not known
  */
-function toEightBits(data: Stored['data'], mask: boolean): { eight: Uint8Array; range?: readonly [number, number] } {
+function toEightBits(
+  data: Stored['data'],
+  mask: boolean,
+): { eight: Uint8Array; range?: readonly [number, number] } {
   if (data instanceof Uint8Array) return { eight: data };
   let [low, high] = [0xffff, 0];
   for (const value of data) {
@@ -139,7 +144,10 @@ export function readImage(
     const { eight, range } = toEightBits(stored.data, channels === 1);
     // Alpha was not asked for.
     const data = withChannels(eight, stored.channels as 1 | 3, channels);
-    const image = upright({ width: stored.width, height: stored.height, channels, data }, orientation) as Image;
+    const image = upright(
+      { width: stored.width, height: stored.height, channels, data },
+      orientation,
+    ) as Image;
     const { width, height } = image;
     return { image, facts: { width, height, channels: inFile, depth, format, ...(range ? { range } : {}) } };
   });
@@ -163,7 +171,11 @@ export function readMask(bytes: Uint8Array, path: string, codecs: Codecs): Promi
  *
  * @throws Error naming the file
  */
-export function readSize(bytes: Uint8Array, path: string, codecs: Codecs): Promise<{ width: number; height: number }> {
+export function readSize(
+  bytes: Uint8Array,
+  path: string,
+  codecs: Codecs,
+): Promise<{ width: number; height: number }> {
   return naming(path, () => {
     const { width, height, orientation } = openFile(bytes, codecs).header;
     return orientation > 4 ? { width: height, height: width } : { width, height };

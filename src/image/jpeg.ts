@@ -59,7 +59,9 @@ function readQuantization(data: Uint8Array, { quantization }: Tables): void {
     const table = new Uint16Array(64);
     for (let i = 0; i < 64; i++) {
       const from = at + 1 + (wide ? 2 * i : i);
-      const value = wide ? ((data[from] as number) << 8) | (data[from + 1] as number) : (data[from] as number);
+      const value = wide
+        ? ((data[from] as number) << 8) | (data[from + 1] as number)
+        : (data[from] as number);
       table[zigzag[i] as number] = value;
     }
     quantization[(data[at] as number) & 15] = table;
@@ -139,7 +141,10 @@ function readComponents(bytes: Uint8Array, tables: Tables): { frame: Frame | und
 }
 
 function interleaved({ width, height, components }: Frame, tables: Tables): Uint8Array {
-  const [most, highest] = [Math.max(...components.map(({ h }) => h)), Math.max(...components.map(({ v }) => v))];
+  const [most, highest] = [
+    Math.max(...components.map(({ h }) => h)),
+    Math.max(...components.map(({ v }) => v)),
+  ];
   const count = components.length;
   const result = new Uint8Array(width * height * count);
   components.forEach(({ h, v, rows, columns, paddedColumns, coefficients, table }, c) => {
@@ -151,7 +156,8 @@ function interleaved({ width, height, components }: Frame, tables: Tables): Uint
     for (let y = 0; y < rows; y++)
       for (let x = 0; x < columns; x++) {
         const from = (y * paddedColumns + x) * 64;
-        for (let i = 0; i < 64; i++) block[i] = Math.imul(coefficients[from + i] as number, steps[i] as number);
+        for (let i = 0; i < 64; i++)
+          block[i] = Math.imul(coefficients[from + i] as number, steps[i] as number);
         inverseTransform(block, samples, y * 8 * stride + x * 8, stride);
       }
     const own = {
@@ -162,7 +168,8 @@ function interleaved({ width, height, components }: Frame, tables: Tables): Uint
     };
     const full = enlarge(own, most / h, highest / v);
     for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++) result[(y * width + x) * count + c] = full.data[y * full.stride + x] as number;
+      for (let x = 0; x < width; x++)
+        result[(y * width + x) * count + c] = full.data[y * full.stride + x] as number;
   });
   return result;
 }
@@ -203,6 +210,7 @@ export function decodeJpeg(
   if (colours === 'ycc' || colours === 'ycck') toRgb(data, count);
   if (count < 4) return { width, height, channels: count as 1 | 3, data };
   // Files store inks inverted. What YCCK gives as RGB is inverted once more: those are its inks.
-  for (let i = 0; i < data.length; i++) if (colours === 'cmyk' || i % 4 === 3) data[i] = 255 - (data[i] as number);
+  for (let i = 0; i < data.length; i++)
+    if (colours === 'cmyk' || i % 4 === 3) data[i] = 255 - (data[i] as number);
   return { width, height, channels: 3, data: cmykToRgb(data) };
 }

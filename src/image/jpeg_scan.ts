@@ -5,9 +5,13 @@
 
 /** Where the coefficients stand in a block that is stored from the lowest frequency on. */
 export const zigzag = Uint8Array.of(
-  ...[0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21],
   ...[
-    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
+    14, 21,
+  ],
+  ...[
+    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53,
+    60, 61, 54,
   ],
   ...[47, 55, 62, 63],
 );
@@ -31,7 +35,11 @@ export class HuffmanTable {
         if (word >= 1 << length) throw new Error('a Huffman table is damaged');
         const first = word << (lookAhead - length);
         if (length <= lookAhead)
-          this.#short.fill(((symbols[index] as number) << 4) | length, first, first + (1 << (lookAhead - length)));
+          this.#short.fill(
+            ((symbols[index] as number) << 4) | length,
+            first,
+            first + (1 << (lookAhead - length)),
+          );
       }
   }
 
@@ -83,8 +91,9 @@ export class ScanBits {
   peek(): number {
     if (this.#count < lookAhead) this.#fill();
     return (
-      (this.#count >= lookAhead ? this.#held >> (this.#count - lookAhead) : this.#held << (lookAhead - this.#count)) &
-      255
+      (this.#count >= lookAhead
+        ? this.#held >> (this.#count - lookAhead)
+        : this.#held << (lookAhead - this.#count)) & 255
     );
   }
 
@@ -155,7 +164,13 @@ export function readScan(bytes: Uint8Array, from: number, scan: Scan): number {
   const predictions = new Int32Array(components.length);
   let ended = 0;
 
-  const sequential = (c: Int16Array, at: number, direct: HuffmanTable, alternating: HuffmanTable, i: number) => {
+  const sequential = (
+    c: Int16Array,
+    at: number,
+    direct: HuffmanTable,
+    alternating: HuffmanTable,
+    i: number,
+  ) => {
     predictions[i] = (predictions[i] as number) + bits.signed(direct.read(bits) & 15);
     c[at] = predictions[i] as number;
     for (let k = 1; k < 64; k++) {

@@ -69,7 +69,8 @@ export function readJpeg(bytes: Uint8Array): { header: Header; colours: JpegColo
     const { marker, data } = segment;
     if (marker === app0 && startsWith(data, 'JFIF\0')) jfif = true;
     else if (marker === app1 && startsWith(data, 'Exif\0\0')) orientation = exifOrientation(data.subarray(6));
-    else if (marker === app14 && startsWith(data, 'Adobe') && data.length >= 12) transform = data[11] as number;
+    else if (marker === app14 && startsWith(data, 'Adobe') && data.length >= 12)
+      transform = data[11] as number;
     else if (isFrame(marker)) frame ??= segment;
   }
   if (!frame || frame.data.length < 6) throw new Error('the file is truncated: it has no frame');
@@ -77,7 +78,8 @@ export function readJpeg(bytes: Uint8Array): { header: Header; colours: JpegColo
   const view = new DataView(frame.data.buffer, frame.data.byteOffset, frame.data.length);
   const [height, width] = [view.getUint16(1), view.getUint16(3)];
   checkSize(width, height);
-  if (depth !== 8) throw new Error(`a JPEG of ${depth} bits cannot be read: save 8 bits, or PNG or TIFF of 16 bits`);
+  if (depth !== 8)
+    throw new Error(`a JPEG of ${depth} bits cannot be read: save 8 bits, or PNG or TIFF of 16 bits`);
   if (frame.data.length < 6 + 3 * channels) throw new Error('the file is truncated in its frame');
   const names = Array.from({ length: channels }, (_, i) => frame.data[6 + 3 * i] as number);
   let colours: JpegColours;
@@ -95,7 +97,8 @@ export function readJpeg(bytes: Uint8Array): { header: Header; colours: JpegColo
 }
 
 function hasEnd(pixels: Uint8Array): boolean {
-  for (let at = pixels.length - 2; at >= 0; at--) if (pixels[at] === 0xff && pixels[at + 1] === endOfImage) return true;
+  for (let at = pixels.length - 2; at >= 0; at--)
+    if (pixels[at] === 0xff && pixels[at + 1] === endOfImage) return true;
   return false;
 }
 
@@ -107,7 +110,8 @@ export function bareJpeg(bytes: Uint8Array): Uint8Array {
   const kept: Uint8Array[] = [bytes.subarray(0, 2)];
   let last = 2;
   for (const { marker, start, end } of segments(bytes)) {
-    const described = (marker >= app0 && marker <= 0xef && marker !== app0 && marker !== app14) || marker === 0xfe;
+    const described =
+      (marker >= app0 && marker <= 0xef && marker !== app0 && marker !== app14) || marker === 0xfe;
     if (!described) kept.push(bytes.subarray(start, end));
     last = end;
   }

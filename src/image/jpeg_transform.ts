@@ -80,7 +80,8 @@ export function enlarge(plane: Plane, across: number, down: number): Plane {
     const own = Math.floor(y / down);
     const other = down === 1 ? own : Math.min(Math.max(own + (y % 2 ? 1 : -1), 0), height - 1);
     if (!smooth)
-      for (let x = 0; x < wide; x++) target[y * wide + x] = data[own * stride + Math.floor(x / across)] as number;
+      for (let x = 0; x < wide; x++)
+        target[y * wide + x] = data[own * stride + Math.floor(x / across)] as number;
     else {
       for (let x = 0; x < width; x++) {
         const value = data[own * stride + x] as number;

@@ -31,7 +31,12 @@ function* chunks(bytes: Uint8Array): Generator<Chunk> {
     const end = at + 8 + length;
     if (end + 4 > bytes.length) return;
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    yield { type, data: bytes.subarray(at + 8, end), checked: bytes.subarray(at + 4, end), sum: view.getUint32(end) };
+    yield {
+      type,
+      data: bytes.subarray(at + 8, end),
+      checked: bytes.subarray(at + 4, end),
+      sum: view.getUint32(end),
+    };
     if (type === 'IEND') return;
     at = end + 4;
   }
@@ -45,7 +50,8 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
 
 function crc(bytes: Uint8Array): number {
   let c = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) c = (crcTable[(c ^ (bytes[i] as number)) & 255] as number) ^ (c >>> 8);
+  for (let i = 0; i < bytes.length; i++)
+    c = (crcTable[(c ^ (bytes[i] as number)) & 255] as number) ^ (c >>> 8);
   return ~c >>> 0;
 }
 
@@ -80,7 +86,8 @@ export function readPng(bytes: Uint8Array): { header: Header; layout: Layout } {
   const view = new DataView(first.buffer, first.byteOffset, 13);
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
   const [bits, colourType] = [view.getUint8(8), view.getUint8(9)];
-  if (!depthsOf[colourType]?.includes(bits)) throw new Error(`no PNG has ${bits} bits with colour type ${colourType}`);
+  if (!depthsOf[colourType]?.includes(bits))
+    throw new Error(`no PNG has ${bits} bits with colour type ${colourType}`);
   if (view.getUint8(10) !== 0 || view.getUint8(11) !== 0 || view.getUint8(12) > 1)
     throw new Error('its header names an unknown compression, filter or interlacing');
   checkSize(width, height);
@@ -93,7 +100,13 @@ export function readPng(bytes: Uint8Array): { header: Header; layout: Layout } {
 }
 
 /** Undoes the filters of one image or interlacing pass, in place; returns where the next one begins. */
-function unfilter(data: Uint8Array, start: number, rows: number, rowBytes: number, pixelBytes: number): number {
+function unfilter(
+  data: Uint8Array,
+  start: number,
+  rows: number,
+  rowBytes: number,
+  pixelBytes: number,
+): number {
   let at = start;
   for (let y = 0; y < rows; y++) {
     const filter = data[at++] as number;
@@ -105,11 +118,13 @@ function unfilter(data: Uint8Array, start: number, rows: number, rowBytes: numbe
       case 0:
         break;
       case 1:
-        for (let i = at + pixelBytes; i < end; i++) data[i] = (data[i] as number) + (data[i - pixelBytes] as number);
+        for (let i = at + pixelBytes; i < end; i++)
+          data[i] = (data[i] as number) + (data[i - pixelBytes] as number);
         break;
       case 2:
         if (above >= 0)
-          for (let i = 0; i < rowBytes; i++) data[at + i] = (data[at + i] as number) + (data[above + i] as number);
+          for (let i = 0; i < rowBytes; i++)
+            data[at + i] = (data[at + i] as number) + (data[above + i] as number);
         break;
       case 3:
         for (let i = 0; i < rowBytes; i++) {
@@ -156,7 +171,8 @@ export async function decodePng(bytes: Uint8Array): Promise<Stored> {
   let palette: Uint8Array | undefined;
   for (const { type, data, checked, sum } of chunks(bytes)) {
     if (!['IHDR', 'PLTE', 'IDAT'].includes(type)) continue;
-    if (crc(checked) !== sum) throw new Error(`the check sum of its ${type} chunk is wrong: the file is damaged`);
+    if (crc(checked) !== sum)
+      throw new Error(`the check sum of its ${type} chunk is wrong: the file is damaged`);
     if (type === 'IDAT') parts.push(data);
     if (type === 'PLTE') palette = data;
   }
@@ -174,7 +190,8 @@ export async function decodePng(bytes: Uint8Array): Promise<Stored> {
   const available = parts.reduce((sum, part) => sum + part.length, 0);
   checkSize(width, height, bytesOf(8) / 8, available, 1032);
   const data = await inflate(parts, size);
-  const values = bits === 16 ? new Uint16Array(width * height * samples) : new Uint8Array(width * height * samples);
+  const values =
+    bits === 16 ? new Uint16Array(width * height * samples) : new Uint8Array(width * height * samples);
   const scale = colourType === 3 || bits >= 8 ? 1 : 255 / (2 ** bits - 1);
   let at = 0;
   for (const { x: left, y: top, right, down, columns, rows } of filled) {
@@ -206,7 +223,8 @@ export async function decodePng(bytes: Uint8Array): Promise<Stored> {
   const colours = Math.floor(palette.length / 3);
   const rgb = new Uint8Array(width * height * 3);
   values.forEach((index: number, i: number) => {
-    if (index >= colours) throw new Error(`a pixel asks for colour ${index}, the palette has ${colours} colours`);
+    if (index >= colours)
+      throw new Error(`a pixel asks for colour ${index}, the palette has ${colours} colours`);
     for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (palette as Uint8Array)[index * 3 + c] as number;
   });
   return { width, height, channels: 3, data: rgb };

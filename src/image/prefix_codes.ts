@@ -27,7 +27,8 @@ export class BitReader {
   take(count: number): void {
     this.#held >>>= count;
     this.#count -= count;
-    if (this.#at - (this.#count >> 3) > this.#bytes.length) throw new Error('its compressed data end too early');
+    if (this.#at - (this.#count >> 3) > this.#bytes.length)
+      throw new Error('its compressed data end too early');
   }
 
   /** Up to 15 bits. */

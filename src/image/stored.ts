@@ -28,7 +28,10 @@ export interface Header {
   readonly orientation: number;
 }
 
-/** Values of 16 bits below this come from a camera of 12 bits or fewer, and their upper 8 bits are nearly black. */
+/**
+ * Values of 16 bits below this come from a camera of 12 bits or fewer, and their upper 8 bits are nearly
+ * black.
+ */
 export const smallestOfSixteen = 4096;
 
 /** The largest image that is decoded as a whole: 16383 x 16383 pixels. */
@@ -39,10 +42,18 @@ export const pixelLimit = 0x3fff ** 2;
  *
  * @param available bytes of compressed data, @param expansion how many bytes one of them can become at most
  */
-export function checkSize(width: number, height: number, bytesPerPixel = 0, available = 0, expansion = 1): void {
+export function checkSize(
+  width: number,
+  height: number,
+  bytesPerPixel = 0,
+  available = 0,
+  expansion = 1,
+): void {
   if (!(width > 0 && height > 0)) throw new Error(`its header says ${width}x${height} pixels`);
   if (width * height > pixelLimit)
-    throw new Error(`its header says ${width}x${height} pixels: more than ${pixelLimit} are not decoded at once`);
+    throw new Error(
+      `its header says ${width}x${height} pixels: more than ${pixelLimit} are not decoded at once`,
+    );
   if (width * height * bytesPerPixel > available * expansion + 64)
     throw new Error(`the file is truncated: ${available} bytes cannot hold ${width}x${height} pixels`);
 }

@@ -152,7 +152,8 @@ function readRow(row: Uint8Array, target: Values, bits: number, little: boolean)
     if (bits === 8) target[i] = row[i] as number;
     else if (bits === 16) target[i] = view.getUint16(2 * i, little);
     else if (bits === 32)
-      target[i] = target instanceof Float32Array ? view.getFloat32(4 * i, little) : view.getUint32(4 * i, little);
+      target[i] =
+        target instanceof Float32Array ? view.getFloat32(4 * i, little) : view.getUint32(4 * i, little);
     else if (bits === 64) target[i] = view.getFloat64(8 * i, little);
     else {
       let value = 0;
@@ -184,7 +185,8 @@ function undoPredictor(
     const planes = row.slice();
     const count = row.length / size;
     for (let i = 0; i < count; i++)
-      for (let b = 0; b < size; b++) row[i * size + (little ? size - 1 - b : b)] = planes[b * count + i] as number;
+      for (let b = 0; b < size; b++)
+        row[i * size + (little ? size - 1 - b : b)] = planes[b * count + i] as number;
     return;
   }
   if (predictor !== 2 || ![8, 16, 32].includes(bits))
@@ -197,7 +199,8 @@ function undoPredictor(
   const count = row.length / (bits / 8);
   for (let i = samples; i < count; i++) {
     const left = i - samples;
-    if (bits === 16) view.setUint16(2 * i, view.getUint16(2 * i, little) + view.getUint16(2 * left, little), little);
+    if (bits === 16)
+      view.setUint16(2 * i, view.getUint16(2 * i, little) + view.getUint16(2 * left, little), little);
     else view.setUint32(4 * i, view.getUint32(4 * i, little) + view.getUint32(4 * left, little), little);
   }
 }
@@ -259,10 +262,13 @@ function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout
     const columns = Math.min(blockWidth, width - left);
     const at = offsets[block] as number;
     let source = bytes.subarray(at, at + (sizes[block] as number));
-    if (source.length < (sizes[block] as number)) throw new Error('the file is truncated: its pixels lie outside');
+    if (source.length < (sizes[block] as number))
+      throw new Error('the file is truncated: its pixels lie outside');
     if (reverse) source = source.map((byte) => reversed[byte] as number);
     const unpacked =
-      compression === jpeg ? unpackJpeg(source, layout, rows, perBlock) : unpack(source, compression, rows * rowBytes);
+      compression === jpeg
+        ? unpackJpeg(source, layout, rows, perBlock)
+        : unpack(source, compression, rows * rowBytes);
     for (let y = 0; y < rows; y++) {
       const packed = unpacked.subarray(y * rowBytes, (y + 1) * rowBytes);
       if (predictor !== 1 && predicted.has(compression)) undoPredictor(packed, perBlock, layout, predictor);
@@ -289,7 +295,8 @@ function refuse(values: Values, { bits, sampleFormat }: Layout): never {
     if (signed < low) low = signed;
     if (signed > high) high = signed;
   }
-  const kind = sampleFormat === 3 ? 'floating point' : sampleFormat === 2 ? 'signed whole numbers' : 'whole numbers';
+  const kind =
+    sampleFormat === 3 ? 'floating point' : sampleFormat === 2 ? 'signed whole numbers' : 'whole numbers';
   throw new Error(
     `${kind} of ${bits} bits, values ${Number(low.toPrecision(6))} to ${Number(high.toPrecision(6))}: which of them is black and ` +
       'which is white is not known. Scale them to 0 to 255, all images alike, and save 8 bits',
@@ -338,14 +345,16 @@ export function decodeTiff(bytes: Uint8Array, header: Header, layout: Layout, al
         'JPEG: save it so, or as PNG',
     );
   const values = readValues(bytes, header, layout);
-  if (!(values instanceof Uint8Array || values instanceof Uint16Array) || sampleFormat > 1) refuse(values, layout);
+  if (!(values instanceof Uint8Array || values instanceof Uint16Array) || sampleFormat > 1)
+    refuse(values, layout);
   const { width, height } = header;
   if (photometric === palette) {
     const data = fromPalette(firstChannels(values, samples, 1), directory.values(tags.colourMap));
     return { width, height, channels: 3, data };
   }
   const full = 2 ** bits - 1;
-  if (photometric === whiteIsZero) for (let i = 0; i < values.length; i++) values[i] = full - (values[i] as number);
+  if (photometric === whiteIsZero)
+    for (let i = 0; i < values.length; i++) values[i] = full - (values[i] as number);
   let data: Uint8Array | Uint16Array = values;
   if (bits < 8) data = values.map((value) => Math.floor((value * 255) / full));
   // Packed 9 to 15 bits say how many they are: they fill 16.

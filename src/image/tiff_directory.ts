@@ -43,7 +43,8 @@ export function readDirectory(file: Uint8Array): Directory {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const little = view.getUint8(0) === 0x49;
   const big = view.getUint16(2, little) === 43;
-  if (big && view.getUint16(4, little) !== 8) throw new Error('its BigTIFF header names offsets of other than 8 bytes');
+  if (big && view.getUint16(4, little) !== 8)
+    throw new Error('its BigTIFF header names offsets of other than 8 bytes');
   const long = (at: number) => Number(view.getBigUint64(at, little));
   const start = big ? long(8) : view.getUint32(4, little);
   const entries = big ? long(start) : view.getUint16(start, little);

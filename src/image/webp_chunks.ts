@@ -22,7 +22,8 @@ function chunks(bytes: Uint8Array): Chunk[] {
   let at = 12;
   while (at + 8 <= bytes.length) {
     const length = view.getUint32(at + 4, true);
-    if (at + 8 + length > bytes.length) throw new Error(`the file is truncated in its ${name(bytes, at)} chunk`);
+    if (at + 8 + length > bytes.length)
+      throw new Error(`the file is truncated in its ${name(bytes, at)} chunk`);
     found.push({ type: name(bytes, at), data: bytes.subarray(at + 8, at + 8 + length) });
     at += 8 + length + (length % 2);
   }

@@ -72,13 +72,21 @@ interface Groups {
   readonly shift: number;
 }
 
-function readGroups(bits: BitReader, width: number, height: number, cacheSize: number, main: boolean): Groups {
+function readGroups(
+  bits: BitReader,
+  width: number,
+  height: number,
+  cacheSize: number,
+  main: boolean,
+): Groups {
   let map: Pixels | undefined;
   let shift = 0;
   let count = 1;
   if (main && bits.read(1) === 1) {
     shift = 2 + bits.read(3);
-    map = readPixels(bits, blocks(width, shift), blocks(height, shift), false).map((pixel) => (pixel >>> 8) & 0xffff);
+    map = readPixels(bits, blocks(width, shift), blocks(height, shift), false).map(
+      (pixel) => (pixel >>> 8) & 0xffff,
+    );
     for (const group of map) count = Math.max(count, group + 1);
   }
   const codes = Array.from(
@@ -104,7 +112,8 @@ function readPixels(bits: BitReader, width: number, height: number, main: boolea
   let cacheBits = 0;
   if (bits.read(1) === 1) {
     cacheBits = bits.read(4);
-    if (cacheBits < 1 || cacheBits > 11) throw new Error('its compressed data are damaged: no cache is so large');
+    if (cacheBits < 1 || cacheBits > 11)
+      throw new Error('its compressed data are damaged: no cache is so large');
   }
   const cache = new Uint32Array(cacheBits ? 1 << cacheBits : 0);
   const { codes, map, shift } = readGroups(bits, width, height, cache.length, main);

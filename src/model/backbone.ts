@@ -1,6 +1,10 @@
-/** The four backbones and the residual blocks that teacher, bottleneck and student share (method, 3.1, 3.3, 3.5, 3.6). */
+/**
+ * The four backbones and the residual blocks that teacher, bottleneck and student share (method, 3.1, 3.3,
+ * 3.5, 3.6).
+ */
+
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { maxPool2d } from '../engine/ops/max_pool2d.ts';
-import type { Tensor } from '../engine/tensor.ts';
 import type { Scope } from './scope.ts';
 
 export interface Backbone {
@@ -17,9 +21,30 @@ export interface Backbone {
 }
 
 export const backbones = {
-  resnet18: { name: 'resnet18', block: 'basic', blocks: [2, 2, 2], bottleneckBlocks: 2, expansion: 1, width: 1 },
-  resnet34: { name: 'resnet34', block: 'basic', blocks: [3, 4, 6], bottleneckBlocks: 3, expansion: 1, width: 1 },
-  resnet50: { name: 'resnet50', block: 'bottleneck', blocks: [3, 4, 6], bottleneckBlocks: 3, expansion: 4, width: 1 },
+  resnet18: {
+    name: 'resnet18',
+    block: 'basic',
+    blocks: [2, 2, 2],
+    bottleneckBlocks: 2,
+    expansion: 1,
+    width: 1,
+  },
+  resnet34: {
+    name: 'resnet34',
+    block: 'basic',
+    blocks: [3, 4, 6],
+    bottleneckBlocks: 3,
+    expansion: 1,
+    width: 1,
+  },
+  resnet50: {
+    name: 'resnet50',
+    block: 'bottleneck',
+    blocks: [3, 4, 6],
+    bottleneckBlocks: 3,
+    expansion: 4,
+    width: 1,
+  },
   wide_resnet50_2: {
     name: 'wide_resnet50_2',
     block: 'bottleneck',
@@ -35,7 +60,9 @@ export type BackboneName = keyof typeof backbones;
 /** The backbone of that name; throws an Error that lists the known ones. */
 export function backboneNamed(name: string): Backbone {
   if (!Object.hasOwn(backbones, name))
-    throw new Error(`unknown backbone '${name.slice(0, 100)}'; known are ${Object.keys(backbones).join(', ')}`);
+    throw new Error(
+      `unknown backbone '${name.slice(0, 100)}'; known are ${Object.keys(backbones).join(', ')}`,
+    );
   return backbones[name as BackboneName];
 }
 
@@ -62,7 +89,13 @@ function basicBlock(scope: Scope, x: Tensor, planes: number, resample: Resample)
   return scope.norm('bn2', second, { relu: true, residual: shortcut(scope, x, planes, resample) });
 }
 
-function bottleneckBlock(scope: Scope, x: Tensor, planes: number, backbone: Backbone, resample: Resample): Tensor {
+function bottleneckBlock(
+  scope: Scope,
+  x: Tensor,
+  planes: number,
+  backbone: Backbone,
+  resample: Resample,
+): Tensor {
   const width = planes * backbone.width;
   const first = scope.norm('bn1', scope.conv('conv1', x, width, 1), { relu: true });
   // The stride is on the 3x3 (torchvision's v1.5); upsampling replaces it by a transposed 2x2.
@@ -103,10 +136,19 @@ export function residualStage(
  * @returns features of layer1..3: [N,S/4,S/4,64e], [N,S/8,S/8,128e], [N,S/16,S/16,256e], all >= 0
  */
 export function teacher(scope: Scope, images: Tensor, backbone: Backbone): Tensor[] {
-  const stem = scope.norm('bn1', scope.conv('conv1', images, 64, 7, { stride: 2, padding: 3 }), { relu: true });
+  const stem = scope.norm('bn1', scope.conv('conv1', images, 64, 7, { stride: 2, padding: 3 }), {
+    relu: true,
+  });
   let x = maxPool2d(scope.tape, stem, { kernel: 3, stride: 2, padding: 1 });
   return backbone.blocks.map((blocks, level) => {
-    x = residualStage(scope.at(`layer${level + 1}`), x, backbone, 64 << level, blocks, level === 0 ? 'none' : 'down');
+    x = residualStage(
+      scope.at(`layer${level + 1}`),
+      x,
+      backbone,
+      64 << level,
+      blocks,
+      level === 0 ? 'none' : 'down',
+    );
     return x;
   });
 }

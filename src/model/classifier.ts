@@ -1,11 +1,15 @@
-/** The whole ResNet classifier (conv1 to layer4, pooling, fc): what other engines run too, so the bench compares with it. */
+/**
+ * The whole ResNet classifier (conv1 to layer4, pooling, fc): what other engines run too, so the bench
+ * compares with it.
+ */
+
+import { ParameterSet } from '../engine/graph/parameter_set.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { globalAveragePool } from '../engine/ops/average_pool.ts';
 import { conv2d } from '../engine/ops/conv2d.ts';
 import { crossEntropy } from '../engine/ops/cross_entropy.ts';
 import { mean } from '../engine/ops/reduce.ts';
-import { ParameterSet } from '../engine/parameters.ts';
-import { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
 import { type Backbone, residualStage, teacher } from './backbone.ts';
 import { Scope } from './scope.ts';
 

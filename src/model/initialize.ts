@@ -1,11 +1,15 @@
 /** Fills parameters: drawn from their initial distributions, or loaded from a state dict. */
-import type { ParameterSet, ParameterSpec, ParameterStore } from '../engine/parameters.ts';
-import { RandomStream } from '../engine/random.ts';
-import { elements, firstNonFinite } from '../engine/tensor.ts';
+
+import { RandomStream } from '../base/random.ts';
+import type { ParameterSet, ParameterSpec } from '../engine/graph/parameter_set.ts';
+import { elements, firstNonFinite } from '../engine/graph/tensor.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
 import { fromStored, storedShape, toStored } from '../weights/names.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
 
-/** Draws every parameter of the groups (method, 3.7); each has a stream of its own, so order does not matter. */
+/**
+ * Draws every parameter of the groups (method, 3.7); each has a stream of its own, so order does not matter.
+ */
 export function initialize(store: ParameterStore, groups: readonly string[], seed: number): void {
   for (const spec of store.set.specs) {
     if (!groups.includes(spec.group)) continue;
@@ -22,7 +26,8 @@ export function initialize(store: ParameterStore, groups: readonly string[], see
 }
 
 /**
- * The tensors of the groups in a state dict; what else is in it is ignored. Needs no device: a file can be checked with it before work begins.
+ * The tensors of the groups in a state dict; what else is in it is ignored. Needs no device: a file can be
+ * checked with it before work begins.
  *
  * @param prefix what the file's names lack of the engine's, for instance 'teacher.' for a torchvision file
  * @throws Error naming the tensors that are missing, of another shape, or not finite
@@ -51,7 +56,9 @@ export function matchParameters(
       );
     const bad = firstNonFinite(tensor.values);
     if (bad >= 0)
-      throw new Error(`${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`);
+      throw new Error(
+        `${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`,
+      );
     const negative = name.endsWith('running_var') ? tensor.values.findIndex((value) => value < 0) : -1;
     if (negative >= 0)
       throw new Error(
@@ -110,7 +117,10 @@ export async function storeParameters(
   return new Map(
     specs.map((spec) => {
       const name = spec.name.startsWith(prefix) ? spec.name.slice(prefix.length) : spec.name;
-      return [name, { shape: storedShape(spec), values: toStored(spec, values.get(spec.name) as Float32Array), type }];
+      return [
+        name,
+        { shape: storedShape(spec), values: toStored(spec, values.get(spec.name) as Float32Array), type },
+      ];
     }),
   );
 }

@@ -1,14 +1,18 @@
 /** Residual Anomaly Amplification, one per level (method, 3.4): gate, residual generator and their fusion. */
+
+import type { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { add, relu } from '../engine/ops/elementwise.ts';
 import { gatedResidual, matchingGate } from '../engine/ops/gate.ts';
-import type { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
 import type { Scope } from './scope.ts';
 
 /** Normal and abnormal keys together: 2L with L = 50. */
 export const keyCount = 100;
 
-/** Fixed 2-D sinusoidal encoding [n, n, d] (method, 3.4): the first half of the channels from x, the second from y. */
+/**
+ * Fixed 2-D sinusoidal encoding [n, n, d] (method, 3.4): the first half of the channels from x, the second
+ * from y.
+ */
 export function positionalEncoding(d: number, n: number): Float32Array {
   const half = d / 2;
   const values = new Float32Array(n * n * d);

@@ -1,9 +1,12 @@
-/** A naming scope over a tape: where parameters get their names, group and initial distribution (method, 3.7). */
+/**
+ * A naming scope over a tape: where parameters get their names, group and initial distribution (method, 3.7).
+ */
+
+import type { Initial } from '../engine/graph/parameter_set.ts';
+import type { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { batchNorm } from '../engine/ops/batch_norm.ts';
 import { conv2d, convTranspose2d } from '../engine/ops/conv2d.ts';
-import type { Initial } from '../engine/parameters.ts';
-import type { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
 
 export class Scope {
   readonly tape: Tape;
@@ -42,7 +45,10 @@ export class Scope {
   ): Tensor {
     const inputs = x.shape[3] as number;
     const deviation = Math.sqrt(2 / (channels * kernel * kernel));
-    const w = this.#filter(`${name}.weight`, [kernel, kernel, inputs, channels], { kind: 'normal', deviation });
+    const w = this.#filter(`${name}.weight`, [kernel, kernel, inputs, channels], {
+      kind: 'normal',
+      deviation,
+    });
     const bound = 1 / Math.sqrt(inputs * kernel * kernel);
     const b = options.bias ? this.#vector(`${name}.bias`, channels, { kind: 'uniform', bound }) : undefined;
     return conv2d(this.tape, x, w, b, options);
@@ -51,7 +57,10 @@ export class Scope {
   /** `NAME.weight` of a 2x2 stride-2 transposed convolution without bias, U(+-1/sqrt(4 out)). */
   convTranspose(name: string, x: Tensor, channels: number): Tensor {
     const bound = 1 / Math.sqrt(4 * channels);
-    const w = this.#filter(`${name}.weight`, [2, 2, channels, x.shape[3] as number], { kind: 'uniform', bound });
+    const w = this.#filter(`${name}.weight`, [2, 2, channels, x.shape[3] as number], {
+      kind: 'uniform',
+      bound,
+    });
     return convTranspose2d(this.tape, x, w, { stride: 2 });
   }
 

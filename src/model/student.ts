@@ -1,6 +1,7 @@
 /** What stage II trains: the one-class bottleneck embedding (method, 3.5) and the reverse decoder (3.6). */
+
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { concat } from '../engine/ops/concat.ts';
-import type { Tensor } from '../engine/tensor.ts';
 import { type Backbone, residualStage } from './backbone.ts';
 import type { Scope } from './scope.ts';
 

@@ -1,4 +1,7 @@
-/** A single file that a command writes: an existing one is never replaced unasked, and kept as a backup when asked. */
+/**
+ * A single file that a command writes: an existing one is never replaced unasked, and kept as a backup when
+ * asked.
+ */
 import { lstat, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node_write.ts';
@@ -34,7 +37,8 @@ export class OutputFile implements AsyncDisposable {
    */
   static async open(path: string, options: FileOptions): Promise<OutputFile> {
     const info = await lstat(path).catch(() => undefined);
-    if (info?.isDirectory() || path.endsWith('/')) throw new Error(`${path} is a folder: name the file to write`);
+    if (info?.isDirectory() || path.endsWith('/'))
+      throw new Error(`${path} is a folder: name the file to write`);
     const real = await realOf(path);
     for (const input of options.inputs ?? [])
       if (real !== undefined && real === (await realOf(input)))
@@ -43,7 +47,11 @@ export class OutputFile implements AsyncDisposable {
       throw new Error(`${path} exists already: give another --out, or --force, which keeps it as a backup`);
     const folder = dirname(path);
     await makeFolder(folder);
-    const lock = await OutputLock.take(join(folder, `.${basename(path).slice(0, 80)}.aand-lock`), path, options);
+    const lock = await OutputLock.take(
+      join(folder, `.${basename(path).slice(0, 80)}.aand-lock`),
+      path,
+      options,
+    );
     await removeStaleTemporaries(folder);
     return new OutputFile(path, options.force ?? false, lock);
   }
@@ -54,12 +62,15 @@ export class OutputFile implements AsyncDisposable {
     const info = await lstat(this.path).catch(() => undefined);
     if (this.#force && info?.isFile() && Buffer.from(data).equals(await readFile(this.path))) return;
     const there = this.#force && info !== undefined;
-    if (there) console.error(`note: ${this.path} was there before; it is kept as ${await keepBackup(this.path)}`);
+    if (there)
+      console.error(`note: ${this.path} was there before; it is kept as ${await keepBackup(this.path)}`);
     try {
       await writeBytes(this.path, data, { exclusive: !there });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      throw new Error(`${this.path} was made by another program meanwhile and is not replaced: give another --out`);
+      throw new Error(
+        `${this.path} was made by another program meanwhile and is not replaced: give another --out`,
+      );
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * A folder that a command writes its results into: locked while it is open, with a record of what was written there. A file that
- * the same command did not write is never replaced unasked.
+ * A folder that a command writes its results into: locked while it is open, with a record of what was written
+ * there. A file that the same command did not write is never replaced unasked.
  */
 import { lstat, realpath, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -57,7 +57,8 @@ export class OutputFolder implements AsyncDisposable {
     this.#by = options.command;
     this.#force = options.force ?? false;
     this.#onBackup =
-      options.onBackup ?? ((path, backup) => console.error(`note: ${path} was there before; it is kept as ${backup}`));
+      options.onBackup ??
+      ((path, backup) => console.error(`note: ${path} was there before; it is kept as ${backup}`));
     this.#lock = lock;
     this.#record = record;
   }
@@ -104,7 +105,8 @@ export class OutputFolder implements AsyncDisposable {
 
   async #refusal(name: string): Promise<Error> {
     const path = join(this.path, name);
-    if ((await lstat(join(this.#real, name))).isDirectory()) return new Error(`${path}: a folder has this name`);
+    if ((await lstat(join(this.#real, name))).isDirectory())
+      return new Error(`${path}: a folder has this name`);
     const by = this.entry(name)?.by;
     const reason =
       by === undefined
@@ -121,7 +123,8 @@ export class OutputFolder implements AsyncDisposable {
    * Before the work starts: whether results of these names may be written.
    *
    * @param inputs files that are read: none of them is replaced, whatever is asked
-   * @throws Error naming the first file that stands in the way; with `force` only where it is a folder or an input
+   * @throws Error naming the first file that stands in the way; with `force` only where it is a folder or an
+   *   input
    */
   async check(names: Iterable<string>, inputs: Iterable<string> = []): Promise<void> {
     const read = new Set<string>();
@@ -148,7 +151,8 @@ export class OutputFolder implements AsyncDisposable {
     const target = join(this.#real, name);
     const found = await this.#found(name);
     const digest = sha256(data);
-    if (found === 'other' && (!this.#force || (await lstat(target)).isDirectory())) throw await this.#refusal(name);
+    if (found === 'other' && (!this.#force || (await lstat(target)).isDirectory()))
+      throw await this.#refusal(name);
     const same = typeof found === 'object' && found.sha256 === digest;
     if (found === 'other' || (typeof found === 'object' && options.backup && !same)) await this.#backup(name);
     const { backup, ...facts } = options;
@@ -173,7 +177,9 @@ export class OutputFolder implements AsyncDisposable {
     this.#onBackup(join(this.path, name), join(this.path, kept.slice(this.#real.length)));
   }
 
-  /** Removes what this command wrote; a file of others becomes a backup with `force` and is refused without. */
+  /**
+   * Removes what this command wrote; a file of others becomes a backup with `force` and is refused without.
+   */
   async remove(name: string): Promise<void> {
     const found = await this.#found(name);
     if (found === 'none') return;

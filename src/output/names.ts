@@ -1,6 +1,7 @@
 /**
- * Names of results. One scheme for pictures, JSON and CSV: a result is named by its image's path below what the user named
- * (FOLDER/STEM), and no two results share a name, also where the file system does not tell A from a.
+ * Names of results. One scheme for pictures, JSON and CSV: a result is named by its image's path below what
+ * the user named (FOLDER/STEM), and no two results share a name, also where the file system does not tell A
+ * from a.
  */
 
 /** An image that gets a result. */
@@ -41,15 +42,16 @@ function cut(text: string, bytes: number): string {
 }
 
 /**
- * A text as one name of a file or folder on every file system: letters of all scripts stay; what Windows or a shell does not
- * take becomes _; a name that is too long is cut and gets digits of the whole name.
+ * A text as one name of a file or folder on every file system: letters of all scripts stay; what Windows or a
+ * shell does not take becomes _; a name that is too long is cut and gets digits of the whole name.
  */
 export function safeName(text: string): string {
   const plain = text
     .replace(/[\p{Cc}\p{Cs}\u2028\u2029<>:"/\\|?*]/gu, '_')
     .replace(/^\.+/, '_')
     .replace(/[. ]+$/, '_');
-  const named = plain.replace(/^[^.]*/, (first) => (reserved.test(first.trimEnd()) ? `${first}_` : first)) || '_';
+  const named =
+    plain.replace(/^[^.]*/, (first) => (reserved.test(first.trimEnd()) ? `${first}_` : first)) || '_';
   if (encoder.encode(named).length <= longestBytes) return named;
   return `${cut(named, longestBytes - 10)}~${digits(text).slice(0, 8)}`;
 }
@@ -96,9 +98,10 @@ function clashes(paths: readonly string[], extension: string): Set<string> {
 const mostLevels = 8;
 
 /**
- * One name per image, with `/` between folders and without the extension of the result. A name does not depend on the order of
- * the images: FOLDER/STEM where no other image has it, FOLDER/STEM.EXTENSION where stems repeat, then below the root's name,
- * then with digits of the image's path. Names that differ in case only count as the same.
+ * One name per image, with `/` between folders and without the extension of the result. A name does not
+ * depend on the order of the images: FOLDER/STEM where no other image has it, FOLDER/STEM.EXTENSION where
+ * stems repeat, then below the root's name, then with digits of the image's path. Names that differ in case
+ * only count as the same.
  *
  * @param taken whether a name belongs to something else already
  * @throws Error where every name of an image is taken

@@ -22,13 +22,15 @@ function hasWideVectors(): boolean {
 }
 
 /**
- * Lets Mesa's software driver compute with vectors of 512 bits where the processor has them, which its kernels of ours run 1.4
- * times as fast with (docs/performance.md). `LP_NATIVE_VECTOR_WIDTH` in the environment decides otherwise; 256 is the driver's own.
+ * Lets Mesa's software driver compute with vectors of 512 bits where the processor has them, which its
+ * kernels of ours run 1.4 times as fast with (docs/performance.md). `LP_NATIVE_VECTOR_WIDTH` in the
+ * environment decides otherwise; 256 is the driver's own.
  *
- * Its cache on disk does not tell widths apart, and code of another width computes wrong values in half of the lanes. So every width but the
- * driver's own gets a folder of its own.
+ * Its cache on disk does not tell widths apart, and code of another width computes wrong values in half of
+ * the lanes. So every width but the driver's own gets a folder of its own.
  *
- * @param environment changed in place; the driver sees changes of `process.env`, but not those of a worker thread's copy
+ * @param environment changed in place; the driver sees changes of `process.env`, but not those of a worker
+ *   thread's copy
  */
 export function widenMesaVectors(environment: NodeJS.ProcessEnv, wide = hasWideVectors()): void {
   const width = environment.LP_NATIVE_VECTOR_WIDTH ?? (wide ? '512' : ownWidth);

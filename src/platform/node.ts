@@ -38,12 +38,15 @@ export { writeBytes } from './node_write.ts';
 const instances = new Map<string, GPU>();
 
 /**
- * The process's GPU object for these settings. There is one of each kind, kept until the process ends: an instance of Dawn costs
- * megabytes that do not all come back, and the process crashes where one is collected before its last device. It does not keep
- * the process alive, only devices that are not destroyed do.
+ * The process's GPU object for these settings. There is one of each kind, kept until the process ends: an
+ * instance of Dawn costs megabytes that do not all come back, and the process crashes where one is collected
+ * before its last device. It does not keep the process alive, only devices that are not destroyed do.
  */
 export function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): { gpu: GPU } {
-  const enabled = [...(shaderChecks ? [] : ['disable_robustness']), ...(experiments ? ['allow_unsafe_apis'] : [])];
+  const enabled = [
+    ...(shaderChecks ? [] : ['disable_robustness']),
+    ...(experiments ? ['allow_unsafe_apis'] : []),
+  ];
   const flags: string[] = [];
   if (enabled.length) flags.push(`enable-dawn-features=${enabled.join(',')}`);
   if (!zeros) flags.push('disable-dawn-features=lazy_clear_resource_on_first_use');
@@ -63,8 +66,9 @@ const cell = new Int32Array(new SharedArrayBuffer(4));
 const restMilliseconds = 0.2;
 
 /**
- * Lets this thread sleep between turns of the event loop while `waiting()` holds. Dawn's Node binding polls the device without
- * a pause; beside a software driver that takes a core away from the kernels (a third of the speed on two cores).
+ * Lets this thread sleep between turns of the event loop while `waiting()` holds. Dawn's Node binding polls
+ * the device without a pause; beside a software driver that takes a core away from the kernels (a third of
+ * the speed on two cores).
  */
 export function restWhile(waiting: () => boolean): void {
   const turn = () => {
@@ -98,21 +102,30 @@ export function packageRoot(): string {
 
 let pool: Tinypool | undefined | null;
 
-/** Threads that decode and resize; null where the built worker is missing (a program that bundles the sources). */
+/**
+ * Threads that decode and resize; null where the built worker is missing (a program that bundles the
+ * sources).
+ */
 function decoderPool(): Tinypool | null {
   if (pool === undefined) {
     const worker = join(packageRoot(), 'dist/decoder_worker.js');
     const maxThreads = Math.min(Math.max(availableParallelism() - 1, 1), 8);
     pool = existsSync(worker)
-      ? new Tinypool({ filename: worker, minThreads: 0, maxThreads, idleTimeout: 2000, concurrentTasksPerWorker: 2 })
+      ? new Tinypool({
+          filename: worker,
+          minThreads: 0,
+          maxThreads,
+          idleTimeout: 2000,
+          concurrentTasksPerWorker: 2,
+        })
       : null;
   }
   return pool;
 }
 
 /**
- * Decodes an image file and resizes it to size x size as the network sees it, beside this thread, which feeds the GPU. Images
- * that are being decoded share a bound of memory.
+ * Decodes an image file and resizes it to size x size as the network sees it, beside this thread, which feeds
+ * the GPU. Images that are being decoded share a bound of memory.
  *
  * @throws Error naming a file that cannot be read, or that is too large to be decoded as a whole
  */
@@ -130,7 +143,10 @@ function keptPath(name: string): string {
   return join(cacheFolder(), 'kernels', `${name}.json`);
 }
 
-/** What was kept under a name (letters, digits and `_.,=-`) for later processes; undefined where there is nothing. */
+/**
+ * What was kept under a name (letters, digits and `_.,=-`) for later processes; undefined where there is
+ * nothing.
+ */
 export function keptText(name: string): string | undefined {
   try {
     // Small, and wanted at once: a turn of the event loop would take longer.

@@ -1,4 +1,6 @@
-/** Large image files in Node: their sizes, and their rows band by band, so that they need not fit into memory. */
+/**
+ * Large image files in Node: their sizes, and their rows band by band, so that they need not fit into memory.
+ */
 import { stat } from 'node:fs/promises';
 import { decodingBudget } from '../data/concurrently.ts';
 import type { Image } from '../data/image.ts';
@@ -14,7 +16,10 @@ import { sharp } from './sharp.ts';
 // Values as they are stored, of images of any size.
 const unlimited = { limitInputPixels: false, ignoreIcc: true } as const;
 
-/** Bytes of pixels that are decoded at once of a large image: its file is read anew from the top for each of them. */
+/**
+ * Bytes of pixels that are decoded at once of a large image: its file is read anew from the top for each of
+ * them.
+ */
 const stripBytes = 128 * 2 ** 20;
 const mostStripBytes = 2 ** 30;
 
@@ -33,11 +38,22 @@ interface FileFacts {
 
 const formats = ['png', 'jpeg', 'webp', 'tiff'];
 
-/** What the header says; undefined for bitmaps, which sharp does not read, and for what is no image: decoding tells. */
+/**
+ * What the header says; undefined for bitmaps, which sharp does not read, and for what is no image: decoding
+ * tells.
+ */
 async function factsOf(path: string): Promise<FileFacts | undefined> {
   await needRegularFile(path);
   try {
-    const { width, height, orientation = 1, depth, channels, space, format } = await sharp(path, unlimited).metadata();
+    const {
+      width,
+      height,
+      orientation = 1,
+      depth,
+      channels,
+      space,
+      format,
+    } = await sharp(path, unlimited).metadata();
     if (!formats.includes(format)) return undefined;
     const obstacle =
       space === 'cmyk'
@@ -71,7 +87,8 @@ export async function decodedBytes(path: string): Promise<number> {
 
 /** Where the rows [y, y + height) of the upright image lie in the file. */
 function regionOf({ width: w, height: h, orientation }: FileFacts, y: number, height: number) {
-  if (orientation > 4) return { left: orientation > 6 ? w - y - height : y, top: 0, width: height, height: h };
+  if (orientation > 4)
+    return { left: orientation > 6 ? w - y - height : y, top: 0, width: height, height: h };
   return { left: 0, top: orientation > 2 ? h - y - height : y, width: w, height };
 }
 
@@ -80,7 +97,8 @@ function toRgb(data: Uint8Array | Uint16Array, width: number, height: number, ch
   const shift = data instanceof Uint16Array ? 8 : 0;
   const rgb = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++)
-    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (data[i * channels + (channels < 3 ? 0 : c)] as number) >> shift;
+    for (let c = 0; c < 3; c++)
+      rgb[i * 3 + c] = (data[i * channels + (channels < 3 ? 0 : c)] as number) >> shift;
   return { width, height, channels: 3, data: rgb };
 }
 
@@ -107,14 +125,16 @@ async function decodeRegion(
 }
 
 /**
- * Opens an image file of any size for reading from top to bottom. Images up to {@link pixelLimit} are decoded as a whole.
+ * Opens an image file of any size for reading from top to bottom. Images up to {@link pixelLimit} are decoded
+ * as a whole.
  *
  * @param whole pixels that are decoded at once
  * @throws Error naming the file
  */
 export async function openBands(path: string, whole = pixelLimit, bytes = stripBytes): Promise<ImageBands> {
   const facts = await factsOf(path);
-  if (!facts || facts.width * facts.height <= whole) return bandsOf(await decodeImage(await readBytes(path), path));
+  if (!facts || facts.width * facts.height <= whole)
+    return bandsOf(await decodeImage(await readBytes(path), path));
   const [width, height] = facts.orientation > 4 ? [facts.height, facts.width] : [facts.width, facts.height];
   if (facts.obstacle)
     throw new Error(
@@ -129,7 +149,9 @@ export async function openBands(path: string, whole = pixelLimit, bytes = stripB
     async rows(y, count) {
       if (!strip || y < first || y + count > first + strip.height) {
         if (count * width * 3 > mostStripBytes)
-          throw new Error(`${path}: ${width}x${height} pixels are too wide: one row of tiles takes more than 1 GiB`);
+          throw new Error(
+            `${path}: ${width}x${height} pixels are too wide: one row of tiles takes more than 1 GiB`,
+          );
         const wanted = Math.min(height - y, Math.max(count, Math.floor(bytes / (width * 3))));
         strip = undefined;
         const { image, top } = await decodeRegion(path, facts, y, wanted);

@@ -17,7 +17,11 @@ function reader(bytes: Uint8Array): Sharp {
 }
 
 /** Stored values of what sharp reads, grey or RGB as the file is. */
-async function decodeWithSharp(bytes: Uint8Array, { depth, channels }: Header, alpha: boolean): Promise<Stored> {
+async function decodeWithSharp(
+  bytes: Uint8Array,
+  { depth, channels }: Header,
+  alpha: boolean,
+): Promise<Stored> {
   const grey = channels < 3;
   const deep = depth === 16;
   const space = deep ? (grey ? 'grey16' : 'rgb16') : grey ? 'b-w' : 'srgb';
@@ -45,7 +49,12 @@ async function decodeJpeg(bytes: Uint8Array, header: Header, colours: JpegColour
   return { width: info.width, height: info.height, channels: 3, data: cmykToRgb(data) };
 }
 
-const codecs: Codecs = { png: decodeWithSharp, jpeg: decodeJpeg, webp: decodeWithSharp, tiff: decodeWithSharp };
+const codecs: Codecs = {
+  png: decodeWithSharp,
+  jpeg: decodeJpeg,
+  webp: decodeWithSharp,
+  tiff: decodeWithSharp,
+};
 
 /**
  * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or grey where asked: the values that

@@ -41,7 +41,9 @@ let own: ProcessIdentity | undefined;
 /** This process. */
 export function thisProcess(): ProcessIdentity {
   if (!own) {
-    const machine = [hostname(), text('/proc/sys/kernel/random/boot_id'), link('/proc/self/ns/pid')].join('\n');
+    const machine = [hostname(), text('/proc/sys/kernel/random/boot_id'), link('/proc/self/ns/pid')].join(
+      '\n',
+    );
     own = {
       machine: createHash('sha256').update(machine).digest('hex').slice(0, 8),
       pid: process.pid,

@@ -1,6 +1,6 @@
 /**
- * Reading of files in Node. Only regular files are read: opening a named pipe or a device can wait for ever, or never end.
- * Apart from `node.ts` so that decoder threads load no GPU.
+ * Reading of files in Node. Only regular files are read: opening a named pipe or a device can wait for ever,
+ * or never end. Apart from `node.ts` so that decoder threads load no GPU.
  */
 import { constants, type Dirent, type Stats } from 'node:fs';
 import { type FileHandle, mkdtemp, open, readdir, realpath, rm, stat } from 'node:fs/promises';
@@ -48,8 +48,8 @@ export async function needRegularFile(path: string): Promise<void> {
 }
 
 /**
- * Opens a regular file. What it is is asked first, because opening a device may do something, and again of the opened file,
- * because it may have been replaced; opening never waits.
+ * Opens a regular file. What it is is asked first, because opening a device may do something, and again of
+ * the opened file, because it may have been replaced; opening never waits.
  */
 async function openRegular(path: string): Promise<FileHandle> {
   let file: FileHandle;
@@ -87,7 +87,8 @@ export async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 /**
- * What a path is, links followed: everything that is no folder counts as a file. Undefined where there is nothing.
+ * What a path is, links followed: everything that is no folder counts as a file. Undefined where there is
+ * nothing.
  *
  * @throws Error where it cannot be told, such as without permission
  */
@@ -159,7 +160,8 @@ export async function openScratchFile(): Promise<ScratchFile> {
   return {
     async append(bytes) {
       const { bytesWritten } = await file.write(bytes, 0, bytes.length, end);
-      if (bytesWritten !== bytes.length) throw new Error(`the disk of ${tmpdir()} is full: maps could not be kept`);
+      if (bytesWritten !== bytes.length)
+        throw new Error(`the disk of ${tmpdir()} is full: maps could not be kept`);
       end += bytes.length;
     },
     async read(offset, length) {

@@ -1,6 +1,6 @@
 /**
- * What this program wrote into a folder: a small file there that names each result with its size and digest. By it a result is
- * told from a file of the user, also when the user put one of his own in a result's place.
+ * What this program wrote into a folder: a small file there that names each result with its size and digest.
+ * By it a result is told from a file of the user, also when the user put one of his own in a result's place.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -47,7 +47,9 @@ async function fileDigest(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** The entries of a folder's record by name; empty where there is none. Lines that are not whole are left out. */
+/**
+ * The entries of a folder's record by name; empty where there is none. Lines that are not whole are left out.
+ */
 export async function readRecord(folder: string): Promise<Map<string, RecordEntry>> {
   const entries = new Map<string, RecordEntry>();
   const text = await readFile(join(folder, recordName), 'utf8').catch(() => '');
@@ -101,7 +103,10 @@ export class RecordWriter {
     const path = join(this.#folder, recordName);
     // One line per name again, and no half line at the end.
     if (this.entries.size)
-      await writeBytes(path, [...this.entries.values()].map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+      await writeBytes(
+        path,
+        [...this.entries.values()].map((entry) => `${JSON.stringify(entry)}\n`).join(''),
+      );
     return open(path, 'a');
   }
 
@@ -136,7 +141,9 @@ export class RecordWriter {
 
 /** Tells results of this program from files of the user. */
 export interface ResultFinder {
-  /** Whether the record of a file's folder, or of one above it, says that the file is a result as it is now. */
+  /**
+   * Whether the record of a file's folder, or of one above it, says that the file is a result as it is now.
+   */
   isResult(path: string): Promise<boolean>;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Writing of files in Node: whole or not at all. A file is written beside its place under a name of its own, brought to the disk,
- * and moved into its place in one step. Apart from `node.ts` so that it can be used without a GPU.
+ * Writing of files in Node: whole or not at all. A file is written beside its place under a name of its own,
+ * brought to the disk, and moved into its place in one step. Apart from `node.ts` so that it can be used
+ * without a GPU.
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -54,7 +55,8 @@ export async function makeFolder(path: string): Promise<void> {
     await mkdir(path, { recursive: true });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') throw Object.assign(new Error(`${path}: a file has this name, not a folder`), { code });
+    if (code === 'EEXIST')
+      throw Object.assign(new Error(`${path}: a file has this name, not a folder`), { code });
     throw writeError(path, 0, error);
   }
 }
@@ -93,8 +95,8 @@ async function moveToNew(temporary: string, path: string): Promise<void> {
 }
 
 /**
- * Writes a file whole or not at all: a reader, a crash or a full disk never leaves half of it, and an older file stays as it was
- * until the new one is complete. Folders above it are made.
+ * Writes a file whole or not at all: a reader, a crash or a full disk never leaves half of it, and an older
+ * file stays as it was until the new one is complete. Folders above it are made.
  *
  * @throws Error naming the file, its size and the cause; its `code` is the system's
  */

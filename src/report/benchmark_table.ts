@@ -49,7 +49,9 @@ function cell(runs: readonly BenchmarkRun[], key: string): Cell {
   if (values.length < runs.length || !values.length) return { mean: null, deviation: null, interval: null };
   const average = mean(values);
   const deviation =
-    values.length > 1 ? Math.sqrt(values.reduce((sum, v) => sum + (v - average) ** 2, 0) / (values.length - 1)) : null;
+    values.length > 1
+      ? Math.sqrt(values.reduce((sum, v) => sum + (v - average) ** 2, 0) / (values.length - 1))
+      : null;
   const intervals = runs
     .map((run) => run.intervals[key])
     .filter((interval) => interval !== null && interval !== undefined);
@@ -60,7 +62,9 @@ function cell(runs: readonly BenchmarkRun[], key: string): Cell {
   return { mean: average, deviation, interval };
 }
 
-/** Rows by mode and category, each mode ended by the mean over its categories (null where one lacks a value). */
+/**
+ * Rows by mode and category, each mode ended by the mean over its categories (null where one lacks a value).
+ */
 export function benchmarkRows(runs: readonly BenchmarkRun[]): BenchmarkRow[] {
   const unique = <T>(list: readonly T[]) => [...new Set(list)];
   return unique(runs.map(({ mode }) => mode)).flatMap((mode) => {
@@ -77,7 +81,10 @@ export function benchmarkRows(runs: readonly BenchmarkRun[]): BenchmarkRow[] {
     const cells = columns.map(([key]): [string, Cell] => {
       const means = rows.map((row) => row.cells[key]?.mean ?? null);
       const known = means.filter((value) => value !== null);
-      return [key, { mean: known.length === means.length ? mean(known) : null, deviation: null, interval: null }];
+      return [
+        key,
+        { mean: known.length === means.length ? mean(known) : null, deviation: null, interval: null },
+      ];
     });
     return [...rows, { category: 'mean', mode, seeds: [], cells: Object.fromEntries(cells) }];
   });
@@ -117,7 +124,9 @@ export const rules =
 
 /** Text of others in a cell of a Markdown table: no markup, no HTML, one line. */
 function markdownText(text: string): string {
-  return text.replace(/[\\`*[\]<>&|~!#]/g, (c) => `&#${c.charCodeAt(0)};`).replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+  return text
+    .replace(/[\\`*[\]<>&|~!#]/g, (c) => `&#${c.charCodeAt(0)};`)
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
 }
 
 export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): string {

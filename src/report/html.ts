@@ -1,6 +1,6 @@
 /**
- * Pages that hold data of others: everything that is put into them is escaped for its place, and a Content-Security-Policy forbids
- * scripts, styles and requests that are not the page's own.
+ * Pages that hold data of others: everything that is put into them is escaped for its place, and a
+ * Content-Security-Policy forbids scripts, styles and requests that are not the page's own.
  */
 
 /** Text that is markup already. */
@@ -20,7 +20,10 @@ function escaped(part: Part): string {
   return String(part).replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
-/** Markup of a template: what is put in is escaped as text, also within quoted attributes, unless it is {@link Html} itself. */
+/**
+ * Markup of a template: what is put in is escaped as text, also within quoted attributes, unless it is {@link
+ * Html} itself.
+ */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(strings.reduce((text, string, i) => text + escaped(parts[i - 1]) + string));
 }
@@ -41,14 +44,16 @@ async function allowed(text: string): Promise<string> {
 
 /** The page's own text of a script or style element, in the form that browsers read. */
 function ownText(text: string): string {
-  if (/<\/(script|style)|<!--/i.test(text)) throw new Error('a script or style of a page would end its own element');
+  if (/<\/(script|style)|<!--/i.test(text))
+    throw new Error('a script or style of a page would end its own element');
   return text.replace(/\r\n?/g, '\n');
 }
 
 /**
  * A whole page, which needs no network.
  *
- * @param o style and scripts: this program's own texts, never data; data: for the scripts, in the element with id `data`
+ * @param o style and scripts: this program's own texts, never data; data: for the scripts, in the element
+ *   with id `data`
  */
 export async function htmlPage(o: {
   readonly title: string;
@@ -69,7 +74,8 @@ export async function htmlPage(o: {
     "form-action 'none'",
   ].join('; ');
   const data =
-    o.data !== undefined && new Html(`<script type="application/json" id="data">${jsonText(o.data)}</script>`);
+    o.data !== undefined &&
+    new Html(`<script type="application/json" id="data">${jsonText(o.data)}</script>`);
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>${o.title}</title><style>${new Html(style)}</style></head><body>

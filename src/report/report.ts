@@ -30,7 +30,8 @@ export interface ReportInput {
   readonly explanations: readonly { readonly title: string; readonly figures: readonly Figure[] }[];
 }
 
-const percent = (value: number | null | undefined) => (typeof value === 'number' ? `${(100 * value).toFixed(1)}` : '–');
+const percent = (value: number | null | undefined) =>
+  typeof value === 'number' ? `${(100 * value).toFixed(1)}` : '–';
 
 const metricRows: readonly [keyof Metrics, string, string][] = [
   ['image_AUROC', 'I-AUROC', 'area under the ROC curve over images, ties count one half'],
@@ -78,7 +79,8 @@ function defectTable(images: readonly TestedImage[], image: Calibration | null):
 
 function confusion(images: readonly TestedImage[], image: Calibration): Html {
   const count = (anomalous: boolean, called: boolean) =>
-    images.filter((tested) => tested.anomalous === anomalous && isAnomalous(tested.score, image) === called).length;
+    images.filter((tested) => tested.anomalous === anomalous && isAnomalous(tested.score, image) === called)
+      .length;
   return html`<div class="scroll"><table><thead><tr><th></th><th>called good</th><th>called anomalous</th></tr></thead><tbody>
 <tr><th scope="row">good</th><td>${count(false, false)}</td><td>${count(false, true)} (false alarms)</td></tr>
 <tr><th scope="row">anomalous</th><td>${count(true, false)} (missed)</td><td>${count(true, true)}</td></tr></tbody></table></div>`;
@@ -114,7 +116,10 @@ function lossSeries(history: History) {
     .map(([stage, epochs], i) => ({
       id: `loss${i}`,
       title: Object.hasOwn(stageTitles, stage) ? (stageTitles[stage] as string) : stage,
-      series: Object.keys(epochs[0] ?? {}).map((name) => ({ name, values: epochs.map((epoch) => epoch[name]) })),
+      series: Object.keys(epochs[0] ?? {}).map((name) => ({
+        name,
+        values: epochs.map((epoch) => epoch[name]),
+      })),
     }));
 }
 
@@ -153,9 +158,14 @@ function thresholdText(image: Calibration | null, pixel: Calibration | null): st
   return `Threshold ${image.threshold.toPrecision(5)} for images (${image.rule}), ${pixel.threshold.toPrecision(5)} for pixels (${pixel.rule}).${optimistic}`;
 }
 
-function metricsSection({ report, evaluation }: ReportInput, settings: Readonly<Record<string, unknown>>): Html {
+function metricsSection(
+  { report, evaluation }: ReportInput,
+  settings: Readonly<Record<string, unknown>>,
+): Html {
   const labels =
-    settings.labels === 'mask' ? `by mask (${report.relabelled_by_mask} images differ from their folder)` : 'by folder';
+    settings.labels === 'mask'
+      ? `by mask (${report.relabelled_by_mask} images differ from their folder)`
+      : 'by folder';
   return html`<h2>Metrics</h2>${metricsTable(evaluation.metrics)}<p class="quiet">Labels ${labels}; ${String(settings.checkpoint ?? 'last epoch')}; intervals: 1000 bootstrap resamples of the images.</p>
 <div class="charts">${chart('roc', 'ROC')}${chart('pr', 'Precision and recall')}${evaluation.pixel && chart('overlap', 'Per-region overlap')}</div>`;
 }

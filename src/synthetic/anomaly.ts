@@ -1,7 +1,8 @@
 /** Synthetic anomalies (method, 3.10): a changed texture blended into a good image under a Perlin mask. */
+
+import type { RandomStream } from '../base/random.ts';
 import { type Image, imagenetDeviation, imagenetMean } from '../data/image.ts';
 import { resizeBilinear } from '../data/resize.ts';
-import type { RandomStream } from '../engine/random.ts';
 import { perlinMask } from './perlin.ts';
 import { augmentTexture } from './texture_operations.ts';
 
@@ -46,7 +47,8 @@ export async function synthesizeAnomaly(
     if (!mask[p]) continue;
     for (let c = 0; c < 3; c++) {
       const i = p * 3 + c;
-      const t = ((texture.data[i] as number) / 255 - (imagenetMean[c] as number)) / (imagenetDeviation[c] as number);
+      const t =
+        ((texture.data[i] as number) / 255 - (imagenetMean[c] as number)) / (imagenetDeviation[c] as number);
       result[i] = (1 - keep) * t + keep * (values[i] as number);
     }
   }

@@ -1,4 +1,7 @@
-/** 8-bit colour spaces with OpenCV's scalings, per pixel: what the brightness and hue operations need (method, 3.10 b, d). */
+/**
+ * 8-bit colour spaces with OpenCV's scalings, per pixel: what the brightness and hue operations need (method,
+ * 3.10 b, d).
+ */
 
 export type Triple = [number, number, number];
 
@@ -40,14 +43,19 @@ const yuv: ColourSpace = {
     const y = luma(r, g, b);
     return clipped(y, 0.492 * (b - y) + 128, 0.877 * (r - y) + 128);
   },
-  to: (y, u, v) => clipped(y + 1.14 * (v - 128), y - 0.395 * (u - 128) - 0.581 * (v - 128), y + 2.032 * (u - 128)),
+  to: (y, u, v) =>
+    clipped(y + 1.14 * (v - 128), y - 0.395 * (u - 128) - 0.581 * (v - 128), y + 2.032 * (u - 128)),
 };
 
 /** Hue in degrees [0, 360). */
 function hueOf(r: number, g: number, b: number, max: number, range: number): number {
   if (range === 0) return 0;
   const h =
-    max === r ? (60 * (g - b)) / range : max === g ? 120 + (60 * (b - r)) / range : 240 + (60 * (r - g)) / range;
+    max === r
+      ? (60 * (g - b)) / range
+      : max === g
+        ? 120 + (60 * (b - r)) / range
+        : 240 + (60 * (r - g)) / range;
   return h < 0 ? h + 360 : h;
 }
 
@@ -139,7 +147,11 @@ const lab: ColourSpace = {
     const [x, y, z] = toXyz(r, g, b);
     const f = (t: number) => (t > 0.008856 ? Math.cbrt(t) : 7.787 * t + 16 / 116);
     const fy = f(y);
-    return clipped((lightnessOf(y) * 255) / 100, 500 * (f(x / whiteX) - fy) + 128, 200 * (fy - f(z / whiteZ)) + 128);
+    return clipped(
+      (lightnessOf(y) * 255) / 100,
+      500 * (f(x / whiteX) - fy) + 128,
+      200 * (fy - f(z / whiteZ)) + 128,
+    );
   },
   to(l, a, b) {
     const y = luminanceOf((l * 100) / 255);

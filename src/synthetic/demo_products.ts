@@ -1,9 +1,11 @@
 /**
- * Two procedural products for `aand demo`: a brushed metal washer and a woven fabric, with four kinds of defect each. Good parts
- * vary in place, size, light, texture and colour; every defect varies in place, size, shape and strength. Seeded.
+ * Two procedural products for `aand demo`: a brushed metal washer and a woven fabric, with four kinds of
+ * defect each. Good parts vary in place, size, light, texture and colour; every defect varies in place, size,
+ * shape and strength. Seeded.
  */
+
+import { RandomStream } from '../base/random.ts';
 import type { Image } from '../data/image.ts';
-import { RandomStream } from '../engine/random.ts';
 import { perlinNoise } from './perlin.ts';
 
 export const productSide = 256;
@@ -55,7 +57,11 @@ function scale(colour: Colour, factor: number): Colour {
 }
 
 /** A blob with a wavy outline around a point. */
-function blob(random: RandomStream, [cx, cy]: [number, number], radius: number): (x: number, y: number) => number {
+function blob(
+  random: RandomStream,
+  [cx, cy]: [number, number],
+  radius: number,
+): (x: number, y: number) => number {
   const wave = Array.from(
     { length: 4 },
     (_, k) => [random.uniform(0, 0.35 / (k + 1)), random.uniform(0, 2 * Math.PI)] as const,
@@ -118,7 +124,8 @@ function washer(random: RandomStream): Part {
     const angle = Math.atan2(y - cy, x - cx);
     const bevel = 1 - 0.3 * Math.exp(-((distance + 5) ** 2) / 12);
     const shine = 1 + 0.13 * Math.cos(2 * (angle - light));
-    const stripes = 1 + 0.035 * (brushed[Math.floor(radius * 1.2) % brushed.length] as number) + 0.03 * cloudy(x, y);
+    const stripes =
+      1 + 0.035 * (brushed[Math.floor(radius * 1.2) % brushed.length] as number) + 0.03 * cloudy(x, y);
     return mix(behind(x, y), scale(metal, bevel * shine * stripes), edge(distance));
   };
   return {
@@ -192,11 +199,15 @@ export const demoProducts: readonly Product[] = [
         const spots = noise(random, 32);
         return {
           cover: blob(random, part.point(random), random.uniform(11, 22)),
-          shade: (x, y, c) => mix(c, [150 + 40 * spots(x, y), 82 + 30 * spots(x, y), 38], 0.6 + 0.3 * spots(y, x)),
+          shade: (x, y, c) =>
+            mix(c, [150 + 40 * spots(x, y), 82 + 30 * spots(x, y), 38], 0.6 + 0.3 * spots(y, x)),
         };
       },
       chip(part, random) {
-        return { cover: blob(random, part.point(random), random.uniform(10, 18)), shade: (x, y) => part.behind(x, y) };
+        return {
+          cover: blob(random, part.point(random), random.uniform(10, 18)),
+          shade: (x, y) => part.behind(x, y),
+        };
       },
     },
   },
@@ -205,7 +216,10 @@ export const demoProducts: readonly Product[] = [
     part: fabric,
     defects: {
       hole(part, random) {
-        return { cover: blob(random, part.point(random), random.uniform(8, 16)), shade: (x, y) => part.behind(x, y) };
+        return {
+          cover: blob(random, part.point(random), random.uniform(8, 16)),
+          shade: (x, y) => part.behind(x, y),
+        };
       },
       loose_thread(part, random) {
         const tone = random.next() < 0.5 ? 235 : 40;
@@ -240,7 +254,12 @@ export interface DrawnPart {
 }
 
 /** Draws a part, with a defect or without; the same name, seed and index give the same picture. */
-export function drawPart(product: Product, defectName: string | undefined, seed: number, index: number): DrawnPart {
+export function drawPart(
+  product: Product,
+  defectName: string | undefined,
+  seed: number,
+  index: number,
+): DrawnPart {
   const random = new RandomStream('demo', seed, product.name, defectName ?? 'good', index);
   const part = product.part(random);
   const defect = defectName === undefined ? undefined : product.defects[defectName]?.(part, random);
@@ -261,5 +280,7 @@ export function drawPart(product: Product, defectName: string | undefined, seed:
       }
     }
   const image: Image = { width: productSide, height: productSide, channels: 3, data };
-  return defect ? { image, mask: { width: productSide, height: productSide, channels: 1, data: mask } } : { image };
+  return defect
+    ? { image, mask: { width: productSide, height: productSide, channels: 1, data: mask } }
+    : { image };
 }

@@ -1,5 +1,5 @@
 /** Perlin noise and the mask made from it (method, 3.10, step 3). */
-import type { RandomStream } from '../engine/random.ts';
+import type { RandomStream } from '../base/random.ts';
 import { bilinear, forRotated } from './texture_operations.ts';
 
 const fade = (t: number) => t * t * t * (t * (6 * t - 15) + 10);
@@ -53,7 +53,9 @@ export function perlinMask(
   const columns = 2 ** random.integer(0, 5);
   const mask = new Float32Array(size * size);
   for (let attempt = 0; attempt < maxTries; attempt++) {
-    const angles = Float64Array.from({ length: (rows + 1) * (columns + 1) }, () => random.uniform(0, 2 * Math.PI));
+    const angles = Float64Array.from({ length: (rows + 1) * (columns + 1) }, () =>
+      random.uniform(0, 2 * Math.PI),
+    );
     const noise = perlinNoise(size, rows, columns, angles);
     let sum = 0;
     forRotated(size, size, random.uniform(-90, 90), (x, y, sx, sy) => {

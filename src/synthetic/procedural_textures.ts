@@ -1,9 +1,10 @@
 /**
- * The default texture source: 512 seeded procedural textures (stripes, checks, spots, cells, fibres, clouds, ripples, cracks)
- * in random colours. Free of any data set's licence.
+ * The default texture source: 512 seeded procedural textures (stripes, checks, spots, cells, fibres, clouds,
+ * ripples, cracks) in random colours. Free of any data set's licence.
  */
+
+import { RandomStream } from '../base/random.ts';
 import type { Image } from '../data/image.ts';
-import { RandomStream } from '../engine/random.ts';
 import type { TextureSource } from './anomaly.ts';
 import { perlinNoise } from './perlin.ts';
 
@@ -105,7 +106,9 @@ const patterns: readonly Pattern[] = [
     const period = random.uniform(6, 40);
     const bend = noiseField(random, 3);
     return (x, y) =>
-      0.5 + 0.5 * Math.sin((2 * Math.PI * Math.hypot(x - cx, y - cy)) / period + 3 * (bend[y * side + x] as number));
+      0.5 +
+      0.5 *
+        Math.sin((2 * Math.PI * Math.hypot(x - cx, y - cy)) / period + 3 * (bend[y * side + x] as number));
   },
   // Grain: coarse random dots.
   (random) => {
@@ -118,7 +121,9 @@ const patterns: readonly Pattern[] = [
 function colour(random: RandomStream): [number, number, number] {
   const grey = random.next() < 0.3;
   const level = random.uniform(0, 255);
-  return grey ? [level, level, level] : [random.uniform(0, 255), random.uniform(0, 255), random.uniform(0, 255)];
+  return grey
+    ? [level, level, level]
+    : [random.uniform(0, 255), random.uniform(0, 255), random.uniform(0, 255)];
 }
 
 function draw(index: number): Image {

@@ -1,6 +1,7 @@
 /** The ten texture operations of the synthetic anomalies (method, 3.10), on 8-bit RGB. */
+
+import type { RandomStream } from '../base/random.ts';
 import type { Image } from '../data/image.ts';
-import type { RandomStream } from '../engine/random.ts';
 import { brightnessSpaces, type ColourSpace, clip8, hsv } from './colour.ts';
 
 type Operation = (image: Image, random: RandomStream) => Image;
@@ -42,7 +43,9 @@ const brightness: Operation = (image, random) => {
   const factor = random.uniform(0.8, 1.2);
   const offset = random.integer(-30, 30);
   const multiplyFirst = random.next() < 0.5;
-  const change = table((v) => (multiplyFirst ? clip8(clip8(v * factor) + offset) : clip8(clip8(v + offset) * factor)));
+  const change = table((v) =>
+    multiplyFirst ? clip8(clip8(v * factor) + offset) : clip8(clip8(v + offset) * factor),
+  );
   return mapPixels(image, (r, g, b) => {
     const channels = space.from(r, g, b);
     channels[space.brightness] = change[channels[space.brightness]] as number;
@@ -58,7 +61,8 @@ const sharpness: Operation = (image, random) => {
     for (let x = 1; x < width - 1; x++)
       for (let c = 0; c < 3; c++) {
         const at = (dy: number, dx: number) => image.data[((y + dy) * width + x + dx) * 3 + c] as number;
-        const around = at(-1, -1) + at(-1, 0) + at(-1, 1) + at(0, -1) + at(0, 1) + at(1, -1) + at(1, 0) + at(1, 1);
+        const around =
+          at(-1, -1) + at(-1, 0) + at(-1, 1) + at(0, -1) + at(0, 1) + at(1, -1) + at(1, 0) + at(1, 1);
         const smooth = clip8((around + 5 * at(0, 0)) / 13);
         data[(y * width + x) * 3 + c] = clip8(factor * at(0, 0) + (1 - factor) * smooth);
       }
@@ -213,6 +217,7 @@ export const textureOperations = {
 export function augmentTexture(image: Image, random: RandomStream): Image {
   const operations = Object.values(textureOperations);
   let result = image;
-  for (const index of random.sample(operations.length, 3)) result = (operations[index] as Operation)(result, random);
+  for (const index of random.sample(operations.length, 3))
+    result = (operations[index] as Operation)(result, random);
   return result;
 }

@@ -1,14 +1,17 @@
-/** Stage I (method, 3.9): the amplification modules learn on synthetic anomalies, the teacher stays frozen. */
+/**
+ * Stage I (method, 3.9): the amplification modules learn on synthetic anomalies, the teacher stays frozen.
+ */
+
+import type { RandomStream } from '../base/random.ts';
+import type { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { adamStep } from '../engine/ops/adam.ts';
 import { amplificationLoss } from '../engine/ops/amplification_loss.ts';
 import { focalLoss } from '../engine/ops/focal_loss.ts';
 import { gatedResidual } from '../engine/ops/gate.ts';
 import { weightedSum } from '../engine/ops/reduce.ts';
 import { gatherRows } from '../engine/ops/rows.ts';
-import type { RunInputs, RunOutputs } from '../engine/program.ts';
-import type { RandomStream } from '../engine/random.ts';
-import type { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { RunInputs, RunOutputs } from '../engine/runtime/program.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { amplifierScope, teacherScope } from '../model/detector.ts';
 import { gate, residual } from '../model/raa.ts';
@@ -48,8 +51,8 @@ export function recordAmplification(
     focal.push(loss);
     outputs[`gate_counts${level}`] = counts;
 
-    // With the hard mask as the gate, A differs from F at masked positions only, and the loss reads only those: the generator
-    // runs on the sampled rows alone (method, Part 4.2).
+    // With the hard mask as the gate, A differs from F at masked positions only, and the loss reads only
+    // those: the generator runs on the sampled rows alone (method, Part 4.2).
     const capacity = rowCapacity(batch * side * side, limits);
     const indices = (name: string, rows: number) => tape.input(`${name}${level}`, [rows], 'dense');
     const normal = gatherRows(tape, feature, indices('normal', capacity.normal));
@@ -72,7 +75,10 @@ export function recordAmplification(
     );
   outputs.focal = sum(focal);
   outputs.amplification = sum(amplification);
-  return { loss: weightedSum(tape, [outputs.focal, outputs.amplification], [1, amplificationWeight]), outputs };
+  return {
+    loss: weightedSum(tape, [outputs.focal, outputs.amplification], [1, amplificationWeight]),
+    outputs,
+  };
 }
 
 /**

@@ -13,7 +13,8 @@ function checkWhole(value: unknown, what: string, least: number): void {
 
 function checkForegrounds(foregrounds: unknown, images: number, size: number): void {
   if (!Array.isArray(foregrounds)) throw new Error('foregrounds: expected a list with one mask per image');
-  if (foregrounds.length !== images) throw new Error(`${foregrounds.length} foregrounds for ${images} images`);
+  if (foregrounds.length !== images)
+    throw new Error(`${foregrounds.length} foregrounds for ${images} images`);
   foregrounds.forEach((mask: unknown, i) => {
     if (!(mask instanceof Uint8Array) || mask.length !== size * size)
       throw new Error(

@@ -1,10 +1,11 @@
 /**
- * Checkpoints: the tensors that a stage trains, Adam's moments, and how far it came, in a safetensors file with a digest of
- * everything in it. A checkpoint belongs to one run; it is checked whole before anything of it is used.
+ * Checkpoints: the tensors that a stage trains, Adam's moments, and how far it came, in a safetensors file
+ * with a digest of everything in it. A checkpoint belongs to one run; it is checked whole before anything of
+ * it is used.
  */
 import * as v from 'valibot';
-import type { ParameterStore } from '../engine/parameters.ts';
-import { firstNonFinite } from '../engine/tensor.ts';
+import { firstNonFinite } from '../engine/graph/tensor.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
 import { verifyDigest, writeWithDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile, type TensorToStore } from '../weights/safetensors.ts';
 import { asRun, differences, type Run } from './run.ts';
@@ -52,7 +53,11 @@ export interface Stage {
 
 const checkpointFormat = 'aand-webgpu-checkpoint/1';
 const kinds = ['parameter', 'first_moment', 'second_moment'] as const;
-const kindNames = { parameter: '', first_moment: " (Adam's first moment)", second_moment: " (Adam's second moment)" };
+const kindNames = {
+  parameter: '',
+  first_moment: " (Adam's first moment)",
+  second_moment: " (Adam's second moment)",
+};
 
 /** The error of a checkpoint that cannot be used. */
 export class CheckpointError extends Error {
@@ -60,7 +65,10 @@ export class CheckpointError extends Error {
 }
 
 /** All tensors of a stage, read from the device, as `KIND/NAME`. */
-export async function readStage({ store, group }: Pick<Stage, 'store' | 'group'>): Promise<Map<string, TensorToStore>> {
+export async function readStage({
+  store,
+  group,
+}: Pick<Stage, 'store' | 'group'>): Promise<Map<string, TensorToStore>> {
   const names = store.set.specs.filter((spec) => spec.group === group).map((spec) => spec.name);
   const tensors = new Map<string, TensorToStore>();
   for (const kind of kinds)
@@ -87,7 +95,12 @@ export async function saveCheckpoint(
   tensors: ReadonlyMap<string, TensorToStore>,
   state: unknown,
 ): Promise<void> {
-  const metadata = { format: checkpointFormat, stage, run: JSON.stringify(run), state: JSON.stringify(state) };
+  const metadata = {
+    format: checkpointFormat,
+    stage,
+    run: JSON.stringify(run),
+    state: JSON.stringify(state),
+  };
   await storage.save(await writeWithDigest(tensors, metadata));
 }
 
@@ -126,7 +139,10 @@ export function parse(text: string | undefined): unknown {
 }
 
 /** Names the checkpoint and what to do in every error. */
-export async function refusing<T>({ name, advice }: CheckpointStorage, work: () => T | Promise<T>): Promise<T> {
+export async function refusing<T>(
+  { name, advice }: CheckpointStorage,
+  work: () => T | Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -142,13 +158,18 @@ function stateOf(text: string | undefined, { epochs, stepsPerEpoch }: Stage): St
       step: v.pipe(v.number(), v.integer()),
       history: v.array(losses),
     }),
-    v.check(({ epoch, step }) => step === epoch * stepsPerEpoch, 'the number of steps is not that of its epochs'),
+    v.check(
+      ({ epoch, step }) => step === epoch * stepsPerEpoch,
+      'the number of steps is not that of its epochs',
+    ),
     v.check(({ epoch, history }) => history.length === epoch, 'the losses are not those of its epochs'),
   );
   const result = v.safeParse(schema, parse(text));
   if (result.success) return result.output;
   const [issue] = result.issues;
-  throw new Error(`its state is not valid: ${[v.getDotPath(issue), issue.message].filter(Boolean).join(': ')}`);
+  throw new Error(
+    `its state is not valid: ${[v.getDotPath(issue), issue.message].filter(Boolean).join(': ')}`,
+  );
 }
 
 /** Every tensor of the stage must be there once, in its shape, and finite. */
@@ -160,7 +181,8 @@ function checkTensors({ tensors }: SafetensorsFile, { store, group }: Stage): vo
   const missing = [...wanted.keys()].filter((name) => !tensors.has(name));
   if (missing.length) throw new Error(`${missing.length} tensors are missing, the first is '${missing[0]}'`);
   const surplus = [...tensors.keys()].filter((name) => !wanted.has(name));
-  if (surplus.length) throw new Error(`${surplus.length} tensors do not belong there, the first is '${surplus[0]}'`);
+  if (surplus.length)
+    throw new Error(`${surplus.length} tensors do not belong there, the first is '${surplus[0]}'`);
   for (const [name, { shape, type }] of tensors) {
     const needed = wanted.get(name);
     if (`${shape}` !== `${needed}` || type !== 'F32')
@@ -173,7 +195,8 @@ function checkTensors({ tensors }: SafetensorsFile, { store, group }: Stage): vo
 /**
  * Puts a checkpoint into the store and tells how far it came; undefined where there is none.
  *
- * @throws CheckpointError on a damaged one and on one of another run, stage or version, before the store is changed
+ * @throws CheckpointError on a damaged one and on one of another run, stage or version, before the store is
+ *   changed
  */
 export async function restoreCheckpoint(checkpoint: RunCheckpoint, stage: Stage): Promise<State | undefined> {
   const data = await checkpoint.storage.load();

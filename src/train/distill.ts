@@ -1,7 +1,8 @@
 /** Stage II (method, 3.12): bottleneck and student learn to rebuild the amplified features of good images. */
+
+import type { Tape } from '../engine/graph/tape.ts';
 import { adamStep } from '../engine/ops/adam.ts';
-import type { RunInputs } from '../engine/program.ts';
-import type { Tape } from '../engine/tape.ts';
+import type { RunInputs } from '../engine/runtime/program.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { distillsHard, type Mode, reconstruct, targets } from '../model/detector.ts';
 import { gridSide } from './amplify.ts';
@@ -18,8 +19,8 @@ export function targetShapes(backbone: Backbone, size: number): [number, number,
 }
 
 /**
- * Forward pass and loss of stage II. The targets come as inputs `target0..2` where they are cached, else from `images`
- * through the frozen teacher.
+ * Forward pass and loss of stage II. The targets come as inputs `target0..2` where they are cached, else from
+ * `images` through the frozen teacher.
  */
 export function recordDistillation(
   tape: Tape,
@@ -29,7 +30,8 @@ export function recordDistillation(
     ? targetShapes(o.backbone, o.size).map((shape, level) =>
         tape.input(`target${level}`, [o.batch, ...shape], 'channels'),
       )
-    : targets(tape, tape.input('images', [o.batch, o.size, o.size, 3], 'channels'), o.backbone, o.mode).amplified;
+    : targets(tape, tape.input('images', [o.batch, o.size, o.size, 3], 'channels'), o.backbone, o.mode)
+        .amplified;
   const { students } = reconstruct(tape, features, o.backbone, true);
   const loss = hardDistillationLoss(tape, features, students, { hard: distillsHard(o.mode) });
   return { loss, outputs: { loss } };

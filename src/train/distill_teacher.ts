@@ -1,22 +1,24 @@
 /**
- * Makes a small teacher from a big one by feature distillation: a student of any backbone with batch norm in training mode
- * learns the three feature levels of a frozen teacher on random crops, flips and colour changes of photographs.
+ * Makes a small teacher from a big one by feature distillation: a student of any backbone with batch norm in
+ * training mode learns the three feature levels of a frozen teacher on random crops, flips and colour changes
+ * of photographs.
  */
 
+import { RandomStream } from '../base/random.ts';
 import { type Image, normalize, stack } from '../data/image.ts';
 import { allImages, type ImageSource } from '../data/image_cache.ts';
 import { resizeBilinear } from '../data/resize.ts';
-import type { Engine } from '../engine/device.ts';
 import { gradients } from '../engine/gradients.ts';
+import { ParameterSet } from '../engine/graph/parameter_set.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { adam, adamStep } from '../engine/ops/adam.ts';
 import { conv2d } from '../engine/ops/conv2d.ts';
 import { one } from '../engine/ops/reduce.ts';
-import { ParameterSet, ParameterStore } from '../engine/parameters.ts';
-import { Program, type RunInputs } from '../engine/program.ts';
-import { ProgramCache } from '../engine/program_cache.ts';
-import { RandomStream } from '../engine/random.ts';
-import { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { Program, type RunInputs } from '../engine/runtime/program.ts';
+import { ProgramCache } from '../engine/runtime/program_cache.ts';
+import { ParameterStore } from '../engine/runtime/store.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { initialize, loadParameters, storeParameters } from '../model/initialize.ts';
 import { Scope } from '../model/scope.ts';
@@ -78,7 +80,9 @@ function record(parameters: ParameterSet, o: DistillTeacherOptions, batch: numbe
   return { tape, loss: featureDistillationLoss(tape, targets, learned), learned };
 }
 
-/** A random view of a photograph: crop of 25-100 % of the area, flips, brightness, contrast and saturation. */
+/**
+ * A random view of a photograph: crop of 25-100 % of the area, flips, brightness, contrast and saturation.
+ */
 export function randomView(image: Image, size: number, random: RandomStream): Image {
   const share = Math.sqrt(random.uniform(0.25, 1));
   const aspect = 2 ** random.uniform(-0.4, 0.4);
@@ -115,7 +119,9 @@ export function randomView(image: Image, size: number, random: RandomStream): Im
 
 async function describeRun(o: DistillTeacherOptions, parameters: ParameterSet): Promise<Run> {
   const prefix = 'source.';
-  const names = parameters.specs.flatMap(({ name }) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
+  const names = parameters.specs.flatMap(({ name }) =>
+    name.startsWith(prefix) ? [name.slice(prefix.length)] : [],
+  );
   return {
     settings: {
       'backbone of the big teacher': o.sourceBackbone.name,
@@ -149,7 +155,9 @@ export async function distillTeacher(
   const programFor = (batch: number) =>
     programs.get(batch, async () => {
       const { tape, loss } = record(parameters, o, batch);
-      const trained = parameters.specs.filter((s) => s.group === groups.learner && !s.name.includes('running_'));
+      const trained = parameters.specs.filter(
+        (s) => s.group === groups.learner && !s.name.includes('running_'),
+      );
       const wanted = trained.map((s) => tape.parameter(s.name, s.shape, s.layout, s.group, s.initial));
       const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
       adam(tape, groups.learner, found, tape.input('step', [2], 'dense'), adamOptions);

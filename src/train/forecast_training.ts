@@ -1,8 +1,9 @@
 /** Memory and time of a whole training, before it begins. */
-import type { Engine } from '../engine/device.ts';
-import { type Forecast, forecast } from '../engine/forecast.ts';
-import type { Peaks } from '../engine/peak.ts';
-import { Tape } from '../engine/tape.ts';
+
+import { Tape } from '../engine/graph/tape.ts';
+import type { Peaks } from '../engine/plan/forecast.ts';
+import { type Forecast, forecast } from '../engine/plan/forecast.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { amplifies, detectorParameters, groups, type Mode } from '../model/detector.ts';
 import { recordAmplification } from './amplify.ts';
@@ -15,7 +16,10 @@ export interface TrainingShape {
   readonly batch: number;
 }
 
-/** Bytes of weights, and of what a training keeps beside those that it trains: gradients and Adam's two moments. */
+/**
+ * Bytes of weights, and of what a training keeps beside those that it trains: gradients and Adam's two
+ * moments.
+ */
 function pages(backbone: Backbone, mode: Mode): { weights: number; stage1: number; stage2: number } {
   const set = detectorParameters(backbone, mode);
   const size = (group: string) => set.pageSizes(group).reduce((sum, bytes) => sum + bytes, 0);

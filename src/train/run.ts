@@ -3,7 +3,10 @@ import * as v from 'valibot';
 import type { Image } from '../data/image.ts';
 import type { StoredTensor } from '../weights/safetensors.ts';
 
-/** The digest of an input; of a list also the first digits of every item's, so that it can be said which one changed. */
+/**
+ * The digest of an input; of a list also the first digits of every item's, so that it can be said which one
+ * changed.
+ */
 export interface InputDigest {
   /** SHA-256 in hexadecimal digits. */
   readonly digest: string;
@@ -57,7 +60,10 @@ export async function sha256(...parts: readonly (string | Uint8Array)[]): Promis
 
 /** The digest of a list from those of its items, in order. */
 export async function listDigest(items: readonly string[]): Promise<InputDigest> {
-  return { digest: await sha256(items.join('\n')), each: items.map((item) => item.slice(0, digits)).join('') };
+  return {
+    digest: await sha256(items.join('\n')),
+    each: items.map((item) => item.slice(0, digits)).join(''),
+  };
 }
 
 /** The digest of images as they are: sizes and pixels, in order. */
@@ -124,7 +130,9 @@ export function differences(
   const keys = <T>(a: Readonly<Record<string, T>>, b: Readonly<Record<string, T>>) =>
     new Set([...Object.keys(a), ...Object.keys(b)]);
   for (const key of keys(saved.settings, now.settings)) {
-    const [before, after] = [saved.settings[key], now.settings[key]].map((value) => JSON.stringify(value ?? null));
+    const [before, after] = [saved.settings[key], now.settings[key]].map((value) =>
+      JSON.stringify(value ?? null),
+    );
     if (before !== after) found.push(`${key} was ${before} and is now ${after}`);
   }
   for (const key of keys(saved.inputs, now.inputs)) {

@@ -1,5 +1,5 @@
 /** Labels at feature size and the sampling of positions for the amplification loss (method, 3.9). */
-import type { RandomStream } from '../engine/random.ts';
+import type { RandomStream } from '../base/random.ts';
 
 /** Share of a cell that must be covered for its label to be 1. */
 const coverage = 0.3;
@@ -56,7 +56,8 @@ export function rowCapacity(positions: number, limits = defaultRowLimits): RowLi
 }
 
 /**
- * Draws normal (not masked, in the foreground) and abnormal (masked) positions of a batch, at most as many as the limits say.
+ * Draws normal (not masked, in the foreground) and abnormal (masked) positions of a batch, at most as many as
+ * the limits say.
  *
  * @param mask pooled mask over all positions of the batch
  * @param foreground pooled foreground, same size
@@ -84,5 +85,9 @@ export function sampleRows(
   };
   const normal = draw(normals, capacity.normal, limits.normal);
   const abnormal = draw(abnormals, capacity.abnormal, limits.abnormal);
-  return { normal: normal.rows, abnormal: abnormal.rows, counts: new Float32Array([normal.count, abnormal.count]) };
+  return {
+    normal: normal.rows,
+    abnormal: abnormal.rows,
+    counts: new Float32Array([normal.count, abnormal.count]),
+  };
 }

@@ -1,13 +1,15 @@
 /** Training-step programs by batch size: the last batch of an epoch may be short, and shapes are static. */
-import type { Engine } from '../engine/device.ts';
+
 import { gradients } from '../engine/gradients.ts';
+import type { ParameterSet } from '../engine/graph/parameter_set.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
 import { adam } from '../engine/ops/adam.ts';
 import { one } from '../engine/ops/reduce.ts';
-import type { ParameterSet, ParameterStore } from '../engine/parameters.ts';
-import { Program, type RunInputs, type RunOutputs } from '../engine/program.ts';
-import { ProgramCache } from '../engine/program_cache.ts';
-import { Tape } from '../engine/tape.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { Program, type RunInputs, type RunOutputs } from '../engine/runtime/program.ts';
+import { ProgramCache } from '../engine/runtime/program_cache.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
 import { adamDefaults } from './schedule.ts';
 
 export interface RecordedLoss {
@@ -25,7 +27,9 @@ export function trainable(set: ParameterSet, group: string) {
   return set.specs.filter((spec) => spec.group === group && !/\.running_(mean|var)$/.test(spec.name));
 }
 
-/** Appends gradients of a loss and Adam's update of a group to the tape (input `step`); returns the gradients. */
+/**
+ * Appends gradients of a loss and Adam's update of a group to the tape (input `step`); returns the gradients.
+ */
 export function recordStep(tape: Tape, loss: Tensor, group: string): Map<Tensor, Tensor> {
   const wanted = trainable(tape.parameters, group).map((spec) =>
     tape.parameter(spec.name, spec.shape, spec.layout, spec.group, spec.initial),
@@ -70,7 +74,8 @@ export class StepPrograms {
     const { loss, outputs } = this.#record(tape, batch);
     const found = recordStep(tape, loss, this.#group);
     const extra: Record<string, Tensor> = {};
-    if (this.#withGradients) for (const [parameter, gradient] of found) extra[`gradient/${parameter.name}`] = gradient;
+    if (this.#withGradients)
+      for (const [parameter, gradient] of found) extra[`gradient/${parameter.name}`] = gradient;
     return Program.compile(this.#engine, tape, {
       outputs: { ...outputs, ...extra },
       store: this.#store,

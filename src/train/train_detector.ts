@@ -1,12 +1,13 @@
 /** Both stages, one after the other: from good images to a detector's parameters. */
+
+import { RandomStream } from '../base/random.ts';
 import { type Image, type ImageInput, normalize, stack } from '../data/image.ts';
-import type { Engine } from '../engine/device.ts';
-import { ParameterStore } from '../engine/parameters.ts';
-import { Program } from '../engine/program.ts';
-import { ProgramCache } from '../engine/program_cache.ts';
-import { RandomStream } from '../engine/random.ts';
-import { Tape } from '../engine/tape.ts';
-import { elements } from '../engine/tensor.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import { elements } from '../engine/graph/tensor.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { Program } from '../engine/runtime/program.ts';
+import { ProgramCache } from '../engine/runtime/program_cache.ts';
+import { ParameterStore } from '../engine/runtime/store.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { amplifies, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
 import { initialize, loadParameters } from '../model/initialize.ts';
@@ -33,11 +34,16 @@ export interface TrainDetectorOptions {
   readonly images: readonly ImageInput[];
   /** Their files, so that messages can name them. */
   readonly imageNames?: readonly string[];
-  /** 0/1 [imageSize, imageSize] of each image: where synthetic anomalies may fall; undefined for everywhere. */
+  /**
+   * 0/1 [imageSize, imageSize] of each image: where synthetic anomalies may fall; undefined for everywhere.
+   */
   readonly foregrounds?: readonly Uint8Array[] | undefined;
   /** What else tells this run from others, for checkpoints: tiles, images that were held out. */
   readonly variant?: string;
-  /** A detector to go on from instead of fresh weights: stage I is skipped, stage II changes what it has learned. */
+  /**
+   * A detector to go on from instead of fresh weights: stage I is skipped, stage II changes what it has
+   * learned.
+   */
   readonly start?: SafetensorsFile | undefined;
   readonly textures: TextureSource;
   readonly imageSize: number;
@@ -48,7 +54,9 @@ export interface TrainDetectorOptions {
   readonly baseRate?: number;
   /** Memory for cached targets in stage II; above it they are recomputed in every step. */
   readonly cacheBytes?: number;
-  readonly checkpoint?: { readonly stage1: CheckpointStorage; readonly stage2: CheckpointStorage } | undefined;
+  readonly checkpoint?:
+    | { readonly stage1: CheckpointStorage; readonly stage2: CheckpointStorage }
+    | undefined;
   /** What {@link describeRun} says of these options, where it is known already. */
   readonly run?: Run;
   readonly resume?: boolean;
@@ -71,8 +79,9 @@ const defaultRate = 0.005;
 /**
  * Trains a detector. The caller owns the returned store.
  *
- * @throws Error on an unusable teacher file, and on options that do not fit, with what was expected; Interrupted when the signal is
- *   raised; OutOfMemoryError; DeviceLostError or ClosedError where the engine has ended
+ * @throws Error on an unusable teacher file, and on options that do not fit, with what was expected;
+ *   Interrupted when the signal is raised; OutOfMemoryError; DeviceLostError or ClosedError where the engine
+ *   has ended
  */
 export async function trainDetector(options: TrainDetectorOptions): Promise<TrainedDetector> {
   const o = checkOptions(options);
@@ -80,11 +89,20 @@ export async function trainDetector(options: TrainDetectorOptions): Promise<Trai
   try {
     if (o.start) loadParameters(store, Object.values(groups), o.start, 'the detector to go on from');
     else {
-      loadParameters(store, [groups.teacher], teacherFile(o.teacher, o.teacherName), o.teacherName, 'teacher.');
+      loadParameters(
+        store,
+        [groups.teacher],
+        teacherFile(o.teacher, o.teacherName),
+        o.teacherName,
+        'teacher.',
+      );
       initialize(store, [groups.amplification, groups.student], o.seed);
     }
     const run = o.checkpoint && (o.run ?? (await describeRun(o)));
-    const checkpoint = (storage: CheckpointStorage | undefined, run: Run | undefined): RunCheckpoint | undefined =>
+    const checkpoint = (
+      storage: CheckpointStorage | undefined,
+      run: Run | undefined,
+    ): RunCheckpoint | undefined =>
       storage && run && { storage, run, names: { 'the photographs': o.imageNames ?? [] } };
     const first = amplifies(o.mode) && !o.start;
     const stage1 = first ? await stageOne(o, store, checkpoint(o.checkpoint?.stage1, run)) : [];
@@ -99,8 +117,8 @@ export async function trainDetector(options: TrainDetectorOptions): Promise<Trai
 }
 
 /**
- * What makes this training the one that it is: settings, and digests of the images as they are trained on, the foregrounds, the
- * teacher's tensors and the textures. Paths are no part of it.
+ * What makes this training the one that it is: settings, and digests of the images as they are trained on,
+ * the foregrounds, the teacher's tensors and the textures. Paths are no part of it.
  */
 export async function describeRun(o: Omit<CheckedOptions, 'engine'>): Promise<Run> {
   const set = detectorParameters(o.backbone, o.mode);
@@ -122,7 +140,12 @@ export async function describeRun(o: Omit<CheckedOptions, 'engine'>): Promise<Ru
       ...(o.foregrounds && { 'the foreground masks': await masksDigest(o.foregrounds) }),
       ...(o.start
         ? { 'the detector to go on from': await tensorsDigest(o.start.tensors, names('')) }
-        : { 'the teacher': await tensorsDigest(teacherFile(o.teacher, o.teacherName).tensors, names('teacher.')) }),
+        : {
+            'the teacher': await tensorsDigest(
+              teacherFile(o.teacher, o.teacherName).tensors,
+              names('teacher.'),
+            ),
+          }),
       ...(amplifies(o.mode) && !o.start && { 'the textures': { digest: await sha256(o.textures.digest) } }),
     },
   };
@@ -131,7 +154,9 @@ export async function describeRun(o: Omit<CheckedOptions, 'engine'>): Promise<Ru
 async function afterStageOne(run: Run, store: ParameterStore): Promise<Run> {
   const specs = store.set.specs.filter(({ group }) => group === groups.amplification);
   const values = await store.read(specs.map(({ name }) => name));
-  const tensors = new Map(specs.map(({ name, shape }) => [name, { shape, values: values.get(name) as Float32Array }]));
+  const tensors = new Map(
+    specs.map(({ name, shape }) => [name, { shape, values: values.get(name) as Float32Array }]),
+  );
   return {
     ...run,
     inputs: { ...run.inputs, 'the result of stage I': await tensorsDigest(tensors, [...tensors.keys()]) },
@@ -175,7 +200,8 @@ async function stageOne(
         const inputs = amplificationInputs({
           images: stack(samples.map((sample) => sample.values)),
           masks: stack(samples.map((sample) => sample.mask)),
-          foregrounds: o.foregrounds && stack([...items].map((item) => Float32Array.from(o.foregrounds?.[item] ?? []))),
+          foregrounds:
+            o.foregrounds && stack([...items].map((item) => Float32Array.from(o.foregrounds?.[item] ?? []))),
           batch: items.length,
           size: o.imageSize,
           step,

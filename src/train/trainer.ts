@@ -1,9 +1,10 @@
 /**
- * The loop that every training shares: epochs over shuffled batches, checkpoints, interruption, progress. What a batch is and
- * which program runs it is the caller's.
+ * The loop that every training shares: epochs over shuffled batches, checkpoints, interruption, progress.
+ * What a batch is and which program runs it is the caller's.
  */
-import type { ParameterStore } from '../engine/parameters.ts';
-import { RandomStream } from '../engine/random.ts';
+
+import { RandomStream } from '../base/random.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
 import {
   type Losses,
   nonFinite,
@@ -59,11 +60,14 @@ export interface TrainOptions {
   /** With `resume`: told the losses of the epochs that the checkpoint has finished. */
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /**
-   * Called after each epoch's checkpoint, counted from 1; with `resume` again for the last one of the checkpoint, for nobody
-   * knows whether the run before came to its end.
+   * Called after each epoch's checkpoint, counted from 1; with `resume` again for the last one of the
+   * checkpoint, for nobody knows whether the run before came to its end.
    */
   readonly afterEpoch?: ((epoch: number) => Promise<void>) | undefined;
-  /** Begins one step over these items; `step` counts from 1 over the whole stage. Resolves when it is submitted. */
+  /**
+   * Begins one step over these items; `step` counts from 1 over the whole stage. Resolves when it is
+   * submitted.
+   */
   step(items: Uint32Array, epoch: number, step: number): Promise<SubmittedStep>;
 }
 
@@ -71,7 +75,9 @@ function checkOptions(o: TrainOptions): void {
   const least = { items: 1, batch: 1, epochs: 0, seed: Number.MIN_SAFE_INTEGER } as const;
   for (const name of ['items', 'batch', 'epochs', 'seed'] as const)
     if (!Number.isSafeInteger(o[name]) || o[name] < least[name])
-      throw new Error(`${o.stage}: ${name} is ${o[name]}, expected a whole number of at least ${least[name]}`);
+      throw new Error(
+        `${o.stage}: ${name} is ${o[name]}, expected a whole number of at least ${least[name]}`,
+      );
 }
 
 /** @throws Error on a learning rate that cannot train anything */
@@ -86,11 +92,11 @@ const causes =
   'images that hold nothing to learn';
 
 /**
- * Trains and returns the losses of each epoch. With `resume` it continues after the last finished epoch of the checkpoint,
- * bit for bit as if it had never stopped.
+ * Trains and returns the losses of each epoch. With `resume` it continues after the last finished epoch of
+ * the checkpoint, bit for bit as if it had never stopped.
  *
- * @throws Error where a loss, a parameter, a running statistic or a moment of Adam's is not finite: after every epoch with a
- * checkpoint, before it is written, and at the end without one
+ * @throws Error where a loss, a parameter, a running statistic or a moment of Adam's is not finite: after
+ *   every epoch with a checkpoint, before it is written, and at the end without one
  * @throws CheckpointError on a checkpoint that cannot be continued
  * @throws Interrupted when the signal is raised
  */
@@ -99,7 +105,8 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
   const stepsPerEpoch = Math.ceil(options.items / options.batch);
   const state: { epoch: number; step: number; history: Losses[] } = { epoch: 0, step: 0, history: [] };
   if (options.resume) {
-    const kept = options.checkpoint && (await restoreCheckpoint(options.checkpoint, { ...options, stepsPerEpoch }));
+    const kept =
+      options.checkpoint && (await restoreCheckpoint(options.checkpoint, { ...options, stepsPerEpoch }));
     if (kept) Object.assign(state, { ...kept, history: [...kept.history] });
     options.onResume?.(options.stage, state.history);
     if (kept) await options.afterEpoch?.(state.epoch);
@@ -113,8 +120,9 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
     );
     const sums = new Map<string, number>();
     let images = 0;
-    // One step is prepared and submitted while the one before it runs; none begins before that one is submitted, however long
-    // its program takes to compile, for the order of the steps decides what is learned.
+    // One step is prepared and submitted while the one before it runs; none begins before that one is
+    // submitted, however long its program takes to compile, for the order of the steps decides what is
+    // learned.
     let pending: Promise<void> = Promise.resolve();
     for (let index = 0; index < stepsPerEpoch; index++) {
       if (options.signal?.aborted) {
@@ -175,7 +183,9 @@ async function keep(options: TrainOptions, state: State): Promise<void> {
   const tensors = await readStage(options);
   const bad = nonFinite(tensors);
   if (bad)
-    throw new Error(`${options.stage}: ${bad} after epoch ${state.epoch + 1}: ${causes}${stillValid(options, state)}`);
+    throw new Error(
+      `${options.stage}: ${bad} after epoch ${state.epoch + 1}: ${causes}${stillValid(options, state)}`,
+    );
   const finished: State = { ...state, epoch: state.epoch + 1 };
   if (options.checkpoint) await saveCheckpoint(options.checkpoint, options.stage, tensors, finished);
 }

@@ -1,8 +1,11 @@
 /** Tunes every matrix product of a model: inference and both training stages, at one image size and batch. */
-import type { Engine } from '../engine/device.ts';
-import type { GemmConfiguration } from '../engine/select.ts';
-import { Tape } from '../engine/tape.ts';
-import { type TunedEntry, type Tuning, tuneCase, tuningCases, tuningFingerprint } from '../engine/tuner.ts';
+
+import type { GemmConfiguration } from '../engine/device/target.ts';
+import type { TunedEntry, Tuning } from '../engine/device/tuning.ts';
+import { tuningFingerprint } from '../engine/device/tuning.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { tuneCase, tuningCases } from '../engine/runtime/tuner.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { detect, detectorParameters, groups } from '../model/detector.ts';
 import { recordAmplification } from './amplify.ts';
@@ -14,7 +17,11 @@ function tapesOf(backbone: Backbone, imageSize: number, batch: number): Tape[] {
   const set = detectorParameters(backbone, 'aand');
   const [inference, amplification, distillation] = [new Tape(set), new Tape(set), new Tape(set)];
   detect(inference, inference.input('images', [1, imageSize, imageSize, 3], 'channels'), backbone, 'aand');
-  recordStep(amplification, recordAmplification(amplification, backbone, imageSize, batch).loss, groups.amplification);
+  recordStep(
+    amplification,
+    recordAmplification(amplification, backbone, imageSize, batch).loss,
+    groups.amplification,
+  );
   const settings = { backbone, mode: 'aand', size: imageSize, batch, cached: true } as const;
   recordStep(distillation, recordDistillation(distillation, settings).loss, groups.student);
   return [inference, amplification, distillation];
@@ -40,7 +47,8 @@ export async function tuneModel(o: TuneOptions): Promise<void> {
   const fingerprint = tuningFingerprint(o.engine);
   const others = o.known.filter((tuning) => tuning.fingerprint !== fingerprint);
   const entries: Record<string, TunedEntry> = {};
-  for (const tuning of o.known) if (tuning.fingerprint === fingerprint) Object.assign(entries, tuning.entries);
+  for (const tuning of o.known)
+    if (tuning.fingerprint === fingerprint) Object.assign(entries, tuning.entries);
   let done = 0;
   for (const [key, tuningCase] of cases) {
     if (o.signal?.aborted) return;

@@ -1,11 +1,17 @@
 /**
- * SHA-256 digests inside a safetensors file, so that damage is noticed before anything is used. They tell damage from what was
- * written, not who wrote it.
+ * SHA-256 digests inside a safetensors file, so that damage is noticed before anything is used. They tell
+ * damage from what was written, not who wrote it.
  *
- * Two entries of the metadata, in hexadecimal digits: `data_sha256` is the digest of everything behind the header; `head_sha256` that of
- * the head, which is the 8-byte length and the header with 64 zeros in the place of `head_sha256`. The head is checked first.
+ * Two entries of the metadata, in hexadecimal digits: `data_sha256` is the digest of everything behind the
+ * header; `head_sha256` that of the head, which is the 8-byte length and the header with 64 zeros in the
+ * place of `head_sha256`. The head is checked first.
  */
-import { readSafetensors, type SafetensorsFile, type TensorToStore, writeSafetensors } from './safetensors.ts';
+import {
+  readSafetensors,
+  type SafetensorsFile,
+  type TensorToStore,
+  writeSafetensors,
+} from './safetensors.ts';
 
 /** Names of the digests of the head and of the data in a file's metadata. */
 const headKey = 'head_sha256';

@@ -1,9 +1,10 @@
 /**
- * State dicts of the PyTorch world under this program's names: torchvision backbones, the authors' stage-I and stage-II files,
- * RD4AD's (method, 3.8). Says of every tensor whether it was used, ignored or had another shape, and what is missing.
+ * State dicts of the PyTorch world under this program's names: torchvision backbones, the authors' stage-I
+ * and stage-II files, RD4AD's (method, 3.8). Says of every tensor whether it was used, ignored or had another
+ * shape, and what is missing.
  */
-import type { ParameterSpec } from '../engine/parameters.ts';
-import { firstNonFinite } from '../engine/tensor.ts';
+import type { ParameterSpec } from '../engine/graph/parameter_set.ts';
+import { firstNonFinite } from '../engine/graph/tensor.ts';
 import { type Backbone, backbones } from '../model/backbone.ts';
 import { amplifierNames, detectorParameters, type Mode } from '../model/detector.ts';
 import { storedShape } from './names.ts';
@@ -48,7 +49,10 @@ const parts: Readonly<Record<string, 'teacher' | 'bottleneck' | 'student'>> = {
 // What the bottleneck's modules are called.
 const inBottleneck = /^(?:conv\d|bn\d|bn_layer)$/;
 
-/** The name of a tensor here: wrappers are stripped wherever they stand before it; torchvision's names have no prefix. */
+/**
+ * The name of a tensor here: wrappers are stripped wherever they stand before it; torchvision's names have no
+ * prefix.
+ */
 export function importedName(name: string): string {
   const segments = name.split('.');
   let part: (typeof parts)[string] | undefined;
@@ -56,7 +60,9 @@ export function importedName(name: string): string {
   for (; at < segments.length - 1; at++) {
     const segment = segments[at] as string;
     if (wrappers.has(segment)) continue;
-    const found: (typeof parts)[string] | undefined = Object.hasOwn(parts, segment) ? parts[segment] : undefined;
+    const found: (typeof parts)[string] | undefined = Object.hasOwn(parts, segment)
+      ? parts[segment]
+      : undefined;
     if (!found || part) break;
     const next = segments.slice(at + 1).find((following) => !wrappers.has(following));
     if (found === 'bottleneck' && !inBottleneck.test(next ?? '')) break;
@@ -78,7 +84,8 @@ function knownUnused(name: string): string | undefined {
 export function detectBackbone(tensors: ReadonlyMap<string, StoredTensor>): Backbone | undefined {
   const fits = (backbone: Backbone) => {
     const specs = detectorParameters(backbone, 'aand').specs.filter(({ name }) => tensors.has(name));
-    return specs.length > 0 && specs.every((spec) => `${storedShape(spec)}` === `${tensors.get(spec.name)?.shape}`)
+    return specs.length > 0 &&
+      specs.every((spec) => `${storedShape(spec)}` === `${tensors.get(spec.name)?.shape}`)
       ? specs.length
       : 0;
   };
@@ -108,22 +115,25 @@ function renamed(files: readonly SourceFile[]): Map<string, NamedTensor> {
       const twin = all.get(name);
       // Torchvision's file may come beside a stage-I file, whose teacher is the same.
       const differs =
-        twin && (`${twin.shape}` !== `${tensor.shape}` || twin.values.some((value, i) => value !== tensor.values[i]));
+        twin &&
+        (`${twin.shape}` !== `${tensor.shape}` || twin.values.some((value, i) => value !== tensor.values[i]));
       if (differs && twin.path === path)
         throw new Error(
           `${path}: '${twin.original}' and '${original}' both are '${name}' here, with other values; ` +
             'save the one that is meant in a file of its own',
         );
       if (differs)
-        throw new Error(`'${original}' is in ${twin.path} and in ${path} with other values; give one of the two files`);
+        throw new Error(
+          `'${original}' is in ${twin.path} and in ${path} with other values; give one of the two files`,
+        );
       all.set(name, { ...tensor, path, original });
     }
   return all;
 }
 
 /**
- * The teacher of a file under torchvision's names, whatever was put before them: a file that {@link importStateDicts} takes is good
- * for a training too.
+ * The teacher of a file under torchvision's names, whatever was put before them: a file that {@link
+ * importStateDicts} takes is good for a training too.
  *
  * @param what name of the file, for error messages
  * @throws Error where two tensors with other values have one name
@@ -194,7 +204,8 @@ function matched(
         `${tensor.path}: '${tensor.original}' is [${tensor.shape}], ${backbone.name} needs [${expected}]; is it the right backbone?`,
       );
     const bad = firstNonFinite(tensor.values);
-    if (bad >= 0) throw new Error(`${tensor.path}: '${tensor.original}' holds ${tensor.values[bad]} at index ${bad}`);
+    if (bad >= 0)
+      throw new Error(`${tensor.path}: '${tensor.original}' holds ${tensor.values[bad]} at index ${bad}`);
     tensors.set(spec.name, { shape: tensor.shape, values: tensor.values, type: tensor.type });
   }
   if (missing.length) {

@@ -1,4 +1,7 @@
-/** JSON of files that somebody else may have made: without doubled keys, and no deeper than the caller expects. */
+/**
+ * JSON of files that somebody else may have made: without doubled keys, and no deeper than the caller
+ * expects.
+ */
 
 const tokens = /["{}[\],]/g;
 
@@ -9,7 +12,10 @@ interface Level {
   key: boolean;
 }
 
-/** The place behind a text that begins with the quote at `start`; the end of everything where it is not closed. */
+/**
+ * The place behind a text that begins with the quote at `start`; the end of everything where it is not
+ * closed.
+ */
 function endOfText(json: string, start: number): number {
   for (let at = json.indexOf('"', start + 1); at >= 0; at = json.indexOf('"', at + 1)) {
     let slashes = 0;

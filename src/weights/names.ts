@@ -1,5 +1,7 @@
-/** Between the engine's layouts and the tensors of PyTorch state dicts: OIHW convolutions, [1, 2L, d] keys. */
-import type { ParameterSpec } from '../engine/parameters.ts';
+/**
+ * Between the engine's layouts and the tensors of PyTorch state dicts: OIHW convolutions, [1, 2L, d] keys.
+ */
+import type { ParameterSpec } from '../engine/graph/parameter_set.ts';
 
 type Four = readonly [number, number, number, number];
 type Spec = Pick<ParameterSpec, 'name' | 'shape' | 'layout'>;
@@ -15,7 +17,8 @@ export function storedShape({ name, shape, layout }: Spec): number[] {
   return isKeys(name) ? [1, ci, co] : [co, ci, kh, kw];
 }
 
-// Output channels at a time: a line of the processor's cache, so that neither side of a transposition jumps at every value.
+// Output channels at a time: a line of the processor's cache, so that neither side of a transposition jumps
+// at every value.
 const block = 16;
 
 /** Convolution weights of a state dict [Co, Ci, kh, kw] in the engine's order [kh, kw, Ci, Co], or back. */

@@ -16,9 +16,9 @@ function official(file: string, sha256: string, bytes: number): OfficialWeights 
 }
 
 /**
- * torchvision's IMAGENET1K_V1 files (method, 3.1). torchvision publishes the first eight digits, in the names. The whole digests and
- * the sizes are those that public users of the files wrote down, several of them independently and alike (bunsen's table of
- * checkpoints for the three ResNets among them).
+ * torchvision's IMAGENET1K_V1 files (method, 3.1). torchvision publishes the first eight digits, in the
+ * names. The whole digests and the sizes are those that public users of the files wrote down, several of them
+ * independently and alike (bunsen's table of checkpoints for the three ResNets among them).
  */
 export const officialWeights: Readonly<Record<BackboneName, OfficialWeights>> = {
   resnet18: official(

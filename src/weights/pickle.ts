@@ -1,6 +1,6 @@
 /**
- * Python pickles, the part that state dicts need, as data: nothing is ever imported or called. A class or function that is not
- * on the list below is refused by name. Protocols 2 to 4.
+ * Python pickles, the part that state dicts need, as data: nothing is ever imported or called. A class or
+ * function that is not on the list below is refused by name. Protocols 2 to 4.
  */
 
 /** A class or function that is named in the pickle and on the list. */
@@ -114,7 +114,8 @@ class Unpickler {
 
   #size64(): number {
     const size = this.#view.getBigUint64(this.#take(8), true);
-    if (size > BigInt(this.#bytes.length)) throw new Error(`a length of ${size} bytes is more than the file has`);
+    if (size > BigInt(this.#bytes.length))
+      throw new Error(`a length of ${size} bytes is more than the file has`);
     return Number(size);
   }
 
@@ -126,7 +127,8 @@ class Unpickler {
 
   #top(): PickleValue {
     const value = this.#stack.at(-1);
-    if (value === undefined || value === mark) throw new Error(`byte ${this.#at}: nothing is there to change`);
+    if (value === undefined || value === mark)
+      throw new Error(`byte ${this.#at}: nothing is there to change`);
     return value;
   }
 
@@ -140,7 +142,8 @@ class Unpickler {
     const target = this.#top();
     if (!(target instanceof Map) || items.length % 2)
       throw new Error(`byte ${this.#at}: items for something that is no dict`);
-    for (let i = 0; i < items.length; i += 2) target.set(items[i] as PickleValue, items[i + 1] as PickleValue);
+    for (let i = 0; i < items.length; i += 2)
+      target.set(items[i] as PickleValue, items[i + 1] as PickleValue);
   }
 
   #append(items: readonly PickleValue[]): void {
@@ -167,7 +170,9 @@ class Unpickler {
     if (callee.name !== orderedDict) return new Call(callee.name, args);
     const [items] = args;
     const pairs = Array.isArray(items) ? items : [];
-    return new Map(pairs.map((pair) => (Array.isArray(pair) ? [pair[0], pair[1]] : []) as [PickleValue, PickleValue]));
+    return new Map(
+      pairs.map((pair) => (Array.isArray(pair) ? [pair[0], pair[1]] : []) as [PickleValue, PickleValue]),
+    );
   }
 
   /** Attributes of an object: state dicts carry `_metadata`, which is of no use here. */
@@ -286,7 +291,8 @@ class Unpickler {
         case 0x93: {
           const name = this.#pop();
           const module = this.#pop();
-          if (typeof name !== 'string' || typeof module !== 'string') throw new Error('a name that is no text');
+          if (typeof name !== 'string' || typeof module !== 'string')
+            throw new Error('a name that is no text');
           this.#stack.push(this.#global(module, name));
           break;
         }
@@ -318,7 +324,9 @@ class Unpickler {
           this.#recall(this.#view.getUint32(this.#take(4), true));
           break;
         default:
-          throw new Error(`opcode 0x${opcode.toString(16)} at byte ${this.#at - 1} does not belong into a state dict`);
+          throw new Error(
+            `opcode 0x${opcode.toString(16)} at byte ${this.#at - 1} does not belong into a state dict`,
+          );
       }
     }
   }

@@ -1,9 +1,9 @@
 /**
- * safetensors, reading and writing: an 8-byte header length, a JSON header, then raw little-endian data. Float32
- * tensors are views of the file's bytes, not copies: every platform with WebGPU is little-endian.
+ * safetensors, reading and writing: an 8-byte header length, a JSON header, then raw little-endian data.
+ * Float32 tensors are views of the file's bytes, not copies: every platform with WebGPU is little-endian.
  */
 
-import { floatToHalf, halfToFloat } from '../engine/half.ts';
+import { floatToHalf, halfToFloat } from '../base/half.ts';
 import { isRecord, parseJson } from './json.ts';
 
 interface ElementType {
@@ -21,7 +21,8 @@ export function bfloat16ToFloat(bits: number): number {
 
 function safe(value: bigint): number {
   const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new Error(`holds ${value}: whole numbers beyond 2^53 cannot be read`);
+  if (!Number.isSafeInteger(number))
+    throw new Error(`holds ${value}: whole numbers beyond 2^53 cannot be read`);
   return number;
 }
 
@@ -52,8 +53,8 @@ export type StoredType = keyof typeof elementTypes;
 export interface StoredTensor {
   readonly shape: readonly number[];
   /**
-   * Values as float32: other types are converted, whole numbers must be below 2^53 and 64-bit floats in the range of float32.
-   * Float32 of a file lie in its own bytes: do not change them.
+   * Values as float32: other types are converted, whole numbers must be below 2^53 and 64-bit floats in the
+   * range of float32. Float32 of a file lie in its own bytes: do not change them.
    */
   readonly values: Float32Array;
   readonly type: StoredType;
@@ -75,7 +76,8 @@ interface HeaderEntry {
   readonly data_offsets: [number, number];
 }
 
-const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
+const isCount = (value: unknown) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 const isCounts = (value: unknown): value is number[] => Array.isArray(value) && value.every(isCount);
 
 /** A name of a file in a message. */
@@ -92,11 +94,15 @@ function checkEntry(name: string, entry: unknown, dataLength: number): HeaderEnt
   const type = dtype as StoredType;
   const count = shape.reduce((product, size) => product * size, 1);
   if (shape.length > mostSizes || !Number.isSafeInteger(count))
-    throw new Error(`tensor ${quoted(name)} cannot have the shape [${shape.slice(0, mostSizes)}]: ${damaged}`);
+    throw new Error(
+      `tensor ${quoted(name)} cannot have the shape [${shape.slice(0, mostSizes)}]: ${damaged}`,
+    );
   const [start, end] = range as [number, number];
   const size = count * elementTypes[type].bytes;
   if (end - start !== size)
-    throw new Error(`tensor ${quoted(name)} [${shape}] needs ${size} bytes, its range has ${end - start}: ${damaged}`);
+    throw new Error(
+      `tensor ${quoted(name)} [${shape}] needs ${size} bytes, its range has ${end - start}: ${damaged}`,
+    );
   if (end > dataLength)
     throw new Error(`tensor ${quoted(name)} ends at byte ${end} of ${dataLength}: the file is truncated`);
   return { dtype: type, shape, data_offsets: [start, end] };
@@ -117,10 +123,12 @@ function checkRanges(entries: readonly (readonly [string, HeaderEntry])[], dataL
   let at = 0;
   for (const { name, start, end } of ranges) {
     if (start < at) throw new Error(`tensor ${quoted(name)} overlaps the one before it: ${damaged}`);
-    if (start > at) throw new Error(`${start - at} bytes before tensor ${quoted(name)} belong to none: ${damaged}`);
+    if (start > at)
+      throw new Error(`${start - at} bytes before tensor ${quoted(name)} belong to none: ${damaged}`);
     at = end;
   }
-  if (at < dataLength) throw new Error(`${dataLength - at} bytes after the last tensor belong to none: ${damaged}`);
+  if (at < dataLength)
+    throw new Error(`${dataLength - at} bytes after the last tensor belong to none: ${damaged}`);
 }
 
 function checkMetadata(value: unknown): Record<string, string> {
@@ -130,7 +138,11 @@ function checkMetadata(value: unknown): Record<string, string> {
   return value as Record<string, string>;
 }
 
-function decode(view: DataView, name: string, { dtype, data_offsets: [start, end] }: HeaderEntry): Float32Array {
+function decode(
+  view: DataView,
+  name: string,
+  { dtype, data_offsets: [start, end] }: HeaderEntry,
+): Float32Array {
   const { bytes, read }: ElementType = elementTypes[dtype];
   const count = (end - start) / bytes;
   if (dtype === 'F32' && (view.byteOffset + start) % 4 === 0)
@@ -179,8 +191,8 @@ function read(data: Uint8Array): SafetensorsFile {
  * Reads a safetensors file.
  *
  * @param what name of the file, for error messages
- * @throws Error on a truncated or malformed file, naming the tensor: names that are there twice, ranges that overlap, leave holes or
- *   reach beyond the data, types that are not known, values that float32 cannot hold
+ * @throws Error on a truncated or malformed file, naming the tensor: names that are there twice, ranges that
+ *   overlap, leave holes or reach beyond the data, types that are not known, values that float32 cannot hold
  */
 export function readSafetensors(data: Uint8Array, what = 'safetensors'): SafetensorsFile {
   try {
@@ -234,7 +246,8 @@ export function writeSafetensors(
   data.set(head, 8);
   let position = 8 + head.length;
   for (const [name, { shape, values, type = 'F32' }] of tensors) {
-    if (type === 'F32') data.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), position);
+    if (type === 'F32')
+      data.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), position);
     else
       for (let i = 0; i < values.length; i++) {
         const half = floatToHalf(values[i] as number);

@@ -1,9 +1,9 @@
 /**
- * PyTorch's `.pth` files, both containers: the zip of PyTorch 1.6 and later, and the chain of pickles before it (method, 3.8).
- * Tensors come out dense and in float32; offsets, strides and shared storages are honoured.
+ * PyTorch's `.pth` files, both containers: the zip of PyTorch 1.6 and later, and the chain of pickles before
+ * it (method, 3.8). Tensors come out dense and in float32; offsets, strides and shared storages are honoured.
  */
 import { unzipSync } from 'fflate';
-import { halfToFloat } from '../engine/half.ts';
+import { halfToFloat } from '../base/half.ts';
 import { Call, Global, PersistentId, type PickleValue, readPickle } from './pickle.ts';
 import { bfloat16ToFloat, type StoredTensor, type StoredType } from './safetensors.ts';
 
@@ -17,7 +17,11 @@ const elementTypes: Readonly<Record<string, ElementType>> = {
   'torch.FloatStorage': { bytes: 4, type: 'F32', read: (view, at) => view.getFloat32(at, true) },
   'torch.DoubleStorage': { bytes: 8, type: 'F32', read: (view, at) => view.getFloat64(at, true) },
   'torch.HalfStorage': { bytes: 2, type: 'F16', read: (view, at) => halfToFloat(view.getUint16(at, true)) },
-  'torch.BFloat16Storage': { bytes: 2, type: 'F32', read: (view, at) => bfloat16ToFloat(view.getUint16(at, true)) },
+  'torch.BFloat16Storage': {
+    bytes: 2,
+    type: 'F32',
+    read: (view, at) => bfloat16ToFloat(view.getUint16(at, true)),
+  },
   'torch.LongStorage': { bytes: 8, type: 'I64', read: (view, at) => Number(view.getBigInt64(at, true)) },
   'torch.IntStorage': { bytes: 4, type: 'I32', read: (view, at) => view.getInt32(at, true) },
   'torch.ShortStorage': { bytes: 2, type: 'I32', read: (view, at) => view.getInt16(at, true) },
@@ -73,7 +77,8 @@ function storageSizes(
   found: Map<string, { bytes: number; count: number }>,
   seen: Set<PickleValue>,
 ): void {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Global) return;
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Global)
+    return;
   if (seen.has(value)) return;
   seen.add(value);
   if (value instanceof PersistentId) {
@@ -162,7 +167,8 @@ function tensorOf(call: Call, storages: Storages): StoredTensor {
   const count = sizes.reduce((product, size) => product * size, 1);
   const available = Math.floor(bytes.length / element.bytes);
   const last = count ? sizes.reduce((sum, size, i) => sum + (size - 1) * (steps[i] as number), offset) : 0;
-  // More values than the storage holds could only repeat them: nothing that a network has, but a way to fill memory.
+  // More values than the storage holds could only repeat them: nothing that a network has, but a way to fill
+  // memory.
   if (count > available || (count && last >= available))
     throw new Error(`[${sizes}] at ${offset} reaches beyond its storage of ${available} values`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -197,7 +203,8 @@ function collect(
   budget: { left: number },
 ) {
   if (!(value instanceof Map)) return;
-  if (depth > deepest) throw new Error(`dicts are nested more than ${deepest} deep at '${prefix.slice(0, 100)}'`);
+  if (depth > deepest)
+    throw new Error(`dicts are nested more than ${deepest} deep at '${prefix.slice(0, 100)}'`);
   for (const [key, part] of value) {
     if (typeof key !== 'string') continue;
     const name = prefix ? `${prefix}.${key}` : key;
@@ -217,7 +224,8 @@ function collect(
 }
 
 /**
- * Reads the tensors of a `.pth` or `.pt` file. Never executes anything: what is not plain data of a state dict is refused.
+ * Reads the tensors of a `.pth` or `.pt` file. Never executes anything: what is not plain data of a state
+ * dict is refused.
  *
  * @param what name of the file, for error messages
  * @throws Error on a file that is truncated, malformed, hostile, or holds no tensors

@@ -99,8 +99,11 @@ export function writeTorchFile(dicts: ReadonlyMap<string, ReadonlyMap<string, Te
   out.push(0x2e);
   const archive = { 'data.pkl': out.bytes, version: encoder.encode('3\n'), ...files };
   // The date makes the same tensors the same bytes.
-  return zipSync(Object.fromEntries(Object.entries(archive).map(([name, bytes]) => [`archive/${name}`, bytes])), {
-    level: 0,
-    mtime: '1980-01-01',
-  });
+  return zipSync(
+    Object.fromEntries(Object.entries(archive).map(([name, bytes]) => [`archive/${name}`, bytes])),
+    {
+      level: 0,
+      mtime: '1980-01-01',
+    },
+  );
 }

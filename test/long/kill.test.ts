@@ -1,6 +1,6 @@
 /**
- * Kills: train (both stages), benchmark, distill-teacher and calibrate end by SIGKILL at random moments, around writes too, and
- * go on. `npm run test:kill`; KILLS=6 for fewer, KILL_SEED for other moments.
+ * Kills: train (both stages), benchmark, distill-teacher and calibrate end by SIGKILL at random moments,
+ * around writes too, and go on. `npm run test:kill`; KILLS=6 for fewer, KILL_SEED for other moments.
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,9 +1,10 @@
 /**
- * 10,000 damaged model files and checkpoints through Detector.open and the resuming of a training (`npm run test:mutations`): none is
- * accepted with other weights or settings than were written, nothing crashes, nothing hangs.
+ * 10,000 damaged model files and checkpoints through Detector.open and the resuming of a training (`npm run
+ * test:mutations`): none is accepted with other weights or settings than were written, nothing crashes,
+ * nothing hangs.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../../src/engine/device.ts';
+import { Engine } from '../../src/engine/runtime/engine.ts';
 import { mutateCheckpoint, mutateModel, mutateSettings } from '../support/mutation_runs.ts';
 import type { Tally } from '../support/mutations.ts';
 
@@ -31,7 +32,11 @@ describe('mutations', () => {
   });
 
   test('3,000 checkpoints', async () => {
-    report(await mutateCheckpoint(engine, { count: 3000, seed }), 'checkpoints, through a resumed training', 3000);
+    report(
+      await mutateCheckpoint(engine, { count: 3000, seed }),
+      'checkpoints, through a resumed training',
+      3000,
+    );
   });
 
   test('3,000 settings with digests that fit', async () => {

@@ -18,7 +18,8 @@ function row(cells: readonly (string | number)[]): string {
 }
 
 describe('memory is flat over', () => {
-  // MB per 100 operations that the second half may rise by. Before, a prediction kept its map, an engine 200 to 400, a batch size 8000.
+  // MB per 100 operations that the second half may rise by. Before, a prediction kept its map, an engine 200
+  // to 400, a batch size 8000.
   test.each<[SoakKind, number, number, number]>([
     ['predictions', 2000, 20, 1],
     ['detectors', 200, 4, 10],

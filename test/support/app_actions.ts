@@ -8,7 +8,11 @@ import { part, writeImage } from './layouts.ts';
 import { sharedDir } from './shared.ts';
 
 /** The file chooser whose label says this. */
-export async function chooser(page: Page, view: string, label: string): Promise<ElementHandle<HTMLInputElement>> {
+export async function chooser(
+  page: Page,
+  view: string,
+  label: string,
+): Promise<ElementHandle<HTMLInputElement>> {
   const handle = await page.evaluateHandle(
     (view, label) =>
       [...document.querySelectorAll<HTMLLabelElement>(`#${view} label.file`)]
@@ -30,7 +34,8 @@ export const click = (page: Page, text: string) =>
     found.click();
   }, text);
 
-export const textOf = (page: Page, selector: string) => page.$eval(selector, (e) => (e as HTMLElement).innerText);
+export const textOf = (page: Page, selector: string) =>
+  page.$eval(selector, (e) => (e as HTMLElement).innerText);
 
 /** Pages in the background draw no frames, which waiting goes by otherwise. */
 export const polling = 100;
@@ -62,7 +67,8 @@ export async function saved(page: Page, site: Site, text: string): Promise<Uint8
   });
   await click(page, text);
   await page.waitForFunction(
-    () => (window as unknown as { savedBlob?: Blob }).savedBlob || !document.getElementById('problem')?.hidden,
+    () =>
+      (window as unknown as { savedBlob?: Blob }).savedBlob || !document.getElementById('problem')?.hidden,
     { timeout: 120_000 },
   );
   // Through the page's server: a model of some 80 MB takes the browser's own protocol many seconds.
@@ -82,7 +88,11 @@ export async function openModel(page: Page, path: string): Promise<void> {
 }
 
 /** Inspects images in the page; raw scores by name, from the table that it saves. */
-export async function inspect(page: Page, site: Site, images: readonly string[]): Promise<Record<string, number>> {
+export async function inspect(
+  page: Page,
+  site: Site,
+  images: readonly string[],
+): Promise<Record<string, number>> {
   await (await chooser(page, 'inspect', 'Open images')).uploadFile(...images);
   await page.waitForFunction(
     (count) =>
@@ -103,7 +113,10 @@ export async function commandLineScores(
   images: readonly string[],
   driver: string | undefined,
 ): Promise<Record<string, number>> {
-  const printed = await site.aand(['predict', model, ...images, '--out', join(site.folder, 'p'), '--json'], driver);
+  const printed = await site.aand(
+    ['predict', model, ...images, '--out', join(site.folder, 'p'), '--json'],
+    driver,
+  );
   const rows = JSON.parse(printed) as { path: string; raw_score: number }[];
   return Object.fromEntries(rows.map((row) => [row.path.replace(/^.*\//, ''), row.raw_score]));
 }
@@ -129,7 +142,12 @@ async function trainingImages(site: Site, count: number): Promise<{ good: string
 }
 
 /** Fills in the Train view. */
-export async function prepareTraining(page: Page, site: Site, count: number, epochs: [number, number]): Promise<void> {
+export async function prepareTraining(
+  page: Page,
+  site: Site,
+  count: number,
+  epochs: [number, number],
+): Promise<void> {
   const { good, bad } = await trainingImages(site, count);
   await click(page, 'Train');
   await (await chooser(page, 'train', 'Choose')).uploadFile(...good);
@@ -144,7 +162,11 @@ export async function prepareTraining(page: Page, site: Site, count: number, epo
   });
 }
 
-export async function setFields(page: Page, view: string, values: Readonly<Record<string, string>>): Promise<void> {
+export async function setFields(
+  page: Page,
+  view: string,
+  values: Readonly<Record<string, string>>,
+): Promise<void> {
   for (const [label, value] of Object.entries(values))
     await page.evaluate(
       (view, label, value) => {

@@ -65,7 +65,11 @@ export async function checkSpot(page: Page): Promise<void> {
 
 export async function checkCamera(page: Page): Promise<void> {
   await click(page, 'Camera');
-  await waitForText(page, 'inspect', /[1-9]\.\d frames per second; camera|0\.[1-9] frames per second; camera/);
+  await waitForText(
+    page,
+    'inspect',
+    /[1-9]\.\d frames per second; camera|0\.[1-9] frames per second; camera/,
+  );
   console.log(`live: ${/[\d.]+ frames per second.*ms/.exec(await textOf(page, '#inspect'))?.[0]}`);
   await click(page, 'Stop camera');
 }
@@ -98,7 +102,10 @@ async function watchMainThread(page: Page): Promise<() => Promise<string>> {
     });
 }
 
-/** Trains in the page with a reload in the middle; the saved model must give the same scores in the command line. */
+/**
+ * Trains in the page with a reload in the middle; the saved model must give the same scores in the command
+ * line.
+ */
 export async function trainAndResume(
   page: Page,
   site: Site,
@@ -143,7 +150,9 @@ export async function trainAndResume(
 /** Fine-tunes the model that is open on the first of the pictures that {@link trainAndResume} inspected. */
 export async function checkFineTuning(page: Page): Promise<void> {
   await click(page, 'shown0.png');
-  await page.waitForFunction(() => /shown0/.test(document.querySelector('#inspect tr.selected')?.textContent ?? ''));
+  await page.waitForFunction(() =>
+    /shown0/.test(document.querySelector('#inspect tr.selected')?.textContent ?? ''),
+  );
   await click(page, 'This is good');
   await click(page, 'Fine-tune');
   await waitForText(page, 'inspect', /Learned from \d+ good images/, 300_000);
@@ -153,8 +162,8 @@ export async function checkFineTuning(page: Page): Promise<void> {
 }
 
 /**
- * axe in every view, light and dark. The page's own policy keeps scripts of others out, and the checker is one: the browser
- * must run with the policy off.
+ * axe in every view, light and dark. The page's own policy keeps scripts of others out, and the checker is
+ * one: the browser must run with the policy off.
  */
 export async function checkAccessibility(
   page: Page,
@@ -169,7 +178,9 @@ export async function checkAccessibility(
       await click(page, view);
       const found = await page.evaluate(async () => {
         const { axe } = window as unknown as {
-          axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> };
+          axe: {
+            run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
+          };
         };
         return (await axe.run()).violations.map(({ id, impact, nodes }) => ({
           id,

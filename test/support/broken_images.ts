@@ -9,9 +9,21 @@ export interface BrokenImage {
 /** One file of each way in which pixels are stored. */
 const samples = [
   ...['bmp-8-grey.bmp', 'bmp-24.bmp', 'bmp-rle8-runs.bmp', 'bmp-rle4-absolute.bmp', 'bmp-8-colours-os2.bmp'],
-  ...['png-rgb8.png', 'png-palette8.png', 'png-grey16-interlaced.png', 'jpeg-420.jpg', 'jpeg-420-progressive.jpg'],
+  ...[
+    'png-rgb8.png',
+    'png-palette8.png',
+    'png-grey16-interlaced.png',
+    'jpeg-420.jpg',
+    'jpeg-420-progressive.jpg',
+  ],
   ...['jpeg-cmyk.jpg', 'webp-lossy.webp', 'webp-lossless.webp', 'webp-lossy-alpha.webp', 'tiff-rgb-raw.tif'],
-  ...['tiff-rgb-lzw.tif', 'tiff-rgb-tiled.tif', 'tiff-1bit-packbits.tif', 'tiff-bigtiff.tif', 'tiff-planar.tif'],
+  ...[
+    'tiff-rgb-lzw.tif',
+    'tiff-rgb-tiled.tif',
+    'tiff-1bit-packbits.tif',
+    'tiff-bigtiff.tif',
+    'tiff-planar.tif',
+  ],
 ];
 
 function edited(file: string, edit: (view: DataView, bytes: Uint8Array) => void): Uint8Array {
@@ -33,7 +45,10 @@ export function truncatedImages(): BrokenImage[] {
   return samples.flatMap((file) => {
     const bytes = imageBytes(file);
     const lengths = [1, 2, 4, 9, 20, 33, Math.floor(bytes.length / 2), Math.floor(bytes.length * 0.9)];
-    return lengths.map((length) => ({ name: `first-${length}-of-${file}`, bytes: bytes.subarray(0, length) }));
+    return lengths.map((length) => ({
+      name: `first-${length}-of-${file}`,
+      bytes: bytes.subarray(0, length),
+    }));
   });
 }
 
@@ -55,7 +70,9 @@ export function lyingImages(): BrokenImage[] {
   const all: Readonly<Record<string, Uint8Array>> = {
     'empty.png': new Uint8Array(),
     'zeros.bmp': new Uint8Array(1000),
-    'text.jpg': new TextEncoder().encode('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'.repeat(3)),
+    'text.jpg': new TextEncoder().encode(
+      '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'.repeat(3),
+    ),
     'magic-bmp.bmp': new TextEncoder().encode('BM'.padEnd(200, 'x')),
     'magic-png.png': imageBytes('png-rgb8.png').subarray(0, 8),
     'bmp-wide.bmp': bmp(18, 0x7fffffff),
@@ -125,7 +142,8 @@ export function damagedImages(perFile: number): BrokenImage[] {
     Array.from({ length: perFile }, (_, i) => ({
       name: `damaged-${i}-${file}`,
       bytes: edited(file, (_view, bytes) => {
-        for (let n = 1 + next(4); n > 0; n--) bytes[next(Math.min(bytes.length, 1 + next(bytes.length)))] = next(256);
+        for (let n = 1 + next(4); n > 0; n--)
+          bytes[next(Math.min(bytes.length, 1 + next(bytes.length)))] = next(256);
       }),
     })),
   );

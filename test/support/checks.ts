@@ -1,5 +1,7 @@
-/** What runs the same in Node and in browsers: the golden operations and one whole detector. Results by name. */
-import { Engine } from '../../src/engine/device.ts';
+/**
+ * What runs the same in Node and in browsers: the golden operations and one whole detector. Results by name.
+ */
+import { Engine } from '../../src/engine/runtime/engine.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 import { GoldenSet } from './golden.ts';
 import { runGoldenModel } from './golden_models.ts';
@@ -20,7 +22,11 @@ export async function runChecks(ops: Uint8Array, models: Uint8Array, minimal: bo
       ...(await runGoldenModel(engine, new GoldenSet(readSafetensors(models, 'models')), 'resnet18')),
     };
     const { vendor, architecture, description } = engine.adapter;
-    return { adapter: `${vendor} ${architecture} ${description}`, subgroupSize: engine.target.subgroupSize, results };
+    return {
+      adapter: `${vendor} ${architecture} ${description}`,
+      subgroupSize: engine.target.subgroupSize,
+      results,
+    };
   } finally {
     await engine.close();
   }
@@ -31,7 +37,8 @@ export function encodeResults({ adapter, subgroupSize, results }: CheckResult): 
   const tensors = Object.entries(results).map(([name, values]) => {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     let text = '';
-    for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+    for (let i = 0; i < bytes.length; i += 32768)
+      text += String.fromCharCode(...bytes.subarray(i, i + 32768));
     return [name, btoa(text)];
   });
   return JSON.stringify({ adapter, subgroupSize, tensors });

@@ -1,9 +1,10 @@
 /** A child process: prints the subgroup size of the default adapter and a detector's map in base64. */
-import { Engine } from '../../src/engine/device.ts';
-import { ParameterStore } from '../../src/engine/parameters.ts';
-import { Program } from '../../src/engine/program.ts';
-import { RandomStream } from '../../src/engine/random.ts';
-import { Tape } from '../../src/engine/tape.ts';
+
+import { RandomStream } from '../../src/base/random.ts';
+import { Tape } from '../../src/engine/graph/tape.ts';
+import { Engine } from '../../src/engine/runtime/engine.ts';
+import { Program } from '../../src/engine/runtime/program.ts';
+import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { backbones } from '../../src/model/backbone.ts';
 import { detect, detectorParameters, groups } from '../../src/model/detector.ts';
 import { initialize } from '../../src/model/initialize.ts';
@@ -17,6 +18,8 @@ initialize(store, Object.values(groups), 3);
 const tape = new Tape(set);
 const { map } = detect(tape, tape.input('images', shape, 'channels'), backbones.resnet18, 'aand');
 const program = await Program.compile(engine, tape, { outputs: { map }, store });
-const result = await program.run({ images: randomValues({ shape, layout: 'channels' }, new RandomStream('images')) });
+const result = await program.run({
+  images: randomValues({ shape, layout: 'channels' }, new RandomStream('images')),
+});
 const bytes = Buffer.from((result.map as Float32Array).buffer).toString('base64');
 console.log(JSON.stringify({ subgroupSize: engine.adapter.subgroupSize, bytes }));

@@ -1,10 +1,14 @@
-/** Whole models and the first training steps of both stages against models.safetensors. Shared by Node and the browsers. */
-import type { Engine } from '../../src/engine/device.ts';
-import { ParameterStore } from '../../src/engine/parameters.ts';
-import { Program } from '../../src/engine/program.ts';
-import { RandomStream } from '../../src/engine/random.ts';
-import { Tape } from '../../src/engine/tape.ts';
-import { elements, type Tensor } from '../../src/engine/tensor.ts';
+/**
+ * Whole models and the first training steps of both stages against models.safetensors. Shared by Node and the
+ * browsers.
+ */
+
+import { RandomStream } from '../../src/base/random.ts';
+import { Tape } from '../../src/engine/graph/tape.ts';
+import { elements, type Tensor } from '../../src/engine/graph/tensor.ts';
+import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { Program } from '../../src/engine/runtime/program.ts';
+import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { type BackboneName, backboneNamed } from '../../src/model/backbone.ts';
 import { detect, detectorParameters, groups } from '../../src/model/detector.ts';
 import { amplificationInputs, recordAmplification } from '../../src/train/amplify.ts';
@@ -98,9 +102,11 @@ function norm(values: Float32Array): number {
 const everyRow = { normal: Number.POSITIVE_INFINITY, abnormal: Number.POSITIVE_INFINITY };
 
 /**
- * Five steps of each stage for a backbone that has them in the set: losses and first gradient norms by golden name.
+ * Five steps of each stage for a backbone that has them in the set: losses and first gradient norms by golden
+ * name.
  *
- * @param stages the second alone begins with the parameters that the first began with: no golden, but the same for all targets
+ * @param stages the second alone begins with the parameters that the first began with: no golden, but the
+ *   same for all targets
  */
 export async function runGoldenTraining(
   engine: Engine,
@@ -192,7 +198,9 @@ async function distill(
     if (step === 1)
       for (const [key, gradient] of Object.entries(values))
         if (key.startsWith('gradient/'))
-          results[`${name}/stage2/grad_norm/${key.slice('gradient/'.length)}`] = new Float32Array([norm(gradient)]);
+          results[`${name}/stage2/grad_norm/${key.slice('gradient/'.length)}`] = new Float32Array([
+            norm(gradient),
+          ]);
   }
   results[`${name}/stage2/losses`] = losses2;
   await stage2.destroy();

@@ -1,8 +1,12 @@
 /**
- * Runs every case of ops.safetensors on an engine and compares. Shared by Node and the browsers, so it uses neither.
+ * Runs every case of ops.safetensors on an engine and compares. Shared by Node and the browsers, so it uses
+ * neither.
  */
-import type { Engine } from '../../src/engine/device.ts';
+
 import { gradients } from '../../src/engine/gradients.ts';
+import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
+import { Tape } from '../../src/engine/graph/tape.ts';
+import { elements, type Layout, type Tensor } from '../../src/engine/graph/tensor.ts';
 import { adam, adamStep } from '../../src/engine/ops/adam.ts';
 import { amplificationLoss } from '../../src/engine/ops/amplification_loss.ts';
 import { batchNorm } from '../../src/engine/ops/batch_norm.ts';
@@ -16,10 +20,9 @@ import { one, weightedSum } from '../../src/engine/ops/reduce.ts';
 import { gaussianBlur, upsampleBilinear } from '../../src/engine/ops/resample.ts';
 import { gatherRows } from '../../src/engine/ops/rows.ts';
 import { scoreMap } from '../../src/engine/ops/score_map.ts';
-import { ParameterSet, ParameterStore } from '../../src/engine/parameters.ts';
-import { Program } from '../../src/engine/program.ts';
-import { Tape } from '../../src/engine/tape.ts';
-import { elements, type Layout, type Tensor } from '../../src/engine/tensor.ts';
+import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { Program } from '../../src/engine/runtime/program.ts';
+import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { positionalEncoding } from '../../src/model/raa.ts';
 import { hardDistillationLoss } from '../../src/train/losses.ts';
 import { poolMask } from '../../src/train/sampling.ts';
@@ -83,7 +86,10 @@ export class OpHarness {
 type Converter = (values: Float32Array, shape: readonly number[]) => Float32Array;
 const same: Converter = (values) => values;
 
-/** What a case records: the result, its inputs by golden name, and how golden values map to the engine's layouts. */
+/**
+ * What a case records: the result, its inputs by golden name, and how golden values map to the engine's
+ * layouts.
+ */
 interface Recorded {
   readonly y: Tensor;
   readonly toEngine: Converter;
@@ -196,7 +202,8 @@ async function runCase(engine: Engine, golden: GoldenSet, c: Case): Promise<Reco
   const wanted = Object.values(recorded.inputs).map(({ tensor }) => tensor);
   const found = h.gradients(recorded.y, recorded.toEngine(g, golden.shape(`${base}/y`)), wanted);
   const outputs: Record<string, Tensor> = { y: recorded.y };
-  for (const [name, { tensor }] of Object.entries(recorded.inputs)) outputs[`d_${name}`] = found.get(tensor) as Tensor;
+  for (const [name, { tensor }] of Object.entries(recorded.inputs))
+    outputs[`d_${name}`] = found.get(tensor) as Tensor;
   const store = new ParameterStore(engine, h.tape.parameters);
   const result: Record<string, Float32Array> = {};
   const program = await Program.compile(engine, h.tape, { outputs, store });
@@ -210,7 +217,8 @@ async function runCase(engine: Engine, golden: GoldenSet, c: Case): Promise<Reco
   for (const [name, { tensor, back }] of Object.entries(recorded.inputs))
     result[`${base}/d_${name}`] = back(values[`d_${name}`] as Float32Array, tensor.shape);
   if (recorded.extra)
-    for (const [name, running] of await store.read(Object.keys(recorded.extra))) result[`${base}/${name}`] = running;
+    for (const [name, running] of await store.read(Object.keys(recorded.extra)))
+      result[`${base}/${name}`] = running;
   program.destroy();
   store.destroy();
   return result;
@@ -225,7 +233,12 @@ async function runFocal(engine: Engine, golden: GoldenSet): Promise<Record<strin
   for (let i = 0; golden.has(`focal/d_g${i}`); i++) {
     const count = golden.shape(`focal/d_g${i}`)[1] as number;
     const side = Math.sqrt(count);
-    const gate = h.input(`g${i}`, [batch, side, side], 'dense', golden.rule(`focal/g${i}`, [batch, count], 0.45, 0.5));
+    const gate = h.input(
+      `g${i}`,
+      [batch, side, side],
+      'dense',
+      golden.rule(`focal/g${i}`, [batch, count], 0.45, 0.5),
+    );
     const pooled = h.input(`m${i}`, [batch, side, side], 'dense', poolMask(mask, batch, size, side));
     gates.push(gate);
     losses.push(focalLoss(h.tape, gate, pooled).loss);
@@ -268,7 +281,8 @@ async function runAmplify(engine: Engine, golden: GoldenSet): Promise<Record<str
       if (mask[p]) abnormal[abnormals++] = p;
       else if (fore[p]) normal[normals++] = p;
     }
-    const indices = (name: string, values: Uint32Array) => h.input(`${name}${i}`, [values.length], 'dense', values);
+    const indices = (name: string, values: Uint32Array) =>
+      h.input(`${name}${i}`, [values.length], 'dense', values);
     const abnormalIndices = indices('abnormal', abnormal);
     losses.push(
       amplificationLoss(h.tape, {
@@ -293,7 +307,8 @@ async function runAmplify(engine: Engine, golden: GoldenSet): Promise<Record<str
   const outputs: Record<string, Tensor> = { 'amplify/y': total };
   for (const { name, tensor } of amplified) outputs[name] = found.get(tensor) as Tensor;
   const values = await h.run(engine, outputs);
-  for (const { name, tensor } of amplified) values[name] = nhwcToNchw(values[name] as Float32Array, tensor.shape);
+  for (const { name, tensor } of amplified)
+    values[name] = nhwcToNchw(values[name] as Float32Array, tensor.shape);
   return values;
 }
 

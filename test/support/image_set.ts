@@ -49,7 +49,11 @@ export function imageBytes(file: string): Uint8Array {
 /** How a decoded image differs from what is expected; the whole image where the sizes differ. */
 export function difference(expected: Image, found: Image): { bytes: number; largest: number; first: number } {
   const result = { bytes: 0, largest: 0, first: -1 };
-  if (expected.width !== found.width || expected.height !== found.height || expected.channels !== found.channels)
+  if (
+    expected.width !== found.width ||
+    expected.height !== found.height ||
+    expected.channels !== found.channels
+  )
     return { bytes: expected.data.length, largest: 255, first: 0 };
   expected.data.forEach((value, i) => {
     const distance = Math.abs(value - (found.data[i] as number));

@@ -10,7 +10,10 @@ function base64(bytes: Uint8Array): string {
 }
 
 /** @param given files that the server does not have, in base64 */
-async function decodeFiles(names: readonly string[], given: Readonly<Record<string, string>> = {}): Promise<string> {
+async function decodeFiles(
+  names: readonly string[],
+  given: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const results = [];
   for (const name of names) {
     const text = given[name];

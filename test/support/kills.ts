@@ -1,9 +1,12 @@
-/** Commands that are killed at random moments and started again until they are done; what they leave behind is compared. */
+/**
+ * Commands that are killed at random moments and started again until they are done; what they leave behind is
+ * compared.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RandomStream } from '../../src/engine/random.ts';
+import { RandomStream } from '../../src/base/random.ts';
 import { decodeImage, encodePng } from '../../src/platform/node.ts';
 import { demoProducts, drawPart } from '../../src/synthetic/demo_products.ts';
 import { verifyDigest } from '../../src/weights/digest.ts';
@@ -35,9 +38,19 @@ export interface Row {
 }
 
 /** Draws a small product: good parts to learn from, and a test set with masks. */
-export async function drawProduct(folder: string, product: number, train: number, test: number): Promise<void> {
+export async function drawProduct(
+  folder: string,
+  product: number,
+  train: number,
+  test: number,
+): Promise<void> {
   const write = async (path: string, defect: string | undefined, index: number) => {
-    const { image, mask } = drawPart(demoProducts[product] as (typeof demoProducts)[number], defect, 5, index);
+    const { image, mask } = drawPart(
+      demoProducts[product] as (typeof demoProducts)[number],
+      defect,
+      5,
+      index,
+    );
     mkdirSync(join(folder, path, '..'), { recursive: true });
     writeFileSync(join(folder, path), await encodePng(image));
     if (!mask) return;
@@ -87,7 +100,12 @@ async function brokenFiles(folder: string): Promise<string[]> {
   const broken: string[] = [];
   // Hidden files are the program's own book-keeping.
   for (const name of filesIn(folder))
-    if (!isTemporary(name) && !isLock(name) && !/(^|\/)\.[^/]*$/.test(name) && !(await isWhole(join(folder, name))))
+    if (
+      !isTemporary(name) &&
+      !isLock(name) &&
+      !/(^|\/)\.[^/]*$/.test(name) &&
+      !(await isWhole(join(folder, name)))
+    )
       broken.push(name);
   return broken;
 }
@@ -97,7 +115,8 @@ function content(path: string): string {
   const bytes = readFileSync(path);
   const hash = (data: Uint8Array | string) => createHash('sha256').update(data).digest('hex');
   if (path.endsWith('.json')) {
-    const without = (key: string, value: unknown) => (/^(seconds|trainSeconds|milliseconds)$/.test(key) ? 0 : value);
+    const without = (key: string, value: unknown) =>
+      /^(seconds|trainSeconds|milliseconds)$/.test(key) ? 0 : value;
     return JSON.stringify(JSON.parse(bytes.toString()), without);
   }
   if (path.endsWith('scores.csv')) {
@@ -117,13 +136,16 @@ function content(path: string): string {
 /** Names of files that differ from those of the reference. */
 function differingFiles(reference: string, folder: string): string[] {
   return filesIn(reference).filter(
-    (name) => !existsSync(join(folder, name)) || content(join(reference, name)) !== content(join(folder, name)),
+    (name) =>
+      !existsSync(join(folder, name)) || content(join(reference, name)) !== content(join(folder, name)),
   );
 }
 
 function leftovers(reference: string, folder: string): string[] {
   const known = new Set(filesIn(reference));
-  return filesIn(folder).filter((name) => isTemporary(name) || isLock(name) || (!known.has(name) && !isBackup(name)));
+  return filesIn(folder).filter(
+    (name) => isTemporary(name) || isLock(name) || (!known.has(name) && !isBackup(name)),
+  );
 }
 
 /** What the command does, by the last line of progress that it has finished. */
@@ -183,7 +205,8 @@ function run(cli: string, args: readonly string[], out: string, moment?: Moment)
 }
 
 /**
- * Kills a command `kills` times, some times per run, lets each run come to its end, and compares it with one that was left alone.
+ * Kills a command `kills` times, some times per run, lets each run come to its end, and compares it with one
+ * that was left alone.
  *
  * @param folder for the results
  */
@@ -218,7 +241,8 @@ export async function killAndCompare(
     const out = begin(`${scenario.name}-${number}`);
     let started = 0;
     let kills = 0;
-    const start = (moment?: Moment) => run(cli, (started++ ? scenario.again : scenario.first)(out), out, moment);
+    const start = (moment?: Moment) =>
+      run(cli, (started++ ? scenario.again : scenario.first)(out), out, moment);
     let ended: Ended | undefined;
     while (kills < options.perRun && row.kills < options.kills) {
       const near = random.next() < 0.5;
@@ -236,7 +260,8 @@ export async function killAndCompare(
     }
     if (!kills) continue;
     if (!ended || ended.killed) ended = await start();
-    if (ended.code !== 0) throw new Error(`${scenario.name}, run ${number}, after ${kills} kills: ${ended.said}`);
+    if (ended.code !== 0)
+      throw new Error(`${scenario.name}, run ${number}, after ${kills} kills: ${ended.said}`);
     row.resumed++;
     const differing = differingFiles(reference, out);
     if (!differing.length) row.identical++;

@@ -16,7 +16,11 @@ export function part(product: number, index: number, defect?: string): Part {
   return drawPart(demoProducts[product] as (typeof demoProducts)[number], defect, 5, index) as Part;
 }
 
-export async function writeImage(path: string, image: Image, format: 'png' | 'jpeg' | 'grey' = 'png'): Promise<void> {
+export async function writeImage(
+  path: string,
+  image: Image,
+  format: 'png' | 'jpeg' | 'grey' = 'png',
+): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
   const { width, height, channels, data } = image;
   const pixels = sharp(data, { raw: { width, height, channels } });
@@ -34,7 +38,11 @@ const defects = [
 export async function writeMvtec(root: string, category: string, product = 0, count = 6): Promise<void> {
   const folder = join(root, category);
   for (let i = 0; i < count; i++)
-    await writeImage(join(folder, `train/good/${String(i).padStart(3, '0')}.png`), part(product, i).image, 'grey');
+    await writeImage(
+      join(folder, `train/good/${String(i).padStart(3, '0')}.png`),
+      part(product, i).image,
+      'grey',
+    );
   for (let i = 0; i < 2; i++)
     await writeImage(join(folder, `test/good/00${i}.png`), part(product, count + i).image, 'grey');
   for (const defect of defects[product] as string[]) {

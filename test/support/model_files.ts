@@ -1,7 +1,8 @@
 /** Model files for tests: made without a training, and edited as a hostile program would. */
+
+import { RandomStream } from '../../src/base/random.ts';
 import { newSettings } from '../../src/detector/settings.ts';
-import { RandomStream } from '../../src/engine/random.ts';
-import { elements } from '../../src/engine/tensor.ts';
+import { elements } from '../../src/engine/graph/tensor.ts';
 import { backbones } from '../../src/model/backbone.ts';
 import { detectorParameters } from '../../src/model/detector.ts';
 import { fromStored, storedShape, toStored } from '../../src/weights/names.ts';

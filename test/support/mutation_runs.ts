@@ -1,10 +1,11 @@
 /** Damaged files through the product's own ways in: Detector.open, and the resuming of a training. */
 import { isDeepStrictEqual } from 'node:util';
+import { RandomStream } from '../../src/base/random.ts';
 import { Detector } from '../../src/detector/detector.ts';
 import { readDetector, writeDetectorTensors } from '../../src/detector/file.ts';
-import type { Engine } from '../../src/engine/device.ts';
-import { ParameterSet, ParameterStore } from '../../src/engine/parameters.ts';
-import { RandomStream } from '../../src/engine/random.ts';
+import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
+import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { CheckpointStorage } from '../../src/train/checkpoint.ts';
 import { train } from '../../src/train/trainer.ts';
 import { writeWithDigest } from '../../src/weights/digest.ts';
@@ -28,7 +29,8 @@ async function tryAll(
     );
     const started = performance.now();
     const outcome = await attempt(bytes).catch((error: unknown): Outcome => {
-      // An error of the program's own has a message for the user; what JavaScript throws by itself does not count.
+      // An error of the program's own has a message for the user; what JavaScript throws by itself does not
+      // count.
       const own = error instanceof Error && !/^(Type|Range|Reference|Syntax)Error$/.test(error.name);
       return own && error.message.length > 10 ? 'refused' : 'crash';
     });
@@ -39,10 +41,18 @@ async function tryAll(
 }
 
 /** Model files: what opens must have the settings and the map of the file that was written. */
-export async function mutateModel(engine: Engine, options: { readonly count: number; readonly seed: number }) {
+export async function mutateModel(
+  engine: Engine,
+  options: { readonly count: number; readonly seed: number },
+) {
   const file = await writeDetectorTensors(randomDetector(), settings);
   const subject = new Subject(file);
-  const image = { width: 32, height: 32, channels: 3, data: new Uint8Array(3072).map((_, i) => i * 7) } as const;
+  const image = {
+    width: 32,
+    height: 32,
+    channels: 3,
+    data: new Uint8Array(3072).map((_, i) => i * 7),
+  } as const;
   const open = async (bytes: Uint8Array) => {
     await using detector = await Detector.open(engine, bytes, 'm');
     const [prediction] = await detector.predict([image]);
@@ -56,8 +66,14 @@ export async function mutateModel(engine: Engine, options: { readonly count: num
   return tryAll(subject, options, mutations, attempt);
 }
 
-/** Settings as a program that knows the format would write them, with digests that fit: what is read must be what the file says. */
-export async function mutateSettings(options: { readonly count: number; readonly seed: number }): Promise<Tally> {
+/**
+ * Settings as a program that knows the format would write them, with digests that fit: what is read must be
+ * what the file says.
+ */
+export async function mutateSettings(options: {
+  readonly count: number;
+  readonly seed: number;
+}): Promise<Tally> {
   const tensors = new Map([['x', { shape: [1], values: new Float32Array(1) }]]);
   const subject = new Subject(await writeDetectorTensors(tensors, settings));
   const kinds = {
@@ -75,7 +91,10 @@ export async function mutateSettings(options: { readonly count: number; readonly
   });
 }
 
-/** A training of a few numbers, whose steps are arithmetic on them: everything around the steps is the product's. */
+/**
+ * A training of a few numbers, whose steps are arithmetic on them: everything around the steps is the
+ * product's.
+ */
 async function shortTraining(
   engine: Engine,
   storage: Pick<CheckpointStorage, 'load' | 'save'>,
@@ -90,7 +109,8 @@ async function shortTraining(
     set.define({ name, shape: [size], layout: 'dense', group: 'g', initial: { kind: 'constant', value: 0 } });
   const store = new ParameterStore(engine, set);
   try {
-    for (const { name, shape } of set.specs) store.write(name, new Float32Array(shape[0] as number).fill(0.5));
+    for (const { name, shape } of set.specs)
+      store.write(name, new Float32Array(shape[0] as number).fill(0.5));
     await train({
       stage: 'stage II',
       store,
@@ -101,7 +121,10 @@ async function shortTraining(
       seed: 3,
       checkpoint: {
         storage: { ...storage, name: 'the checkpoint', advice: 'Train anew' },
-        run: { settings: { seed: 3 }, inputs: { images: { digest: '0'.repeat(64), each: '0123456789abcdef' } } },
+        run: {
+          settings: { seed: 3 },
+          inputs: { images: { digest: '0'.repeat(64), each: '0123456789abcdef' } },
+        },
       },
       resume: o.resume,
       step: async (items, epoch, step) => {
@@ -123,7 +146,10 @@ async function shortTraining(
 }
 
 /** Checkpoints: what is continued must end in the very checkpoint that an undamaged one ends in. */
-export async function mutateCheckpoint(engine: Engine, options: { readonly count: number; readonly seed: number }) {
+export async function mutateCheckpoint(
+  engine: Engine,
+  options: { readonly count: number; readonly seed: number },
+) {
   const run = async (start: Uint8Array | undefined, epochs: number) => {
     let last: Uint8Array | undefined;
     const storage = {
@@ -137,7 +163,10 @@ export async function mutateCheckpoint(engine: Engine, options: { readonly count
   };
   // Two of three epochs: the run that goes on is one of three from the start.
   const saved: Uint8Array[] = [];
-  const keep = { load: async () => undefined, save: async (data: Uint8Array) => void saved.push(data.slice()) };
+  const keep = {
+    load: async () => undefined,
+    save: async (data: Uint8Array) => void saved.push(data.slice()),
+  };
   await shortTraining(engine, keep, { epochs: 3, resume: false });
   const [, second, third] = saved;
   const attempt = async (bytes: Uint8Array): Promise<Outcome> =>

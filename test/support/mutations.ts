@@ -1,5 +1,5 @@
 /** Seeded damage of safetensors files: bytes, header, metadata, settings. */
-import type { RandomStream } from '../../src/engine/random.ts';
+import type { RandomStream } from '../../src/base/random.ts';
 
 export interface Header {
   __metadata__: Record<string, string>;
@@ -64,7 +64,8 @@ export interface Mutation {
 
 type Mutate = (subject: Subject, random: RandomStream) => Mutation;
 
-const pick = <T>(random: RandomStream, list: readonly T[]): T => list[random.integer(0, list.length - 1)] as T;
+const pick = <T>(random: RandomStream, list: readonly T[]): T =>
+  list[random.integer(0, list.length - 1)] as T;
 
 /** Changes bytes in place, within a range of the file. */
 function inPlace(from: number, to: number, change: (bytes: Uint8Array) => void, subject: Subject): Mutation {
@@ -180,7 +181,8 @@ export const mutations: Readonly<Record<string, Mutate>> = {
   },
   truncated: (subject, random) => {
     const bytes = subject.file();
-    const end = random.next() < 0.5 ? random.integer(0, subject.headLength + 64) : random.integer(0, bytes.length - 1);
+    const end =
+      random.next() < 0.5 ? random.integer(0, subject.headLength + 64) : random.integer(0, bytes.length - 1);
     return { bytes: bytes.subarray(0, end), undo: () => {} };
   },
   'longer at the end': (subject, random) => {
@@ -206,7 +208,9 @@ export const mutations: Readonly<Record<string, Mutate>> = {
     const names = tensorNames(parsed);
     const name = pick(random, names);
     const shape = JSON.stringify((parsed[name] as { shape: unknown }).shape);
-    const alike = names.filter((other) => JSON.stringify((parsed[other] as { shape: unknown }).shape) === shape);
+    const alike = names.filter(
+      (other) => JSON.stringify((parsed[other] as { shape: unknown }).shape) === shape,
+    );
     const other = pick(
       random,
       alike.length > 1 ? alike.filter((each) => each !== name) : names.filter((n) => n !== name),
@@ -235,7 +239,10 @@ export const mutations: Readonly<Record<string, Mutate>> = {
     };
     const [start, end] = entry.data_offsets as [number, number];
     const edits: (() => void)[] = [
-      () => Object.assign(entry, { dtype: pick(random, ['F16', 'BF16', 'F64', 'I32', 'U8', 'toString', 7, null]) }),
+      () =>
+        Object.assign(entry, {
+          dtype: pick(random, ['F16', 'BF16', 'F64', 'I32', 'U8', 'toString', 7, null]),
+        }),
       () => Object.assign(entry, { shape: [...entry.shape, 1] }),
       () => Object.assign(entry, { shape: [...entry.shape.map((size) => size + 1)] }),
       () => Object.assign(entry, { shape: [2 ** 52, 2 ** 52] }),
@@ -339,7 +346,10 @@ export class Tally {
       const { refused, identical, different, crash } = row;
       return cells(kind, [refused + identical + different + crash, refused, identical, different, crash]);
     });
-    const total = [this.sum(), ...(['refused', 'identical', 'different', 'crash'] as const).map((o) => this.sum(o))];
+    const total = [
+      this.sum(),
+      ...(['refused', 'identical', 'different', 'crash'] as const).map((o) => this.sum(o)),
+    ];
     return [
       title,
       cells('kind of damage', ['tried', 'refused', 'identical', 'different', 'crash']),

@@ -1,14 +1,15 @@
 /** Runs single operations on the engine and judges them by float64 references. */
 import { expect } from 'vitest';
-import type { Engine } from '../../src/engine/device.ts';
+import { RandomStream } from '../../src/base/random.ts';
+import type { Target } from '../../src/engine/device/target.ts';
 import { gradients } from '../../src/engine/gradients.ts';
-import { ParameterSet, ParameterStore } from '../../src/engine/parameters.ts';
-import { Program } from '../../src/engine/program.ts';
-import { RandomStream } from '../../src/engine/random.ts';
-import { retarget } from '../../src/engine/retarget.ts';
-import type { Target } from '../../src/engine/select.ts';
-import { Tape } from '../../src/engine/tape.ts';
-import { elements, type Layout, type Tensor } from '../../src/engine/tensor.ts';
+import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
+import { Tape } from '../../src/engine/graph/tape.ts';
+import { elements, type Layout, type Tensor } from '../../src/engine/graph/tensor.ts';
+import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { Program } from '../../src/engine/runtime/program.ts';
+import { retarget } from '../../src/engine/runtime/retarget.ts';
+import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import * as oracle from './oracle.ts';
 
 export interface Input {
@@ -32,7 +33,10 @@ export interface Operation {
   readonly reference: (inputs: Record<string, oracle.Array64>) => oracle.Array64;
 }
 
-export function randomValues({ shape, low = -1, high = 1, values }: Input, random: RandomStream): Float32Array {
+export function randomValues(
+  { shape, low = -1, high = 1, values }: Input,
+  random: RandomStream,
+): Float32Array {
   return values ?? Float32Array.from({ length: elements(shape) }, () => random.uniform(low, high));
 }
 
@@ -87,7 +91,13 @@ export function expectClose(actual: Float32Array, expected: Float64Array, terms:
 }
 
 /** Compares an operation with its reference, and its gradients with finite differences of it. */
-export async function check(engine: Engine, op: Operation, seed: number, terms: number, what: string): Promise<void> {
+export async function check(
+  engine: Engine,
+  op: Operation,
+  seed: number,
+  terms: number,
+  what: string,
+): Promise<void> {
   const random = new RandomStream('ops test', seed);
   const values = Object.fromEntries(
     Object.entries(op.inputs).map(([name, input]) => [name, randomValues(input, random)]),
@@ -106,7 +116,12 @@ export async function check(engine: Engine, op: Operation, seed: number, terms: 
   }
 }
 
-export const map = (shape: readonly number[], low = -1, high = 1): Input => ({ shape, layout: 'dense', low, high });
+export const map = (shape: readonly number[], low = -1, high = 1): Input => ({
+  shape,
+  layout: 'dense',
+  low,
+  high,
+});
 export const features = (shape: readonly number[], low = -1, high = 1): Input => ({
   shape,
   layout: 'channels',

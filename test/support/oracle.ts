@@ -58,7 +58,12 @@ export function conv2d(x: Array64, w: Array64, g: Geometry): Array64 {
 }
 
 /** Gradients of sum(y * dy). */
-export function conv2dGradients(x: Array64, w: Array64, dy: Array64, g: Geometry): { dx: Array64; dw: Array64 } {
+export function conv2dGradients(
+  x: Array64,
+  w: Array64,
+  dy: Array64,
+  g: Geometry,
+): { dx: Array64; dw: Array64 } {
   const dx = array(x.shape);
   const dw = array(w.shape);
   const [, , ci, co] = w.shape as [number, number, number, number];
@@ -85,7 +90,8 @@ export function batchNorm(x: Array64, weight: Array64, bias: Array64, epsilon: n
     for (let p = 0; p < count; p++) variance += (x.data[p * channels + c]! - mean) ** 2 / count;
     for (let p = 0; p < count; p++)
       y.data[p * channels + c] =
-        ((x.data[p * channels + c]! - mean) / Math.sqrt(variance + epsilon)) * weight.data[c]! + bias.data[c]!;
+        ((x.data[p * channels + c]! - mean) / Math.sqrt(variance + epsilon)) * weight.data[c]! +
+        bias.data[c]!;
   }
   return y;
 }
@@ -126,12 +132,18 @@ export function maxPool2d(x: Array64, kernel: number, stride: number, padding: n
   const size = (extent: number) => Math.floor((extent + 2 * padding - kernel) / stride) + 1;
   const y = array([n, size(h), size(width), c]);
   y.data.fill(Number.NEGATIVE_INFINITY);
-  forTaps(x, array([kernel, kernel, c, c]), y, { stride, padding, dilation: 1 }, (b, oy, ox, _i, _j, iy, ix) => {
-    for (let o = 0; o < c; o++) {
-      const index = at(y, b, oy, ox, o);
-      y.data[index] = Math.max(y.data[index]!, x.data[at(x, b, iy, ix, o)]!);
-    }
-  });
+  forTaps(
+    x,
+    array([kernel, kernel, c, c]),
+    y,
+    { stride, padding, dilation: 1 },
+    (b, oy, ox, _i, _j, iy, ix) => {
+      for (let o = 0; o < c; o++) {
+        const index = at(y, b, oy, ox, o);
+        y.data[index] = Math.max(y.data[index]!, x.data[at(x, b, iy, ix, o)]!);
+      }
+    },
+  );
   return y;
 }
 
@@ -139,7 +151,8 @@ export function maxPool2d(x: Array64, kernel: number, stride: number, padding: n
 export function globalAveragePool(x: Array64): Array64 {
   const [n, h, w, c] = x.shape as [number, number, number, number];
   const y = array([n, 1, 1, c]);
-  for (let i = 0; i < x.data.length; i++) y.data[Math.floor(i / (h * w * c)) * c + (i % c)]! += x.data[i]! / (h * w);
+  for (let i = 0; i < x.data.length; i++)
+    y.data[Math.floor(i / (h * w * c)) * c + (i % c)]! += x.data[i]! / (h * w);
   return y;
 }
 
@@ -172,7 +185,9 @@ export function softmaxGate(cosines: Array64, temperature: number): Array64 {
   const items = cosines.shape.at(-1) as number;
   const y = array(cosines.shape.slice(0, -1));
   for (let p = 0; p < y.data.length; p++) {
-    const e = [...cosines.data.subarray(p * items, (p + 1) * items)].map((value) => Math.exp(value / temperature));
+    const e = [...cosines.data.subarray(p * items, (p + 1) * items)].map((value) =>
+      Math.exp(value / temperature),
+    );
     const total = e.reduce((sum, value) => sum + value, 0);
     y.data[p] = e.slice(items / 2).reduce((sum, value) => sum + value, 0) / total;
   }
@@ -200,7 +215,8 @@ export function cosineDistance(a: Array64, b: Array64, epsilon: number): { map: 
   const flat = array([n]);
   const rows = (x: Array64, i: number, width: number) => x.data.subarray(i * width, (i + 1) * width);
   for (let p = 0; p < map.data.length; p++) map.data[p] = 1 - cosine(rows(a, p, c), rows(b, p, c), epsilon);
-  for (let i = 0; i < n; i++) flat.data[i] = 1 - cosine(rows(a, i, h * w * c), rows(b, i, h * w * c), epsilon);
+  for (let i = 0; i < n; i++)
+    flat.data[i] = 1 - cosine(rows(a, i, h * w * c), rows(b, i, h * w * c), epsilon);
   return { map, flat };
 }
 
@@ -226,7 +242,12 @@ export function focalLoss(gate: Array64, mask: Array64, alpha: number): Array64 
 }
 
 /** Rows [R, C]; mean over pairs of max(0, t - s + margin). */
-export function amplificationLoss(normal: Array64, abnormal: Array64, amplified: Array64, margin: number): Array64 {
+export function amplificationLoss(
+  normal: Array64,
+  abnormal: Array64,
+  amplified: Array64,
+  margin: number,
+): Array64 {
   const width = normal.shape.at(-1) as number;
   const rows = (x: Array64) =>
     Array.from({ length: x.data.length / width }, (_, i) => x.data.subarray(i * width, (i + 1) * width));
@@ -262,7 +283,9 @@ export function upsampleBilinear(x: Array64, height: number, width: number): Arr
 
 export function gaussianBlur(x: Array64, sigma: number): Array64 {
   const radius = Math.floor(4 * sigma + 0.5);
-  const weights = Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-0.5 * ((i - radius) / sigma) ** 2));
+  const weights = Array.from({ length: 2 * radius + 1 }, (_, i) =>
+    Math.exp(-0.5 * ((i - radius) / sigma) ** 2),
+  );
   const total = weights.reduce((sum, value) => sum + value, 0);
   const reflect = (i: number, n: number) => {
     const r = ((i % (2 * n)) + 2 * n) % (2 * n);
@@ -275,7 +298,9 @@ export function gaussianBlur(x: Array64, sigma: number): Array64 {
       for (let i = 0; i < h; i++)
         for (let j = 0; j < w; j++)
           weights.forEach((weight, k) => {
-            const source = vertical ? at(x, b, reflect(i + k - radius, h), j) : at(x, b, i, reflect(j + k - radius, w));
+            const source = vertical
+              ? at(x, b, reflect(i + k - radius, h), j)
+              : at(x, b, i, reflect(j + k - radius, w));
             y.data[at(x, b, i, j)]! += (weight / total) * input.data[source]!;
           });
     return y;
@@ -288,7 +313,12 @@ export function meanSquareError(a: Array64, b: Array64): Array64 {
 }
 
 /** Gradient of sum(f(x) * g) by central differences, one input value at a time. */
-export function finiteDifferences(f: (x: Array64) => Array64, x: Array64, g: Float64Array, step = 1e-5): Float64Array {
+export function finiteDifferences(
+  f: (x: Array64) => Array64,
+  x: Array64,
+  g: Float64Array,
+  step = 1e-5,
+): Float64Array {
   const objective = (point: Array64) => f(point).data.reduce((sum, value, i) => sum + value * g[i]!, 0);
   return Float64Array.from(x.data, (value, i) => {
     const shifted = (by: number) => {

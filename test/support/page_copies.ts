@@ -72,7 +72,12 @@ export async function openCopy(browser: Browser, url: string): Promise<Page> {
 }
 
 /** Puts photographs and a quick setting into the Train view. */
-export async function fillTraining(page: Page, images: readonly string[], name: string, epochs: number): Promise<void> {
+export async function fillTraining(
+  page: Page,
+  images: readonly string[],
+  name: string,
+  epochs: number,
+): Promise<void> {
   await click(page, 'Train');
   const [good] = await page.$$('#train .drop input[type=file]');
   if (!good) throw new Error('no chooser of good parts');

@@ -1,6 +1,7 @@
 /** An engine whose new memory is full of NaN: a result that depends on what lay there before shows it. */
-import { Engine, type EngineOptions } from '../../src/engine/device.ts';
-import { imageWidth } from '../../src/engine/tensor.ts';
+
+import { imageWidth } from '../../src/engine/graph/tensor.ts';
+import { Engine, type EngineOptions } from '../../src/engine/runtime/engine.ts';
 
 export async function openPoisoned(options: EngineOptions = {}): Promise<Engine> {
   const engine = await Engine.open(options);

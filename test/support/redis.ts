@@ -10,7 +10,9 @@ export function hasRedis(): boolean {
     execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
     return true;
   } catch {
-    console.warn('skipped: no redis-server on this machine (Debian: redis-server), so the queue is not tested');
+    console.warn(
+      'skipped: no redis-server on this machine (Debian: redis-server), so the queue is not tested',
+    );
     return false;
   }
 }
@@ -74,7 +76,17 @@ export function makeCertificates(folder: string): Certificates {
   writeFileSync(at('names'), 'subjectAltName=IP:127.0.0.1\n');
   for (const name of ['server', 'client']) {
     openssl('req', ...key, '-keyout', at(`${name}.key`), '-out', at(`${name}.csr`), '-subj', `/CN=${name}`);
-    const by = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '2', '-extfile', at('names')];
+    const by = [
+      '-CA',
+      at('ca.crt'),
+      '-CAkey',
+      at('ca.key'),
+      '-CAcreateserial',
+      '-days',
+      '2',
+      '-extfile',
+      at('names'),
+    ];
     openssl('x509', '-req', '-in', at(`${name}.csr`), ...by, '-out', at(`${name}.crt`));
   }
   return {

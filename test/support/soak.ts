@@ -7,8 +7,8 @@ import { promisify } from 'node:util';
 import { bundle } from './bundle.ts';
 
 /**
- * `detectors`: open, predict, close on one engine. `engines`: the same, each on an engine of its own. `empty engines`: opened and
- * closed.
+ * `detectors`: open, predict, close on one engine. `engines`: the same, each on an engine of its own. `empty
+ * engines`: opened and closed.
  */
 export type SoakKind = 'predictions' | 'detectors' | 'engines' | 'empty engines' | 'batch sizes';
 

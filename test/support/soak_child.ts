@@ -1,6 +1,6 @@
 /**
- * A child process (node --expose-gc): repeats one kind of use and prints its resident memory after every so many, as JSON. It does not
- * call process.exit: that it ends shows that nothing keeps the process alive.
+ * A child process (node --expose-gc): repeats one kind of use and prints its resident memory after every so
+ * many, as JSON. It does not call process.exit: that it ends shows that nothing keeps the process alive.
  *
  * Arguments: the kind, how often, and how many operations lie between two samples.
  */
@@ -8,15 +8,19 @@ import type { Image } from '../../src/data/image.ts';
 import { Detector } from '../../src/detector/detector.ts';
 import { writeDetector } from '../../src/detector/file.ts';
 import { newSettings } from '../../src/detector/settings.ts';
-import { Engine } from '../../src/engine/device.ts';
-import { ParameterStore } from '../../src/engine/parameters.ts';
+import { Engine } from '../../src/engine/runtime/engine.ts';
+import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { backbones } from '../../src/model/backbone.ts';
 import { detectorParameters, groups } from '../../src/model/detector.ts';
 import { initialize } from '../../src/model/initialize.ts';
 import type { SoakKind, SoakResult } from './soak.ts';
 
 const side = 32;
-const [kind, operations, every] = [process.argv[2] as SoakKind, Number(process.argv[3]), Number(process.argv[4])];
+const [kind, operations, every] = [
+  process.argv[2] as SoakKind,
+  Number(process.argv[3]),
+  Number(process.argv[4]),
+];
 const picture: Image = {
   width: side,
   height: side,

@@ -1,8 +1,9 @@
 /** Small trainings: a random teacher, random images, checkpoints in memory. */
+
+import { RandomStream } from '../../src/base/random.ts';
 import type { Image } from '../../src/data/image.ts';
-import type { Engine } from '../../src/engine/device.ts';
-import { ParameterStore } from '../../src/engine/parameters.ts';
-import { RandomStream } from '../../src/engine/random.ts';
+import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { backbones } from '../../src/model/backbone.ts';
 import { detectorParameters, groups } from '../../src/model/detector.ts';
 import { initialize, storeParameters } from '../../src/model/initialize.ts';
@@ -76,7 +77,10 @@ export async function bits(trained: TrainedDetector): Promise<Map<string, Float3
 }
 
 /** Names of the parameters whose bytes differ; comparing 20 million values one by one would take minutes. */
-export function differing(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, Float32Array>): string[] {
+export function differing(
+  a: ReadonlyMap<string, Float32Array>,
+  b: ReadonlyMap<string, Float32Array>,
+): string[] {
   const bytes = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
   return [...a]
     .filter(([name, values]) => !bytes(values).equals(bytes(b.get(name) ?? new Float32Array())))

@@ -1,6 +1,6 @@
 /**
- * A user's own photographs: folders of good and bad images under names of their choice, or a flat folder of good images and
- * nothing else. Keys as in the field's tools.
+ * A user's own photographs: folders of good and bad images under names of their choice, or a flat folder of
+ * good images and nothing else. Keys as in the field's tools.
  */
 
 import { exists } from '#platform';
@@ -11,13 +11,18 @@ import { append } from '../lists.ts';
 import { splitByName } from '../split.ts';
 
 export interface FolderKeys {
-  /** Good images; relative to the folder. Default: the folders named like good parts, else the folder itself. */
+  /**
+   * Good images; relative to the folder. Default: the folders named like good parts, else the folder itself.
+   */
   readonly normalDir?: string;
   /** Bad images: every folder is one kind of defect. Default: the other folders. */
   readonly abnormalDirs?: readonly string[];
   /** Good images for the test. Default: a share of the good images, where there are bad ones. */
   readonly normalTestDir?: string;
-  /** Masks: MASK_DIR/DEFECT/NAME.png or MASK_DIR/NAME.png, also with _mask. Default: ground_truth, masks, mask or gt. */
+  /**
+   * Masks: MASK_DIR/DEFECT/NAME.png or MASK_DIR/NAME.png, also with _mask. Default: ground_truth, masks, mask
+   * or gt.
+   */
   readonly maskDir?: string;
   /** Extensions that count as images, with their dots. */
   readonly extensions?: readonly string[];
@@ -118,7 +123,8 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
     return { ...dataset, train: normal, test: [...good, ...bad] };
   }
   if (!bad.length) return { ...dataset, train: normal, test: [] };
-  if (normal.length < 2) throw new Error(`${normalDir} holds one image: two are needed to test with one of them`);
+  if (normal.length < 2)
+    throw new Error(`${normalDir} holds one image: two are needed to test with one of them`);
   const { drawn, rest } = splitByName(normal, keys.testSplit ?? testSplit, keys.seed ?? 0, 'split');
   return { ...dataset, train: rest, test: [...drawn, ...bad] };
 }

@@ -1,4 +1,7 @@
-/** MVTec AD: train/good, test/{good|DEFECT}, ground_truth/DEFECT/STEM_mask.png (or STEM.png); also VisA's MVTec-like form. */
+/**
+ * MVTec AD: train/good, test/{good|DEFECT}, ground_truth/DEFECT/STEM_mask.png (or STEM.png); also VisA's
+ * MVTec-like form.
+ */
 
 import { listFolder } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
@@ -10,7 +13,9 @@ import { append } from '../lists.ts';
 export async function isMvtec({ folder }: CategoryLocation): Promise<boolean> {
   if ((await folderNamed(folder, 'train')) || (await folderNamed(folder, 'test'))) return true;
   // Beside folders of good and bad parts it is the folder layout's folder of masks.
-  return (await folderNamed(folder, 'ground_truth')) !== undefined && !goodFolders(await foldersIn(folder)).length;
+  return (
+    (await folderNamed(folder, 'ground_truth')) !== undefined && !goodFolders(await foldersIn(folder)).length
+  );
 }
 
 /** @throws Error where train/good holds no images */

@@ -1,4 +1,7 @@
-/** MVTec 3D-AD, its photographs only: {train,validation,test}/{good|DEFECT}/{rgb,gt}; the depth maps (xyz) are not needed. */
+/**
+ * MVTec 3D-AD, its photographs only: {train,validation,test}/{good|DEFECT}/{rgb,gt}; the depth maps (xyz) are
+ * not needed.
+ */
 
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
@@ -6,7 +9,10 @@ import { goodFolders } from '../labels.ts';
 import { append } from '../lists.ts';
 
 /** The folders of a split, as they are spelled on disk. */
-async function split(folder: string, wanted: string): Promise<{ path: string; names: string[]; good: string[] }> {
+async function split(
+  folder: string,
+  wanted: string,
+): Promise<{ path: string; names: string[]; good: string[] }> {
   const path = `${folder}/${(await folderNamed(folder, wanted)) ?? wanted}`;
   const names = await foldersIn(path);
   return { path, names, good: goodFolders(names) };
@@ -32,7 +38,8 @@ export async function openMvtec3d({ folder, category }: CategoryLocation): Promi
     const photographs = await inside(`${learned.path}/${name}`, 'rgb');
     const there = await imagesIn(photographs);
     append(warnings, duplicateStems(photographs, there));
-    for (const file of there) train.push({ path: `${photographs}/${file}`, stem: stemOf(file), defect: 'good' });
+    for (const file of there)
+      train.push({ path: `${photographs}/${file}`, stem: stemOf(file), defect: 'good' });
   }
   if (!train.length)
     throw new Error(

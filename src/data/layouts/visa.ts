@@ -1,6 +1,7 @@
 /**
- * VisA as it ships: CATEGORY/Data/Images/{Normal,Anomaly}, masks of class numbers, split_csv/1cls.csv with the columns
- * object,split,label,image,mask and CATEGORY/image_anno.csv with the kinds of defects; or a meta.json of the same lists.
+ * VisA as it ships: CATEGORY/Data/Images/{Normal,Anomaly}, masks of class numbers, split_csv/1cls.csv with
+ * the columns object,split,label,image,mask and CATEGORY/image_anno.csv with the kinds of defects; or a
+ * meta.json of the same lists.
  */
 
 import { parse } from 'csv-parse/sync';
@@ -67,7 +68,10 @@ async function kinds(folder: string): Promise<Map<string, string>> {
   if ((await exists(path)) !== 'file') return new Map();
   const rows = await readCsv(path, ['image', 'label']);
   return new Map(
-    rows.map(({ image, label }) => [image as string, (label as string).split(',').join(' + ').replaceAll('/', '-')]),
+    rows.map(({ image, label }) => [
+      image as string,
+      (label as string).split(',').join(' + ').replaceAll('/', '-'),
+    ]),
   );
 }
 
@@ -105,8 +109,13 @@ async function missingFiles(samples: readonly Sample[]): Promise<string[]> {
   return warnings;
 }
 
-/** The lines of the lists that are about a category, under the name that they use; `list` is the file that was read. */
-async function readLists(location: CategoryLocation): Promise<{ list: string; category: string; entries: Entry[] }> {
+/**
+ * The lines of the lists that are about a category, under the name that they use; `list` is the file that was
+ * read.
+ */
+async function readLists(
+  location: CategoryLocation,
+): Promise<{ list: string; category: string; entries: Entry[] }> {
   const { root, folder } = location;
   const named = (names: Iterable<unknown>) => {
     const all = new Set(names);
@@ -168,7 +177,8 @@ export async function openVisa(location: CategoryLocation): Promise<Dataset> {
     }
     const anomalous = !isGoodLabel(label);
     if (!usualLabels.includes(label)) taken.set(label, anomalous ? 'anomaly' : 'good');
-    if (training && anomalous) warnings.push(`${root}/${image}: left out, for ${list} calls it an anomaly to train on`);
+    if (training && anomalous)
+      warnings.push(`${root}/${image}: left out, for ${list} calls it an anomaly to train on`);
     else (training ? train : test).push(sample(root, entry, anomalous));
   }
   for (const [label, meaning] of taken) warnings.push(`${list}: the label '${label}' is taken as ${meaning}`);

@@ -1,8 +1,10 @@
 /** Adam over all parameters of a group: one dispatch per page of parameters. */
-import type { PageKind } from '../parameters.ts';
-import { threads } from '../select.ts';
-import { type Node, need, type OpDefinition, type Tape } from '../tape.ts';
-import type { Tensor } from '../tensor.ts';
+
+import { threads } from '../dispatch.ts';
+import type { PageKind } from '../graph/parameter_set.ts';
+import { type Node, need, type Tape } from '../graph/tape.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 export interface AdamOptions {
   readonly learningRate: number;
@@ -18,7 +20,7 @@ type AdamAttributes = {
   readonly epsilon: number;
 };
 
-const adamDefinition: OpDefinition<AdamAttributes> = {
+const adamDefinition: Operation<AdamAttributes> = {
   name: 'adam',
   infer: () => ({}),
   lower: (node) =>
@@ -49,8 +51,8 @@ const adamDefinition: OpDefinition<AdamAttributes> = {
 };
 
 /**
- * Updates every parameter of a group from the gradients given here. Parameters of the group without a gradient keep their
- * values: their gradient memory stays zero.
+ * Updates every parameter of a group from the gradients given here. Parameters of the group without a
+ * gradient keep their values: their gradient memory stays zero.
  *
  * @param step input [2], see {@link adamStep}
  */

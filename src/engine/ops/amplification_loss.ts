@@ -1,16 +1,19 @@
 /**
  * Amplification loss (method, 3.9): mean over normal i and abnormal j of max(0, t_ij - (s_ij - margin)), with
- * s_ij = cos(F_i, F_j) and t_ij = cos(F_i, A_j). Since t - s = F^_i . (A^_j - F^_j) for unit rows, one product per chunk of
- * normal rows gives all pairs; the matrix of pairs never exists beyond one chunk. The gradient towards the differences is
- * accumulated in the same pass, because the activity of a chunk is known only then. None flows into the normal rows: they
- * come from the frozen teacher.
+ * s_ij = cos(F_i, F_j) and t_ij = cos(F_i, A_j). Since t - s = F^_i . (A^_j - F^_j) for unit rows, one
+ * product per chunk of normal rows gives all pairs; the matrix of pairs never exists beyond one chunk. The
+ * gradient towards the differences is accumulated in the same pass, because the activity of a chunk is known
+ * only then. None flows into the normal rows: they come from the frozen teacher.
  */
-import { type Dispatch, type Target, threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, positions, roundUp, type Tensor, type View } from '../tensor.ts';
+
+import type { Target } from '../device/target.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, positions, roundUp, type Tensor, type View } from '../graph/tensor.ts';
 import { scale } from './elementwise.ts';
 import { gatherDispatches } from './gemm.ts';
 import { l2Normalize } from './normalize.ts';
+import type { Operation } from './operation.ts';
 import { subtract } from './rows.ts';
 import { type Scratch, scratch } from './scratch.ts';
 
@@ -19,11 +22,12 @@ type HingeAttributes = { readonly margin: number };
 const chunkRows = 1024;
 const plain = { stride: 1, padding: 0, dilation: 1, relu: false };
 
-const pairwiseHinge: OpDefinition<HingeAttributes> = {
+const pairwiseHinge: Operation<HingeAttributes> = {
   name: 'pairwise_hinge',
   infer(inputs) {
     const difference = need(inputs, 'difference');
-    if (difference.shape.at(-1) !== need(inputs, 'normal').shape.at(-1)) throw new Error('the channels differ');
+    if (difference.shape.at(-1) !== need(inputs, 'normal').shape.at(-1))
+      throw new Error('the channels differ');
     return { loss: { shape: [1], layout: 'dense' }, gradient: difference };
   },
   backward({ tape, node, gradient }) {
@@ -48,7 +52,10 @@ const pairwiseHinge: OpDefinition<HingeAttributes> = {
       const rowBytes = channelQuads(normal) * 16;
       const weights: View = { tensor: normal, offset: first * rowBytes, size: count * rowBytes };
       const weightShape = [1, 1, count, channels];
-      const scores: Scratch = { ...scratch('pairwise_hinge.scores', [1, abnormal, 1, count]), layout: 'channels' };
+      const scores: Scratch = {
+        ...scratch('pairwise_hinge.scores', [1, abnormal, 1, count]),
+        layout: 'channels',
+      };
       // Ping-pong: a dispatch may not read and write the same range.
       const next =
         index === chunks - 1
@@ -63,7 +70,15 @@ const pairwiseHinge: OpDefinition<HingeAttributes> = {
           workgroups: threads(abnormal),
           writes: ['scores', 'row_sums'],
         },
-        ...product({ source: scores, weights, weightShape, output: next, transposed: false, target, accumulated }),
+        ...product({
+          source: scores,
+          weights,
+          weightShape,
+          output: next,
+          transposed: false,
+          target,
+          accumulated,
+        }),
       );
       accumulated = next;
     }
@@ -128,6 +143,9 @@ export function amplificationLoss(tape: Tape, inputs: AmplificationInputs): Tens
   const unit = (tensor: Tensor) => l2Normalize(tape, tensor, 1e-8);
   const difference = subtract(tape, unit(inputs.amplified), unit(inputs.abnormal));
   const normal = unit(inputs.normal);
-  return tape.record(pairwiseHinge, { difference, normal, counts: inputs.counts }, { margin: inputs.margin ?? 0.3 })
-    .loss as Tensor;
+  return tape.record(
+    pairwiseHinge,
+    { difference, normal, counts: inputs.counts },
+    { margin: inputs.margin ?? 0.3 },
+  ).loss as Tensor;
 }

@@ -1,13 +1,14 @@
 /** Global average pooling: the mean over all pixels of each image. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, quads, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 function pixels(shape: readonly number[]): number {
   return (shape[1] as number) * (shape[2] as number);
 }
 
-const averagePoolDefinition: OpDefinition = {
+const averagePoolDefinition: Operation = {
   name: 'global_average_pool',
   infer(inputs) {
     const [n, , , c] = need(inputs, 'x').shape as [number, number, number, number];
@@ -33,7 +34,7 @@ const averagePoolDefinition: OpDefinition = {
   },
 };
 
-const averagePoolGradient: OpDefinition<{ shape: readonly number[] }> = {
+const averagePoolGradient: Operation<{ shape: readonly number[] }> = {
   name: 'global_average_pool_gradient',
   infer: (_, { shape }) => ({ dx: { shape, layout: 'channels' } }),
   lower(node) {

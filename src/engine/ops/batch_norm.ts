@@ -1,12 +1,16 @@
 /**
- * Batch normalisation with the residual add and ReLU that follow it in every residual network as its epilogue.
- * Training: batch statistics, running statistics updated as PyTorch does (momentum, unbiased variance). Evaluation: running
- * statistics; `fuse` folds it into the convolution before it where nothing needs a gradient.
+ * Batch normalisation with the residual add and ReLU that follow it in every residual network as its
+ * epilogue. Training: batch statistics, running statistics updated as PyTorch does (momentum, unbiased
+ * variance). Evaluation: running statistics; `fuse` folds it into the convolution before it where nothing
+ * needs a gradient.
  */
-import { type Dispatch, groups, type Target, threads } from '../select.ts';
-import { type BatchRange, type Node, need, type OpDefinition, type Tape, wholeBatch } from '../tape.ts';
-import { channelQuads, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
+
+import type { Target } from '../device/target.ts';
+import { type Dispatch, groups, threads } from '../dispatch.ts';
+import { type Node, need, type Tape } from '../graph/tape.ts';
+import { channelQuads, positions, quads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import { halves } from './gemm.ts';
+import { type BatchRange, type Operation, wholeBatch } from './operation.ts';
 import { chunking } from './reduce.ts';
 import { scratch } from './scratch.ts';
 
@@ -24,7 +28,9 @@ interface Part {
   readonly uniforms: Readonly<Record<string, number>>;
 }
 
-/** Uniforms of the batch as a whole, and of each range of images with its chunks; chunks do not cross ranges. */
+/**
+ * Uniforms of the batch as a whole, and of each range of images with its chunks; chunks do not cross ranges.
+ */
 function plan(
   x: Tensor,
   ranges: readonly BatchRange[],
@@ -51,7 +57,10 @@ function plan(
   const parts = ranges.map((range): Part => {
     const own = range.images * perImage;
     const firstChunk = (range.first * perImage) / chunk;
-    return { range, uniforms: { ...whole, pixels: own, first_chunk: firstChunk, chunks: Math.ceil(own / chunk) } };
+    return {
+      range,
+      uniforms: { ...whole, pixels: own, first_chunk: firstChunk, chunks: Math.ceil(own / chunk) },
+    };
   });
   return { whole, parts };
 }
@@ -60,7 +69,7 @@ function plan(
 const quadThreads = ({ uniforms: u }: Part) => threads((u.pixels as number) * (u.quads as number));
 const chunkThreads = ({ uniforms: u }: Part) => threads((u.chunks as number) * (u.quads as number));
 
-export const batchNormDefinition: OpDefinition<BatchNormAttributes> = {
+export const batchNormDefinition: Operation<BatchNormAttributes> = {
   name: 'batch_norm',
   infer(inputs) {
     const x = need(inputs, 'x');
@@ -96,7 +105,11 @@ export const batchNormDefinition: OpDefinition<BatchNormAttributes> = {
 // Chunks from which a GPU's workgroup merges them sooner than a thread.
 const sharedChunks = 32;
 
-function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRange[], target?: Target): Dispatch[] {
+function lowerForward(
+  node: Node<BatchNormAttributes>,
+  ranges: readonly BatchRange[],
+  target?: Target,
+): Dispatch[] {
   const { attributes, inputs, outputs } = node;
   const x = need(inputs, 'x');
   const { statistics } = inputs;
@@ -157,7 +170,7 @@ function lowerForward(node: Node<BatchNormAttributes>, ranges: readonly BatchRan
 
 type GradientAttributes = BatchNormAttributes & { readonly residual: boolean };
 
-const batchNormGradient: OpDefinition<GradientAttributes> = {
+const batchNormGradient: Operation<GradientAttributes> = {
   name: 'batch_norm_gradient',
   infer(inputs, { residual }) {
     const x = need(inputs, 'x');
@@ -236,10 +249,18 @@ export interface BatchNormOptions {
 }
 
 /** relu?(batch_norm(x) + residual?) over [N,H,W,C]. */
-export function batchNorm(tape: Tape, x: Tensor, parameters: BatchNormParameters, options: BatchNormOptions): Tensor {
+export function batchNorm(
+  tape: Tape,
+  x: Tensor,
+  parameters: BatchNormParameters,
+  options: BatchNormOptions,
+): Tensor {
   const { training, relu = false, residual, epsilon = 1e-5, momentum = 0.1 } = options;
-  return tape.record(batchNormDefinition, { x, ...parameters, residual }, { training, relu, epsilon, momentum })
-    .y as Tensor;
+  return tape.record(
+    batchNormDefinition,
+    { x, ...parameters, residual },
+    { training, relu, epsilon, momentum },
+  ).y as Tensor;
 }
 
 export function isBatchNorm(node: Node): node is Node & { attributes: BatchNormAttributes } {
@@ -258,10 +279,10 @@ export type BatchNormFoldAttributes = {
 };
 
 /**
- * Folded weights and bias of a convolution followed by batch norm in evaluation, and the scale [Co] between the weights and the folded ones;
- * recorded by `fuse` in the prologue.
+ * Folded weights and bias of a convolution followed by batch norm in evaluation, and the scale [Co] between
+ * the weights and the folded ones; recorded by `fuse` in the prologue.
  */
-export const batchNormFoldDefinition: OpDefinition<BatchNormFoldAttributes> = {
+export const batchNormFoldDefinition: Operation<BatchNormFoldAttributes> = {
   name: 'batch_norm_fold',
   infer: (inputs) => ({ w: need(inputs, 'w'), b: need(inputs, 'bias'), scale: need(inputs, 'weight') }),
   half: () => ({ inputs: ['w'], outputs: ['w'] }),

@@ -1,14 +1,21 @@
 /** Concatenation along channels, and its gradient (slices). */
-import { type Dispatch, threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, positions, type Tensor } from '../tensor.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, positions, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 function channels(tensor: Tensor): number {
   return tensor.shape.at(-1) as number;
 }
 
 /** Copies `count` channels; the copy that reaches the destination's last channel also writes its padding. */
-function copy(source: Tensor, sourceOffset: number, output: Tensor, targetOffset: number, count: number): Dispatch {
+function copy(
+  source: Tensor,
+  sourceOffset: number,
+  output: Tensor,
+  targetOffset: number,
+  count: number,
+): Dispatch {
   const end = targetOffset + count;
   const copied = end === channels(output) ? channelQuads(output) * 4 - targetOffset : count;
   const pixels = positions(output);
@@ -43,7 +50,11 @@ function joinQuads(parts: readonly Tensor[], output: Tensor): Dispatch {
     bindings[`x${i}`] = part;
   });
   return {
-    kernel: { module: 'concat', entry: 'main', conditions: { three: parts.length === 3, half: output.half ?? false } },
+    kernel: {
+      module: 'concat',
+      entry: 'main',
+      conditions: { three: parts.length === 3, half: output.half ?? false },
+    },
     bindings: { ...bindings, output },
     uniforms,
     workgroups: threads(positions(output) * channelQuads(output)),
@@ -54,7 +65,7 @@ function joinQuads(parts: readonly Tensor[], output: Tensor): Dispatch {
 // Named because a range of the batch has to be taken of every one of them.
 const parts = ['x0', 'x1', 'x2', 'x3'];
 
-const concatDefinition: OpDefinition<Record<string, never>> = {
+const concatDefinition: Operation<Record<string, never>> = {
   name: 'concat',
   infer(inputs) {
     const list = Object.values(inputs);
@@ -71,7 +82,11 @@ const concatDefinition: OpDefinition<Record<string, never>> = {
     let offset = 0;
     for (const [name, tensor] of Object.entries(node.inputs)) {
       if (needs(name))
-        result[name] = tape.record(sliceDefinition, { x: gradient('y') }, { offset, count: channels(tensor) }).y;
+        result[name] = tape.record(
+          sliceDefinition,
+          { x: gradient('y') },
+          { offset, count: channels(tensor) },
+        ).y;
       offset += channels(tensor);
     }
     return result;
@@ -93,7 +108,7 @@ const concatDefinition: OpDefinition<Record<string, never>> = {
   },
 };
 
-const sliceDefinition: OpDefinition<{ offset: number; count: number }> = {
+const sliceDefinition: Operation<{ offset: number; count: number }> = {
   name: 'slice_channels',
   infer: (inputs, { count }) => ({
     y: { shape: [...need(inputs, 'x').shape.slice(0, -1), count], layout: 'channels' },

@@ -1,25 +1,28 @@
 /**
  * conv2d and its adjoint conv_transpose2d, any kernel size, stride, padding and dilation.
  *
- * Shapes: x [N, H, W, Ci], weights [kernelHeight, kernelWidth, Ci, Co], y [N, OH, OW, Co]. A transposed convolution takes
- * x [N, H, W, Co] with the weights of the convolution that it is the adjoint of, [kernelHeight, kernelWidth, Ci, Co], and
- * gives [N, (H - 1) * stride + kernelHeight - 2 * padding, ..., Ci]. So three kernels serve both: the forward gather, the
- * data gradient (which is the transposed convolution) and the weight gradient.
+ * Shapes: x [N, H, W, Ci], weights [kernelHeight, kernelWidth, Ci, Co], y [N, OH, OW, Co]. A transposed
+ * convolution takes x [N, H, W, Co] with the weights of the convolution that it is the adjoint of,
+ * [kernelHeight, kernelWidth, Ci, Co], and gives [N, (H - 1) * stride + kernelHeight - 2 * padding, ..., Ci].
+ * So three kernels serve both: the forward gather, the data gradient (which is the transposed convolution)
+ * and the weight gradient.
  *
- * The epilogue of the gathering kernels adds a bias, a residual or the gated residual, and applies ReLU; `fuse` fills it.
+ * The epilogue of the gathering kernels adds a bias, a residual or the gated residual, and applies ReLU;
+ * `fuse` fills it.
  */
-import type { Dispatch, Target } from '../select.ts';
+
+import type { Target } from '../device/target.ts';
+import type { Dispatch } from '../dispatch.ts';
+import { type HalfOperands, type Node, need, type Tape, type Tensors } from '../graph/tape.ts';
+import { channelQuads, elements, positions, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import {
-  type BatchOperands,
-  type HalfOperands,
-  type Node,
-  need,
-  type OpDefinition,
-  type Tape,
-  type Tensors,
-} from '../tape.ts';
-import { channelQuads, elements, positions, type Tensor, type TensorSpec } from '../tensor.ts';
-import { type ConvolutionAttributes, dimension, type Gather, gatherDispatches, statisticsChunks } from './gemm.ts';
+  type ConvolutionAttributes,
+  dimension,
+  type Gather,
+  gatherDispatches,
+  statisticsChunks,
+} from './gemm.ts';
+import type { BatchOperands, Operation } from './operation.ts';
 import { channelSum } from './reduce.ts';
 import { scratch } from './scratch.ts';
 import { weightGradient } from './weight_gradient.ts';
@@ -59,13 +62,17 @@ function gatherOf(node: Node<ConvolutionAttributes>, target: Target, dataGradien
   };
 }
 
-function lowerConvolution(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Dispatch[] {
+function lowerConvolution(
+  node: Node<ConvolutionAttributes>,
+  target: Target,
+  dataGradient: boolean,
+): Dispatch[] {
   return gatherDispatches(gatherOf(node, target, dataGradient));
 }
 
 /**
- * A convolution that also sums up its output for the batch norm that reads it: per tile of rows and channel the mean and the squared
- * deviations, in its output `statistics`. Undefined where its kernel cannot.
+ * A convolution that also sums up its output for the batch norm that reads it: per tile of rows and channel
+ * the mean and the squared deviations, in its output `statistics`. Undefined where its kernel cannot.
  */
 export function withStatistics(
   node: Node<ConvolutionAttributes>,
@@ -89,14 +96,18 @@ export const convolutionHalves: HalfOperands = {
 
 const convolutionBatch: BatchOperands = { does: 'map', operands: ['x', 'residual', 'gate', 'y'] };
 
-const noEpilogue = (attributes: { stride: number; padding: number; dilation: number }): ConvolutionAttributes => ({
+const noEpilogue = (attributes: {
+  stride: number;
+  padding: number;
+  dilation: number;
+}): ConvolutionAttributes => ({
   stride: attributes.stride,
   padding: attributes.padding,
   dilation: attributes.dilation,
   relu: false,
 });
 
-export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
+export const conv2dDefinition: Operation<ConvolutionAttributes> = {
   name: 'conv2d',
   infer(inputs, { stride, padding, dilation }) {
     checkRank(inputs);
@@ -134,7 +145,7 @@ export const conv2dDefinition: OpDefinition<ConvolutionAttributes> = {
   lower: (node, target) => lowerConvolution(node, target, false),
 };
 
-export const convTranspose2dDefinition: OpDefinition<TransposedAttributes> = {
+export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
   name: 'conv_transpose2d',
   infer(inputs, { outputSize }) {
     checkRank(inputs);
@@ -169,16 +180,31 @@ export interface ConvolutionOptions {
 }
 
 /** x [N,H,W,Ci] * w [kh,kw,Ci,Co] (+ b [Co]) -> [N,OH,OW,Co]. */
-export function conv2d(tape: Tape, x: Tensor, w: Tensor, b?: Tensor, options: ConvolutionOptions = {}): Tensor {
+export function conv2d(
+  tape: Tape,
+  x: Tensor,
+  w: Tensor,
+  b?: Tensor,
+  options: ConvolutionOptions = {},
+): Tensor {
   const { stride = 1, padding = 0, dilation = 1 } = options;
   return tape.record(conv2dDefinition, { x, w, b }, { stride, padding, dilation, relu: false }).y as Tensor;
 }
 
-/** x [N,H,W,Co], w [kh,kw,Ci,Co] -> [N,(H-1)*stride+kh,(W-1)*stride+kw,Ci]: the adjoint of conv2d with the same weights. */
+/**
+ * x [N,H,W,Co], w [kh,kw,Ci,Co] -> [N,(H-1)*stride+kh,(W-1)*stride+kw,Ci]: the adjoint of conv2d with the
+ * same weights.
+ */
 export function convTranspose2d(tape: Tape, x: Tensor, w: Tensor, options: { stride?: number } = {}): Tensor {
   const stride = options.stride ?? 1;
   const size = (axis: number) => (dimension(x, axis) - 1) * stride + (w.shape[axis - 1] as number);
-  const attributes = { stride, padding: 0, dilation: 1, relu: false, outputSize: [size(1), size(2)] as const };
+  const attributes = {
+    stride,
+    padding: 0,
+    dilation: 1,
+    relu: false,
+    outputSize: [size(1), size(2)] as const,
+  };
   return tape.record(convTranspose2dDefinition, { x, w }, attributes).y as Tensor;
 }
 

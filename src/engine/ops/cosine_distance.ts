@@ -1,7 +1,8 @@
 /** 1 - cosine per position (map) and per flattened image (flat), out of one pass over the features. */
-import { type Dispatch, threads } from '../select.ts';
-import { type BatchRange, type Node, need, type OpDefinition, type Tape, wholeBatch } from '../tape.ts';
-import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { type Node, need, type Tape } from '../graph/tape.ts';
+import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
+import { type BatchRange, type Operation, wholeBatch } from './operation.ts';
 
 type CosineAttributes = { readonly epsilon: number };
 
@@ -17,7 +18,7 @@ function uniforms(a: Tensor, { first, images }: BatchRange, { epsilon }: CosineA
   };
 }
 
-const cosineDistanceDefinition: OpDefinition<CosineAttributes> = {
+const cosineDistanceDefinition: Operation<CosineAttributes> = {
   name: 'cosine_distance',
   infer(inputs) {
     const a = need(inputs, 'a');
@@ -73,7 +74,7 @@ function lowerForward(
 
 type GradientAttributes = CosineAttributes & { readonly da: boolean; readonly db: boolean };
 
-const cosineGradient: OpDefinition<GradientAttributes> = {
+const cosineGradient: Operation<GradientAttributes> = {
   name: 'cosine_distance_gradient',
   infer(inputs, { da, db }) {
     const a = need(inputs, 'a');
@@ -124,7 +125,12 @@ function lowerGradient(
  *
  * @returns map [N,H,W], one value per position; flat [N], one per image over all of its values
  */
-export function cosineDistance(tape: Tape, a: Tensor, b: Tensor, epsilon = 1e-8): { map: Tensor; flat: Tensor } {
+export function cosineDistance(
+  tape: Tape,
+  a: Tensor,
+  b: Tensor,
+  epsilon = 1e-8,
+): { map: Tensor; flat: Tensor } {
   const { map, flat } = tape.record(cosineDistanceDefinition, { a, b }, { epsilon });
   return { map: map as Tensor, flat: flat as Tensor };
 }

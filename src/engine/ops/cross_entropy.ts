@@ -1,11 +1,12 @@
 /** Softmax cross-entropy against class indices. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, quads, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 const sizes = (logits: Tensor) => ({ classes: logits.shape[3] as number, stride: channelQuads(logits) * 4 });
 
-const crossEntropyDefinition: OpDefinition = {
+const crossEntropyDefinition: Operation = {
   name: 'cross_entropy',
   infer(inputs) {
     const [n, height, width] = need(inputs, 'logits').shape as [number, number, number];
@@ -32,7 +33,7 @@ const crossEntropyDefinition: OpDefinition = {
   },
 };
 
-const crossEntropyGradient: OpDefinition = {
+const crossEntropyGradient: Operation = {
   name: 'cross_entropy_gradient',
   infer: (inputs) => ({ d_logits: need(inputs, 'logits') }),
   lower(node) {

@@ -1,11 +1,16 @@
 /** add (with a batch-less second operand), relu, scale by a scalar tensor. */
-import { type Dispatch, threads } from '../select.ts';
-import { type BatchOperands, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
-import { byteLength, quads, type Tensor } from '../tensor.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { need, type Tape, type Tensors } from '../graph/tape.ts';
+import { byteLength, quads, type Tensor } from '../graph/tensor.ts';
+import type { BatchOperands, Operation } from './operation.ts';
 
 type NoAttributes = Record<string, never>;
 
-function dispatch(entry: string, bindings: Record<string, Tensor>, uniforms: Record<string, number> = {}): Dispatch {
+function dispatch(
+  entry: string,
+  bindings: Record<string, Tensor>,
+  uniforms: Record<string, number> = {},
+): Dispatch {
   const count = quads(need(bindings, 'output'));
   return {
     kernel: { module: 'elementwise', entry },
@@ -23,7 +28,7 @@ function same(inputs: Tensors): { y: Tensor } {
   return { y: need(inputs, 'a') };
 }
 
-export const addDefinition: OpDefinition<NoAttributes> = {
+export const addDefinition: Operation<NoAttributes> = {
   name: 'add',
   infer(inputs) {
     const a = need(inputs, 'a');
@@ -43,11 +48,17 @@ export const addDefinition: OpDefinition<NoAttributes> = {
   batch: perImage,
   lower: (node) => {
     const b = need(node.inputs, 'b');
-    return [dispatch('add', { a: need(node.inputs, 'a'), b, output: need(node.outputs, 'y') }, { period: quads(b) })];
+    return [
+      dispatch(
+        'add',
+        { a: need(node.inputs, 'a'), b, output: need(node.outputs, 'y') },
+        { period: quads(b) },
+      ),
+    ];
   },
 };
 
-export const reluDefinition: OpDefinition<NoAttributes> = {
+export const reluDefinition: Operation<NoAttributes> = {
   name: 'relu',
   infer: same,
   backward({ tape, node, gradient }) {
@@ -57,7 +68,7 @@ export const reluDefinition: OpDefinition<NoAttributes> = {
   lower: (node) => [dispatch('relu', { a: need(node.inputs, 'a'), output: need(node.outputs, 'y') })],
 };
 
-const reluGradient: OpDefinition<NoAttributes> = {
+const reluGradient: Operation<NoAttributes> = {
   name: 'relu_gradient',
   infer: same,
   batch: perImage,
@@ -70,7 +81,7 @@ const reluGradient: OpDefinition<NoAttributes> = {
   ],
 };
 
-const scaleDefinition: OpDefinition<{ factor: number }> = {
+const scaleDefinition: Operation<{ factor: number }> = {
   name: 'scale',
   infer: same,
   batch: perImage,

@@ -1,11 +1,15 @@
-/** Focal loss of the gate against a 0/1 mask (method, 3.9): alpha on the positives, gamma 2, mean over positions. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { elements, type Tensor } from '../tensor.ts';
+/**
+ * Focal loss of the gate against a 0/1 mask (method, 3.9): alpha on the positives, gamma 2, mean over
+ * positions.
+ */
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { elements, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 type FocalAttributes = { readonly alpha: number };
 
-const focalLossDefinition: OpDefinition<FocalAttributes> = {
+const focalLossDefinition: Operation<FocalAttributes> = {
   name: 'focal_loss',
   infer(inputs) {
     if (elements(need(inputs, 'gate').shape) !== elements(need(inputs, 'mask').shape))
@@ -34,7 +38,7 @@ const focalLossDefinition: OpDefinition<FocalAttributes> = {
   },
 };
 
-const focalGradient: OpDefinition<FocalAttributes> = {
+const focalGradient: Operation<FocalAttributes> = {
   name: 'focal_loss_gradient',
   infer: (inputs) => ({ dg: need(inputs, 'gate') }),
   lower(node) {
@@ -43,7 +47,12 @@ const focalGradient: OpDefinition<FocalAttributes> = {
     return [
       {
         kernel: { module: 'focal_loss', entry: 'gradient' },
-        bindings: { gate, mask: need(node.inputs, 'mask'), dy: need(node.inputs, 'dy'), dg: need(node.outputs, 'dg') },
+        bindings: {
+          gate,
+          mask: need(node.inputs, 'mask'),
+          dy: need(node.inputs, 'dy'),
+          dg: need(node.outputs, 'dg'),
+        },
         uniforms: { count, ...node.attributes },
         workgroups: threads(count),
         writes: ['dg'],
@@ -53,9 +62,15 @@ const focalGradient: OpDefinition<FocalAttributes> = {
 };
 
 /**
- * @returns loss [1]; counts [4] = true positives, predicted positives, positives, positions of [gate > 0.5] against the mask
+ * @returns loss [1]; counts [4] = true positives, predicted positives, positives, positions of [gate > 0.5]
+ *   against the mask
  */
-export function focalLoss(tape: Tape, gate: Tensor, mask: Tensor, alpha = 0.8): { loss: Tensor; counts: Tensor } {
+export function focalLoss(
+  tape: Tape,
+  gate: Tensor,
+  mask: Tensor,
+  alpha = 0.8,
+): { loss: Tensor; counts: Tensor } {
   const { loss, counts } = tape.record(focalLossDefinition, { gate, mask }, { alpha });
   return { loss: loss as Tensor, counts: counts as Tensor };
 }

@@ -1,9 +1,10 @@
 /** The matching gate (method, 3.4: steps 2-3) and the gated residual fusion (steps 4-6). */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, elements, positions, quads, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, elements, positions, quads, type Tensor } from '../graph/tensor.ts';
 import { convTranspose2d } from './conv2d.ts';
 import { l2Normalize } from './normalize.ts';
+import type { Operation } from './operation.ts';
 
 type GateAttributes = { readonly temperature: number };
 
@@ -16,7 +17,7 @@ function gateUniforms(cosines: Tensor, { temperature }: GateAttributes): Record<
   };
 }
 
-const gateDefinition: OpDefinition<GateAttributes> = {
+const gateDefinition: Operation<GateAttributes> = {
   name: 'softmax_gate',
   infer(inputs) {
     const cosines = need(inputs, 'cosines');
@@ -47,7 +48,7 @@ const gateDefinition: OpDefinition<GateAttributes> = {
   },
 };
 
-const gateGradient: OpDefinition<GateAttributes> = {
+const gateGradient: Operation<GateAttributes> = {
   name: 'softmax_gate_gradient',
   infer: (inputs) => ({ d_cosines: need(inputs, 'cosines') }),
   lower(node) {
@@ -85,12 +86,13 @@ export function matchingGate(tape: Tape, query: Tensor, keys: Tensor, temperatur
 
 type NoAttributes = Record<string, never>;
 
-export const gatedResidualDefinition: OpDefinition<NoAttributes> = {
+export const gatedResidualDefinition: Operation<NoAttributes> = {
   name: 'gated_residual',
   infer(inputs) {
     const x = need(inputs, 'x');
     if (`${x.shape}` !== `${need(inputs, 'r').shape}`) throw new Error('x and r differ in shape');
-    if (elements(need(inputs, 'gate').shape) !== positions(x)) throw new Error('gate must have a value per position');
+    if (elements(need(inputs, 'gate').shape) !== positions(x))
+      throw new Error('gate must have a value per position');
     return { y: x };
   },
   backward({ tape, node, gradient }) {
@@ -103,7 +105,12 @@ export const gatedResidualDefinition: OpDefinition<NoAttributes> = {
     return [
       {
         kernel: { module: 'gate', entry: 'residual_forward' },
-        bindings: { x, r: need(node.inputs, 'r'), gate: need(node.inputs, 'gate'), y: need(node.outputs, 'y') },
+        bindings: {
+          x,
+          r: need(node.inputs, 'r'),
+          gate: need(node.inputs, 'gate'),
+          y: need(node.outputs, 'y'),
+        },
         uniforms: { positions: positions(x), quads: channelQuads(x) },
         workgroups: threads(quads(x)),
         writes: ['y'],
@@ -113,7 +120,7 @@ export const gatedResidualDefinition: OpDefinition<NoAttributes> = {
   },
 };
 
-const gatedResidualGradient: OpDefinition<NoAttributes> = {
+const gatedResidualGradient: Operation<NoAttributes> = {
   name: 'gated_residual_gradient',
   infer: (inputs) => ({ dx: need(inputs, 'x'), dr: need(inputs, 'x'), d_gate: need(inputs, 'gate') }),
   batch: { does: 'map', operands: ['x', 'r', 'gate', 'dy', 'dx', 'dr', 'd_gate'] },

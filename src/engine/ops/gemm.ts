@@ -1,19 +1,12 @@
 /**
- * The dispatch of a gathering matrix product: convolution forward, data gradient, 1x1, transposed, and the batched products of
- * Winograd. One kernel family (conv2d_lane, conv2d_tile) serves them all.
+ * The dispatch of a gathering matrix product: convolution forward, data gradient, 1x1, transposed, and the
+ * batched products of Winograd. One kernel family (conv2d_lane, conv2d_tile) serves them all.
  */
-import {
-  chooseGemm,
-  chooseSplits,
-  type Dispatch,
-  type GemmConfiguration,
-  type GemmProblem,
-  groups,
-  type Target,
-  threads,
-} from '../select.ts';
-import type { Tensors } from '../tape.ts';
-import { channelQuads, positions, quads, roundUp, type Tensor, type View } from '../tensor.ts';
+import { chooseGemm, chooseSplits } from '../device/matrix_products.ts';
+import type { GemmConfiguration, GemmProblem, Target } from '../device/target.ts';
+import { type Dispatch, groups, threads } from '../dispatch.ts';
+import type { Tensors } from '../graph/tape.ts';
+import { channelQuads, positions, quads, roundUp, type Tensor, type View } from '../graph/tensor.ts';
 import { scratch } from './scratch.ts';
 
 export type ConvolutionAttributes = {
@@ -185,15 +178,18 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
   return [product, sum];
 }
 
-// A merge reads every tile's moments; where tiles are lower, or these many, a pass over the values themselves is no dearer.
+// A merge reads every tile's moments; where tiles are lower, or these many, a pass over the values themselves
+// is no dearer.
 const statisticsRows = 16;
 const statisticsTiles = 4096;
 
 /**
- * The rows of a tile of a forward convolution, and how many tiles its output has, where the kernel can sum up each tile for the batch norm that
- * follows; undefined where it cannot.
+ * The rows of a tile of a forward convolution, and how many tiles its output has, where the kernel can sum up
+ * each tile for the batch norm that follows; undefined where it cannot.
  */
-export function statisticsChunks(gather: Gather): { readonly chunk: number; readonly chunks: number } | undefined {
+export function statisticsChunks(
+  gather: Gather,
+): { readonly chunk: number; readonly chunks: number } | undefined {
   const { source, weightShape, attributes, target } = gather;
   const problem = gatherProblem(gather);
   const choice = chooseGemm(problem, target);

@@ -1,8 +1,21 @@
-/** A tensor once more as an image (storage texture), for kernels that read it often on drivers where that is faster. */
-import { type Dispatch, type Target, threads } from '../select.ts';
-import { need, type OpDefinition } from '../tape.ts';
-import { channelQuads, imageWidth, physicalShape, quads, type Tensor, type TensorSpec } from '../tensor.ts';
+/**
+ * A tensor once more as an image (storage texture), for kernels that read it often on drivers where that is
+ * faster.
+ */
+
+import type { Target } from '../device/target.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { need } from '../graph/tape.ts';
+import {
+  channelQuads,
+  imageWidth,
+  physicalShape,
+  quads,
+  type Tensor,
+  type TensorSpec,
+} from '../graph/tensor.ts';
 import { halves } from './gemm.ts';
+import type { Operation } from './operation.ts';
 import { scratch } from './scratch.ts';
 
 // Quads of output channels in a line of packed weights: the lanes of a subgroup.
@@ -44,7 +57,7 @@ type ToImageAttributes = {
 const chunk = 64;
 
 /** Memory `x` as an image; weights may be multiplied by `scale` on the way, a value per column or row. */
-export const toImageDefinition: OpDefinition<ToImageAttributes> = {
+export const toImageDefinition: Operation<ToImageAttributes> = {
   name: 'to_image',
   infer: (inputs) => ({ image: { shape: imageShape(need(inputs, 'x')), layout: 'image' } }),
   // Packing converts, a copy does not.

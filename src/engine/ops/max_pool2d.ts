@@ -1,7 +1,8 @@
 /** max_pool2d, ties to the first tap as in PyTorch. */
-import { type Dispatch, threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, quads, type Tensor } from '../tensor.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 type PoolAttributes = { readonly kernel: number; readonly stride: number; readonly padding: number };
 
@@ -28,7 +29,7 @@ function dispatch(
   };
 }
 
-const maxPool2dDefinition: OpDefinition<PoolAttributes> = {
+const maxPool2dDefinition: Operation<PoolAttributes> = {
   name: 'max_pool2d',
   infer(inputs, { kernel, stride, padding }) {
     const [n, h, w, c] = need(inputs, 'x').shape as [number, number, number, number];
@@ -49,11 +50,13 @@ const maxPool2dDefinition: OpDefinition<PoolAttributes> = {
     const x = need(node.inputs, 'x');
     const y = need(node.outputs, 'y');
     const taps = need(node.outputs, 'taps');
-    return [{ ...dispatch('forward', x, y, y, node.attributes), bindings: { x, y, taps }, writes: ['y', 'taps'] }];
+    return [
+      { ...dispatch('forward', x, y, y, node.attributes), bindings: { x, y, taps }, writes: ['y', 'taps'] },
+    ];
   },
 };
 
-const maxPool2dGradient: OpDefinition<PoolAttributes & { shape: readonly number[] }> = {
+const maxPool2dGradient: Operation<PoolAttributes & { shape: readonly number[] }> = {
   name: 'max_pool2d_gradient',
   infer: (_, { shape }) => ({ dx: { shape, layout: 'channels' } }),
   batch: { does: 'map', operands: ['dy', 'taps', 'dx'] },

@@ -1,7 +1,8 @@
 /** Rows scaled to unit length. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, quads, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 type NormalizeAttributes = { readonly epsilon: number };
 
@@ -10,7 +11,7 @@ function rowsOf(tensor: Tensor): number {
   return quads(tensor) / channelQuads(tensor);
 }
 
-const normalizeDefinition: OpDefinition<NormalizeAttributes> = {
+const normalizeDefinition: Operation<NormalizeAttributes> = {
   name: 'l2_normalize',
   infer(inputs) {
     const x = need(inputs, 'x');
@@ -39,7 +40,7 @@ const normalizeDefinition: OpDefinition<NormalizeAttributes> = {
   },
 };
 
-const normalizeGradient: OpDefinition<NormalizeAttributes> = {
+const normalizeGradient: Operation<NormalizeAttributes> = {
   name: 'l2_normalize_gradient',
   infer: (inputs) => ({ dx: need(inputs, 'y') }),
   batch: { does: 'map', operands: ['y', 'norm', 'dy', 'dx'] },
@@ -48,7 +49,12 @@ const normalizeGradient: OpDefinition<NormalizeAttributes> = {
     return [
       {
         kernel: { module: 'normalize', entry: 'gradient' },
-        bindings: { y, norm: need(node.inputs, 'norm'), dy: need(node.inputs, 'dy'), dx: need(node.outputs, 'dx') },
+        bindings: {
+          y,
+          norm: need(node.inputs, 'norm'),
+          dy: need(node.inputs, 'dy'),
+          dx: need(node.outputs, 'dx'),
+        },
         uniforms: { rows: rowsOf(y), quads: channelQuads(y), epsilon: node.attributes.epsilon },
         workgroups: threads(rowsOf(y)),
         writes: ['dx'],

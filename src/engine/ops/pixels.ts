@@ -1,18 +1,20 @@
 /** 8-bit RGB pixels as the normalised input of a network; inference only. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { elements, quads, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { elements, quads, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 type PixelAttributes = { readonly shape: readonly [number, number, number, number] };
 
 // A thread turns three words into four pixels.
 const pixelsPerThread = 4;
 
-const normalizePixelsDefinition: OpDefinition<PixelAttributes> = {
+const normalizePixelsDefinition: Operation<PixelAttributes> = {
   name: 'normalize_pixels',
   infer(inputs, { shape }) {
     const bytes = elements(need(inputs, 'words').shape) * 4;
-    if (shape[3] !== 3 || bytes !== elements(shape)) throw new Error(`${bytes} bytes are not the pixels of [${shape}]`);
+    if (shape[3] !== 3 || bytes !== elements(shape))
+      throw new Error(`${bytes} bytes are not the pixels of [${shape}]`);
     if (bytes % (3 * pixelsPerThread)) throw new Error('the number of pixels must be a multiple of four');
     if (`${need(inputs, 'table').shape}` !== '256,3') throw new Error('the table must be [256,3]');
     return { y: { shape, layout: 'channels' } };

@@ -1,14 +1,17 @@
-/** Scalars out of tensors: mean, mean squared error, weighted sum; and the per-channel sum of a bias gradient. */
-import { type Dispatch, threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../tensor.ts';
+/**
+ * Scalars out of tensors: mean, mean squared error, weighted sum; and the per-channel sum of a bias gradient.
+ */
+import { type Dispatch, threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import { scale } from './elementwise.ts';
+import type { Operation } from './operation.ts';
 import { sumPartials } from './partials.ts';
 import { scratch } from './scratch.ts';
 
 const scalar: TensorSpec = { shape: [1], layout: 'dense' };
 
-const channelSumDefinition: OpDefinition<Record<string, never>> = {
+const channelSumDefinition: Operation<Record<string, never>> = {
   name: 'channel_sum',
   infer: (inputs) => ({ y: { shape: [need(inputs, 'x').shape.at(-1) as number], layout: 'channels' } }),
   batch: { does: 'sum', operands: ['x'] },
@@ -42,7 +45,7 @@ export function channelSum(tape: Tape, x: Tensor): Tensor {
   return tape.record(channelSumDefinition, { x }, {}).y as Tensor;
 }
 
-const fillMean: OpDefinition<{ shape: readonly number[]; factor: number }> = {
+const fillMean: Operation<{ shape: readonly number[]; factor: number }> = {
   name: 'fill_mean',
   infer: (_, { shape }) => ({ y: { shape, layout: 'dense' } }),
   lower(node) {
@@ -59,7 +62,7 @@ const fillMean: OpDefinition<{ shape: readonly number[]; factor: number }> = {
   },
 };
 
-const meanDefinition: OpDefinition<Record<string, never>> = {
+const meanDefinition: Operation<Record<string, never>> = {
   name: 'mean',
   infer: (inputs) => {
     if (need(inputs, 'x').layout !== 'dense') throw new Error('mean takes a dense tensor');
@@ -89,7 +92,7 @@ export function mean(tape: Tape, x: Tensor): Tensor {
   return tape.record(meanDefinition, { x }, {}).y as Tensor;
 }
 
-const squareErrorGradient: OpDefinition<{ factor: number }> = {
+const squareErrorGradient: Operation<{ factor: number }> = {
   name: 'mean_square_error_gradient',
   infer: (inputs) => ({ y: need(inputs, 'a') }),
   lower(node) {
@@ -97,7 +100,12 @@ const squareErrorGradient: OpDefinition<{ factor: number }> = {
     return [
       {
         kernel: { module: 'elementwise', entry: 'square_error_gradient' },
-        bindings: { a: need(node.inputs, 'a'), b: need(node.inputs, 'b'), output, scalar: need(node.inputs, 'scalar') },
+        bindings: {
+          a: need(node.inputs, 'a'),
+          b: need(node.inputs, 'b'),
+          output,
+          scalar: need(node.inputs, 'scalar'),
+        },
         uniforms: { count: quads(output), factor: node.attributes.factor },
         workgroups: threads(quads(output)),
         writes: ['output'],
@@ -106,7 +114,7 @@ const squareErrorGradient: OpDefinition<{ factor: number }> = {
   },
 };
 
-const meanSquareErrorDefinition: OpDefinition<Record<string, never>> = {
+const meanSquareErrorDefinition: Operation<Record<string, never>> = {
   name: 'mean_square_error',
   infer(inputs) {
     if (`${need(inputs, 'a').shape}` !== `${need(inputs, 'b').shape}`) throw new Error('the shapes differ');
@@ -139,13 +147,16 @@ export function meanSquareError(tape: Tape, a: Tensor, b: Tensor): Tensor {
   return tape.record(meanSquareErrorDefinition, { a, b }, {}).y as Tensor;
 }
 
-const weightedSumDefinition: OpDefinition<{ weights: readonly number[] }> = {
+const weightedSumDefinition: Operation<{ weights: readonly number[] }> = {
   name: 'weighted_sum',
   infer: () => ({ y: scalar }),
   backward({ tape, node, gradient }) {
     const dy = gradient('y') as Tensor;
     return Object.fromEntries(
-      node.attributes.weights.map((weight, i) => [`x${i}`, weight === 1 ? dy : scale(tape, dy, one(tape), weight)]),
+      node.attributes.weights.map((weight, i) => [
+        `x${i}`,
+        weight === 1 ? dy : scale(tape, dy, one(tape), weight),
+      ]),
     );
   },
   lower(node) {

@@ -1,7 +1,8 @@
 /** Single-channel maps [N,H,W]: align-corners bilinear resize and Gaussian smoothing. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { elements, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { elements, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 type ResizeAttributes = { readonly height: number; readonly width: number };
 
@@ -15,10 +16,11 @@ function sizes(input: Tensor | { shape: readonly number[] }, output: { shape: re
 }
 
 function checkMap(tensor: Tensor): void {
-  if (tensor.shape.length !== 3 || tensor.layout !== 'dense') throw new Error('a dense map [N,H,W] is needed');
+  if (tensor.shape.length !== 3 || tensor.layout !== 'dense')
+    throw new Error('a dense map [N,H,W] is needed');
 }
 
-const upsampleDefinition: OpDefinition<ResizeAttributes> = {
+const upsampleDefinition: Operation<ResizeAttributes> = {
   name: 'upsample_bilinear',
   infer(inputs, { height, width }) {
     const x = need(inputs, 'x');
@@ -46,7 +48,7 @@ const upsampleDefinition: OpDefinition<ResizeAttributes> = {
   },
 };
 
-const upsampleGradient: OpDefinition<{ shape: readonly number[] }> = {
+const upsampleGradient: Operation<{ shape: readonly number[] }> = {
   name: 'upsample_bilinear_gradient',
   infer: (_, { shape }) => ({ dx: { shape, layout: 'dense' } }),
   lower(node) {
@@ -75,7 +77,7 @@ export function gaussianNorm(sigma: number): { radius: number; norm: number } {
   return { radius, norm: 1 / sum };
 }
 
-const blurDefinition: OpDefinition<BlurAttributes> = {
+const blurDefinition: Operation<BlurAttributes> = {
   name: 'gaussian_blur',
   infer(inputs) {
     const x = need(inputs, 'x');

@@ -1,8 +1,9 @@
 /** Selected positions of a feature map as rows [1, R, 1, C], and the difference of two row sets. */
-import { type Binding, type Dispatch, threads } from '../select.ts';
-import { type BatchRange, type Node, need, type OpDefinition, type Tape, wholeBatch } from '../tape.ts';
-import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
+import { type Binding, type Dispatch, threads } from '../dispatch.ts';
+import { type Node, need, type Tape } from '../graph/tape.ts';
+import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
 import { scale } from './elementwise.ts';
+import { type BatchRange, type Operation, wholeBatch } from './operation.ts';
 import { one } from './reduce.ts';
 
 type NoAttributes = Record<string, never>;
@@ -28,10 +29,13 @@ function rangeDispatch(
   const perImage = positions(map) / (map.shape[0] as number);
   const dispatch = rowDispatch(entry, rows, map, bindings);
   const { uniforms } = dispatch;
-  return { ...dispatch, uniforms: { ...uniforms, first: range.first * perImage, positions: range.images * perImage } };
+  return {
+    ...dispatch,
+    uniforms: { ...uniforms, first: range.first * perImage, positions: range.images * perImage },
+  };
 }
 
-const gatherDefinition: OpDefinition<NoAttributes> = {
+const gatherDefinition: Operation<NoAttributes> = {
   name: 'gather_rows',
   infer(inputs) {
     const x = need(inputs, 'x');
@@ -41,7 +45,11 @@ const gatherDefinition: OpDefinition<NoAttributes> = {
   backward({ tape, node, gradient }) {
     const { shape } = need(node.inputs, 'x');
     return {
-      x: tape.record(scatterDefinition, { x: gradient('y'), indices: need(node.inputs, 'indices') }, { shape }).y,
+      x: tape.record(
+        scatterDefinition,
+        { x: gradient('y'), indices: need(node.inputs, 'indices') },
+        { shape },
+      ).y,
     };
   },
   words: ['indices'],
@@ -53,13 +61,17 @@ function lowerGather({ inputs, outputs }: Node<NoAttributes>, ranges: readonly B
   const x = need(inputs, 'x');
   const output = need(outputs, 'y');
   return ranges.map((range) =>
-    rangeDispatch('gather', positions(output), x, range, { x: range.of(x), indices: need(inputs, 'indices'), output }),
+    rangeDispatch('gather', positions(output), x, range, {
+      x: range.of(x),
+      indices: need(inputs, 'indices'),
+      output,
+    }),
   );
 }
 
 type ScatterAttributes = { readonly shape: readonly number[] };
 
-const scatterDefinition: OpDefinition<ScatterAttributes> = {
+const scatterDefinition: Operation<ScatterAttributes> = {
   name: 'scatter_rows',
   infer: (_, { shape }) => ({ y: { shape, layout: 'channels' } }),
   words: ['indices'],
@@ -67,7 +79,10 @@ const scatterDefinition: OpDefinition<ScatterAttributes> = {
   lower: (node) => lowerScatter(node, [wholeBatch(need(node.outputs, 'y'))]),
 };
 
-function lowerScatter({ inputs, outputs }: Node<ScatterAttributes>, ranges: readonly BatchRange[]): Dispatch[] {
+function lowerScatter(
+  { inputs, outputs }: Node<ScatterAttributes>,
+  ranges: readonly BatchRange[],
+): Dispatch[] {
   const y = need(outputs, 'y');
   const x = need(inputs, 'x');
   const perImage = positions(y) / (y.shape[0] as number);
@@ -80,7 +95,7 @@ function lowerScatter({ inputs, outputs }: Node<ScatterAttributes>, ranges: read
   });
 }
 
-const subtractDefinition: OpDefinition<NoAttributes> = {
+const subtractDefinition: Operation<NoAttributes> = {
   name: 'subtract',
   infer(inputs) {
     const x = need(inputs, 'x');
@@ -98,7 +113,10 @@ const subtractDefinition: OpDefinition<NoAttributes> = {
   },
 };
 
-/** Rows of x [N,H,W,C] at flat position indices [R] (u32; 0xffffffff = a row of zeros; others distinct) -> [1,R,1,C]. */
+/**
+ * Rows of x [N,H,W,C] at flat position indices [R] (u32; 0xffffffff = a row of zeros; others distinct) ->
+ * [1,R,1,C].
+ */
 export function gatherRows(tape: Tape, x: Tensor, indices: Tensor): Tensor {
   return tape.record(gatherDefinition, { x, indices }, {}).y as Tensor;
 }

@@ -1,7 +1,8 @@
 /** The detector's anomaly map and image score (method, 3.13) in three dispatches; inference only. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { channelQuads, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { channelQuads, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 import { gaussianNorm } from './resample.ts';
 import { scratch } from './scratch.ts';
 
@@ -15,7 +16,7 @@ const longestRow = 2784;
 const longestLevels = 1220;
 const sigma = 4;
 
-const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
+const scoreMapDefinition: Operation<ScoreAttributes> = {
   name: 'score_map',
   infer(inputs, { size }) {
     if (size % tileHeight || size > longestRow)
@@ -30,7 +31,10 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
     if (sides.reduce((sum, side) => sum + side, 0) > longestLevels)
       throw new Error(`feature maps of ${sides.join(', ')} are together longer than ${longestLevels}`);
     const batch = need(inputs, 'teacher0').shape[0] as number;
-    return { map: { shape: [batch, size, size], layout: 'dense' }, score: { shape: [batch], layout: 'dense' } };
+    return {
+      map: { shape: [batch, size, size], layout: 'dense' },
+      score: { shape: [batch], layout: 'dense' },
+    };
   },
   half: ({ inputs }) => ({ inputs: Object.keys(inputs), outputs: [], alike: true }),
   lower(node) {
@@ -50,7 +54,11 @@ const scoreMapDefinition: OpDefinition<ScoreAttributes> = {
     }
     return [
       {
-        kernel: { module: 'score_map', entry: 'level_distances', conditions: { half: features[0]?.half ?? false } },
+        kernel: {
+          module: 'score_map',
+          entry: 'level_distances',
+          conditions: { half: features[0]?.half ?? false },
+        },
         bindings: { ...node.inputs, distances, score },
         uniforms,
         workgroups: threads(positions),

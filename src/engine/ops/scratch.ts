@@ -1,5 +1,7 @@
-/** Memory that an operation needs only between its own dispatches; `place` gives it a range like any value. */
-import type { Layout, Tensor } from '../tensor.ts';
+/**
+ * Memory that an operation needs only between its own dispatches; `place` gives it a range like any value.
+ */
+import type { Layout, Tensor } from '../graph/tensor.ts';
 
 export type Scratch = Tensor;
 

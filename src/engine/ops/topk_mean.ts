@@ -1,7 +1,8 @@
 /** Hard mining: the mean of the k largest values of each image, ties to the lowest index. */
-import { threads } from '../select.ts';
-import { need, type OpDefinition, type Tape } from '../tape.ts';
-import { elements, type Tensor } from '../tensor.ts';
+import { threads } from '../dispatch.ts';
+import { need, type Tape } from '../graph/tape.ts';
+import { elements, type Tensor } from '../graph/tensor.ts';
+import type { Operation } from './operation.ts';
 
 type TopkAttributes = { readonly k: number };
 
@@ -9,7 +10,7 @@ function perImage(x: Tensor): number {
   return elements(x.shape.slice(1));
 }
 
-const topkMeanDefinition: OpDefinition<TopkAttributes> = {
+const topkMeanDefinition: Operation<TopkAttributes> = {
   name: 'topk_mean',
   infer(inputs, { k }) {
     const x = need(inputs, 'x');
@@ -37,7 +38,7 @@ const topkMeanDefinition: OpDefinition<TopkAttributes> = {
   },
 };
 
-const topkGradient: OpDefinition<TopkAttributes & { shape: readonly number[] }> = {
+const topkGradient: Operation<TopkAttributes & { shape: readonly number[] }> = {
   name: 'topk_mean_gradient',
   infer: (_, { shape }) => ({ dx: { shape, layout: 'dense' } }),
   lower(node) {

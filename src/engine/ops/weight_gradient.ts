@@ -1,8 +1,14 @@
-/** The gradient of a convolution with respect to its weights: a matrix product over pixels, split and summed in fixed order. */
-import { chooseGemm, type Dispatch, type GemmProblem, groups, type Target } from '../select.ts';
-import { type Node, need, type OpDefinition, type Tape, type Tensors } from '../tape.ts';
-import { channelQuads, positions, quads, type Tensor } from '../tensor.ts';
+/**
+ * The gradient of a convolution with respect to its weights: a matrix product over pixels, split and summed
+ * in fixed order.
+ */
+import { chooseGemm } from '../device/matrix_products.ts';
+import type { GemmProblem, Target } from '../device/target.ts';
+import { type Dispatch, groups } from '../dispatch.ts';
+import { type Node, need, type Tape, type Tensors } from '../graph/tape.ts';
+import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
 import { dimension, gemmGrid } from './gemm.ts';
+import type { Operation } from './operation.ts';
 import { sumPartials } from './partials.ts';
 import { scratch } from './scratch.ts';
 
@@ -13,7 +19,7 @@ type WeightGradientAttributes = {
   readonly kernel: readonly [number, number];
 };
 
-const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
+const weightGradientDefinition: Operation<WeightGradientAttributes> = {
   name: 'conv2d_weight_gradient',
   infer: (inputs, { kernel }) => ({
     dw: {
@@ -28,7 +34,11 @@ const weightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
 };
 
 /** The size of a weight gradient. */
-export function weightGradientProblem(x: Tensor, dy: Tensor, { kernel }: WeightGradientAttributes): GemmProblem {
+export function weightGradientProblem(
+  x: Tensor,
+  dy: Tensor,
+  { kernel }: WeightGradientAttributes,
+): GemmProblem {
   return {
     family: 'weight_gradient',
     rows: kernel[0] * kernel[1] * channelQuads(x) * 4,
@@ -99,7 +109,8 @@ export function weightGradient(
 ): Tensor {
   const { stride, padding, dilation, kernel } = attributes;
   const { dw } = tape.record(weightGradientDefinition, { x, dy }, { stride, padding, dilation, kernel });
-  if (`${dw?.shape}` !== `${w.shape}`) throw new Error(`weight gradient [${dw?.shape}] does not match [${w.shape}]`);
+  if (`${dw?.shape}` !== `${w.shape}`)
+    throw new Error(`weight gradient [${dw?.shape}] does not match [${w.shape}]`);
   return dw as Tensor;
 }
 

@@ -1,13 +1,16 @@
 /**
- * Winograd's form of 3x3 convolutions with stride 1 (kernels winograd_f4, winograd_f2), for weights that do not change between
- * runs: their transform moves to the program's prologue. Rounding errors are up to ten times those of the direct form, so
- * training does not use it for what it trains.
+ * Winograd's form of 3x3 convolutions with stride 1 (kernels winograd_f4, winograd_f2), for weights that do
+ * not change between runs: their transform moves to the program's prologue. Rounding errors are up to ten
+ * times those of the direct form, so training does not use it for what it trains.
  */
-import { type Dispatch, type Target, threads } from '../select.ts';
-import { need, type OpDefinition } from '../tape.ts';
-import { channelQuads, type Tensor, type TensorSpec } from '../tensor.ts';
+
+import type { Target } from '../device/target.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { need } from '../graph/tape.ts';
+import { channelQuads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import { type ConvolutionAttributes, dimension, epilogue, gatherDispatches, halves } from './gemm.ts';
 import { copyToImage, fitsImage, imageShape } from './image.ts';
+import type { Operation } from './operation.ts';
 import { scratch } from './scratch.ts';
 
 /** Outputs per tile and side. */
@@ -26,15 +29,18 @@ export function transformedWeights(w: TensorSpec, tile: WinogradTile): TensorSpe
 
 type WinogradWeightsAttributes = {
   readonly tile: WinogradTile;
-  /** Written into the image alone: a target reads weights from images, and their output quads fill its lines. */
+  /**
+   * Written into the image alone: a target reads weights from images, and their output quads fill its lines.
+   */
   readonly stored: boolean;
 };
 
 /**
- * Input is 3x3 weights [3, 3, Ci, Co], multiplied by `scale` [Co] where it is given; output is their transform `u`
- * [positions, 1, Ci, Co]. Where it is `stored`, `image` is u's image, and u itself only names the shape.
+ * Input is 3x3 weights [3, 3, Ci, Co], multiplied by `scale` [Co] where it is given; output is their
+ * transform `u` [positions, 1, Ci, Co]. Where it is `stored`, `image` is u's image, and u itself only names
+ * the shape.
  */
-export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> = {
+export const winogradWeightsDefinition: Operation<WinogradWeightsAttributes> = {
   name: 'winograd_weights',
   infer(inputs, { tile, stored }) {
     const w = need(inputs, 'w');
@@ -60,7 +66,11 @@ export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> 
           entry: 'weights_transform',
           conditions: { stored, scaled: scale !== undefined, ...halves({ weights: w }) },
         },
-        bindings: { weights: w, ...(scale && { scale }), [written]: need(node.outputs, stored ? 'image' : 'u') },
+        bindings: {
+          weights: w,
+          ...(scale && { scale }),
+          [written]: need(node.outputs, stored ? 'image' : 'u'),
+        },
         uniforms: { source_quads: sourceQuads, output_quads: channelQuads(w) },
         workgroups: threads(plane),
         writes: [written],
@@ -70,7 +80,7 @@ export const winogradWeightsDefinition: OpDefinition<WinogradWeightsAttributes> 
 };
 
 /** x [N, H, W, Ci], u [positions, 1, Ci, Co] -> y [N, OH, OW, Co], with the epilogue of conv2d. */
-export const winogradDefinition: OpDefinition<WinogradAttributes> = {
+export const winogradDefinition: Operation<WinogradAttributes> = {
   name: 'winograd_conv2d',
   infer(inputs, { padding }) {
     const [n, h, w] = need(inputs, 'x').shape as [number, number, number];
@@ -102,7 +112,9 @@ function lowerWinograd(
   const v = transformed('input', x);
   const m = transformed('product', y);
   const imageOf = (tensor: Tensor) =>
-    target.images && fitsImage(tensor, target) ? scratch('winograd.image', imageShape(tensor), 'image') : undefined;
+    target.images && fitsImage(tensor, target)
+      ? scratch('winograd.image', imageShape(tensor), 'image')
+      : undefined;
   const image = imageOf(v);
   const product = imageOf(m);
   const tiles = { rows: lines * rowWidth, row_height: rowHeight, row_width: rowWidth };

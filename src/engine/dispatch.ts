@@ -1,0 +1,78 @@
+/**
+ * What an operation gives and a plan is made of: kernel launches before memory is assigned. A dispatch names
+ * a kernel variant, its operands, its uniforms and its grid.
+ */
+import type { KernelModule } from '../../kernels/index.ts';
+import type { PageKind } from './graph/parameter_set.ts';
+import { byteLength, type Tensor, type View } from './graph/tensor.ts';
+
+export interface KernelVariant {
+  readonly module: KernelModule;
+  readonly entry: string;
+  readonly conditions?: Readonly<Record<string, boolean>>;
+  readonly constants?: Readonly<Record<string, number>>;
+}
+
+/** Short, stable name of a variant, for labels and caches. */
+export function variantKey(variant: KernelVariant): string {
+  const conditions = Object.entries(variant.conditions ?? {})
+    .filter(([, on]) => on)
+    .map(([name]) => name)
+    .sort();
+  const constants = Object.entries(variant.constants ?? {}).map(([name, value]) => `${name}=${value}`);
+  return [`${variant.module}.${variant.entry}`, ...conditions, ...constants].join(',');
+}
+
+export interface PageBinding {
+  readonly group: string;
+  readonly page: number;
+  readonly kind: PageKind;
+}
+
+export type Binding = Tensor | View | PageBinding;
+
+/** One kernel launch, or a copy of `x` into `image`, before memory is assigned. */
+export interface Dispatch {
+  readonly kernel: KernelVariant | 'copy';
+  readonly bindings: Readonly<Record<string, Binding>>;
+  readonly uniforms: Readonly<Record<string, number>>;
+  /** Number of workgroups; see {@link threads} and {@link groups} for how large counts are spread. */
+  readonly workgroups: readonly [number, number, number];
+  /** Names of the bindings that the kernel writes. */
+  readonly writes: readonly string[];
+  readonly flops?: number;
+}
+
+/** Pages a grid of n workgroups into two dimensions below WebGPU's limit of 65,535. */
+export function groups(count: number, z = 1): [number, number, number] {
+  const limit = 65535;
+  if (count <= limit) return [Math.max(count, 1), 1, z];
+  const rows = Math.ceil(count / limit);
+  return [Math.ceil(count / rows), rows, z];
+}
+
+/** Workgroups of 64 threads for n threads. */
+export function threads(count: number): [number, number, number] {
+  return groups(Math.ceil(count / 64));
+}
+
+export function isTensor(binding: Binding): binding is Tensor {
+  return 'role' in binding;
+}
+
+/** The tensor behind a binding, undefined for a page. */
+export function boundTensor(binding: Binding): Tensor | undefined {
+  if (isTensor(binding)) return binding;
+  return 'tensor' in binding ? binding.tensor : undefined;
+}
+
+/** Bytes that a binding covers; none for a page, whose size is not the operation's. */
+export function boundBytes(binding: Binding): number {
+  if (isTensor(binding)) return byteLength(binding);
+  return 'tensor' in binding ? binding.size : 0;
+}
+
+/** Bytes of every operand of a dispatch. */
+export function dispatchBytes({ bindings }: Dispatch): number {
+  return Object.values(bindings).reduce((sum, binding) => sum + boundBytes(binding), 0);
+}

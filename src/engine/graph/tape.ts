@@ -1,0 +1,155 @@
+/**
+ * The tape: a flat list of operations over tensors with static shapes. Model code records it; nothing runs
+ * while recording. Everything that follows (gradients, fusion, kernel selection, placement) is a pure
+ * function over this list.
+ */
+import type { Initial, ParameterSet } from './parameter_set.ts';
+import type { Layout, Role, Tensor, TensorSpec } from './tensor.ts';
+
+export type AttributeValue = number | boolean | string | readonly number[] | readonly string[];
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** What a backward rule sees: the node, the gradients of its outputs and which inputs need one. */
+export interface BackwardContext<A extends Attributes> {
+  readonly tape: Tape;
+  readonly node: Node<A>;
+  /** Gradient of an output, or undefined where nothing depends on it. */
+  gradient(output: string): Tensor | undefined;
+  /** Whether the gradient of an input is wanted. */
+  needs(input: string): boolean;
+}
+
+/**
+ * An operation: shape rule, backward rule, cost and kernels in one place. Whoever adds one writes one file in
+ * `ops/`, and it works in inference, training and the debug run.
+ */
+export interface OpDefinition<A extends Attributes = Attributes> {
+  readonly name: string;
+  /** Output shapes and layouts; throws an Error that names the offending shape. */
+  infer(inputs: Tensors, attributes: A): Record<string, TensorSpec>;
+  /**
+   * Records the gradient operations; returns gradients by input name. Absent: the operation has no gradient.
+   */
+  backward?(context: BackwardContext<A>): Record<string, Tensor | undefined>;
+  /** Parameters that the operation overwrites. */
+  overwrites?(node: Node<A>): Tensor[];
+  /**
+   * Inputs and outputs that may be 16-bit floats; `alike`: all of them or none. Absent: none may.
+   */
+  half?(node: Node<A>): HalfOperands;
+  /** Inputs that hold whole numbers (u32); all others hold floats. */
+  readonly words?: readonly string[];
+}
+
+export interface HalfOperands {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly alike?: boolean;
+}
+
+export interface Node<A extends Attributes = Attributes> {
+  readonly definition: OpDefinition<A>;
+  readonly inputs: Tensors;
+  readonly outputs: Tensors;
+  readonly attributes: A;
+}
+
+/** The tensor of that name, or an error that names the operation. */
+export function need(tensors: Tensors, name: string): Tensor {
+  const tensor = tensors[name];
+  if (!tensor) throw new Error(`no tensor '${name}' (there are: ${Object.keys(tensors).join(', ')})`);
+  return tensor;
+}
+
+const zeros: Initial = { kind: 'constant', value: 0 };
+
+export class Tape {
+  readonly parameters: ParameterSet;
+  readonly nodes: Node[] = [];
+  readonly inputs: Tensor[] = [];
+  readonly constants = new Map<Tensor, Float32Array | Uint32Array>();
+  /** Gradient tensors that live beside their parameter, for the optimiser. */
+  readonly parameterGradients = new Map<Tensor, Tensor>();
+  /** Whether programs rather take little memory and start soon than run as fast as they can. */
+  compact = false;
+  readonly #parameterTensors = new Map<string, Tensor>();
+  #nextId = 0;
+
+  constructor(parameters: ParameterSet) {
+    this.parameters = parameters;
+  }
+
+  /** @throws Error naming the tensor, where a size is not a whole number of at least 1 */
+  tensor(name: string, spec: TensorSpec, role: Role): Tensor {
+    if (!spec.shape.every((size) => Number.isSafeInteger(size) && size > 0))
+      throw new Error(`tensor ${name} [${spec.shape}]: every size must be a whole number of at least 1`);
+    return { id: this.#nextId++, name, role, shape: [...spec.shape], layout: spec.layout, half: spec.half };
+  }
+
+  /** A tensor whose values are given at every run. */
+  input(name: string, shape: readonly number[], layout: Layout): Tensor {
+    if (this.inputs.some((input) => input.name === name))
+      throw new Error(`input '${name}' is declared twice`);
+    const tensor = this.tensor(name, { shape, layout }, 'input');
+    this.inputs.push(tensor);
+    return tensor;
+  }
+
+  /** A tensor of the model, defined in the tape's parameter set on first use. */
+  parameter(
+    name: string,
+    shape: readonly number[],
+    layout: Layout,
+    group: string,
+    initial: Initial = zeros,
+  ): Tensor {
+    this.parameters.define({ name, shape, layout, group, initial });
+    let tensor = this.#parameterTensors.get(name);
+    if (!tensor) {
+      tensor = this.tensor(name, this.parameters.spec(name), 'parameter');
+      this.#parameterTensors.set(name, tensor);
+    }
+    return tensor;
+  }
+
+  /** A tensor with fixed values. */
+  constant(
+    name: string,
+    shape: readonly number[],
+    layout: Layout,
+    values: Float32Array | Uint32Array,
+  ): Tensor {
+    const tensor = this.tensor(name, { shape, layout }, 'constant');
+    this.constants.set(tensor, values);
+    return tensor;
+  }
+
+  record<A extends Attributes>(
+    definition: OpDefinition<A>,
+    inputs: Record<string, Tensor | undefined>,
+    attributes: A,
+  ): Record<string, Tensor> {
+    const given: Record<string, Tensor> = {};
+    for (const [key, tensor] of Object.entries(inputs)) if (tensor) given[key] = tensor;
+    let specs: Record<string, TensorSpec>;
+    try {
+      specs = definition.infer(given, attributes);
+    } catch (error) {
+      const shapes = Object.entries(given).map(([key, tensor]) => `${key} ${tensor.name}[${tensor.shape}]`);
+      throw new Error(`${definition.name}(${shapes.join(', ')}): ${(error as Error).message}`);
+    }
+    const outputs: Record<string, Tensor> = {};
+    // Values begin as 32-bit floats, whatever the operand that they take their shape from.
+    for (const [key, spec] of Object.entries(specs))
+      outputs[key] = this.tensor(
+        `${definition.name}.${this.nodes.length}.${key}`,
+        { ...spec, half: false },
+        'value',
+      );
+    // Method-style members of OpDefinition make this safe: a node's attributes are always those of its
+    // definition.
+    this.nodes.push({ definition, inputs: given, outputs, attributes } as unknown as Node);
+    return outputs;
+  }
+}

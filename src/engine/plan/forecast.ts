@@ -1,0 +1,46 @@
+/** What a program will need, from its plan alone: memory exactly, time from a device's measured peaks. */
+
+import type { Target } from '../device/target.ts';
+import { dispatchBytes } from '../dispatch.ts';
+import type { Tape } from '../graph/tape.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { fuse } from '../passes/fuse.ts';
+import { selectProgram } from './lower.ts';
+import { type MemoryLimits, planMemory } from './memory.ts';
+
+export interface Peaks {
+  readonly gflops: number;
+  readonly gbytesPerSecond: number;
+}
+
+export interface Forecast {
+  /** Memory of the program without parameters, in bytes. */
+  readonly bytes: number;
+  readonly flops: number;
+  readonly dispatches: number;
+  readonly milliseconds: number;
+}
+
+/** Share of the roofline that the kernels reach (bench/results: 0.3 to 0.6 on software drivers). */
+const typicalShare = 0.4;
+
+/** @throws Error naming the tensor, where one is larger than the device binds */
+export function forecast(
+  tape: Tape,
+  outputs: readonly Tensor[],
+  target: Target,
+  limits: MemoryLimits,
+  peaks: Peaks,
+): Forecast {
+  const fused = fuse(tape, outputs, target);
+  const plans = { ...selectProgram(fused, target), outputs };
+  const { bytes } = planMemory(tape, plans, limits);
+  let [flops, seconds, dispatches] = [0, 0, 0];
+  for (const dispatch of plans.main.flatMap((planned) => planned.dispatches)) {
+    const own = dispatch.flops ?? 0;
+    flops += own;
+    if (dispatch.kernel !== 'copy') dispatches++;
+    seconds += Math.max(own / (peaks.gflops * 1e9), dispatchBytes(dispatch) / (peaks.gbytesPerSecond * 1e9));
+  }
+  return { bytes, flops, dispatches, milliseconds: (1000 * seconds) / typicalShare };
+}

@@ -1,0 +1,318 @@
+/** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
+import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
+import { describedError } from '../../base/errors.ts';
+import type { GpuSettings } from '../../platform/gpu_settings.ts';
+import { type AdapterDescription, describeAdapter, isMesaSoftware } from '../device/adapter.ts';
+import { matrixUnits, subgroupMatrixConfigs, subgroupMatrixFeature } from '../device/matrix_units.ts';
+import type { Target } from '../device/target.ts';
+import type { Tuning } from '../device/tuning.ts';
+import { tunedConfigurations } from '../device/tuning.ts';
+import { type KernelVariant, variantKey } from '../dispatch.ts';
+import { imageWidth, roundUp } from '../graph/tensor.ts';
+import { linkKernel } from '../kernels/link.ts';
+import { createPipeline, type Pipeline } from './pipeline.ts';
+import { WarmUp } from './warm_up.ts';
+import { type Attempt, allDone, DeviceWatch } from './watch.ts';
+
+export interface EngineOptions {
+  /**
+   * Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere.
+   */
+  readonly minimal?: boolean;
+  /** Keep WebGPU's default limits (buffers of 256 MiB, bindings of 128 MiB) where the adapter offers more. */
+  readonly defaultLimits?: boolean;
+  /** Keep Dawn's checks in shaders where the driver makes its own; only Node can leave them out. */
+  readonly shaderChecks?: boolean;
+  /**
+   * Use the GPU's matrix units where it offers them as subgroup matrices, an unfinished WebGPU extension:
+   * kernels for them are compiled and tested here by arithmetic that stands for the units, but have not run
+   * on real ones. In browsers it needs --enable-unsafe-webgpu.
+   */
+  readonly subgroupMatrices?: boolean;
+  /**
+   * Overrides what the adapter says about itself: selects kernels as for another kind of adapter (tests,
+   * tuning).
+   */
+  readonly target?: Partial<Target>;
+  /** Results of `aand tune`; those of other devices and older kernels are ignored. */
+  readonly tunings?: readonly Tuning[];
+  /** Told once when the adapter is a software driver, and of errors of the device that belong to no call. */
+  readonly onNotice?: (message: string) => void;
+}
+
+async function requestAdapter(settings: GpuSettings): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
+  const { gpu } = openGpu(settings);
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new Error(adapterAdvice);
+  return { gpu, adapter };
+}
+
+async function requestDevice(adapter: GPUAdapter, descriptor: GPUDeviceDescriptor): Promise<GPUDevice> {
+  try {
+    return await adapter.requestDevice(descriptor);
+  } catch (error) {
+    throw describedError(
+      error,
+      `the adapter ${adapter.info.description || adapter.info.vendor} gave no device`,
+    );
+  }
+}
+
+/** Whether shaders may read storage textures. */
+function readsImages(gpu: GPU): boolean {
+  return gpu.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
+}
+
+/** An open device with its pipelines. Close it, or the process stays alive. */
+export class Engine implements AsyncDisposable {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterDescription;
+  target: Target;
+  readonly gpu: GPU;
+  readonly #watch: DeviceWatch;
+  #closing: Promise<void> | undefined;
+  #resting = false;
+  readonly #pipelines = new Map<string, Promise<Pipeline>>();
+  #warmUp: WarmUp | undefined;
+  #linked: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    gpu: GPU,
+    device: GPUDevice,
+    adapter: AdapterDescription,
+    { target, onNotice }: Pick<EngineOptions, 'target' | 'onNotice'>,
+  ) {
+    this.gpu = gpu;
+    this.device = device;
+    this.adapter = adapter;
+    this.target = {
+      name: `${adapter.vendor} ${adapter.architecture}`.trim() || 'unknown adapter',
+      subgroupSize: device.features.has('subgroups') ? adapter.subgroupSize : 0,
+      software: adapter.software,
+      parallelism: adapter.software ? 16 : 512,
+      maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
+      // Mesa's software driver reads a storage texture's quad three times faster than a storage buffer's: it
+      // checks bounds per texel instead of per float and lane (docs/performance.md).
+      images: isMesaSoftware(adapter) && readsImages(gpu) && device.features.has('subgroups'),
+      maxImageSize: device.limits.maxTextureDimension2D,
+      winograd: adapter.software,
+      epilogueStatistics: !adapter.software,
+      ...target,
+    };
+    this.#watch = new DeviceWatch(device, onNotice);
+  }
+
+  /** Opens the default adapter. Throws an Error that says what to install where there is none. */
+  static async open(options: EngineOptions = {}): Promise<Engine> {
+    const experiments = options.subgroupMatrices ?? false;
+    let { gpu, adapter } = await requestAdapter({ shaderChecks: true, zeros: true, experiments });
+    const description = describeAdapter(adapter);
+    // Checked twice, a run takes a fifth longer; filling images with zeros takes longer than what is then
+    // written to them. What an adapter is can only be asked with the checks already chosen.
+    if (isMesaSoftware(description))
+      ({ gpu, adapter } = await requestAdapter({
+        shaderChecks: options.shaderChecks ?? false,
+        zeros: false,
+        experiments,
+      }));
+    const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
+    if (options.subgroupMatrices) wanted.push(subgroupMatrixFeature);
+    const { limits, features } = adapter;
+    const descriptor: GPUDeviceDescriptor = {
+      label: 'aand-webgpu',
+      requiredFeatures: wanted.filter((feature) => features.has(feature)),
+      requiredLimits:
+        options.minimal || options.defaultLimits
+          ? {}
+          : {
+              maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+              maxBufferSize: limits.maxBufferSize,
+              maxTextureDimension2D: limits.maxTextureDimension2D,
+            },
+    };
+    const device = await requestDevice(adapter, descriptor);
+    try {
+      if (description.software)
+        options.onNotice?.(
+          `running on a software driver (${description.description || description.architecture}), not on a GPU`,
+        );
+      const units = device.features.has(subgroupMatrixFeature)
+        ? matrixUnits(subgroupMatrixConfigs(adapter))
+        : [];
+      if (options.subgroupMatrices && !units.length)
+        options.onNotice?.('this adapter offers no subgroup matrices that the kernels could use');
+      const target = { ...(units.length && { matrixUnits: units }), ...options.target };
+      const engine = new Engine(gpu, device, description, { ...options, target });
+      engine.useTunings(options.tunings ?? []);
+      if (isMesaSoftware(description))
+        engine.#warmUp = new WarmUp(device, async () => {
+          const other = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+          if (!other) throw new Error(adapterAdvice);
+          return requestDevice(other, descriptor);
+        });
+      return engine;
+    } catch (error) {
+      device.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Programs compiled from now on take these results of `aand tune`; those of other devices and older kernels
+   * are ignored.
+   */
+  useTunings(tunings: readonly Tuning[]): void {
+    for (const tuning of tunings) {
+      const tuned = tunedConfigurations(tuning, this);
+      if (tuned) this.target = { ...this.target, tuned };
+    }
+  }
+
+  /**
+   * Resolves when the engine has ended: with a DeviceLostError where the device was lost, with a ClosedError
+   * after `close`. Every call that waits, and every later one of this engine and of what was opened on it,
+   * rejects with the same.
+   */
+  get ended(): Promise<Error> {
+    return this.#watch.ended;
+  }
+
+  /** @throws DeviceLostError or ClosedError, where the engine has ended */
+  check(): void {
+    this.#watch.check();
+  }
+
+  /** Whether the device is lost or the engine closed. */
+  get isEnded(): boolean {
+    return this.#watch.isEnded;
+  }
+
+  /**
+   * Does work that creates or submits and does not wait; `verdict` rejects with what WebGPU has against it.
+   *
+   * @param what begins the messages of its errors
+   */
+  attempt<T>(what: string, work: () => T): Attempt<T> {
+    return this.#watch.attempt(what, work);
+  }
+
+  /**
+   * Waits for the device, and rejects when it ends instead of waiting for ever.
+   *
+   * @param what what failed, for errors that have no message
+   */
+  guard<T>(work: Promise<T>, what = 'the work on the device failed'): Promise<T> {
+    const guarded = this.#watch.wait(what, work);
+    if (this.adapter.software && !this.#resting && this.#watch.isBusy) {
+      this.#resting = true;
+      restWhile(() => {
+        this.#resting = this.#watch.isBusy;
+        return this.#resting;
+      });
+    }
+    return guarded;
+  }
+
+  /** A buffer whose content is undefined until it is written. */
+  createBuffer(label: string, size: number, usage = 0): GPUBuffer {
+    this.check();
+    return this.device.createBuffer({
+      label,
+      size: roundUp(Math.max(size, 16), 16),
+      usage: usage || GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  /** A texture for images of up to `height` lines; its content is undefined until it is written. */
+  createImage(label: string, height: number, half: boolean): GPUTexture {
+    this.check();
+    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
+    return this.device.createTexture({
+      label,
+      size: [imageWidth, height],
+      format: half ? 'rgba16float' : 'rgba32float',
+      usage,
+    });
+  }
+
+  write(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array | Uint16Array): void {
+    this.check();
+    this.device.queue.writeBuffer(
+      buffer,
+      offset,
+      data.buffer as ArrayBuffer,
+      data.byteOffset,
+      data.byteLength,
+    );
+  }
+
+  /** Reads a whole buffer or a range of it. For set-up and tests; programs have their own staging ring. */
+  async read(buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<Float32Array<ArrayBuffer>> {
+    let staging: GPUBuffer | undefined;
+    try {
+      const { result, verdict } = this.attempt('reading a buffer', () => {
+        staging = this.createBuffer('read', size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+        const encoder = this.device.createCommandEncoder();
+        encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
+        this.device.queue.submit([encoder.finish()]);
+        return { staging, mapped: staging.mapAsync(GPUMapMode.READ) };
+      });
+      await this.guard(allDone([verdict, result.mapped]), 'reading a buffer failed');
+      return new Float32Array(result.staging.getMappedRange(0, size).slice(0));
+    } finally {
+      staging?.destroy();
+    }
+  }
+
+  /** Number of different pipelines created so far. */
+  get pipelineCount(): number {
+    return this.#pipelines.size;
+  }
+
+  /**
+   * The pipeline of a kernel variant with exactly these storage bindings; created once, and tried again where
+   * that failed.
+   */
+  pipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
+    const key = variantKey(variant);
+    let result = this.#pipelines.get(key);
+    if (!result) {
+      result = this.guard(this.#createPipeline(variant, bindings), `kernel ${key} was not compiled`);
+      this.#pipelines.set(key, result);
+      result.catch(() => this.#pipelines.delete(key));
+    }
+    return result;
+  }
+
+  async #createPipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
+    // One by one, so that the driver compiles the first kernels while the others are linked.
+    const linked = this.#linked.then(() => linkKernel(variant));
+    this.#linked = linked.then(nextTurn, () => {});
+    await linked;
+    this.check();
+    const pipeline = await createPipeline(this.device, variant, bindings);
+    await this.#warmUp?.compile(variant, pipeline);
+    return pipeline;
+  }
+
+  /**
+   * Destroys the device and lets the process exit. Calls under way and later ones, also of what was opened on
+   * the engine, reject with a ClosedError.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#watch.close();
+    this.#warmUp?.close();
+    this.#pipelines.clear();
+    this.device.destroy();
+    await this.device.lost;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

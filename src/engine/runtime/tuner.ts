@@ -1,0 +1,121 @@
+/**
+ * The tuner: times every configuration of the matrix kernels at the sizes that a model has on this device,
+ * checks each result, and keeps the fastest. Results are plain data; whoever opens an engine may pass them on
+ * (`EngineOptions.tuning`).
+ */
+import { RandomStream } from '../../base/random.ts';
+import { gemmConfigurations } from '../device/matrix_products.ts';
+import type { GemmConfiguration, GemmProblem } from '../device/target.ts';
+import type { TunedEntry } from '../device/tuning.ts';
+import { tuningKey } from '../device/tuning.ts';
+import { ParameterSet } from '../graph/parameter_set.ts';
+import { type Node, need, Tape } from '../graph/tape.ts';
+import { elements } from '../graph/tensor.ts';
+import { isConvolution } from '../ops/conv2d.ts';
+import { gatherProblem } from '../ops/gemm.ts';
+import { isWeightGradient, weightGradientProblem } from '../ops/weight_gradient.ts';
+import type { Engine } from './engine.ts';
+import { Program } from './program.ts';
+import { retarget } from './retarget.ts';
+import { ParameterStore } from './store.ts';
+
+function problemOf(node: Node): GemmProblem | undefined {
+  if (isConvolution(node))
+    return gatherProblem({
+      source: need(node.inputs, 'x'),
+      output: need(node.outputs, 'y'),
+      weightShape: need(node.inputs, 'w').shape,
+      attributes: node.attributes,
+      dataGradient: node.definition.name === 'conv_transpose2d',
+    });
+  if (isWeightGradient(node))
+    return weightGradientProblem(need(node.inputs, 'x'), need(node.inputs, 'dy'), node.attributes);
+  return undefined;
+}
+
+/** The different matrix products of tapes: one node per tuning key. */
+export function tuningCases(tapes: readonly Tape[]): Map<string, { node: Node; problem: GemmProblem }> {
+  const cases = new Map<string, { node: Node; problem: GemmProblem }>();
+  for (const node of tapes.flatMap((tape) => tape.nodes)) {
+    const problem = problemOf(node);
+    if (problem && !cases.has(tuningKey(problem))) cases.set(tuningKey(problem), { node, problem });
+  }
+  return cases;
+}
+
+const minimalBatchMilliseconds = 20;
+const repeats = 5;
+// Configurations differ in the order of their sums.
+const tolerance = 1e-4;
+
+/** One product alone: its result and the median time of a run. */
+async function measure(engine: Engine, node: Node): Promise<{ result: Float32Array; milliseconds: number }> {
+  const tape = new Tape(new ParameterSet());
+  const given: Record<string, Float32Array> = {};
+  const inputs = Object.fromEntries(
+    Object.entries(node.inputs).map(([name, { shape, layout }]) => {
+      const random = new RandomStream(`tuner ${name}`);
+      given[name] = Float32Array.from({ length: elements(shape) }, () => random.uniform(-1, 1));
+      return [name, tape.input(name, shape, layout)];
+    }),
+  );
+  const [output] = Object.values(tape.record(node.definition, inputs, node.attributes));
+  if (!output) throw new Error(`${node.definition.name} has no output`);
+  const program = await Program.compile(engine, tape, {
+    outputs: { output },
+    store: new ParameterStore(engine, tape.parameters),
+  });
+  try {
+    const result = (await program.run(given)).output as Float32Array;
+    const samples: number[] = [];
+    let runs = 1;
+    while (samples.length < repeats) {
+      const started = performance.now();
+      for (let i = 0; i < runs; i++) await program.run(given, []);
+      const elapsed = performance.now() - started;
+      if (elapsed < minimalBatchMilliseconds && !samples.length) runs *= 2;
+      else samples.push(elapsed / runs);
+    }
+    samples.sort((a, b) => a - b);
+    return { result, milliseconds: samples[repeats >> 1] as number };
+  } finally {
+    program.destroy();
+  }
+}
+
+function agrees(a: Float32Array, b: Float32Array): boolean {
+  let scale = 0;
+  let worst = 0;
+  for (let i = 0; i < a.length; i++) {
+    scale = Math.max(scale, Math.abs(b[i] as number));
+    const difference = Math.abs((a[i] as number) - (b[i] as number));
+    worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(worst, difference);
+  }
+  return worst <= tolerance * scale;
+}
+
+/**
+ * The best entry of one case; a candidate that computes something else than the table's choice is left out.
+ */
+export async function tuneCase(
+  engine: Engine,
+  { node, problem }: { node: Node; problem: GemmProblem },
+  onRejected?: (configuration: GemmConfiguration, reason: string) => void,
+): Promise<TunedEntry & { configuration: GemmConfiguration }> {
+  const target = { winograd: false, tuned: {} };
+  const table = await measure(retarget(engine, target), node);
+  let best: TunedEntry | undefined;
+  for (const configuration of gemmConfigurations(problem.family, engine.target)) {
+    try {
+      const own = retarget(engine, { ...target, force: { [problem.family]: configuration } });
+      const { result, milliseconds } = await measure(own, node);
+      if (!agrees(result, table.result)) onRejected?.(configuration, 'its result is wrong');
+      else if (!best || milliseconds < best.milliseconds)
+        best = { configuration, milliseconds, tableMilliseconds: table.milliseconds };
+    } catch (error) {
+      onRejected?.(configuration, (error as Error).message);
+    }
+  }
+  if (!best) throw new Error(`no configuration of ${problem.family} works on this device`);
+  return best;
+}
