@@ -118,7 +118,7 @@ export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Pr
 <h2>Roofline</h2>${chart('roofline', 420, 'GFLOP/s over arithmetic intensity')}
 <h2>Models and training steps</h2>${chart('models', 60 + 30 * whole, 'times of models')}
 ${peerSections}
-<h2>All cases</h2><p>Error: largest absolute difference to 200 samples in float64 (kernels), to the direct kernels without images (models).</p><div class="scroll">${table(report.results)}</div>`;
+<h2>All cases</h2><p>Error: largest absolute difference to 200 samples in float64 (kernels), to the direct kernels without textures (models).</p><div class="scroll">${table(report.results)}</div>`;
   return htmlPage({
     title: `Bench: ${description}`,
     style,

@@ -41,7 +41,7 @@ export interface BenchResult extends Timing {
    * Largest absolute difference to the reference named by `error_against`; null where it was not compared.
    */
   readonly max_abs_error: number | null;
-  readonly error_against: 'float64' | 'direct kernels without images';
+  readonly error_against: 'float64' | 'direct kernels without textures';
   /** The kernels of the matrix products. */
   readonly configuration: string;
 }
@@ -54,7 +54,7 @@ export interface RunOptions {
 }
 
 /** The plainest form of every kernel, which the others are compared with. */
-const plain: Partial<Target> = { winograd: false, images: false };
+const plain: Partial<Target> = { winograd: false, textures: false };
 
 function inputsOf(benchCase: BenchCase, tape: Tape): RunInputs {
   const given = benchCase.inputs?.() ?? {};
@@ -166,7 +166,7 @@ export async function runCase(
       peak_bytes: program.bytes,
       weight_bytes: store.bytes,
       max_abs_error: maxError,
-      error_against: benchCase.convolution ? 'float64' : 'direct kernels without images',
+      error_against: benchCase.convolution ? 'float64' : 'direct kernels without textures',
       configuration: matrixKernels(program.plan),
     };
   } finally {
@@ -181,7 +181,7 @@ function matrixKernels(plan: string): string {
   for (const line of plan.split('\n')) {
     const match = line.match(/((?:conv2d|weight_gradient)_(?:lane|tile))\.main,?(\S*)/);
     if (!match) continue;
-    const constants = (match[2] as string).split(',').filter((part) => /=|image|batched/.test(part));
+    const constants = (match[2] as string).split(',').filter((part) => /=|texture|batched/.test(part));
     kernels.add(`${match[1]} ${constants.join(' ')}`);
   }
   return [...kernels].join('; ');

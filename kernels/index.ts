@@ -15,7 +15,6 @@ import crossEntropy from './cross_entropy.wesl';
 import elementwise from './elementwise.wesl';
 import focalLoss from './focal_loss.wesl';
 import gate from './gate.wesl';
-import image from './image.wesl';
 import math from './math.wesl';
 import maxPool2d from './max_pool2d.wesl';
 import normalize from './normalize.wesl';
@@ -29,6 +28,7 @@ import sampling from './sampling.wesl';
 import scoreMap from './score_map.wesl';
 import subgroupMatrix from './subgroup_matrix.wesl';
 import sumPartials from './sum_partials.wesl';
+import texture from './texture.wesl';
 import topkMean from './topk_mean.wesl';
 import weightGradient from './weight_gradient.wesl';
 import weightGradientLane from './weight_gradient_lane.wesl';
@@ -54,7 +54,6 @@ export const kernelModules = {
   elementwise,
   focal_loss: focalLoss,
   gate,
-  image,
   math,
   max_pool2d: maxPool2d,
   normalize,
@@ -68,6 +67,7 @@ export const kernelModules = {
   score_map: scoreMap,
   subgroup_matrix: subgroupMatrix,
   sum_partials: sumPartials,
+  texture,
   topk_mean: topkMean,
   weight_gradient: weightGradient,
   weight_gradient_lane: weightGradientLane,

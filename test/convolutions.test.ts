@@ -1,6 +1,6 @@
 /**
- * Convolutions: every configuration of the matrix kernels at awkward shapes, operands from images, Winograd,
- * repeatability.
+ * Convolutions: every configuration of the matrix kernels at awkward shapes, operands from textures,
+ * Winograd, repeatability.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
@@ -164,7 +164,7 @@ describe('convolutions', () => {
     console.log(`configurations: ${[...covered].join('; ')}`);
   });
 
-  test('operands read from images give the same as from memory', { timeout: 300_000 }, async () => {
+  test('operands read from textures give the same as from memory', { timeout: 300_000 }, async () => {
     const cases: ConvolutionCase[] = [
       { x: [2, 6, 8, 8], w: [3, 3, 8, 44], geometry: { stride: 1, padding: 1, dilation: 1 } },
       { x: [3, 10, 16, 7], w: [5, 5, 7, 36], geometry: { stride: 2, padding: 2, dilation: 1 } },
@@ -179,10 +179,10 @@ describe('convolutions', () => {
           const force = { convolution, weight_gradient };
           const size = op.reference({ x: oracle.array(c.x), w: oracle.array(c.w) }).data.length;
           const g = Float32Array.from({ length: size }, () => random.uniform(-1, 1));
-          const memory = await run(engine, op, values, g, { ...engine.target, images: false, force });
-          const images = await run(engine, op, values, g, { ...engine.target, images: true, force });
+          const memory = await run(engine, op, values, g, { ...engine.target, textures: false, force });
+          const inTextures = await run(engine, op, values, g, { ...engine.target, textures: true, force });
           for (const [key, expected] of Object.entries(memory))
-            expect(images[key], `${c.x} ${key} ${describeConfiguration(convolution)}`).toEqual(expected);
+            expect(inTextures[key], `${c.x} ${key} ${describeConfiguration(convolution)}`).toEqual(expected);
         }
   });
 
@@ -201,7 +201,7 @@ describe('convolutions', () => {
         const force = { convolution };
         const result = await run(engine, op, values, g, {
           ...engine.target,
-          images: false,
+          textures: false,
           splits: 3,
           force,
         });
@@ -239,7 +239,7 @@ describe('convolutions', () => {
           ? at(values.r, i) * (1 + at(values.gate, Math.floor(i / 12)) * Math.tanh(value))
           : Math.max(0, value + at(values.r, i)),
       );
-      const target: Target = { ...engine.target, images: false, splits: 4 };
+      const target: Target = { ...engine.target, textures: false, splits: 4 };
       const store = new ParameterStore(engine, tape.parameters);
       const program = await Program.compile(retarget(engine, target), tape, { outputs: { y }, store });
       // The sum's kernel has the whole epilogue; nothing follows it.
@@ -285,7 +285,7 @@ describe('convolutions', () => {
           );
           const store = new ParameterStore(engine, tape.parameters);
           initialize(store, ['state'], 0);
-          const own = { images: false, epilogueStatistics: true, software, force: { convolution } };
+          const own = { textures: false, epilogueStatistics: true, software, force: { convolution } };
           const program = await Program.compile(retarget(engine, { ...engine.target, ...own }), tape, {
             outputs: { y },
             store,
@@ -335,7 +335,7 @@ describe('convolutions', () => {
   });
 
   test("Winograd's form meets the reference, with every epilogue", { timeout: 300_000 }, async () => {
-    // Weights go straight into an image whose lines they fill (256 channels), else through a buffer (260).
+    // Weights go straight into a texture whose lines they fill (256 channels), else through a buffer (260).
     for (const [height, width, channels, kernel] of [
       [13, 14, 260, 'winograd_f4'],
       [7, 8, 260, 'winograd_f2'],
@@ -357,7 +357,7 @@ describe('convolutions', () => {
         Math.max(0, value + (values.b[i % channels] as number) + (values.r[i] as number)),
       );
       for (const plain of [true, false])
-        for (const images of [false, true]) {
+        for (const textures of [false, true]) {
           const tape = new Tape(new ParameterSet());
           const x = tape.input('x', shape.x, 'channels');
           const w = tape.constant('w', shape.w, 'filter', values.w);
@@ -365,7 +365,11 @@ describe('convolutions', () => {
           const r = tape.input('r', yShape, 'channels');
           const convolved = conv2d(tape, x, w, plain ? undefined : b, { padding: 1 });
           const y = plain ? convolved : relu(tape, add(tape, convolved, r));
-          const target: Target = { ...engine.target, winograd: true, images: images && engine.target.images };
+          const target: Target = {
+            ...engine.target,
+            winograd: true,
+            textures: textures && engine.target.textures,
+          };
           const store = new ParameterStore(engine, tape.parameters);
           const program = await Program.compile(retarget(engine, target), tape, { outputs: { y }, store });
           expect(program.plan).toContain(kernel);
@@ -375,7 +379,7 @@ describe('convolutions', () => {
             result,
             plain ? linear : rectified,
             9 * 256,
-            `${kernel}, epilogue ${!plain}, images ${images}`,
+            `${kernel}, epilogue ${!plain}, textures ${textures}`,
           );
           program.destroy();
         }
@@ -390,7 +394,7 @@ describe('convolutions', () => {
     const gpu: Target = {
       ...engine.target,
       software: false,
-      images: false,
+      textures: false,
       winograd: false,
       parallelism: 512,
     };

@@ -22,7 +22,7 @@ const otherTargets = {
   'a real GPU (workgroup tiles)': {
     software: false,
     parallelism: 512,
-    images: false,
+    textures: false,
     winograd: false,
     epilogueStatistics: true,
   },

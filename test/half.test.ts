@@ -56,9 +56,9 @@ afterAll(() => engine?.close());
 
 const targets: Record<string, Partial<Target>> = {
   'as this adapter': {},
-  'as a real GPU (workgroup tiles)': { images: false, winograd: false, subgroupSize: 0, software: false },
+  'as a real GPU (workgroup tiles)': { textures: false, winograd: false, subgroupSize: 0, software: false },
   'as a GPU with matrix units': {
-    images: false,
+    textures: false,
     winograd: false,
     subgroupSize: 16,
     software: false,

@@ -9,7 +9,7 @@ import { linkKernel } from '../src/engine/kernels/link.ts';
 const variant = {
   module: 'conv2d_lane',
   entry: 'main',
-  conditions: { bias: true, source_image: true, weights_image: true },
+  conditions: { bias: true, source_texture: true, weights_texture: true },
   constants: { SUBGROUP: 1, SUBGROUPS: 64, ROWS: 8, COLUMNS: 1 },
 } as const;
 let cache: string;

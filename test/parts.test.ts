@@ -104,7 +104,7 @@ const phases: Record<string, Omit<Operation, 'reference'>> = {
 };
 
 const targets = (): [whole: Target, parts: Target] => {
-  const whole = { ...engine.target, images: false, parallelism: 1 };
+  const whole = { ...engine.target, textures: false, parallelism: 1 };
   return [whole, { ...whole, maxStorageBufferBindingSize: limit }];
 };
 

@@ -6,7 +6,7 @@ import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { printNodes } from '../src/engine/graph/print.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
-import { byteLength, imageWidth, pack, type Tensor, unpack } from '../src/engine/graph/tensor.ts';
+import { byteLength, pack, type Tensor, textureWidth, unpack } from '../src/engine/graph/tensor.ts';
 import { evaluate, expand } from '../src/engine/kernels/expand.ts';
 import { linkKernel } from '../src/engine/kernels/link.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
@@ -18,7 +18,7 @@ import { scratch } from '../src/engine/ops/scratch.ts';
 import { fuse } from '../src/engine/passes/fuse.ts';
 import { select, selectProgram } from '../src/engine/plan/lower.ts';
 import { place, printPlacement } from '../src/engine/plan/place.ts';
-import { placeImages } from '../src/engine/plan/place_textures.ts';
+import { placeTextures } from '../src/engine/plan/place_textures.ts';
 import { printPlan } from '../src/engine/plan/plan.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detect, detectorParameters } from '../src/model/detector.ts';
@@ -29,8 +29,8 @@ const target: Target = {
   software: true,
   parallelism: 16,
   maxStorageBufferBindingSize: 2 ** 27,
-  images: false,
-  maxImageSize: 8192,
+  textures: false,
+  maxTextureSize: 8192,
   winograd: false,
   epilogueStatistics: false,
 };
@@ -103,7 +103,7 @@ describe('fuse', () => {
     );
   });
 
-  test('folded weights that are packed on the way to an image are scaled there, others where they lie', () => {
+  test('folded weights that are packed on the way to a texture are scaled there, others where they lie', () => {
     const kernels = (own: Target) => {
       const tape = new Tape(new ParameterSet());
       const { y } = block(tape, false);
@@ -113,8 +113,8 @@ describe('fuse', () => {
     expect(kernels(target)).toBe(
       'batch_norm_fold: batch_norm_fold.fold\nbatch_norm_fold: batch_norm_fold.scale_weights',
     );
-    expect(kernels({ ...target, images: true, maxImageSize: 4096 })).toBe(
-      'batch_norm_fold: batch_norm_fold.fold\nto_image: image.pack,scaled,stored',
+    expect(kernels({ ...target, textures: true, maxTextureSize: 4096 })).toBe(
+      'batch_norm_fold: batch_norm_fold.fold\nto_texture: texture.pack,scaled,stored',
     );
   });
 
@@ -176,14 +176,14 @@ describe('fuse', () => {
       const images = tape.input('images', [1, 256, 256, 3], 'channels');
       const { map } = detect(tape, images, backbones.resnet18, 'aand');
       tape.compact = compact ?? tape.compact;
-      const whole = { ...target, images: true, winograd: true, subgroupSize: 16, ...own };
+      const whole = { ...target, textures: true, winograd: true, subgroupSize: 16, ...own };
       return fuse(tape, [map], whole).nodes.filter(({ definition }) => definition.name === 'winograd_conv2d')
         .length;
     };
     expect(forms({}, undefined)).toBe(0);
     expect(forms({}, false)).toBe(9);
     expect(forms({ subgroupSize: 8 }, undefined)).toBe(9);
-    expect(forms({ images: false }, undefined)).toBeGreaterThan(9);
+    expect(forms({ textures: false }, undefined)).toBeGreaterThan(9);
   });
 
   test('a value that the program reads is not fused away', () => {
@@ -278,25 +278,25 @@ describe('select and place', () => {
     ).toThrow(/needs \d+ bytes, more than the 100000 that this device binds at once: use a smaller batch/);
   });
 
-  test('images that do not live at the same time share a texture; prepared ones keep their own', () => {
-    const image = (name: string, lines: number) => scratch(name, [lines * imageWidth * 4], 'image');
-    const [a, b, c, kept] = [image('a', 4), image('b', 2), image('c', 1), image('kept', 1)];
-    const use = (...images: Tensor[]): Dispatch => ({
+  test('tensors in textures that do not live at the same time share one; prepared ones keep their own', () => {
+    const inTexture = (name: string, lines: number) => scratch(name, [lines * textureWidth * 4], 'texture');
+    const [a, b, c, kept] = [inTexture('a', 4), inTexture('b', 2), inTexture('c', 1), inTexture('kept', 1)];
+    const use = (...tensors: Tensor[]): Dispatch => ({
       kernel: 'copy',
-      bindings: Object.fromEntries(images.map((tensor) => [tensor.name, tensor])),
+      bindings: Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor])),
       uniforms: {},
       workgroups: [0, 0, 0],
       writes: [],
     });
     // a lives in 0..1, b in 1..2, c in 3; kept is read in 3 and must survive to the next run.
-    const { textureOf, textures } = placeImages([use(a), use(a, b), use(b), use(c, kept)], new Set([kept]));
+    const { textureOf, textures } = placeTextures([use(a), use(a, b), use(b), use(c, kept)], new Set([kept]));
     expect(textureOf.get(a)).not.toBe(textureOf.get(b));
     expect(textureOf.get(c)).toBe(textureOf.get(a));
     expect([...textureOf].filter(([, texture]) => texture === textureOf.get(kept))).toHaveLength(1);
     expect(textures.map(({ height }) => height).sort()).toEqual([1, 2, 4]);
     // Textures of 16-bit floats are of another format.
-    const small = { ...image('small', 1), half: true };
-    const mixed = placeImages([use(a), use(small)], new Set());
+    const small = { ...inTexture('small', 1), half: true };
+    const mixed = placeTextures([use(a), use(small)], new Set());
     expect(mixed.textures.map(({ height, half }) => [height, half])).toEqual([
       [4, false],
       [1, true],

@@ -31,7 +31,7 @@ export interface PageBinding {
 
 export type Binding = Tensor | View | PageBinding;
 
-/** One kernel launch, or a copy of `x` into `image`, before memory is assigned. */
+/** One kernel launch, or a copy of `x` into `texture`, before memory is assigned. */
 export interface Dispatch {
   readonly kernel: KernelVariant | 'copy';
   readonly bindings: Readonly<Record<string, Binding>>;

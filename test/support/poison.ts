@@ -1,6 +1,6 @@
 /** An engine whose new memory is full of NaN: a result that depends on what lay there before shows it. */
 
-import { imageWidth } from '../../src/engine/graph/tensor.ts';
+import { textureWidth } from '../../src/engine/graph/tensor.ts';
 import { Engine, type EngineOptions } from '../../src/engine/runtime/engine.ts';
 
 export async function openPoisoned(options: EngineOptions = {}): Promise<Engine> {
@@ -13,12 +13,12 @@ export async function openPoisoned(options: EngineOptions = {}): Promise<Engine>
       engine.write(buffer, 0, new Uint32Array(buffer.size / 4).fill(0xffffffff));
     return buffer;
   };
-  const createImage = engine.createImage.bind(engine);
-  engine.createImage = (label, height, half) => {
-    const texture = createImage(label, height, half);
-    const bytesPerRow = imageWidth * (half ? 8 : 16);
+  const createTexture = engine.createTexture.bind(engine);
+  engine.createTexture = (label, height, half) => {
+    const texture = createTexture(label, height, half);
+    const bytesPerRow = textureWidth * (half ? 8 : 16);
     const values = new Uint32Array((bytesPerRow * height) / 4).fill(0xffffffff);
-    device.queue.writeTexture({ texture }, values, { bytesPerRow }, [imageWidth, height]);
+    device.queue.writeTexture({ texture }, values, { bytesPerRow }, [textureWidth, height]);
     return texture;
   };
   return engine;

@@ -77,10 +77,10 @@ export function chooseGemm(problem: GemmProblem, target: Target, batched = false
     if (family === 'convolution') {
       // Few lanes share a load of the source among few columns: four columns each make up for it
       // (SwiftShader).
-      if (size > 1 && size <= 4 && !target.images && columnQuads >= 4 * size) return lane(size, 2, 16, 4);
+      if (size > 1 && size <= 4 && !target.textures && columnQuads >= 4 * size) return lane(size, 2, 16, 4);
       // A subgroup with fewer rows wastes less on a small grid; with more, each load of weights serves more
       // rows.
-      if (size === 16 && target.images && !batched && problem.rows >= 64) return lane(size, 4, 64, 1);
+      if (size === 16 && target.textures && !batched && problem.rows >= 64) return lane(size, 4, 64, 1);
       if (size > 1 && size <= 16) return lane(size, 4, batched && problem.rows <= 16 ? 16 : 32, 1);
       if (size === 32) return lane(size, 4, 32, 1);
       return lane(1, 64, 8, columnQuads > 1 ? 2 : 1);

@@ -54,10 +54,10 @@ export interface Target {
   /** Workgroups that keep the device busy; split sums aim at it. */
   readonly parallelism: number;
   readonly maxStorageBufferBindingSize: number;
-  /** Whether kernels read their operands from images (storage textures) where that pays. */
-  readonly images: boolean;
-  /** Most lines of an image. */
-  readonly maxImageSize: number;
+  /** Whether kernels read their operands from storage textures where that pays. */
+  readonly textures: boolean;
+  /** Most lines of a texture. */
+  readonly maxTextureSize: number;
   /** Whether 3x3 convolutions with fixed weights take Winograd's form. */
   readonly winograd: boolean;
   /**

@@ -35,13 +35,13 @@ export function tuningFingerprint({ adapter, target }: TuningDevice): string {
   for (const text of Object.values(kernelModules))
     for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   const { vendor, architecture, description } = adapter;
-  const { subgroupSize, images, matrixUnits = [] } = target;
+  const { subgroupSize, textures, matrixUnits = [] } = target;
   return [
     vendor,
     architecture,
     description,
     `subgroup ${subgroupSize}`,
-    `images ${images}`,
+    `textures ${textures}`,
     ...matrixUnits.map(
       ({ component, rows, columns, depth }) => `${component} units ${rows}x${columns}x${depth}`,
     ),

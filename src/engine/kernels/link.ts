@@ -22,7 +22,7 @@ const allConditions = [
   'flat',
   'four',
   'gate',
-  'gradient_image',
+  'gradient_texture',
   'half',
   'map',
   'matrix_half',
@@ -32,7 +32,7 @@ const allConditions = [
   'residual_half',
   'scaled',
   'source_half',
-  'source_image',
+  'source_texture',
   'split',
   'statistics',
   'stored',
@@ -42,7 +42,7 @@ const allConditions = [
   'transposed',
   'two',
   'weights_half',
-  'weights_image',
+  'weights_texture',
 ];
 
 // What kernels/subgroup_matrix.wesl declares for the linker's sake.
@@ -88,7 +88,7 @@ async function build(variant: KernelVariant): Promise<LinkedKernel> {
   ))
     bindings.set(name as string, {
       index: Number(number),
-      kind: access === 'read' ? 'image' : 'written image',
+      kind: access === 'read' ? 'texture' : 'written texture',
       format: format as GPUTextureFormat,
     });
   return { code, uniforms, bindings };

@@ -11,10 +11,10 @@ export interface LinkedKernel {
   readonly bindings: ReadonlyMap<string, KernelBinding>;
 }
 
-/** A resource of a kernel: a storage buffer, or an image (storage texture) that it reads or writes. */
+/** A resource of a kernel: a storage buffer, or a storage texture that it reads or writes. */
 export interface KernelBinding {
   readonly index: number;
-  readonly kind: 'buffer' | 'image' | 'written image';
-  /** Of an image. */
+  readonly kind: 'buffer' | 'texture' | 'written texture';
+  /** Of a texture. */
   readonly format: GPUTextureFormat;
 }

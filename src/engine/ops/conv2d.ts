@@ -50,8 +50,8 @@ function gatherOf(node: Node<ConvolutionAttributes>, target: Target, dataGradien
   const w = need(node.inputs, 'w');
   return {
     source: need(node.inputs, 'x'),
-    sourceImage: node.inputs.x_image,
-    weights: node.inputs.w_image ?? w,
+    sourceTexture: node.inputs.x_texture,
+    weights: node.inputs.w_texture ?? w,
     weightShape: w.shape,
     output: need(node.outputs, 'y'),
     inputs: node.inputs,
@@ -90,7 +90,7 @@ export function withStatistics(
 
 /** Every operand of a gathering kernel but bias and gate. */
 export const convolutionHalves: HalfOperands = {
-  inputs: ['x', 'w', 'x_image', 'w_image', 'residual'],
+  inputs: ['x', 'w', 'x_texture', 'w_texture', 'residual'],
   outputs: ['y'],
 };
 

@@ -40,9 +40,9 @@ export function halves(operands: Readonly<Record<string, Tensor | undefined>>): 
 
 export interface Gather {
   readonly source: Tensor;
-  /** The source once more as an image, read in its place. */
-  readonly sourceImage?: Tensor | undefined;
-  /** In memory or as an image. */
+  /** The source once more as a texture, read in its place. */
+  readonly sourceTexture?: Tensor | undefined;
+  /** In memory or as a texture. */
   readonly weights: Tensor | View;
   readonly weightShape: readonly number[];
   readonly output: Tensor;
@@ -83,7 +83,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
   const rowHeight = Math.ceil(height / step);
   const rowWidth = Math.ceil(width / step);
   const weights = 'layout' in gather.weights ? gather.weights : gather.weights.tensor;
-  const half = (gather.sourceImage ?? source).half && weights.half;
+  const half = (gather.sourceTexture ?? source).half && weights.half;
   const problem = gatherProblem(gather, batches !== undefined, half);
   const { rows, columnQuads: outputQuads } = problem;
   const choice = chooseGemm(problem, target, batches !== undefined);
@@ -91,7 +91,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
   const ending = epilogue(gather.inputs);
   const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];
   const oneRun = !dataGradient && dilation === 1;
-  const weightsImage = weights.layout === 'image';
+  const weightsTexture = weights.layout === 'texture';
   const depth = oneRun ? kernelWidth * channelQuads(source) : channelQuads(source);
   const splits = batches === undefined ? splitsOf(gather, choice, problem, depth) : 1;
   // Ranges begin at whole steps of the tile kernels.
@@ -134,10 +134,10 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
         emulated: choice.unit?.emulated ?? false,
         batched: batches !== undefined,
         split: parts !== undefined,
-        source_image: gather.sourceImage !== undefined,
-        weights_image: weightsImage,
+        source_texture: gather.sourceTexture !== undefined,
+        weights_texture: weightsTexture,
         ...halves({
-          source: gather.sourceImage ?? source,
+          source: gather.sourceTexture ?? source,
           weights,
           output: parts ?? output,
           residual: parts ? undefined : gather.inputs.residual,
@@ -146,8 +146,8 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       constants,
     },
     bindings: {
-      ...(gather.sourceImage ? { source_image: gather.sourceImage } : { source }),
-      ...(weightsImage ? { weights_image: gather.weights } : { weights: gather.weights }),
+      ...(gather.sourceTexture ? { source_texture: gather.sourceTexture } : { source }),
+      ...(weightsTexture ? { weights_texture: gather.weights } : { weights: gather.weights }),
       output: parts ?? output,
       ...(parts ? {} : ending.bindings),
       ...(gather.statistics && { statistics: gather.statistics }),

@@ -55,7 +55,7 @@ function weightGradientDispatches(
 ): Dispatch[] {
   const x = need(inputs, 'x');
   const dy = need(inputs, 'dy');
-  const { x_image, dy_image } = inputs;
+  const { x_texture, dy_texture } = inputs;
   const [kh, kw] = attributes.kernel;
   const rowQuads = kh * kw * channelQuads(x);
   const columnQuads = channelQuads(dy);
@@ -71,10 +71,18 @@ function weightGradientDispatches(
       kernel: {
         module,
         entry: 'main',
-        conditions: { subgroups: choice.subgroup > 1, source_image: !!x_image, gradient_image: !!dy_image },
+        conditions: {
+          subgroups: choice.subgroup > 1,
+          source_texture: !!x_texture,
+          gradient_texture: !!dy_texture,
+        },
         constants,
       },
-      bindings: { ...(x_image ? { x_image } : { x }), ...(dy_image ? { dy_image } : { dy }), partial },
+      bindings: {
+        ...(x_texture ? { x_texture } : { x }),
+        ...(dy_texture ? { dy_texture } : { dy }),
+        partial,
+      },
       uniforms: {
         input_height: dimension(x, 1),
         input_width: dimension(x, 2),

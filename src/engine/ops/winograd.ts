@@ -9,9 +9,9 @@ import { type Dispatch, threads } from '../dispatch.ts';
 import { need } from '../graph/tape.ts';
 import { channelQuads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import { type ConvolutionAttributes, dimension, epilogue, gatherDispatches, halves } from './gemm.ts';
-import { copyToImage, fitsImage, imageShape } from './image.ts';
 import type { Operation } from './operation.ts';
 import { scratch } from './scratch.ts';
+import { copyToTexture, fitsTexture, textureShape } from './texture.ts';
 
 /** Outputs per tile and side. */
 export type WinogradTile = 2 | 4;
@@ -30,15 +30,16 @@ export function transformedWeights(w: TensorSpec, tile: WinogradTile): TensorSpe
 type WinogradWeightsAttributes = {
   readonly tile: WinogradTile;
   /**
-   * Written into the image alone: a target reads weights from images, and their output quads fill its lines.
+   * Written into the texture alone: the target reads weights from textures, and their output quads fill its
+   * lines.
    */
   readonly stored: boolean;
 };
 
 /**
  * Input is 3x3 weights [3, 3, Ci, Co], multiplied by `scale` [Co] where it is given; output is their
- * transform `u` [positions, 1, Ci, Co]. Where it is `stored`, `image` is u's image, and u itself only names
- * the shape.
+ * transform `u` [positions, 1, Ci, Co]. Where it is `stored`, `texture` is u's texture, and u itself only
+ * names the shape.
  */
 export const winogradWeightsDefinition: Operation<WinogradWeightsAttributes> = {
   name: 'winograd_weights',
@@ -48,7 +49,7 @@ export const winogradWeightsDefinition: Operation<WinogradWeightsAttributes> = {
     if (height !== 3 || width !== 3) throw new Error(`the kernel is ${height}x${width}, not 3x3`);
     const u = transformedWeights(w, tile);
     const outputs: Record<string, TensorSpec> = { u };
-    if (stored) outputs.image = { shape: imageShape(u), layout: 'image' };
+    if (stored) outputs.texture = { shape: textureShape(u), layout: 'texture' };
     return outputs;
   },
   half: () => ({ inputs: ['w'], outputs: [] }),
@@ -69,7 +70,7 @@ export const winogradWeightsDefinition: Operation<WinogradWeightsAttributes> = {
         bindings: {
           weights: w,
           ...(scale && { scale }),
-          [written]: need(node.outputs, stored ? 'image' : 'u'),
+          [written]: need(node.outputs, stored ? 'texture' : 'u'),
         },
         uniforms: { source_quads: sourceQuads, output_quads: channelQuads(w) },
         workgroups: threads(plane),
@@ -88,7 +89,7 @@ export const winogradDefinition: Operation<WinogradAttributes> = {
     return { y: { shape: [n, h + 2 * padding - 2, w + 2 * padding - 2, co], layout: 'channels' } };
   },
   // The transformed tensors stay in 32 bits: their values are sums that a half would round ten times more.
-  half: () => ({ inputs: ['x', 'x_image', 'residual'], outputs: ['y'] }),
+  half: () => ({ inputs: ['x', 'x_texture', 'residual'], outputs: ['y'] }),
   lower: (node, target) => lowerWinograd(node.inputs, need(node.outputs, 'y'), node.attributes, target),
 };
 
@@ -111,12 +112,12 @@ function lowerWinograd(
     scratch(`winograd.${name}`, [positions, lines, rowWidth, channels(like)], 'channels');
   const v = transformed('input', x);
   const m = transformed('product', y);
-  const imageOf = (tensor: Tensor) =>
-    target.images && fitsImage(tensor, target)
-      ? scratch('winograd.image', imageShape(tensor), 'image')
+  const textureOf = (tensor: Tensor) =>
+    target.textures && fitsTexture(tensor, target)
+      ? scratch('winograd.texture', textureShape(tensor), 'texture')
       : undefined;
-  const image = imageOf(v);
-  const product = imageOf(m);
+  const texture = textureOf(v);
+  const product = textureOf(m);
   const tiles = { rows: lines * rowWidth, row_height: rowHeight, row_width: rowWidth };
   const ending = epilogue(inputs);
   return [
@@ -124,9 +125,9 @@ function lowerWinograd(
       kernel: {
         module: module(tile),
         entry: 'input_transform',
-        conditions: { source_image: !!inputs.x_image, ...halves({ source: inputs.x_image ?? x }) },
+        conditions: { source_texture: !!inputs.x_texture, ...halves({ source: inputs.x_texture ?? x }) },
       },
-      bindings: { ...(inputs.x_image ? { source_image: inputs.x_image } : { source: x }), output: v },
+      bindings: { ...(inputs.x_texture ? { source_texture: inputs.x_texture } : { source: x }), output: v },
       uniforms: {
         ...tiles,
         source_height: dimension(x, 1),
@@ -137,11 +138,11 @@ function lowerWinograd(
       workgroups: threads(tiles.rows * channelQuads(x)),
       writes: ['output'],
     },
-    ...(image ? [copyToImage(v, image)] : []),
+    ...(texture ? [copyToTexture(v, texture)] : []),
     ...gatherDispatches({
       source: v,
-      sourceImage: image,
-      weights: inputs.w_image ?? u,
+      sourceTexture: texture,
+      weights: inputs.w_texture ?? u,
       weightShape: [1, 1],
       output: m,
       inputs: {},
@@ -150,18 +151,18 @@ function lowerWinograd(
       target,
       batches: positions,
     }),
-    ...(product ? [copyToImage(m, product)] : []),
+    ...(product ? [copyToTexture(m, product)] : []),
     {
       kernel: {
         module: module(tile),
         entry: 'output_transform',
         conditions: {
           ...ending.conditions,
-          source_image: product !== undefined,
+          source_texture: product !== undefined,
           ...halves({ output: y, residual: inputs.residual }),
         },
       },
-      bindings: { ...(product ? { source_image: product } : { source: m }), output: y, ...ending.bindings },
+      bindings: { ...(product ? { source_texture: product } : { source: m }), output: y, ...ending.bindings },
       uniforms: {
         ...tiles,
         source_height: lines,

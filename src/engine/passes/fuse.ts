@@ -16,7 +16,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { adamGroup } from '../ops/adam.ts';
 import { batchNormFoldDefinition, isBatchNorm } from '../ops/batch_norm.ts';
 import { isConvolution } from '../ops/conv2d.ts';
-import { scaleWhereRead, useHalves, useImages, useStatistics, useWinograd } from './specialise.ts';
+import { scaleWhereRead, useHalves, useStatistics, useTextures, useWinograd } from './specialise.ts';
 
 export interface FusedTape {
   readonly prologue: readonly Node[];
@@ -87,7 +87,7 @@ export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): Fu
   split(nodes);
   if (!training) nodes = useWinograd(tape, nodes, target, isFixed);
   nodes = useStatistics(nodes, target);
-  nodes = scaleWhereRead(useImages(tape, nodes, target, training ? 'training' : 'inference'));
+  nodes = scaleWhereRead(useTextures(tape, nodes, target, training ? 'training' : 'inference'));
   return split(tape.parameters.half ? useHalves(nodes, outputs) : nodes);
 }
 

@@ -1,6 +1,6 @@
 /**
  * Rewrites that depend on the target: which convolutions take Winograd's form or sum up a batch norm's
- * statistics, and which operands are read from images (storage textures). Run by `fuse` between the fusions
+ * statistics, and which operands are read from storage textures. Run by `fuse` between the fusions
  * and the split into prologue and run.
  */
 
@@ -16,8 +16,8 @@ import {
 import { byteLength, type Tensor } from '../graph/tensor.ts';
 import { type BatchNormFoldAttributes, isBatchNorm, isBatchNormFold } from '../ops/batch_norm.ts';
 import { isConvolution, withStatistics } from '../ops/conv2d.ts';
-import { fillsImage, fitsImage, toImageDefinition } from '../ops/image.ts';
 import { runsInParts } from '../ops/operation.ts';
+import { fillsTexture, fitsTexture, toTextureDefinition } from '../ops/texture.ts';
 import { isWeightGradient } from '../ops/weight_gradient.ts';
 import {
   transformedWeights,
@@ -38,9 +38,9 @@ function detached<A extends Node['attributes']>(
   return tape.nodes.splice(before)[0] as Node;
 }
 
-// Channels from which Winograd's form pays for its transforms: where operands come from images,
+// Channels from which Winograd's form pays for its transforms: where operands come from textures,
 // multiplications are cheap.
-const winogradChannels = { images: 256, memory: 32 };
+const winogradChannels = { textures: 256, memory: 32 };
 // Pixels of an output from which it pays in a compact program, where a direct convolution is nearly as fast:
 // its weights take two to four times the memory, and making them is most of a start.
 const compactPixels = 1024;
@@ -57,11 +57,11 @@ function winogradTile(node: Node, target: Target, compact: boolean): WinogradTil
   const [kernelHeight, kernelWidth, ci, co] = w.shape as [number, number, number, number];
   if (kernelHeight !== 3 || kernelWidth !== 3 || stride !== 1 || dilation !== 1) return undefined;
   const [batch, height, width] = y.shape as [number, number, number];
-  if (compact && target.images && target.subgroupSize >= 16 && height * width < compactPixels)
+  if (compact && target.textures && target.subgroupSize >= 16 && height * width < compactPixels)
     return undefined;
   const limit = target.maxStorageBufferBindingSize;
   if (byteLength(need(node.inputs, 'x')) > limit || byteLength(y) > limit) return undefined;
-  if (Math.min(ci, co) < (target.images ? winogradChannels.images : winogradChannels.memory))
+  if (Math.min(ci, co) < (target.textures ? winogradChannels.textures : winogradChannels.memory))
     return undefined;
   // The choice goes by one image, so that a result does not depend on the batch that it was computed in.
   const tiles = (side: number) => Math.ceil(height / side) * Math.ceil(width / side);
@@ -85,17 +85,17 @@ export function useWinograd(
     const w = node.inputs.w;
     if (!tile || !w || !isFixed(w) || isFixed(need(node.inputs, 'x'))) return [node];
     const u = transformedWeights(w, tile);
-    const stored = target.images && fitsImage(u, target) && fillsImage(u);
+    const stored = target.textures && fitsTexture(u, target) && fillsTexture(u);
     const transform = detached(tape, winogradWeightsDefinition, { w }, { tile, stored });
     const transformed = need(transform.outputs, 'u');
-    const image = transform.outputs.image;
+    const texture = transform.outputs.texture;
     return [
       transform,
       {
         ...node,
         // The attributes are those of conv2d and the tile.
         definition: winogradDefinition as unknown as OpDefinition,
-        inputs: { ...node.inputs, w: transformed, ...(image && { w_image: image }) },
+        inputs: { ...node.inputs, w: transformed, ...(texture && { w_texture: texture }) },
         attributes: { ...node.attributes, tile },
       },
     ];
@@ -107,7 +107,7 @@ export function useWinograd(
  * its registers.
  */
 export function useStatistics(nodes: readonly Node[], target: Target): Node[] {
-  if (!target.epilogueStatistics || target.images) return [...nodes];
+  if (!target.epilogueStatistics || target.textures) return [...nodes];
   const producers = new Map(nodes.map((node) => [node.outputs.y, node]));
   const replaced = new Map<Node, Node>();
   for (const norm of nodes) {
@@ -129,7 +129,7 @@ export function useStatistics(nodes: readonly Node[], target: Target): Node[] {
 
 /** Whether an operation can scale the weights that it reads. */
 function readsScaled({ definition }: Node): boolean {
-  return definition.name === toImageDefinition.name || definition.name === winogradWeightsDefinition.name;
+  return definition.name === toTextureDefinition.name || definition.name === winogradWeightsDefinition.name;
 }
 
 // Within this many operations a copy of activations is used again. In a training it is made anew further on
@@ -138,39 +138,39 @@ function readsScaled({ definition }: Node): boolean {
 const reach = { training: 6, inference: 100 };
 
 /**
- * Operands that matrix kernels can read from images, by input name. One rule for all sizes keeps the
+ * Operands that matrix kernels can read from textures, by input name. One rule for all sizes keeps the
  * pipelines few.
  */
-function imageOperands(node: Node): string[] {
+function textureOperands(node: Node): string[] {
   if (isConvolution(node) || node.definition.name === winogradDefinition.name) return ['x', 'w'];
   return isWeightGradient(node) ? ['x', 'dy'] : [];
 }
 
-/** Gives matrix products their operands as images. */
-export function useImages(
+/** Gives matrix products their operands as textures. */
+export function useTextures(
   tape: Tape,
   nodes: readonly Node[],
   target: Target,
   does: keyof typeof reach,
 ): Node[] {
-  if (!target.images) return [...nodes];
-  const images = new Map<Tensor, { image: Tensor; at: number }>();
+  if (!target.textures) return [...nodes];
+  const textures = new Map<Tensor, { texture: Tensor; at: number }>();
   const result: Node[] = [];
   for (const node of nodes) {
     const inputs: Record<string, Tensor> = { ...node.inputs };
     // A range of images cannot be bound of a texture.
-    const names = runsInParts(node, target) ? ['w'] : imageOperands(node);
-    for (const name of names.filter((name) => node.inputs[name] && !node.inputs[`${name}_image`])) {
+    const names = runsInParts(node, target) ? ['w'] : textureOperands(node);
+    for (const name of names.filter((name) => node.inputs[name] && !node.inputs[`${name}_texture`])) {
       const tensor = need(node.inputs, name);
-      if (!fitsImage(tensor, target)) continue;
-      let known = images.get(tensor);
+      if (!fitsTexture(tensor, target)) continue;
+      let known = textures.get(tensor);
       if (!known || (name !== 'w' && result.length - known.at > reach[does])) {
-        const copy = detached(tape, toImageDefinition, { x: tensor }, {});
+        const copy = detached(tape, toTextureDefinition, { x: tensor }, {});
         result.push(copy);
-        known = { image: need(copy.outputs, 'image'), at: result.length };
+        known = { texture: need(copy.outputs, 'texture'), at: result.length };
       }
-      images.set(tensor, { ...known, at: result.length });
-      inputs[`${name}_image`] = known.image;
+      textures.set(tensor, { ...known, at: result.length });
+      inputs[`${name}_texture`] = known.texture;
     }
     result.push({ ...node, inputs });
   }
@@ -184,9 +184,9 @@ export function scaleWhereRead(nodes: readonly Node[]): Node[] {
   const scales = new Map<Tensor, { fold: Node<BatchNormFoldAttributes>; readers: Node[] }>();
   for (const fold of nodes.filter(isBatchNormFold)) {
     const w = need(fold.outputs, 'w');
-    // A convolution that has an image takes no more than the shape from the weights.
+    // A convolution that reads its weights from a texture takes only their shape from `w`.
     const readers = nodes.filter(
-      ({ inputs }) => Object.values(inputs).includes(w) && !(inputs.w === w && inputs.w_image),
+      ({ inputs }) => Object.values(inputs).includes(w) && !(inputs.w === w && inputs.w_texture),
     );
     if (readers.length && readers.every(readsScaled)) scales.set(w, { fold, readers });
   }
@@ -215,7 +215,7 @@ export function useHalves(nodes: readonly Node[], outputs: readonly Tensor[]): N
   nodes.forEach((node, i) => {
     for (const name of operands[i]?.outputs ?? []) {
       const tensor = need(node.outputs, name);
-      const large = tensor.layout === 'image' || tensor.shape.length === 4;
+      const large = tensor.layout === 'texture' || tensor.shape.length === 4;
       if (large && !outputs.includes(tensor)) chosen.add(tensor);
     }
   });

@@ -1,9 +1,9 @@
 /** Where everything of a program lies, worked out before any memory is taken. */
 import { boundTensor } from '../dispatch.ts';
 import type { Tape } from '../graph/tape.ts';
-import { byteLength, bytesPerQuad, imageWidth, type Tensor } from '../graph/tensor.ts';
+import { byteLength, bytesPerQuad, type Tensor, textureWidth } from '../graph/tensor.ts';
 import { type PlaceResult, place } from './place.ts';
-import { type ImagePlacement, placeImages } from './place_textures.ts';
+import { placeTextures, type TexturePlacement } from './place_textures.ts';
 import { dispatchesOf, type PlannedNode } from './plan.ts';
 
 export interface Plans {
@@ -24,7 +24,7 @@ export interface MemoryPlan {
   readonly passing: PlaceResult;
   /** Bytes of the arenas of a run's values and of what the prologue needs on its way. */
   readonly arenaSizes: readonly number[];
-  readonly images: ImagePlacement;
+  readonly textures: TexturePlacement;
   readonly parameterOf: ReadonlyMap<Tensor, Tensor>;
   /** Bytes of all of it and of the constants; parameters are not counted. */
   readonly bytes: number;
@@ -52,7 +52,7 @@ export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): Memo
   const hasOwnMemory = (tensor: Tensor) =>
     tensor.role === 'parameter' ||
     tensor.role === 'constant' ||
-    tensor.layout === 'image' ||
+    tensor.layout === 'texture' ||
     parameterOf.has(tensor);
 
   const result = place(
@@ -64,7 +64,7 @@ export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): Memo
   );
   const persistent = place(
     dispatchesOf(plans.prologue),
-    [...prepared].filter((tensor) => tensor.layout !== 'image'),
+    [...prepared].filter((tensor) => tensor.layout !== 'texture'),
     (tensor) => hasOwnMemory(tensor) || !prepared.has(tensor),
     maxBufferSize,
     maxStorageBufferBindingSize,
@@ -80,11 +80,11 @@ export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): Memo
     { length: Math.max(result.arenaSizes.length, passing.arenaSizes.length) },
     (_, i) => Math.max(result.arenaSizes[i] ?? 0, passing.arenaSizes[i] ?? 0),
   );
-  const images = placeImages([...dispatchesOf(plans.prologue), ...dispatchesOf(plans.main)], prepared);
+  const textures = placeTextures([...dispatchesOf(plans.prologue), ...dispatchesOf(plans.main)], prepared);
   const sizes = [
     ...arenaSizes,
     ...persistent.arenaSizes,
-    ...images.textures.map((texture) => texture.height * imageWidth * bytesPerQuad(texture)),
+    ...textures.textures.map((texture) => texture.height * textureWidth * bytesPerQuad(texture)),
     ...[...tape.constants.keys()].map(byteLength),
   ];
   return {
@@ -92,7 +92,7 @@ export function planMemory(tape: Tape, plans: Plans, limits: MemoryLimits): Memo
     persistent,
     passing,
     arenaSizes,
-    images,
+    textures,
     parameterOf,
     bytes: sizes.reduce((sum, size) => sum + size, 0),
   };

@@ -1,12 +1,12 @@
 /**
- * Placement of images (storage textures): a texture serves every image that fits into it, one after the
+ * Placement of tensors in storage textures: a texture serves every tensor that fits into it, one after the
  * other.
  */
 import { boundTensor, type Dispatch } from '../dispatch.ts';
-import { imageWidth, quads, type Tensor } from '../graph/tensor.ts';
+import { quads, type Tensor, textureWidth } from '../graph/tensor.ts';
 
-export interface ImagePlacement {
-  /** Index into `textures` by image. */
+export interface TexturePlacement {
+  /** Index into `textures` by tensor. */
   readonly textureOf: ReadonlyMap<Tensor, number>;
   /** Lines of each texture, and whether its texels are 16-bit floats. */
   readonly textures: readonly { readonly height: number; readonly half: boolean }[];
@@ -14,17 +14,17 @@ export interface ImagePlacement {
 
 /**
  * @param dispatches in order of execution
- * @param persistent images that later runs must find again: each gets a texture of its own
+ * @param persistent tensors that later runs must find again: each gets a texture of its own
  */
-export function placeImages(
+export function placeTextures(
   dispatches: readonly Dispatch[],
   persistent: ReadonlySet<Tensor>,
-): ImagePlacement {
+): TexturePlacement {
   const lives = new Map<Tensor, { first: number; last: number }>();
   dispatches.forEach((dispatch, index) => {
     for (const binding of Object.values(dispatch.bindings)) {
       const tensor = boundTensor(binding);
-      if (tensor?.layout !== 'image') continue;
+      if (tensor?.layout !== 'texture') continue;
       const life = lives.get(tensor);
       if (life) life.last = index;
       else lives.set(tensor, { first: index, last: index });
@@ -43,7 +43,7 @@ export function placeImages(
         texture.busy.every((other) => other.last < life.first || life.last < other.first),
     );
     if (index < 0)
-      index = textures.push({ height: Math.ceil(quads(tensor) / imageWidth), half, busy: [] }) - 1;
+      index = textures.push({ height: Math.ceil(quads(tensor) / textureWidth), half, busy: [] }) - 1;
     textures[index]?.busy.push(life);
     textureOf.set(tensor, index);
   }

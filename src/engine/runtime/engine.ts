@@ -8,7 +8,7 @@ import type { Target } from '../device/target.ts';
 import type { Tuning } from '../device/tuning.ts';
 import { tunedConfigurations } from '../device/tuning.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
-import { imageWidth, roundUp } from '../graph/tensor.ts';
+import { roundUp, textureWidth } from '../graph/tensor.ts';
 import { linkKernel } from '../kernels/link.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import { WarmUp } from './warm_up.ts';
@@ -59,7 +59,7 @@ async function requestDevice(adapter: GPUAdapter, descriptor: GPUDeviceDescripto
 }
 
 /** Whether shaders may read storage textures. */
-function readsImages(gpu: GPU): boolean {
+function readsTextures(gpu: GPU): boolean {
   return gpu.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
 }
 
@@ -93,8 +93,8 @@ export class Engine implements AsyncDisposable {
       maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
       // Mesa's software driver reads a storage texture's quad three times faster than a storage buffer's: it
       // checks bounds per texel instead of per float and lane (docs/performance.md).
-      images: isMesaSoftware(adapter) && readsImages(gpu) && device.features.has('subgroups'),
-      maxImageSize: device.limits.maxTextureDimension2D,
+      textures: isMesaSoftware(adapter) && readsTextures(gpu) && device.features.has('subgroups'),
+      maxTextureSize: device.limits.maxTextureDimension2D,
       winograd: adapter.software,
       epilogueStatistics: !adapter.software,
       ...target,
@@ -107,7 +107,7 @@ export class Engine implements AsyncDisposable {
     const experiments = options.subgroupMatrices ?? false;
     let { gpu, adapter } = await requestAdapter({ shaderChecks: true, zeros: true, experiments });
     const description = describeAdapter(adapter);
-    // Checked twice, a run takes a fifth longer; filling images with zeros takes longer than what is then
+    // Checked twice, a run takes a fifth longer; filling textures with zeros takes longer than what is then
     // written to them. What an adapter is can only be asked with the checks already chosen.
     if (isMesaSoftware(description))
       ({ gpu, adapter } = await requestAdapter({
@@ -223,13 +223,16 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** A texture for images of up to `height` lines; its content is undefined until it is written. */
-  createImage(label: string, height: number, half: boolean): GPUTexture {
+  /**
+   * A storage texture of `height` lines of {@link textureWidth} quads; its content is undefined until it is
+   * written.
+   */
+  createTexture(label: string, height: number, half: boolean): GPUTexture {
     this.check();
     const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
     return this.device.createTexture({
       label,
-      size: [imageWidth, height],
+      size: [textureWidth, height],
       format: half ? 'rgba16float' : 'rgba32float',
       usage,
     });

@@ -40,8 +40,8 @@ export class OwnedMemory {
     return buffer;
   }
 
-  createImage(label: string, height: number, half: boolean): GPUTexture {
-    const texture = this.#engine.createImage(label, height, half);
+  createTexture(label: string, height: number, half: boolean): GPUTexture {
+    const texture = this.#engine.createTexture(label, height, half);
     this.#textures.push(texture);
     if (this.#destroyed) texture.destroy();
     return texture;
@@ -49,12 +49,12 @@ export class OwnedMemory {
 
   /** GPU bytes of all. */
   get bytes(): number {
-    const images = this.#textures.reduce(
+    const textures = this.#textures.reduce(
       (sum, { width, height, format }) =>
         sum + width * height * bytesPerQuad({ half: format === 'rgba16float' }),
       0,
     );
-    return this.#buffers.reduce((sum, buffer) => sum + buffer.size, images);
+    return this.#buffers.reduce((sum, buffer) => sum + buffer.size, textures);
   }
 
   destroy(): void {
@@ -70,8 +70,8 @@ export interface ProgramMemory {
   /** Where a tensor lies; throws for one that nothing computes or reads. */
   locate(tensor: Tensor): Range;
   resolve(binding: Binding): GPUBindingResource;
-  /** The texture of an image. */
-  image(binding: Binding | undefined): GPUTexture;
+  /** The texture that a tensor of the `texture` layout lies in. */
+  texture(binding: Binding | undefined): GPUTexture;
 }
 
 const alignment = 256;
@@ -115,16 +115,19 @@ export function allocate(
   store: ParameterStore,
   plans: Plans,
 ): ProgramMemory {
-  const { result, persistent, passing, arenaSizes, images, parameterOf } = planMemory(
-    tape,
-    plans,
-    engine.device.limits,
-  );
+  const {
+    result,
+    persistent,
+    passing,
+    arenaSizes,
+    textures: placed,
+    parameterOf,
+  } = planMemory(tape, plans, engine.device.limits);
   const arenas = arenaSizes.map((size, i) => owned.createBuffer(`arena ${i}`, size));
   const fixed = persistent.arenaSizes.map((size, i) => owned.createBuffer(`prepared ${i}`, size));
   const constants = uploadConstants(engine, owned, tape, plans);
-  const textures = images.textures.map(({ height, half }, i) =>
-    owned.createImage(`image ${i}`, height, half),
+  const textures = placed.textures.map(({ height, half }, i) =>
+    owned.createTexture(`texture ${i}`, height, half),
   );
 
   const locate = (tensor: Tensor): Range => {
@@ -151,17 +154,17 @@ export function allocate(
       return { buffer, offset: 0, size: buffer.size };
     }
     if (isTensor(binding)) {
-      const texture = textures[images.textureOf.get(binding) ?? -1];
+      const texture = textures[placed.textureOf.get(binding) ?? -1];
       return texture ? texture.createView() : locate(binding);
     }
     const range = locate(binding.tensor);
     return { buffer: range.buffer, offset: range.offset + binding.offset, size: binding.size };
   };
-  const image = (binding: Binding | undefined) => {
+  const texture = (binding: Binding | undefined) => {
     const tensor = binding && boundTensor(binding);
-    const texture = tensor && textures[images.textureOf.get(tensor) ?? -1];
-    if (!texture) throw new Error(`tensor ${tensor?.name} is not an image`);
-    return texture;
+    const found = tensor && textures[placed.textureOf.get(tensor) ?? -1];
+    if (!found) throw new Error(`tensor ${tensor?.name} lies in no texture`);
+    return found;
   };
-  return { owned, result, locate, resolve, image };
+  return { owned, result, locate, resolve, texture };
 }

@@ -29,7 +29,7 @@ export async function createPipeline(
     if (binding === undefined) throw new Error(`kernel ${label} has no binding '${name}'`);
     if (binding.kind === 'buffer')
       return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } };
-    const access = binding.kind === 'image' ? 'read-only' : 'write-only';
+    const access = binding.kind === 'texture' ? 'read-only' : 'write-only';
     const storageTexture = { access, format: binding.format } as const;
     return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, storageTexture };
   });

@@ -137,7 +137,7 @@ export class Program {
     return this.#recordingMilliseconds;
   }
 
-  /** Copies into images of one run. */
+  /** Copies into textures of one run. */
   get copyCount(): number {
     return this.#steps.length - this.dispatchCount;
   }
@@ -327,8 +327,8 @@ export class Program {
       for (const name of step.dispatch.writes) {
         const binding = step.dispatch.bindings[name];
         const tensor = binding && boundTensor(binding);
-        // Images hold copies and transforms of values that are checked where they lie in buffers.
-        if (!tensor || tensor.layout === 'image') continue;
+        // Textures hold copies and transforms of values that are checked where they lie in buffers.
+        if (!tensor || tensor.layout === 'texture') continue;
         const range = this.#locate(tensor);
         const count = tensor.layout === 'dense' ? elements(tensor.shape) : range.size / 4;
         const memory = await this.engine.read(range.buffer, range.offset, range.size);

@@ -1,9 +1,9 @@
 /**
- * The steps of a program, ready to encode: kernel launches with their bind groups, and copies into images.
+ * The steps of a program, ready to encode: kernel launches with their bind groups, and copies into textures.
  */
 
 import { boundTensor, type Dispatch } from '../dispatch.ts';
-import { bytesPerQuad, imageWidth, type Tensor } from '../graph/tensor.ts';
+import { bytesPerQuad, type Tensor, textureWidth } from '../graph/tensor.ts';
 import type { PlannedNode } from '../plan/plan.ts';
 import type { Engine } from './engine.ts';
 import type { ProgramMemory, Range } from './memory.ts';
@@ -92,15 +92,15 @@ function bindSteps(
 
 /** Whole lines in one copy, the rest of the last line in another. */
 function copyStep(dispatch: Dispatch, memory: ProgramMemory): Copy {
-  const { x, image } = dispatch.bindings;
+  const { x, texture: copied } = dispatch.bindings;
   const { buffer, offset, size } = memory.resolve(x as NonNullable<typeof x>) as Range;
-  const texture = memory.image(image);
-  const bytesPerTexel = bytesPerQuad(boundTensor(image as NonNullable<typeof image>) as Tensor);
-  const bytesPerRow = imageWidth * bytesPerTexel;
+  const texture = memory.texture(copied);
+  const bytesPerTexel = bytesPerQuad(boundTensor(copied as NonNullable<typeof copied>) as Tensor);
+  const bytesPerRow = textureWidth * bytesPerTexel;
   const lines = Math.floor(size / bytesPerRow);
   const rest = (size % bytesPerRow) / bytesPerTexel;
   const copies: [GPUTexelCopyBufferInfo, GPUTexelCopyTextureInfo, GPUExtent3DStrict][] = [];
-  if (lines) copies.push([{ buffer, offset, bytesPerRow }, { texture }, [imageWidth, lines]]);
+  if (lines) copies.push([{ buffer, offset, bytesPerRow }, { texture }, [textureWidth, lines]]);
   if (rest)
     copies.push([
       { buffer, offset: offset + lines * bytesPerRow, bytesPerRow },

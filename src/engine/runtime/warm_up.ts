@@ -26,7 +26,7 @@ class Bench {
   readonly #storage: GPUBuffer;
   readonly #uniforms: GPUBuffer;
   readonly #noWorkgroups: GPUBuffer;
-  readonly #images = new Map<string, GPUTextureView>();
+  readonly #textures = new Map<string, GPUTextureView>();
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -54,7 +54,7 @@ class Bench {
       // A range for each: a buffer's range cannot be bound twice for writing.
       if (kind === 'buffer')
         return { binding: index, resource: { buffer: this.#storage, offset: slot * index, size: slot } };
-      return { binding: index, resource: this.#image(kind, format) };
+      return { binding: index, resource: this.#texture(kind, format) };
     });
     if (kernel.uniforms.length) entries.push({ binding: 0, resource: { buffer: this.#uniforms } });
     const encoder = device.createCommandEncoder();
@@ -69,17 +69,17 @@ class Bench {
   }
 
   /**
-   * Made once: Mesa's driver makes and destroys views of images only while it computes nothing, so the caller
-   * would wait.
+   * Made once: Mesa's driver makes and destroys views of textures only while it computes nothing, so the
+   * caller would wait.
    */
-  #image(kind: KernelBinding['kind'], format: GPUTextureFormat): GPUTextureView {
+  #texture(kind: KernelBinding['kind'], format: GPUTextureFormat): GPUTextureView {
     const key = `${kind} ${format}`;
-    let view = this.#images.get(key);
+    let view = this.#textures.get(key);
     if (!view) {
       view = this.device
         .createTexture({ label: key, size: [1, 1], format, usage: GPUTextureUsage.STORAGE_BINDING })
         .createView();
-      this.#images.set(key, view);
+      this.#textures.set(key, view);
     }
     return view;
   }
