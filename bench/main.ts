@@ -14,9 +14,11 @@ import { measurePeaks } from '../src/engine/runtime/peak.ts';
 import type { ProfileEntry } from '../src/engine/runtime/program.ts';
 import { type BenchCase, benchCases } from './cases.ts';
 import { compareCase, serveCase } from './compare.ts';
+import { measureDemo } from './demo.ts';
 import { firstRunChild, measureFirstRun } from './first_run.ts';
 import { kernelLines, trainingPipelines } from './inventory.ts';
-import { type BenchReport, benchPage, type PeerResult, printedPeaks } from './report.ts';
+import { provenance } from './record.ts';
+import { type BenchReport, benchPage, type PeerReport, printedPeaks } from './report.ts';
 import { type BenchResult, runCase } from './run.ts';
 
 interface Options {
@@ -30,6 +32,7 @@ interface Options {
   readonly profile?: boolean;
   readonly firstRun?: boolean;
   readonly firstRunChild?: boolean;
+  readonly demo?: boolean;
   readonly against?: string;
   readonly rounds: number;
   readonly serve?: string;
@@ -98,6 +101,22 @@ async function compare(options: Options, other: string): Promise<void> {
   }
 }
 
+/** What was called, as a user types it. */
+const called = `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim();
+
+async function driverName(): Promise<string> {
+  const engine = await Engine.open();
+  try {
+    return engine.adapter.description || engine.target.name;
+  } finally {
+    await engine.close();
+  }
+}
+
+function writeJson(path: string, value: unknown): void {
+  writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
 async function measure(options: Options): Promise<BenchReport> {
   const cases = chosenCases(options);
   const engine = await Engine.open({
@@ -106,8 +125,9 @@ async function measure(options: Options): Promise<BenchReport> {
     onNotice: (message) => console.error(`note: ${message}`),
   });
   try {
-    const peaks = await measurePeaks(engine);
     const { adapter } = engine;
+    const record = provenance(called, adapter.description || engine.target.name);
+    const peaks = await measurePeaks(engine);
     console.log(
       `adapter ${adapter.description || engine.target.name}, subgroup size ${engine.target.subgroupSize}`,
     );
@@ -134,8 +154,7 @@ async function measure(options: Options): Promise<BenchReport> {
     }
     bar.stop();
     return {
-      date: new Date().toISOString().slice(0, 10),
-      command: `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(),
+      record,
       adapter,
       peaks: printedPeaks(peaks),
       results,
@@ -148,12 +167,16 @@ async function measure(options: Options): Promise<BenchReport> {
 const command = new Command('bench')
   .option('--quick', 'fewer cases and runs: under two minutes')
   .option('--filter <text>', 'only cases whose name contains this')
-  .option('--json <file>', 'write the results as JSON')
+  .option(
+    '--json <file>',
+    'write the results as JSON, with command, date, commit, machine and driver: what bench/results holds',
+  )
   .option('--html <file>', 'write a page with charts')
   .option(
     '--first-run',
     'measure a first inference in a new process, caches empty and filled, and the loading of its model; nothing else',
   )
+  .option('--demo', 'run the demo in a process of its own and measure it; nothing else')
   .addOption(
     new Option('--dtype <type>', 'f16: the models with 16-bit weights and activations')
       .choices(['f32', 'f16'])
@@ -178,8 +201,18 @@ if (options.firstRunChild) {
   await firstRunChild();
   process.exit(0);
 }
+if (options.demo) {
+  const record = provenance(called, await driverName());
+  const demo = measureDemo();
+  console.log(`demo: ${demo.seconds.toFixed(0)} s`);
+  if (options.json) writeJson(options.json, { record, ...demo });
+  process.exit(0);
+}
 if (options.firstRun) {
-  const { name, cold_ms, warm_ms, load_ms } = measureFirstRun();
+  const record = provenance(called, await driverName());
+  const firstRun = measureFirstRun();
+  if (options.json) writeJson(options.json, { record, ...firstRun });
+  const { name, cold_ms, warm_ms, load_ms } = firstRun;
   const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
   console.log(
     `${name}: first inference ${seconds(cold_ms)} cold, ${seconds(warm_ms)} warm; its model loads in ${seconds(load_ms)}`,
@@ -208,6 +241,6 @@ if (!options.from && !options.filter) {
   console.log(`pipelines of training (both stages) plus inference: ${pipelines}`);
   for (const { name, lines } of kernels) console.log(`  kernels/${name.padEnd(28)} ${lines} lines`);
 }
-if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
-const peers = options.peers ? (JSON.parse(readFileSync(options.peers, 'utf8')) as PeerResult[]) : [];
+if (options.json) writeJson(options.json, report);
+const peers = options.peers ? (JSON.parse(readFileSync(options.peers, 'utf8')) as PeerReport).results : [];
 if (options.html) writeFileSync(options.html, await benchPage(report, peers));

@@ -18,7 +18,8 @@ import { nhwcToNchw } from '../test/support/golden.ts';
 import { largestDifference } from './check.ts';
 import { quantile } from './measure.ts';
 import { type PeerConfig, peerConfigs, peerImages, peerStore, recordForward } from './peer_work.ts';
-import type { PeerResult } from './report.ts';
+import { provenance } from './record.ts';
+import type { PeerReport, PeerResult } from './report.ts';
 import { startWorker } from './worker.ts';
 
 interface Ready {
@@ -184,7 +185,9 @@ if (!existsSync(join(peersFolder, 'node_modules'))) {
   process.exit(1);
 }
 const configs = peerConfigs(await packageVersion());
+const called = `npm run bench:peers -- ${process.argv.slice(2).join(' ')}`;
 const results: PeerResult[] = [];
+let record: PeerReport['record'] | undefined;
 const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 const ourScript = packagedFile('dist/peer_ours.js');
 for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
@@ -217,6 +220,7 @@ for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
       torch,
     ]);
     const adapter = peers[0]?.ready.adapter ?? '';
+    record ??= provenance(called, adapter);
     results.push(
       ...(await compare(name, adapter, peers, work === 'forward' ? rounds : Math.ceil(rounds / 3))),
     );
@@ -227,7 +231,7 @@ for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
+if (options.json) writeFileSync(options.json, `${JSON.stringify({ record, results }, null, 2)}\n`);
 process.exit(0);
 
 async function browsers(folder: string, name: string): Promise<PeerResult[]> {

@@ -4,11 +4,11 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Peaks } from '../src/engine/plan/forecast.ts';
 import { type Html, html, htmlPage } from '../src/report/html.ts';
+import type { Provenance } from './record.ts';
 import type { BenchResult } from './run.ts';
 
 export interface BenchReport {
-  readonly date: string;
-  readonly command: string;
+  readonly record: Provenance;
   readonly adapter: {
     readonly description: string;
     readonly vendor: string;
@@ -28,6 +28,12 @@ export interface PeerResult {
   readonly ratio_to_ours: number;
   readonly spread: number;
   readonly max_abs_error: number;
+}
+
+/** The comparison with other engines, as `npm run bench:peers -- --json FILE` writes it. */
+export interface PeerReport {
+  readonly record: Provenance;
+  readonly results: readonly PeerResult[];
 }
 
 export function printedPeaks({ gflops, gbytesPerSecond }: Peaks): BenchReport['peaks'] {
@@ -111,10 +117,14 @@ export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Pr
     const count = peers.filter((p) => `${p.adapter} · ${p.name}` === group).length;
     return html`<h2>Peers: ${group}</h2>${chart(`peers${i}`, 60 + 30 * count, 'times of engines')}\n`;
   });
+  const { record } = report;
   const { description } = report.adapter;
   const body = html`<h1>Bench on ${description}</h1>
-<p>${report.date} · <code>${report.command}</code></p>
-<p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds, ${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that they do, not those that they save. Kernels that read images can pass the copy peak, which is measured on buffers.</p>
+<p>${record.date} · <code>${record.command}</code> · commit ${record.commit} · ${record.machine}</p>
+<p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds,
+${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that they do,
+not those that they save. Kernels that read storage textures can pass the copy peak, which is measured on
+buffers.</p>
 <h2>Roofline</h2>${chart('roofline', 420, 'GFLOP/s over arithmetic intensity')}
 <h2>Models and training steps</h2>${chart('models', 60 + 30 * whole, 'times of models')}
 ${peerSections}

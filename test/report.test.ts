@@ -142,8 +142,7 @@ function bench(text: string): [BenchReport, Parameters<typeof benchPage>[1]] {
     max_abs_error: 1e-6,
   });
   const report = {
-    date: text,
-    command: text,
+    record: { date: text, command: text, commit: text, machine: text },
     adapter: { description: text, vendor: text, features: [text] },
     peaks: { gflops: 100, gbytes_per_s: 20 },
     results: [result('kernel'), result('model')],
