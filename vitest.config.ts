@@ -5,8 +5,8 @@ export default defineConfig({
   plugins: [weslPlugin()],
   test: {
     include: ['test/**/*.test.ts'],
-    // Minutes each, with commands of their own (package.json, test:*).
-    exclude: [...configDefaults.exclude, 'test/long/**'],
+    // npm run test:full, and tests of minutes with commands of their own (package.json, test:*).
+    exclude: [...configDefaults.exclude, 'test/full/**', 'test/long/**'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // Software drivers use all cores already; parallel files would only distort each other's timeouts.

@@ -86,14 +86,12 @@ function differingBits(a: Float32Array, b: Float32Array): number {
 }
 
 function detectorComparisons(results: Record<string, Float32Array>): Comparison[] {
-  if (!models) return [];
   return compareGoldenModels(models, results).filter(
     ({ name }) => name.startsWith('resnet18/') && !name.includes('/stage'),
   );
 }
 
 async function compareWithNode(name: string, browser: CheckResult, node: CheckResult): Promise<void> {
-  if (!ops) return;
   expect(browser.subgroupSize).toBe(node.subgroupSize);
   const comparisons = [...compareGoldenOps(ops, browser.results), ...detectorComparisons(browser.results)];
   expect(comparisons.filter(({ maxError, allowed }) => !(maxError <= allowed))).toEqual([]);
@@ -112,7 +110,7 @@ async function compareWithNode(name: string, browser: CheckResult, node: CheckRe
   expect(differing).toEqual([]);
 }
 
-describe.skipIf(!ops || !models)('golden operations and a whole detector', () => {
+describe('golden operations and a whole detector', () => {
   test.skipIf(!chromiumPath || !swiftShaderDriver)(
     'Chromium on SwiftShader equals Node on SwiftShader',
     { timeout: 600_000 },

@@ -85,6 +85,10 @@ export function compare(
   return { name, maxError, allowed: tolerance.absolute + tolerance.relative * largest };
 }
 
+/** The comparisons that exceed what is allowed. */
+export const beyondTolerance = (comparisons: readonly Comparison[]) =>
+  comparisons.filter(({ maxError, allowed }) => !(maxError <= allowed));
+
 /** A golden file with its salt. */
 export class GoldenSet {
   readonly file: SafetensorsFile;

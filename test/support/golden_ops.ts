@@ -391,10 +391,23 @@ export async function runGoldenOps(engine: Engine, golden: GoldenSet): Promise<R
   return results;
 }
 
-/** Compares results with the set; names that are inputs of the set are left out. */
-export function compareGoldenOps(golden: GoldenSet, results: Record<string, Float32Array>): Comparison[] {
-  const inputs = new Set(['loss/mask', 'loss/fore']);
+/** Tensors of the set that are inputs, not results. */
+const goldenInputs = new Set(['loss/mask', 'loss/fore']);
+
+/** What the set tries: `conv2d/k3`, `focal`, ... Each has a result and, mostly, gradients. */
+export function goldenOpCases(golden: GoldenSet): string[] {
+  const results = [...golden.file.tensors.keys()].filter((name) => !goldenInputs.has(name));
+  return [...new Set(results.map((name) => name.replace(/\/[^/]*$/, '')))];
+}
+
+/** Compares results with the set, or with one case of it. */
+export function compareGoldenOps(
+  golden: GoldenSet,
+  results: Record<string, Float32Array>,
+  only?: string,
+): Comparison[] {
   return [...golden.file.tensors]
-    .filter(([name]) => !inputs.has(name))
+    .filter(([name]) => !goldenInputs.has(name))
+    .filter(([name]) => only === undefined || name.replace(/\/[^/]*$/, '') === only)
     .map(([name, { values }]) => compare(name, results[name] ?? [], values, tolerance));
 }

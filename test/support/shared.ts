@@ -1,18 +1,22 @@
-/** Where shared data lies; tests that need it skip with a clear message where it is absent. */
+/** The golden tensors, and data that cannot be committed: tests that need it skip and say what is absent. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 import { GoldenSet } from './golden.ts';
 
+/** Data whose licence keeps it out of the repository. SHARED_DIR names another folder. */
 export const sharedDir = resolve(process.env.SHARED_DIR ?? '../shared');
-export const goldenDir = resolve(process.env.GOLDEN_DIR ?? join(sharedDir, 'golden'));
 
-/** A golden file, or undefined (with a message) where the folder is absent. */
-export function goldenSet(name: 'ops' | 'models' | 'metrics'): GoldenSet | undefined {
+/** The golden tensors of this repository. GOLDEN_DIR names a folder with another set of the same form. */
+export const goldenDir = resolve(process.env.GOLDEN_DIR ?? 'test/golden');
+
+/** @throws where the folder lacks the file: no test runs without its reference */
+export function goldenSet(name: 'ops' | 'models' | 'metrics'): GoldenSet {
   const path = join(goldenDir, `${name}.safetensors`);
   if (!existsSync(path)) {
-    console.warn(`skipped: ${path} is absent (set GOLDEN_DIR to the golden tensors)`);
-    return undefined;
+    throw new Error(
+      `${path} is missing. Unset GOLDEN_DIR, or set it to a folder that holds the golden tensors.`,
+    );
   }
   return new GoldenSet(readSafetensors(readFileSync(path), path));
 }

@@ -1,0 +1,14 @@
+/** What only a release needs: `npm run test:full`. The quick part of each subject is in test/. */
+import { defineConfig } from 'vitest/config';
+import { weslPlugin } from './scripts/wesl-plugin.ts';
+
+export default defineConfig({
+  plugins: [weslPlugin()],
+  test: {
+    include: ['test/full/**/*.test.ts'],
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    fileParallelism: false,
+    pool: 'forks',
+  },
+});
