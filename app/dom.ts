@@ -1,6 +1,7 @@
 /** Elements from code: small helpers instead of a framework. */
+
+import { append } from '../src/base/lists.ts';
 import { isHiddenName } from '../src/data/files.ts';
-import { append } from '../src/data/lists.ts';
 
 type Child = Node | string | undefined | false;
 type Properties<T> = Partial<Omit<T, 'style' | 'children'>> & {

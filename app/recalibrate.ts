@@ -1,6 +1,6 @@
 /** A new threshold from every score that a model remembers and what the user marked. */
 
-import { rangeOf } from '../src/data/lists.ts';
+import { rangeOf } from '../src/base/lists.ts';
 import type { CalibrationScore, DetectorSettings } from '../src/detector/settings.ts';
 import { rankMetrics } from '../src/eval/metrics.ts';
 import { type Calibration, calibrate } from '../src/eval/thresholds.ts';

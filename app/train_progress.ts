@@ -2,7 +2,7 @@
  * What is seen of a running training: bar and figures, loss curves, example heat maps, notices; the tab's
  * title too.
  */
-import { rangeOf } from '../src/data/lists.ts';
+import { rangeOf } from '../src/base/lists.ts';
 import { watchBackground } from './background.ts';
 import { type Chart, chart, css } from './charts.ts';
 import { element } from './dom.ts';

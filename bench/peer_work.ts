@@ -12,8 +12,7 @@ import { backbones } from '../src/model/backbone.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
 import { stepInput } from '../src/train/distill.ts';
 import { recordStep } from '../src/train/step_programs.ts';
-import { ruleTensor } from '../test/support/golden.ts';
-import { ruleParameters } from '../test/support/golden_models.ts';
+import { ruleParameters, ruleTensor } from './support/rule.ts';
 
 export interface PeerConfig {
   readonly work: 'forward' | 'train';

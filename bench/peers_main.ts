@@ -13,13 +13,13 @@ import { packagedFile, packageVersion } from '../src/cli/package.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { exportOnnx } from '../src/export/onnx.ts';
 import { storedShape, toStored } from '../src/weights/names.ts';
-import { chromiumPath, launchChromium, serve } from '../test/support/browsers.ts';
-import { nhwcToNchw } from '../test/support/golden.ts';
 import { largestDifference } from './check.ts';
 import { quantile } from './measure.ts';
 import { type PeerConfig, peerConfigs, peerImages, peerStore, recordForward } from './peer_work.ts';
 import { provenance } from './record.ts';
 import type { PeerReport, PeerResult } from './report.ts';
+import { chromiumPath, launchChromium, serve } from './support/browsers.ts';
+import { nhwcToNchw } from './support/permute.ts';
 import { startWorker } from './worker.ts';
 
 interface Ready {

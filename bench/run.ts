@@ -13,11 +13,10 @@ import {
 } from '../src/engine/runtime/program.ts';
 import { retarget } from '../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { ruleTensor } from '../test/support/golden.ts';
-import { ruleParameters } from '../test/support/golden_models.ts';
 import { type BenchCase, randomValues } from './cases.ts';
 import { convolutionOutput, largestDifference, outputElements, sampledError } from './check.ts';
 import { type Timing, timeKernels, timeRuns } from './measure.ts';
+import { ruleParameters, ruleTensor } from './support/rule.ts';
 
 export interface BenchResult extends Timing {
   readonly name: string;

@@ -46,7 +46,7 @@ await build({
   chunkNames: 'chunks/[name]-[hash]',
   entryPoints: {
     cli: 'src/cli/main.ts',
-    decoder_worker: 'src/platform/decoder_worker.ts',
+    decoder_worker: 'src/platform/node/decoder_worker.ts',
     index: 'src/index.ts',
     bench: 'bench/main.ts',
     bench_peers: 'bench/peers_main.ts',

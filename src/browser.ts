@@ -4,13 +4,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export { decodeImage } from '#platform';
 export { ClosedError, DeviceLostError, OutOfMemoryError } from './base/errors.ts';
-export { type CanvasPixels, type Image, type ImageInput, preprocess } from './data/image.ts';
 export { type DataType, Detector, type Prediction } from './detector/detector.ts';
 export { writeDetector } from './detector/file.ts';
 export { type DetectorSettings, newSettings } from './detector/settings.ts';
 export { Engine, type EngineOptions } from './engine/runtime/engine.ts';
 export { TestSet } from './eval/evaluate.ts';
 export { jet } from './eval/panels.ts';
+export type { CanvasPixels, Image, ImageInput } from './image/image.ts';
+export { preprocess } from './image/normalize.ts';
 export { backboneNamed, backbones } from './model/backbone.ts';
 export { proceduralTextures } from './synthetic/procedural_textures.ts';
 export { type TrainDetectorOptions, trainDetector as train } from './train/train_detector.ts';

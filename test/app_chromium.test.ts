@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import type { ElementHandle } from 'puppeteer-core';
 import { describe, expect, test } from 'vitest';
+import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
 import { type BackboneName, backbones } from '../src/model/backbone.ts';
 import { detectorParameters, groups } from '../src/model/detector.ts';
 import { storedShape } from '../src/weights/names.ts';
@@ -31,7 +32,6 @@ import {
   trainAndResume,
 } from './support/app_checks.ts';
 import { ready, showPage } from './support/app_site.ts';
-import { chromiumPath, launchChromium, swiftShaderDriver } from './support/browsers.ts';
 import { answer } from './support/page_copies.ts';
 
 describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on SwiftShader', () => {

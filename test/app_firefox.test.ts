@@ -1,5 +1,6 @@
 /** The page in headless Firefox on lavapipe; what is tried in every browser is in support/app_checks.ts. */
 import { describe, expect, test } from 'vitest';
+import { firefoxPath, launchFirefox, lavapipeDriver } from '../bench/support/browsers.ts';
 import { commandLineScores, inspect, openModel } from './support/app_actions.ts';
 import {
   checkAccessibility,
@@ -12,7 +13,6 @@ import {
   trainAndResume,
 } from './support/app_checks.ts';
 import { openPage, ready, showPage } from './support/app_site.ts';
-import { firefoxPath, launchFirefox, lavapipeDriver } from './support/browsers.ts';
 
 // Firefox has no subgroups and no images here, so other kernels with another order of summation run than in
 // Node.

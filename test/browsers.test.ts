@@ -17,7 +17,7 @@ import {
   lavapipeDriver,
   serve,
   swiftShaderDriver,
-} from './support/browsers.ts';
+} from '../bench/support/browsers.ts';
 import { bundle } from './support/bundle.ts';
 import { type CheckResult, decodeResults } from './support/checks.ts';
 import type { Comparison } from './support/golden.ts';

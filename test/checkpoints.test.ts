@@ -1,11 +1,11 @@
 /** Checkpoints belong to exactly one run and are checked whole; numbers that run away end a training. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Image } from '../src/data/image.ts';
 import { imageSource } from '../src/data/image_cache.ts';
 import { type PageKind, ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
+import type { Image } from '../src/image/image.ts';
 import { backbones } from '../src/model/backbone.ts';
 import { detectorParameters, groups } from '../src/model/detector.ts';
 import { storeParameters } from '../src/model/initialize.ts';

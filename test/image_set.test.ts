@@ -8,9 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Image } from '../src/data/image.ts';
-import type { ImageFacts } from '../src/data/inspect.ts';
+import {
+  chromiumPath,
+  firefoxPath,
+  launchChromium,
+  launchFirefox,
+  serve,
+} from '../bench/support/browsers.ts';
 import { type Codecs, readImage } from '../src/image/decode.ts';
+import type { Image, ImageFacts } from '../src/image/image.ts';
 import { decodeJpeg } from '../src/image/jpeg.ts';
 import { decodePng } from '../src/image/png.ts';
 import { decodeTiff, readTiff } from '../src/image/tiff.ts';
@@ -18,7 +24,6 @@ import { losslessPicture } from '../src/image/webp_chunks.ts';
 import { decodeLossless } from '../src/image/webp_lossless.ts';
 import { decodeImage, inspectImage } from '../src/platform/node.ts';
 import { type BrokenImage, damagedImages, lyingImages, truncatedImages } from './support/broken_images.ts';
-import { chromiumPath, firefoxPath, launchChromium, launchFirefox, serve } from './support/browsers.ts';
 import { bundle } from './support/bundle.ts';
 import { difference, type ImageCase, imageBytes, imageFolder, imageSet } from './support/image_set.ts';
 

@@ -16,13 +16,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listCategories } from '../src/data/categories.ts';
-import { type Dataset, openDataset } from '../src/data/dataset.ts';
+import type { Dataset } from '../src/data/dataset.ts';
 import { hiddenBelow, imagesIn, isHiddenName } from '../src/data/files.ts';
 import { foregroundRuleFor } from '../src/data/foreground.ts';
-import type { Image } from '../src/data/image.ts';
 import { inspectDataset } from '../src/data/inspect.ts';
 import { goodFolders, isGoodLabel } from '../src/data/labels.ts';
+import { openDataset } from '../src/data/open.ts';
 import { splitByName } from '../src/data/split.ts';
+import type { Image } from '../src/image/image.ts';
 import { writeImage, writeMeta, writeMvtec, writeMvtec3d, writeVisa } from './support/layouts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'aand-labels-'));

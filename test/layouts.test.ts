@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listCategories } from '../src/data/categories.ts';
-import { loadMask, openDataset } from '../src/data/dataset.ts';
 import {
   blur,
   foreground,
@@ -15,10 +14,12 @@ import {
   otsuThreshold,
   parseForeground,
 } from '../src/data/foreground.ts';
-import type { Image } from '../src/data/image.ts';
 import { inspectDataset } from '../src/data/inspect.ts';
+import { loadMask } from '../src/data/masks.ts';
+import { openDataset } from '../src/data/open.ts';
 import { blendTiles, tileGrid } from '../src/data/tiles.ts';
 import { loadTrainingImages } from '../src/data/training_images.ts';
+import type { Image } from '../src/image/image.ts';
 import { decodeImage } from '../src/platform/node.ts';
 import { part, writeImage, writeMeta, writeMvtec, writeMvtec3d, writeVisa } from './support/layouts.ts';
 

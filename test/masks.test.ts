@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type Dataset, loadMask, type Sample } from '../src/data/dataset.ts';
+import type { Dataset, Sample } from '../src/data/dataset.ts';
 import { resizeForeground } from '../src/data/foreground.ts';
-import { prepareMasks, surveyMasks } from '../src/data/masks.ts';
+import { loadMask, prepareMasks, surveyMasks } from '../src/data/masks.ts';
 import { loadTrainingImages } from '../src/data/training_images.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'aand-masks-'));

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { widenMesaVectors } from '../src/platform/mesa.ts';
-import { lavapipeDriver } from './support/browsers.ts';
+import { lavapipeDriver } from '../bench/support/browsers.ts';
+import { widenMesaVectors } from '../src/platform/node/mesa.ts';
 import { bundle } from './support/bundle.ts';
 
 function widened(environment: NodeJS.ProcessEnv, wide: boolean): NodeJS.ProcessEnv {

@@ -3,8 +3,8 @@
  */
 import { CommanderError, type Option } from 'commander';
 import { describe, expect, test } from 'vitest';
+import { decimal } from '../src/base/decimal.ts';
 import { commandLine } from '../src/cli/program.ts';
-import { decimal } from '../src/data/decimal.ts';
 import { parseForeground } from '../src/data/foreground.ts';
 import { parseThreshold } from '../src/eval/thresholds.ts';
 

@@ -19,14 +19,14 @@ import {
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { openDataset } from '../src/data/dataset.ts';
+import { openDataset } from '../src/data/open.ts';
 import { keepBackup } from '../src/output/backup.ts';
 import { OutputFile } from '../src/output/file.ts';
 import { lockName, OutputFolder } from '../src/output/folder.ts';
 import { OutputLock } from '../src/output/lock.ts';
-import { identityText, processState, thisProcess } from '../src/platform/node_process.ts';
-import { recordName, resultFinder } from '../src/platform/node_record.ts';
-import { removeStaleTemporaries, writeBytes, writeError } from '../src/platform/node_write.ts';
+import { identityText, processState, thisProcess } from '../src/platform/node/process.ts';
+import { recordName, resultFinder } from '../src/platform/node/record.ts';
+import { removeStaleTemporaries, writeBytes, writeError } from '../src/platform/node/write.ts';
 import { bundle } from './support/bundle.ts';
 
 // In node_modules, so that programs for other processes find packages.
@@ -109,7 +109,7 @@ describe('writing a file', () => {
     await writeBytes(join(folder, 'a'), 'older');
     await child(
       'limited.mjs',
-      `import { writeBytes } from '${resolve('src/platform/node_write.ts')}';
+      `import { writeBytes } from '${resolve('src/platform/node/write.ts')}';
        await writeBytes('${folder}/a', new Uint8Array(1e6)).catch((error) => console.log(error.message));`,
     );
     const limited = spawn('bash', [

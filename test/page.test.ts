@@ -5,9 +5,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
 import { chooser, click, textOf, waitForText } from './support/app_actions.ts';
 import { ready } from './support/app_site.ts';
-import { chromiumPath, launchChromium, swiftShaderDriver } from './support/browsers.ts';
 import {
   answer,
   fillTraining,

@@ -8,10 +8,15 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  chromiumPath,
+  launchChromium,
+  lavapipeDriver,
+  swiftShaderDriver,
+} from '../bench/support/browsers.ts';
 import { writeDetectorTensors } from '../src/detector/file.ts';
 import { chooser, click, polling, textOf, waitForText } from './support/app_actions.ts';
 import { ready } from './support/app_site.ts';
-import { chromiumPath, launchChromium, lavapipeDriver, swiftShaderDriver } from './support/browsers.ts';
 import { bundle } from './support/bundle.ts';
 import { part, writeImage } from './support/layouts.ts';
 import { randomDetector, rawFile, settings } from './support/model_files.ts';

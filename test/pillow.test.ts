@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Image } from '../src/data/image.ts';
-import { resizeBicubic, resizeNearest } from '../src/data/resize.ts';
+import type { Image } from '../src/image/image.ts';
+import { resizeBicubic, resizeNearest } from '../src/image/resize.ts';
 
 type Vector = readonly [
   width: number,

@@ -8,12 +8,12 @@ import { pathToFileURL } from 'node:url';
 import type { Browser } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type BenchReport, benchPage } from '../bench/report.ts';
+import { chromiumPath, launchChromium } from '../bench/support/browsers.ts';
 import type { Evaluation, TestedImage } from '../src/eval/evaluate.ts';
 import { rankMetrics } from '../src/eval/metrics.ts';
 import { type BenchmarkRun, benchmarkMarkdown, benchmarkPage } from '../src/report/benchmark_table.ts';
 import { html, htmlPage } from '../src/report/html.ts';
 import { type ReportInput, reportPage } from '../src/report/report.ts';
-import { chromiumPath, launchChromium } from './support/browsers.ts';
 
 const charts = readFileSync(
   join(dirname(createRequire(import.meta.url).resolve('chart.js')), 'chart.umd.min.js'),

@@ -5,13 +5,13 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { normalize, stack } from '../src/data/image.ts';
-import { resizeBicubic } from '../src/data/resize.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
 import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
+import { normalize, stack } from '../src/image/normalize.ts';
+import { resizeBicubic } from '../src/image/resize.ts';
 import { backbones, teacher } from '../src/model/backbone.ts';
 import { detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
 import { initialize, loadParameters } from '../src/model/initialize.ts';

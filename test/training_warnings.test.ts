@@ -1,8 +1,8 @@
 /** Warnings about training sets that teach little. */
 import { describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
-import type { Image } from '../src/data/image.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
+import type { Image } from '../src/image/image.ts';
 
 const side = 16;
 const image = (value: (i: number) => number): Image => ({

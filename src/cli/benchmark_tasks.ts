@@ -2,7 +2,8 @@
  * The runs of a benchmark: one training and test per category, mode and seed, each in a folder of its own.
  */
 import { exists, readBytes } from '#platform';
-import { type Dataset, openDataset } from '../data/dataset.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { openDataset } from '../data/open.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Mode } from '../model/detector.ts';
 import type { BenchmarkRun } from '../report/benchmark_table.ts';

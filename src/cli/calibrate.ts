@@ -6,9 +6,9 @@
 import { basename, dirname } from 'node:path';
 import type { Command } from 'commander';
 import { readBytes, realPath } from '#platform';
+import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
-import { rangeOf } from '../data/lists.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import { MapRunner } from '../detector/detector.ts';
 import { type DetectorFile, detectorStore, readDetector, rewriteDetector } from '../detector/file.ts';

@@ -2,8 +2,12 @@
 import { basename, dirname } from 'node:path';
 import type { Command } from 'commander';
 import { decodeImage, encodePng, readBytes } from '#platform';
-import { loadMask, mapConcurrently, openDataset, type Sample, spread } from '../data/dataset.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
+import { spread } from '../base/lists.ts';
+import type { Sample } from '../data/dataset.ts';
 import { inspectDataset } from '../data/inspect.ts';
+import { loadMask } from '../data/masks.ts';
+import { openDataset } from '../data/open.ts';
 import { contactSheet } from '../eval/contact_sheet.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';

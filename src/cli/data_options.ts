@@ -1,8 +1,9 @@
 /** Options of every command that opens a data set. */
 import { type Command, Option } from 'commander';
-import { type DatasetOptions, type Format, formats } from '../data/dataset.ts';
+import { type Format, formats } from '../data/dataset.ts';
 import { type ForegroundRule, foregroundHelp, parseForeground } from '../data/foreground.ts';
 import type { FolderKeys } from '../data/layouts/folder.ts';
+import type { DatasetOptions } from '../data/open.ts';
 import { UsageError } from './common.ts';
 import { checkedBy, extensionsOption, seedOption, shareOption } from './options.ts';
 

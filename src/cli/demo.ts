@@ -4,7 +4,8 @@
  */
 import type { Command } from 'commander';
 import { encodePng } from '#platform';
-import { mapConcurrently, openDataset } from '../data/dataset.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
+import { openDataset } from '../data/open.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { demoProducts, drawPart, type Product } from '../synthetic/demo_products.ts';
 import { interruptSignal, withEngine } from './common.ts';

@@ -1,7 +1,7 @@
 /** `aand export`: the detector for other runtimes. */
 import { type Command, Option } from 'commander';
 import { readBytes } from '#platform';
-import { spread } from '../data/dataset.ts';
+import { spread } from '../base/lists.ts';
 import { readDetector } from '../detector/file.ts';
 import { exportDetector } from '../export/detector.ts';
 import { exportHalf } from '../export/half.ts';

@@ -4,7 +4,7 @@
  * read here.
  */
 import { InvalidArgumentError } from 'commander';
-import { decimal } from '../data/decimal.ts';
+import { decimal } from '../base/decimal.ts';
 import { type BackboneName, backboneNamed, backbones } from '../model/backbone.ts';
 import { checkImageSize, type Mode, modes } from '../model/detector.ts';
 

@@ -4,12 +4,14 @@
  */
 import type { Command } from 'commander';
 import { encodePng } from '#platform';
+import { spread } from '../base/lists.ts';
 import { RandomStream } from '../base/random.ts';
-import { openDataset, spread } from '../data/dataset.ts';
 import { describeForeground, foregroundRuleFor } from '../data/foreground.ts';
-import { denormalize, type Image, normalize } from '../data/image.ts';
+import { openDataset } from '../data/open.ts';
 import { loadTrainingImages } from '../data/training_images.ts';
 import { type Cell, contactSheet } from '../eval/contact_sheet.ts';
+import type { Image } from '../image/image.ts';
+import { denormalize, normalize } from '../image/normalize.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
 import {

@@ -1,10 +1,10 @@
 /** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
 import { basename, dirname, resolve } from 'node:path';
 import { encodePng, loadResized, overview } from '#platform';
-import { mapAhead, mapConcurrently } from '../data/concurrently.ts';
-import { type Dataset, loadMask, type Sample } from '../data/dataset.ts';
-import type { Image } from '../data/image.ts';
+import { mapAhead, mapConcurrently } from '../base/concurrently.ts';
+import type { Dataset, Sample } from '../data/dataset.ts';
 import { withBands } from '../data/image_files.ts';
+import { loadMask } from '../data/masks.ts';
 import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import type { MapRunner, RawPrediction } from '../detector/detector.ts';
@@ -13,6 +13,7 @@ import { type CsvValue, csvTable } from '../eval/csv.ts';
 import { type Labels, type Metrics, type TestedImage, TestSet } from '../eval/evaluate.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
 import { type Calibration, isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
+import type { Image } from '../image/image.ts';
 import type { OutputFolder } from '../output/folder.ts';
 import { resultNames } from '../output/names.ts';
 import type { ProgressReporter } from './progress.ts';

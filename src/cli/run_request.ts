@@ -5,7 +5,9 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { readBytes } from '#platform';
-import { type Dataset, mapConcurrently, type Sample, spread } from '../data/dataset.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
+import { spread } from '../base/lists.ts';
+import type { Dataset, Sample } from '../data/dataset.ts';
 import { imagesIn } from '../data/files.ts';
 import { describeForeground, type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
 import { amplifies } from '../model/detector.ts';

@@ -1,8 +1,8 @@
 /** `aand test`: a trained detector on the test set of a category. */
 import { type Command, Option } from 'commander';
 import { readBytes } from '#platform';
-import { openDataset } from '../data/dataset.ts';
 import { prepareMasks } from '../data/masks.ts';
+import { openDataset } from '../data/open.ts';
 import { type DataType, MapRunner } from '../detector/detector.ts';
 import { detectorStore, readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';

@@ -1,11 +1,11 @@
 /** Textures for synthetic anomalies: a folder of photographs, or the procedural ones. */
 import { createHash } from 'node:crypto';
 import { loadResized, readBytes } from '#platform';
-import { mapConcurrently } from '../data/concurrently.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
 import { ImageCache } from '../data/image_cache.ts';
 import { withImage } from '../data/image_files.ts';
-import { resizeBilinear } from '../data/resize.ts';
 import { reading, UnreadableFiles } from '../data/unreadable.ts';
+import { resizeBilinear } from '../image/resize.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import { proceduralTextures } from '../synthetic/procedural_textures.ts';
 import { findImages } from './find_images.ts';

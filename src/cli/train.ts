@@ -1,7 +1,7 @@
 /** `aand train`: both stages on a category, then a test where there is a test set. */
 import { type Command, Option } from 'commander';
-import { openDataset } from '../data/dataset.ts';
 import type { ForegroundRule } from '../data/foreground.ts';
+import { openDataset } from '../data/open.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import type { Labels } from '../eval/evaluate.ts';

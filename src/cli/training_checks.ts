@@ -1,6 +1,6 @@
 /** What can be known before a training begins is checked before it begins, for it may take days. */
 import { loadResized } from '#platform';
-import { mapConcurrently } from '../data/concurrently.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { withBands } from '../data/image_files.ts';
 import type { Tiling } from '../data/tiles.ts';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { exists, readBytes } from '#platform';
 import type { Tuning } from '../engine/device/tuning.ts';
-import { cacheFolder } from '../platform/cache_folder.ts';
+import { cacheFolder } from '../platform/node/cache.ts';
 
 /** Where tunings are kept: the user's cache folder. */
 export function tuningPath(): string {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { BackboneName } from '../model/backbone.ts';
-import { cacheFolder } from '../platform/cache_folder.ts';
+import { cacheFolder } from '../platform/node/cache.ts';
 import { officialWeights } from '../weights/official.ts';
 import { interruptSignal } from './common.ts';
 import { download } from './download.ts';

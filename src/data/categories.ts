@@ -1,9 +1,9 @@
 /** The categories of a data set folder, whatever its layout. */
 
 import { exists, readBytes } from '#platform';
-import { detectFormat } from './dataset.ts';
+import { append } from '../base/lists.ts';
 import { foldersIn } from './files.ts';
-import { append } from './lists.ts';
+import { detectFormat } from './open.ts';
 
 /**
  * @returns names in the order of the data set's own list, else sorted

@@ -1,8 +1,8 @@
 /** Files in folders: which names count, what their stems are, which stem occurs twice. */
 
 import { exists, listFolder, realPath, resultFinder } from '#platform';
+import { append } from '../base/lists.ts';
 import { sameName } from './labels.ts';
-import { append } from './lists.ts';
 
 export const imageExtensions = ['.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff'] as const;
 

@@ -3,9 +3,10 @@
  * it. Found on the native image: grey, Gaussian sigma 8 with 8-bit results after each axis, threshold; then
  * resized by src = floor(x * in / out).
  */
+
+import { decimal } from '../base/decimal.ts';
+import type { Image } from '../image/image.ts';
 import type { Format } from './dataset.ts';
-import { decimal } from './decimal.ts';
-import type { Image } from './image.ts';
 
 export type ForegroundRule =
   | { readonly kind: 'none' }

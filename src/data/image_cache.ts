@@ -2,7 +2,7 @@
  * Images by index, more than memory holds: those that were used last are kept, the others are loaded again
  * when their turn comes.
  */
-import type { Image } from './image.ts';
+import type { Image } from '../image/image.ts';
 
 /** Images that a training draws from. */
 export interface ImageSource {

@@ -1,8 +1,8 @@
 /** Image files of a user, decoded within this process's bound of memory. */
 import { decodedBytes, decodeImage, openBands, readBytes } from '#platform';
-import { decodingBudget } from './concurrently.ts';
-import type { Image } from './image.ts';
-import type { ImageBands } from './tiles.ts';
+import type { ImageBands } from '../image/bands.ts';
+import { decodingBudget } from '../image/decoding_budget.ts';
+import type { Image } from '../image/image.ts';
 import { reading } from './unreadable.ts';
 
 // Bands of an image that is too large to be decoded as a whole, with their working memory.

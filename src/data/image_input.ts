@@ -3,7 +3,8 @@
 import type { Tape } from '../engine/graph/tape.ts';
 import type { Tensor } from '../engine/graph/tensor.ts';
 import { normalizePixels } from '../engine/ops/pixels.ts';
-import { type Image, normalizationTable } from './image.ts';
+import type { Image } from '../image/image.ts';
+import { normalizationTable } from '../image/normalize.ts';
 
 /** Declares the input `pixels` ({@link pixelWords}); returns the normalised images [batch, size, size, 3]. */
 export function imageInput(tape: Tape, batch: number, size: number): Tensor {

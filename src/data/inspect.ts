@@ -3,20 +3,10 @@
  * is there twice.
  */
 import { inspectImage, readBytes } from '#platform';
-import { type Dataset, mapConcurrently } from './dataset.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
+import type { Dataset, MaskSummary } from './dataset.ts';
 import { hiddenBelow } from './files.ts';
-import { type MaskSummary, surveyMasks } from './masks.ts';
-
-export interface ImageFacts {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  /** Bits per channel. */
-  readonly depth: number;
-  readonly format: string;
-  /** The smallest and the largest value that were found, of files with more than 8 bits. */
-  readonly range?: readonly [low: number, high: number];
-}
+import { surveyMasks } from './masks.ts';
 
 export interface DatasetFacts {
   readonly counts: Readonly<Record<string, number>>;

@@ -1,5 +1,5 @@
 /** How the masks of a data set are encoded, decided from what all of them show. */
-import { rangeOf } from './lists.ts';
+import { rangeOf } from '../base/lists.ts';
 import {
   type ChannelEvidence,
   classEncoding,

@@ -3,15 +3,9 @@
  * black on white, or in the alpha channel. All are one rule: a pixel is defective where it lies further from
  * the background than a limit.
  */
-import { rangeOf } from './lists.ts';
 
-/** All channels of a mask file as stored: grey, grey and alpha, RGB, or RGBA; 8 or 16 bits. */
-export interface MaskPixels {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: 1 | 2 | 3 | 4;
-  readonly data: Uint8Array | Uint16Array;
-}
+import { rangeOf } from '../base/lists.ts';
+import type { Stored } from '../image/stored.ts';
 
 export type MaskChannel = 'colour' | 'alpha';
 
@@ -82,14 +76,14 @@ interface Layout {
   readonly step: number;
 }
 
-function layoutOf({ channels }: MaskPixels, channel: MaskChannel): Layout | undefined {
+function layoutOf({ channels }: Stored, channel: MaskChannel): Layout | undefined {
   const colours = channels < 3 ? 1 : 3;
   if (channel === 'colour') return { first: 0, count: colours, step: channels };
   return channels > colours ? { first: colours, count: 1, step: channels } : undefined;
 }
 
 /** Stored values of a 16-bit file per value of an 8-bit one. */
-function scaleOf({ data }: MaskPixels): number {
+function scaleOf({ data }: Stored): number {
   return data instanceof Uint16Array ? 257 : 1;
 }
 
@@ -97,7 +91,7 @@ function scaleOf({ data }: MaskPixels): number {
  * Distance of each pixel from the background, in stored values; undefined where the file lacks the channel.
  */
 function distances(
-  pixels: MaskPixels,
+  pixels: Stored,
   channel: MaskChannel,
   background: readonly number[],
 ): Uint8Array | Uint16Array | undefined {
@@ -145,7 +139,7 @@ function countBetween(
   return { between, flat };
 }
 
-function levelsOf(pixels: MaskPixels, values: Uint8Array | Uint16Array): Levels {
+function levelsOf(pixels: Stored, values: Uint8Array | Uint16Array): Levels {
   const scale = scaleOf(pixels);
   const histogram = new Uint32Array(scale === 1 ? 256 : 65536);
   for (let i = 0; i < values.length; i++) (histogram[values[i] as number] as number)++;
@@ -161,7 +155,7 @@ function levelsOf(pixels: MaskPixels, values: Uint8Array | Uint16Array): Levels 
 }
 
 /** The most frequent value of a channel at the image's border, 0 to 255. */
-function borderMode(pixels: MaskPixels, { first, count, step }: Layout): number[] {
+function borderMode(pixels: Stored, { first, count, step }: Layout): number[] {
   const { width, height, data } = pixels;
   const counts = new Map<string, { count: number; at: number }>();
   const visit = (i: number) => {
@@ -185,7 +179,7 @@ function borderMode(pixels: MaskPixels, { first, count, step }: Layout): number[
 }
 
 /** Shares of the border and of the area whose distance is at most a tolerance. */
-function nearShares({ width, height }: MaskPixels, values: Uint8Array | Uint16Array, tolerance: number) {
+function nearShares({ width, height }: Stored, values: Uint8Array | Uint16Array, tolerance: number) {
   let [border, area, edge] = [0, 0, 0];
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
@@ -198,7 +192,7 @@ function nearShares({ width, height }: MaskPixels, values: Uint8Array | Uint16Ar
   return { border: border / edge, area: area / (width * height) };
 }
 
-function channelEvidence(pixels: MaskPixels, channel: MaskChannel): ChannelEvidence | undefined {
+function channelEvidence(pixels: Stored, channel: MaskChannel): ChannelEvidence | undefined {
   const layout = layoutOf(pixels, channel);
   const dark = layout && distances(pixels, channel, [0, 0, 0]);
   if (!dark) return undefined;
@@ -215,7 +209,7 @@ function channelEvidence(pixels: MaskPixels, channel: MaskChannel): ChannelEvide
   return { border, levels, ...(surrounds && { fromBorder: own }) };
 }
 
-function isColoured({ channels, data }: MaskPixels, scale: number): boolean {
+function isColoured({ channels, data }: Stored, scale: number): boolean {
   if (channels < 3) return false;
   const most = colouredFrom * scale;
   for (let i = 0; i < data.length; i += channels) {
@@ -226,7 +220,7 @@ function isColoured({ channels, data }: MaskPixels, scale: number): boolean {
 }
 
 /** Whether visible pixels are all black, or none of them is: then their colours tell no defect. */
-function coloursTellNothing(pixels: MaskPixels): boolean {
+function coloursTellNothing(pixels: Stored): boolean {
   const alpha = distances(pixels, 'alpha', [0]);
   const colour = distances(pixels, 'colour', [0, 0, 0]) as Uint8Array | Uint16Array;
   if (!alpha) return false;
@@ -240,7 +234,7 @@ function coloursTellNothing(pixels: MaskPixels): boolean {
 }
 
 /** Looks at one mask file. */
-export function maskEvidence(pixels: MaskPixels): MaskEvidence {
+export function maskEvidence(pixels: Stored): MaskEvidence {
   const { width, height } = pixels;
   const colour = channelEvidence(pixels, 'colour') as ChannelEvidence;
   const alpha = channelEvidence(pixels, 'alpha');
@@ -255,10 +249,7 @@ export function maskEvidence(pixels: MaskPixels): MaskEvidence {
 }
 
 /** 0/1 of each pixel at the file's own size; a file without the encoding's channel marks nothing. */
-export function defectivePixels(
-  pixels: MaskPixels,
-  { channel, background, limit }: MaskEncoding,
-): Uint8Array {
+export function defectivePixels(pixels: Stored, { channel, background, limit }: MaskEncoding): Uint8Array {
   const result = new Uint8Array(pixels.width * pixels.height);
   const values = distances(pixels, channel, background);
   if (!values) return result;

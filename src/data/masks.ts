@@ -3,27 +3,21 @@
  * not fit is named.
  */
 import { decodedBytes, decodeMask, imageSize, readBytes } from '#platform';
-import { decodingBudget, mapConcurrently } from './concurrently.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
+import { decodingBudget } from '../image/decoding_budget.ts';
+import { resizeNearest } from '../image/resize.ts';
+import type { Stored } from '../image/stored.ts';
 import type { Dataset, Sample } from './dataset.ts';
 import { decideEncoding, markedShare, misfit } from './mask_encoding.ts';
 import {
+  classEncoding,
   defectivePixels,
   type MaskEncoding,
   type MaskEvidence,
-  type MaskPixels,
   maskEvidence,
+  plainEncoding,
 } from './mask_pixels.ts';
 import type { UnreadableFiles } from './unreadable.ts';
-
-/** What the masks of a data set are; goes into metrics.json. */
-export interface MaskSummary extends MaskEncoding {
-  readonly count: number;
-  /** How they are read, in words. */
-  readonly encoding: string;
-  /** Masks of defects that mark no pixel, or every pixel. */
-  readonly empty: readonly string[];
-  readonly full: readonly string[];
-}
 
 interface Mask {
   readonly sample: Sample;
@@ -34,7 +28,7 @@ interface Mask {
 /**
  * Decodes a mask and looks at it, within this process's bound of memory: its distances take as much again.
  */
-async function withPixels<T>(path: string, work: (pixels: MaskPixels) => T): Promise<T> {
+async function withPixels<T>(path: string, work: (pixels: Stored) => T): Promise<T> {
   const bytes = await decodedBytes(path);
   return decodingBudget.run(2 * bytes, async () => work(await decodeMask(await readBytes(path), path)));
 }
@@ -177,4 +171,18 @@ export async function prepareMasks(
       );
   }
   return surveyed;
+}
+
+/** Ground truth at the map's size: 0/1 [height, width]; all zero without a file. */
+export async function loadMask(
+  sample: Pick<Sample, 'maskPath' | 'maskOfClasses' | 'maskEncoding'>,
+  width: number,
+  height = width,
+): Promise<Uint8Array> {
+  const { maskPath, maskOfClasses } = sample;
+  if (!maskPath) return new Uint8Array(width * height);
+  const encoding = sample.maskEncoding ?? (maskOfClasses ? classEncoding : plainEncoding);
+  const pixels = await decodeMask(await readBytes(maskPath), maskPath);
+  const data = defectivePixels(pixels, encoding);
+  return resizeNearest({ width: pixels.width, height: pixels.height, channels: 1, data }, width, height).data;
 }

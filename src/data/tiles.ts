@@ -2,7 +2,8 @@
  * Tiles: images larger than the model's are cut into overlapping squares of native pixels, each seen like an
  * image of its own, and their maps are blended where they overlap.
  */
-import type { Image } from './image.ts';
+import type { ImageBands } from '../image/bands.ts';
+import type { Image } from '../image/image.ts';
 
 export interface Tiling {
   /** Side of a tile in pixels of the image. */
@@ -58,31 +59,6 @@ export function crop(image: Image, { x, y, width, height }: Tile): Image {
 function ramp(i: number, length: number, overlap: number): number {
   const fromEdge = Math.min(i + 0.5, length - i - 0.5);
   return overlap > 0 ? Math.min(1, fromEdge / overlap) : 1;
-}
-
-/**
- * An image that is read from top to bottom, a band of rows at a time; it need not be in memory as a whole.
- */
-export interface ImageBands {
-  readonly width: number;
-  readonly height: number;
-  /** The rows from `y` on, over the whole width; `y` never falls from call to call. */
-  rows(y: number, height: number): Promise<Image>;
-}
-
-/** The bands of an image in memory. */
-export function bandsOf(image: Image): ImageBands {
-  const { width, height, channels, data } = image;
-  return {
-    width,
-    height,
-    rows: async (y, height) => ({
-      width,
-      height,
-      channels,
-      data: data.subarray(y * width * channels, (y + height) * width * channels),
-    }),
-  };
 }
 
 /** The tiles of an image with their pixels, in the grid's order. */

@@ -1,14 +1,14 @@
 /** Good images as training sees them: resized, with their foregrounds; cut into tiles where asked. */
 import { decodedBytes, decodeMask, exists, loadResized, readBytes } from '#platform';
-import { mapConcurrently } from './concurrently.ts';
+import { mapConcurrently } from '../base/concurrently.ts';
+import type { Image } from '../image/image.ts';
+import { resizeBicubic } from '../image/resize.ts';
 import type { Sample } from './dataset.ts';
 import { extensionOf, masksIn } from './files.ts';
 import { type ForegroundRule, foreground } from './foreground.ts';
-import type { Image } from './image.ts';
 import { withBands, withImage } from './image_files.ts';
 import { decideEncoding } from './mask_encoding.ts';
 import { classEncoding, defectivePixels, type MaskEncoding, maskEvidence } from './mask_pixels.ts';
-import { resizeBicubic } from './resize.ts';
 import { crop, readTiles, type Tiling } from './tiles.ts';
 import { reading, UnreadableFiles } from './unreadable.ts';
 

@@ -1,5 +1,5 @@
 /** Training sets that teach little: what to expect of them is said before hours are spent. */
-import type { Image } from './image.ts';
+import type { Image } from '../image/image.ts';
 
 const few = 3;
 // Levels out of 255: what a camera's or a JPEG's noise makes of one colour, and of one view.

@@ -1,10 +1,8 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
 
 import { ClosedError } from '../base/errors.ts';
-import { checkImage, checkImages, type Image, type ImageInput, kindOf } from '../data/image.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
-import { resizeBicubic } from '../data/resize.ts';
-import { bandsOf, type ImageBands, readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
+import { readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { Program } from '../engine/runtime/program.ts';
@@ -12,6 +10,9 @@ import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import { allDone } from '../engine/runtime/watch.ts';
 import { isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
+import { bandsOf, type ImageBands } from '../image/bands.ts';
+import { checkImage, checkImages, type Image, type ImageInput, kindOf } from '../image/image.ts';
+import { resizeBicubic } from '../image/resize.ts';
 import { type Backbone, backboneNamed } from '../model/backbone.ts';
 import { detect, type Mode } from '../model/detector.ts';
 import { Explainer, type LevelExplanation } from './explain.ts';

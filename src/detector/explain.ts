@@ -2,12 +2,14 @@
  * Why an image has its score: the three levels' maps, and what the gate and the residual of the amplification
  * do there.
  */
-import { type Image, normalize } from '../data/image.ts';
+
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { Program } from '../engine/runtime/program.ts';
 import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
+import type { Image } from '../image/image.ts';
+import { normalize } from '../image/normalize.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { detect, type Mode } from '../model/detector.ts';
 

@@ -1,8 +1,8 @@
 /** The settings of a model file: what they are, and their check, for a file may come from anybody. */
 import * as v from 'valibot';
-import { imagenetDeviation, imagenetMean } from '../data/image.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Calibration } from '../eval/thresholds.ts';
+import { imagenetDeviation, imagenetMean } from '../image/normalize.ts';
 import { type BackboneName, backboneNamed } from '../model/backbone.ts';
 import { checkImageSize, type Mode, modes } from '../model/detector.ts';
 import { isRecord, parseJson } from '../weights/json.ts';

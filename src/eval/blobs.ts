@@ -1,5 +1,5 @@
 /** Marked regions of a map. */
-import { rangeOf } from '../data/lists.ts';
+import { rangeOf } from '../base/lists.ts';
 import { connectedComponents } from './metrics.ts';
 import { type Calibration, maskOf } from './thresholds.ts';
 

@@ -1,6 +1,6 @@
 /** Contact sheets: many small pictures with their names on one page. */
-import type { Image } from '../data/image.ts';
-import { resizeBilinear } from '../data/resize.ts';
+import type { Image } from '../image/image.ts';
+import { resizeBilinear } from '../image/resize.ts';
 import { canvas, ink, outline, paste } from './drawing.ts';
 import { drawText, glyphHeight, glyphWidth } from './font.ts';
 

@@ -1,5 +1,5 @@
 /** Drawing into 8-bit RGB images: canvas, paste, outlines. */
-import type { Image } from '../data/image.ts';
+import type { Image } from '../image/image.ts';
 
 export type Colour = readonly [number, number, number];
 

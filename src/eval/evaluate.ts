@@ -1,6 +1,7 @@
 /** Evaluates a test set image by image: maps are kept aside, metrics and thresholds come at the end. */
+
+import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
-import { rangeOf } from '../data/lists.ts';
 import { bootstrapIntervals, type Interval } from './bootstrap.ts';
 import { MapStore } from './map_store.ts';
 import { type RankMetrics, rankMetrics } from './metrics.ts';

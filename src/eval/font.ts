@@ -2,7 +2,7 @@
  * A 5x7 bitmap font for labels on result pictures: machines without fonts draw the same picture as all
  * others.
  */
-import type { Image } from '../data/image.ts';
+import type { Image } from '../image/image.ts';
 
 const glyphs: Record<string, string> = {
   ' ': '00000000000000000000000000000000000',

@@ -2,13 +2,7 @@
  * Keeps the maps of a test set: in memory while they are few, on disk beyond, so that a big test set needs no
  * big machine.
  */
-import { openScratchFile } from '#platform';
-
-export interface ScratchFile {
-  append(bytes: Uint8Array): Promise<void>;
-  read(offset: number, length: number): Promise<Uint8Array>;
-  close(): Promise<void>;
-}
+import { openScratchFile, type ScratchFile } from '#platform';
 
 const memoryBytes = 256 * 2 ** 20;
 

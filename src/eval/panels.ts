@@ -4,8 +4,8 @@
  * Without a calibration there is no mask, and the scale runs from 0 to the largest value of the picture's own
  * map.
  */
-import type { Image } from '../data/image.ts';
-import { resizeBilinear, resizeNearest } from '../data/resize.ts';
+import type { Image } from '../image/image.ts';
+import { resizeBilinear, resizeNearest } from '../image/resize.ts';
 import { type Colour, canvas, ink, outline, paste } from './drawing.ts';
 import { drawText, glyphHeight, glyphWidth } from './font.ts';
 import { type Calibration, normalizeScore } from './thresholds.ts';

@@ -3,7 +3,7 @@
  * 0, 1), so 0.5 is always "at the threshold". The decision is score >= threshold; a detector without
  * calibration decides nothing.
  */
-import { decimal } from '../data/decimal.ts';
+import { decimal } from '../base/decimal.ts';
 import type { RankMetrics } from './metrics.ts';
 
 export interface Calibration {

@@ -3,10 +3,10 @@
  * (`ImageOps.exif_transpose`, then `convert`). No profile or gamma changes a value, alpha is left out, EXIF
  * rotation is applied. docs/formats.md lists what differs.
  */
-import type { Image } from '../data/image.ts';
-import type { ImageFacts } from '../data/inspect.ts';
+
 import { decodeBmp, isBmp, readBmp } from './bmp.ts';
 import { upright } from './exif.ts';
+import type { Image, ImageFacts } from './image.ts';
 import { isJpeg, type JpegColours, readJpeg } from './jpeg_segments.ts';
 import { isPng, readPng } from './png.ts';
 import { type Header, luma, type Stored, smallestOfSixteen } from './stored.ts';

@@ -1,7 +1,7 @@
 /** Backups of what is replaced: NAME.backup-1.EXT and so on, never replaced themselves. */
 import { constants, copyFile, link, lstat, rename, rm } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import { syncFolder, writeError } from '../platform/node_write.ts';
+import { syncFolder, writeError } from '../platform/node/write.ts';
 
 /** Gives the file or link at a path a second name. Where a disk has no links, a file is copied. */
 async function secondName(path: string, target: string): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { lstat, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node_write.ts';
+import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node/write.ts';
 import { keepBackup } from './backup.ts';
 import { type LockOptions, OutputLock } from './lock.ts';
 

@@ -4,8 +4,8 @@
  */
 import { lstat, realpath, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compareWithRecord, type RecordEntry, RecordWriter, sha256 } from '../platform/node_record.ts';
-import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node_write.ts';
+import { compareWithRecord, type RecordEntry, RecordWriter, sha256 } from '../platform/node/record.ts';
+import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node/write.ts';
 import { keepBackup } from './backup.ts';
 import { type LockOptions, OutputLock } from './lock.ts';
 

@@ -10,8 +10,8 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import { identityText, processState, thisProcess } from '../platform/node_process.ts';
-import { removeStaleTemporaries, writeBytes } from '../platform/node_write.ts';
+import { identityText, processState, thisProcess } from '../platform/node/process.ts';
+import { removeStaleTemporaries, writeBytes } from '../platform/node/write.ts';
 
 const heartbeatMilliseconds = 5_000;
 const staleMilliseconds = 30_000;

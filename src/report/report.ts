@@ -1,5 +1,5 @@
 /** The report of one run as a page that needs no network: everything is in the one file. */
-import { rangeOf } from '../data/lists.ts';
+import { rangeOf } from '../base/lists.ts';
 import type { UnreadableFile } from '../data/unreadable.ts';
 import type { Interval } from '../eval/bootstrap.ts';
 import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';

@@ -1,8 +1,9 @@
 /** Synthetic anomalies (method, 3.10): a changed texture blended into a good image under a Perlin mask. */
 
 import type { RandomStream } from '../base/random.ts';
-import { type Image, imagenetDeviation, imagenetMean } from '../data/image.ts';
-import { resizeBilinear } from '../data/resize.ts';
+import type { Image } from '../image/image.ts';
+import { imagenetDeviation, imagenetMean } from '../image/normalize.ts';
+import { resizeBilinear } from '../image/resize.ts';
 import { perlinMask } from './perlin.ts';
 import { augmentTexture } from './texture_operations.ts';
 

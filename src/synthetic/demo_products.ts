@@ -5,7 +5,7 @@
  */
 
 import { RandomStream } from '../base/random.ts';
-import type { Image } from '../data/image.ts';
+import type { Image } from '../image/image.ts';
 import { perlinNoise } from './perlin.ts';
 
 export const productSide = 256;

@@ -4,7 +4,7 @@
  */
 
 import { RandomStream } from '../base/random.ts';
-import type { Image } from '../data/image.ts';
+import type { Image } from '../image/image.ts';
 import type { TextureSource } from './anomaly.ts';
 import { perlinNoise } from './perlin.ts';
 

@@ -1,7 +1,7 @@
 /** The ten texture operations of the synthetic anomalies (method, 3.10), on 8-bit RGB. */
 
 import type { RandomStream } from '../base/random.ts';
-import type { Image } from '../data/image.ts';
+import type { Image } from '../image/image.ts';
 import { brightnessSpaces, type ColourSpace, clip8, hsv } from './colour.ts';
 
 type Operation = (image: Image, random: RandomStream) => Image;

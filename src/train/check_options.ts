@@ -1,5 +1,5 @@
 /** What a training is given, checked before anything is allocated. */
-import { checkImages, type Image } from '../data/image.ts';
+import { checkImages, type Image } from '../image/image.ts';
 import { checkImageSize } from '../model/detector.ts';
 import type { TrainDetectorOptions } from './train_detector.ts';
 import { checkLearningRate } from './trainer.ts';

@@ -5,9 +5,7 @@
  */
 
 import { RandomStream } from '../base/random.ts';
-import { type Image, normalize, stack } from '../data/image.ts';
 import { allImages, type ImageSource } from '../data/image_cache.ts';
-import { resizeBilinear } from '../data/resize.ts';
 import { gradients } from '../engine/gradients.ts';
 import { ParameterSet } from '../engine/graph/parameter_set.ts';
 import { Tape } from '../engine/graph/tape.ts';
@@ -19,6 +17,9 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import { Program, type RunInputs } from '../engine/runtime/program.ts';
 import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
+import type { Image } from '../image/image.ts';
+import { normalize, stack } from '../image/normalize.ts';
+import { resizeBilinear } from '../image/resize.ts';
 import { type Backbone, teacher } from '../model/backbone.ts';
 import { initialize, loadParameters, storeParameters } from '../model/initialize.ts';
 import { Scope } from '../model/scope.ts';

@@ -1,6 +1,6 @@
 /** What makes a training this one and no other: its settings, and digests of all that it learns from. */
 import * as v from 'valibot';
-import type { Image } from '../data/image.ts';
+import type { Image } from '../image/image.ts';
 import type { StoredTensor } from '../weights/safetensors.ts';
 
 /**

@@ -1,13 +1,14 @@
 /** Both stages, one after the other: from good images to a detector's parameters. */
 
 import { RandomStream } from '../base/random.ts';
-import { type Image, type ImageInput, normalize, stack } from '../data/image.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import { elements } from '../engine/graph/tensor.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { Program } from '../engine/runtime/program.ts';
 import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
+import type { Image, ImageInput } from '../image/image.ts';
+import { normalize, stack } from '../image/normalize.ts';
 import type { Backbone } from '../model/backbone.ts';
 import { amplifies, detectorParameters, groups, type Mode, targets } from '../model/detector.ts';
 import { initialize, loadParameters } from '../model/initialize.ts';

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import type { Browser, Page } from 'puppeteer-core';
 import sirv from 'sirv';
 import { afterAll, beforeAll } from 'vitest';
-import { lavapipeDriver } from './browsers.ts';
+import { lavapipeDriver } from '../../bench/support/browsers.ts';
 import { bundle } from './bundle.ts';
 import { writeMvtec } from './layouts.ts';
 

@@ -3,9 +3,11 @@
  * browsers.
  */
 
+import { nchwToNhwc, nhwcToNchw } from '../../bench/support/permute.ts';
+import { ruleParameters } from '../../bench/support/rule.ts';
 import { RandomStream } from '../../src/base/random.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
-import { elements, type Tensor } from '../../src/engine/graph/tensor.ts';
+import type { Tensor } from '../../src/engine/graph/tensor.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { Program } from '../../src/engine/runtime/program.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
@@ -14,27 +16,9 @@ import { detect, detectorParameters, groups } from '../../src/model/detector.ts'
 import { amplificationInputs, recordAmplification } from '../../src/train/amplify.ts';
 import { recordDistillation, stepInput } from '../../src/train/distill.ts';
 import { StepPrograms } from '../../src/train/step_programs.ts';
-import { fromStored, storedShape } from '../../src/weights/names.ts';
-import { type Comparison, compare, type GoldenSet, nchwToNhwc, nhwcToNchw } from './golden.ts';
+import { type Comparison, compare, type GoldenSet } from './golden.ts';
 
 const modelTolerance = { absolute: 1e-4, relative: 1e-3 };
-
-/** Parameter values by the golden README's rule. */
-export function ruleParameters(golden: Pick<GoldenSet, 'rule'>, store: ParameterStore): void {
-  for (const spec of store.set.specs) {
-    const shape = storedShape(spec);
-    const values = (scale: number, shift = 0) => golden.rule(spec.name, shape, scale, shift);
-    const count = elements(shape);
-    let result: Float32Array;
-    if (shape.length === 4) result = values(Math.fround(Math.sqrt(6 / (count / (shape[0] as number)))));
-    else if (shape.length === 3) result = values(1);
-    else if (spec.name.endsWith('running_mean')) result = values(0.1);
-    else if (spec.name.endsWith('running_var')) result = values(0.25, 1);
-    else if (spec.name.endsWith('weight')) result = values(0.2, 0.6);
-    else result = values(0.05);
-    store.write(spec.name, fromStored(spec, result));
-  }
-}
 
 function thinned(values: Float32Array, stride: number): Float32Array {
   return stride === 1 ? values : values.filter((_, i) => i % stride === 0);

@@ -3,6 +3,7 @@
  * neither.
  */
 
+import { hwioToOihw, nchwToNhwc, nhwcToNchw, oihwToHwio, permute } from '../../bench/support/permute.ts';
 import { gradients } from '../../src/engine/gradients.ts';
 import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
@@ -26,16 +27,7 @@ import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { positionalEncoding } from '../../src/model/raa.ts';
 import { hardDistillationLoss } from '../../src/train/losses.ts';
 import { poolMask } from '../../src/train/sampling.ts';
-import {
-  type Comparison,
-  compare,
-  type GoldenSet,
-  hwioToOihw,
-  nchwToNhwc,
-  nhwcToNchw,
-  oihwToHwio,
-  permute,
-} from './golden.ts';
+import { type Comparison, compare, type GoldenSet } from './golden.ts';
 
 interface Case {
   readonly op: string;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { unzlibSync } from 'fflate';
-import type { Image } from '../../src/data/image.ts';
+import type { Image } from '../../src/image/image.ts';
 
 export const imageFolder = resolve('test/fixtures/images');
 

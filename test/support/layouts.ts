@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
-import type { Image } from '../../src/data/image.ts';
+import type { Image } from '../../src/image/image.ts';
 import { encodePng } from '../../src/platform/node.ts';
 import { demoProducts, drawPart } from '../../src/synthetic/demo_products.ts';
 

@@ -4,12 +4,13 @@
  *
  * Arguments: the kind, how often, and how many operations lie between two samples.
  */
-import type { Image } from '../../src/data/image.ts';
+
 import { Detector } from '../../src/detector/detector.ts';
 import { writeDetector } from '../../src/detector/file.ts';
 import { newSettings } from '../../src/detector/settings.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
+import type { Image } from '../../src/image/image.ts';
 import { backbones } from '../../src/model/backbone.ts';
 import { detectorParameters, groups } from '../../src/model/detector.ts';
 import { initialize } from '../../src/model/initialize.ts';

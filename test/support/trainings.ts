@@ -1,9 +1,9 @@
 /** Small trainings: a random teacher, random images, checkpoints in memory. */
 
 import { RandomStream } from '../../src/base/random.ts';
-import type { Image } from '../../src/data/image.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
+import type { Image } from '../../src/image/image.ts';
 import { backbones } from '../../src/model/backbone.ts';
 import { detectorParameters, groups } from '../../src/model/detector.ts';
 import { initialize, storeParameters } from '../../src/model/initialize.ts';

@@ -4,10 +4,10 @@
  */
 
 import { exists } from '#platform';
+import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
 import { goodFolders, isGoodLabel, sameName } from '../labels.ts';
-import { append } from '../lists.ts';
 import { splitByName } from '../split.ts';
 
 export interface FolderKeys {

@@ -4,10 +4,10 @@
  */
 
 import { listFolder } from '#platform';
+import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
 import { goodFolders } from '../labels.ts';
-import { append } from '../lists.ts';
 
 /** Any of its folders: an incomplete one is told what it lacks. */
 export async function isMvtec({ folder }: CategoryLocation): Promise<boolean> {

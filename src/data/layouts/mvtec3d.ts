@@ -3,10 +3,10 @@
  * not needed.
  */
 
+import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
 import { goodFolders } from '../labels.ts';
-import { append } from '../lists.ts';
 
 /** The folders of a split, as they are spelled on disk. */
 async function split(

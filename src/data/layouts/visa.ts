@@ -6,10 +6,10 @@
 
 import { parse } from 'csv-parse/sync';
 import { exists, readBytes } from '#platform';
+import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { extensionOf, stemOf } from '../files.ts';
 import { isGoodLabel } from '../labels.ts';
-import { append } from '../lists.ts';
 
 const splitFile = 'split_csv/1cls.csv';
 

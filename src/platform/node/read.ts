@@ -6,7 +6,7 @@ import { constants, type Dirent, type Stats } from 'node:fs';
 import { type FileHandle, mkdtemp, open, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { ScratchFile } from '../eval/map_store.ts';
+import type { FolderEntry, ScratchFile } from '../platform.ts';
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
@@ -100,13 +100,6 @@ export async function exists(path: string): Promise<'file' | 'folder' | undefine
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw readError(path, error);
   }
-}
-
-export interface FolderEntry {
-  readonly name: string;
-  /** A folder, or a link to one. */
-  readonly folder: boolean;
-  readonly link: boolean;
 }
 
 async function entryOf(folder: string, entry: Dirent): Promise<FolderEntry> {

@@ -90,6 +90,3 @@ export class ByteBudget {
     }
   }
 }
-
-/** What images that are being decoded or cut up take in memory, in this process. */
-export const decodingBudget = new ByteBudget(512 * 2 ** 20);

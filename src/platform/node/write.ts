@@ -6,14 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { identityText, parseIdentity, processState, thisProcess } from './node_process.ts';
-
-export interface WriteOptions {
-  /** Whether the file must survive a power failure from now on. Default true; costs a wait for the disk. */
-  readonly durable?: boolean;
-  /** Fail with code EEXIST where the file exists already, instead of replacing it. Default false. */
-  readonly exclusive?: boolean;
-}
+import type { WriteOptions } from '../platform.ts';
+import { identityText, parseIdentity, processState, thisProcess } from './process.ts';
 
 const ending = '.aand-tmp';
 // Most file systems take names of 255 bytes.

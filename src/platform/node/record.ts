@@ -8,7 +8,8 @@ import { type FileHandle, lstat, open, readFile, realpath } from 'node:fs/promis
 import { basename, dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as v from 'valibot';
-import { writeBytes, writeError } from './node_write.ts';
+import type { ResultFinder } from '../platform.ts';
+import { writeBytes, writeError } from './write.ts';
 
 /** Name of the record in its folder. */
 export const recordName = '.aand-outputs';
@@ -137,14 +138,6 @@ export class RecordWriter {
     this.#file = undefined;
     await file?.close();
   }
-}
-
-/** Tells results of this program from files of the user. */
-export interface ResultFinder {
-  /**
-   * Whether the record of a file's folder, or of one above it, says that the file is a result as it is now.
-   */
-  isResult(path: string): Promise<boolean>;
 }
 
 /** Asks the record of each folder once. */

@@ -3,12 +3,11 @@
  * no GPU.
  */
 import type { Sharp } from 'sharp';
-import { checkImage, type Image, type ImageInput } from '../data/image.ts';
-import type { ImageFacts } from '../data/inspect.ts';
-import type { MaskPixels } from '../data/mask_pixels.ts';
-import { type Codecs, readImage, readMask, readSize } from '../image/decode.ts';
-import type { JpegColours } from '../image/jpeg_segments.ts';
-import { cmykToRgb, type Header, type Stored } from '../image/stored.ts';
+import { type Codecs, readImage, readMask, readSize } from '../../image/decode.ts';
+import type { ImageFacts } from '../../image/image.ts';
+import { checkImage, type Image, type ImageInput } from '../../image/image.ts';
+import type { JpegColours } from '../../image/jpeg_segments.ts';
+import { cmykToRgb, type Header, type Stored } from '../../image/stored.ts';
 import { sharp } from './sharp.ts';
 
 /** Values as they are stored: no profile is followed, nothing is rotated. */
@@ -73,7 +72,7 @@ export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 |
  *
  * @throws Error naming the file
  */
-export function decodeMask(bytes: Uint8Array, path: string): Promise<MaskPixels> {
+export function decodeMask(bytes: Uint8Array, path: string): Promise<Stored> {
   return readMask(bytes, path, codecs);
 }
 

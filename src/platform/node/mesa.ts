@@ -1,7 +1,7 @@
 /** Settings of Mesa's software driver, which it takes from the environment when it is loaded. */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { cacheFolder } from './cache_folder.ts';
+import { cacheFolder } from './cache.ts';
 
 /** What the driver takes by itself, however wide the processor's vectors are. */
 const ownWidth = '256';

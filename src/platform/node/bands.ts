@@ -2,15 +2,15 @@
  * Large image files in Node: their sizes, and their rows band by band, so that they need not fit into memory.
  */
 import { stat } from 'node:fs/promises';
-import { decodingBudget } from '../data/concurrently.ts';
-import type { Image } from '../data/image.ts';
-import { rangeOf } from '../data/lists.ts';
-import { resizeBilinear } from '../data/resize.ts';
-import { bandsOf, type ImageBands } from '../data/tiles.ts';
-import { upright } from '../image/exif.ts';
-import { pixelLimit, smallestOfSixteen } from '../image/stored.ts';
-import { decodeImage } from './node_images.ts';
-import { needRegularFile, readBytes } from './node_read.ts';
+import { rangeOf } from '../../base/lists.ts';
+import { bandsOf, type ImageBands } from '../../image/bands.ts';
+import { decodingBudget } from '../../image/decoding_budget.ts';
+import { upright } from '../../image/exif.ts';
+import type { Image } from '../../image/image.ts';
+import { resizeBilinear } from '../../image/resize.ts';
+import { pixelLimit, smallestOfSixteen } from '../../image/stored.ts';
+import { decodeImage } from './images.ts';
+import { needRegularFile, readBytes } from './read.ts';
 import { sharp } from './sharp.ts';
 
 // Values as they are stored, of images of any size.

@@ -1,0 +1,22 @@
+/** WebGPU in browsers: `navigator.gpu`. */
+import type { GpuSettings } from '../gpu_settings.ts';
+
+/** The browser's GPU object; its settings are not ours to choose. */
+export function openGpu(_settings: GpuSettings): { gpu: GPU } {
+  if (!navigator.gpu)
+    throw new Error(
+      'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU enabled.',
+    );
+  return { gpu: navigator.gpu };
+}
+
+/** Browsers wait for the device without polling. */
+export function restWhile(_waiting: () => boolean): void {}
+
+/** Browsers compile in another process and need no turn of this one's event loop. */
+export function nextTurn(): Promise<void> {
+  return Promise.resolve();
+}
+
+export const adapterAdvice =
+  'No WebGPU adapter was found: check that hardware acceleration is on, or start Chromium with --enable-unsafe-webgpu.';

@@ -1,0 +1,59 @@
+/** WebGPU in Node: Dawn, from the package `webgpu`. */
+import { isMainThread } from 'node:worker_threads';
+import { create, globals } from 'webgpu';
+import type { GpuSettings } from '../gpu_settings.ts';
+import { widenMesaVectors } from './mesa.ts';
+
+const instances = new Map<string, GPU>();
+
+/**
+ * The process's GPU object for these settings. There is one of each kind, kept until the process ends: an
+ * instance of Dawn costs megabytes that do not all come back, and the process crashes where one is collected
+ * before its last device. It does not keep the process alive, only devices that are not destroyed do.
+ */
+export function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): { gpu: GPU } {
+  const enabled = [
+    ...(shaderChecks ? [] : ['disable_robustness']),
+    ...(experiments ? ['allow_unsafe_apis'] : []),
+  ];
+  const flags: string[] = [];
+  if (enabled.length) flags.push(`enable-dawn-features=${enabled.join(',')}`);
+  if (!zeros) flags.push('disable-dawn-features=lazy_clear_resource_on_first_use');
+  const key = flags.join(' ');
+  let gpu = instances.get(key);
+  if (!gpu) {
+    Object.assign(globalThis, globals);
+    // A worker thread's environment is a copy that the driver does not see.
+    if (isMainThread) widenMesaVectors(process.env);
+    gpu = create(flags);
+    instances.set(key, gpu);
+  }
+  return { gpu };
+}
+
+const cell = new Int32Array(new SharedArrayBuffer(4));
+const restMilliseconds = 0.2;
+
+/**
+ * Lets this thread sleep between turns of the event loop while `waiting()` holds. Dawn's Node binding polls
+ * the device without a pause; beside a software driver that takes a core away from the kernels (a third of
+ * the speed on two cores).
+ */
+export function restWhile(waiting: () => boolean): void {
+  const turn = () => {
+    if (!waiting()) return;
+    Atomics.wait(cell, 0, 0, restMilliseconds);
+    setImmediate(turn);
+  };
+  setImmediate(turn);
+}
+
+/** Resolves after a turn of the event loop, in which Dawn tells what is done. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+export const adapterAdvice =
+  'No WebGPU adapter was found. With a GPU, install its Vulkan driver. Without one, install a software driver: ' +
+  'Debian/Ubuntu: bash scripts/setup-system.sh (mesa-vulkan-drivers 24 or newer and libvulkan1). ' +
+  'VK_DRIVER_FILES can name a driver file, for instance /usr/share/vulkan/icd.d/lvp_icd.json.';

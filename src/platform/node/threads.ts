@@ -1,0 +1,49 @@
+/** Threads that decode and resize images, so that the thread that feeds the GPU does not wait for them. */
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Tinypool } from 'tinypool';
+import { decodingBudget } from '../../image/decoding_budget.ts';
+import type { Image } from '../../image/image.ts';
+import { resizeBicubic } from '../../image/resize.ts';
+import { decodedBytes } from './bands.ts';
+import { decodeImage } from './images.ts';
+import { packageRoot } from './package_root.ts';
+import { readBytes } from './read.ts';
+
+let pool: Tinypool | undefined | null;
+
+/**
+ * Threads that decode and resize; null where the built worker is missing (a program that bundles the
+ * sources).
+ */
+function decoderPool(): Tinypool | null {
+  if (pool === undefined) {
+    const worker = join(packageRoot(), 'dist/decoder_worker.js');
+    const maxThreads = Math.min(Math.max(availableParallelism() - 1, 1), 8);
+    pool = existsSync(worker)
+      ? new Tinypool({
+          filename: worker,
+          minThreads: 0,
+          maxThreads,
+          idleTimeout: 2000,
+          concurrentTasksPerWorker: 2,
+        })
+      : null;
+  }
+  return pool;
+}
+
+/**
+ * Decodes an image file and resizes it to size x size as the network sees it, beside this thread, which feeds
+ * the GPU. Images that are being decoded share a bound of memory.
+ *
+ * @throws Error naming a file that cannot be read, or that is too large to be decoded as a whole
+ */
+export async function loadResized(path: string, size: number): Promise<Image> {
+  return decodingBudget.run(await decodedBytes(path), async () => {
+    const workers = decoderPool();
+    if (!workers) return resizeBicubic(await decodeImage(await readBytes(path), path), size, size);
+    return (await workers.run({ path, size })) as Image;
+  });
+}
