@@ -50,6 +50,7 @@ await build({
     index: 'src/index.ts',
     bench: 'bench/main.ts',
     bench_peers: 'bench/peers_main.ts',
+    bench_figures: 'bench/figures/main.ts',
     peer_ours: 'bench/peer_ours.ts',
   },
 });

@@ -1,4 +1,4 @@
-/** Known answers of the method (part 5). */
+/** Known answers (method, 5). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
 import type { Tensor } from '../src/engine/graph/tensor.ts';

@@ -52,7 +52,7 @@ export function recordAmplification(
     outputs[`gate_counts${level}`] = counts;
 
     // With the hard mask as the gate, A differs from F at masked positions only, and the loss reads only
-    // those: the generator runs on the sampled rows alone (method, Part 4.2).
+    // those: the generator runs on the sampled rows alone (method, 4.2).
     const capacity = rowCapacity(batch * side * side, limits);
     const indices = (name: string, rows: number) => tape.input(`${name}${level}`, [rows], 'dense');
     const normal = gatherRows(tape, feature, indices('normal', capacity.normal));

@@ -260,7 +260,7 @@ async function stageTwo(
   }
 }
 
-/** Targets of good images, computed once per image: stage II has no augmentation (method, Part 4.5). */
+/** Targets of good images, computed once per image: stage II has no augmentation (method, 4.5). */
 class TargetCache {
   readonly #options: CheckedOptions;
   readonly #store: ParameterStore;

@@ -1,7 +1,7 @@
 /**
  * The one expansion step over linked WGSL: loops over a variable named `unroll_*` are written out, and local
  * arrays whose every index is then a literal become single variables. SwiftShader runs such text 7-9 times
- * faster than the loops; others lose nothing (engine spec, section 8).
+ * faster than the loops; others lose nothing (docs/kernels.md, "What the drivers want").
  */
 
 /**

@@ -1,0 +1,62 @@
+/** The records of bench/results: one JSON file per command that measures. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DemoRun } from '../demo.ts';
+import type { FirstRun } from '../first_run.ts';
+import type { Provenance } from '../record.ts';
+import type { BenchReport, PeerReport } from '../report.ts';
+
+/** Mean and deviation over seeds, in per cent. */
+type Measured = readonly [mean: number, deviation: number];
+
+/** The table of `aand benchmark` on real data. */
+export interface AccuracyReport {
+  readonly record: Omit<Provenance, 'node' | 'load'> & { readonly note: string };
+  readonly runs: readonly {
+    readonly mode: string;
+    readonly category: string;
+    readonly seeds: number;
+    readonly image_AUROC: Measured;
+    readonly image_AUROC_interval: readonly [number, number];
+    readonly pixel_AUROC: Measured;
+    readonly AUPRO: Measured;
+    readonly AUPRO_per_image: Measured;
+    readonly image_AP: Measured;
+    readonly image_F1: Measured;
+    readonly pixel_F1: Measured;
+  }[];
+}
+
+/** What each file of bench/results holds. */
+export interface Records {
+  readonly demo: DemoRun & { readonly record: Provenance };
+  readonly 'first-run': FirstRun & { readonly record: Provenance };
+  readonly peers: PeerReport;
+  readonly half: BenchReport;
+  readonly bench: BenchReport;
+  readonly accuracy: AccuracyReport;
+}
+
+/** Which command writes each file. `accuracy` is a table of `aand benchmark`, copied from its JSON. */
+export const commands: Readonly<Record<keyof Records, string>> = {
+  demo: 'npm run bench -- --demo --json bench/results/demo.json',
+  'first-run': 'npm run bench -- --first-run --json bench/results/first-run.json',
+  peers: 'npm run bench:peers -- --json bench/results/peers.json',
+  half: 'npm run bench -- --filter aand-resnet18/infer --dtype f16 --json bench/results/half.json',
+  bench: 'npm run bench -- --json bench/results/bench.json',
+  accuracy: 'aand benchmark, as docs/results.md has it',
+};
+
+/**
+ * Reads one record.
+ * @param root folder of the checkout
+ * @throws Error that names the command which writes the file, where it is missing
+ */
+export function readRecord<K extends keyof Records>(root: string, name: K): Records[K] {
+  const path = join(root, 'bench/results', `${name}.json`);
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Records[K];
+  } catch (error) {
+    throw new Error(`${path} cannot be read; write it with: ${commands[name]}`, { cause: error });
+  }
+}

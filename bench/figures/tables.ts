@@ -1,0 +1,196 @@
+/** Every figure of the documents, made from the records of bench/results. */
+import type { Provenance } from '../record.ts';
+import type { BenchReport, PeerReport, PeerResult } from '../report.ts';
+import type { BenchResult } from '../run.ts';
+import { commandReference } from './commands.ts';
+import { table, wrap } from './markdown.ts';
+import { type AccuracyReport, commands, type Records, readRecord } from './records.ts';
+
+const percent = (share: number) => (100 * share).toFixed(1);
+const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(2);
+const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+
+/** Where the figures above the line come from. */
+function origin(record: Provenance): string {
+  const { command, date, commit, machine, driver, node, load } = record;
+  return wrap(
+    `Measured on ${date} at commit ${commit}: ${machine}; ${driver}; Node ${node}; load ${load}. Command: \`${command}\`.`,
+  );
+}
+
+/** A table with its origin below. */
+const withOrigin = (text: string, record: Provenance) => `${text}\n\n${origin(record)}`;
+
+function demo({ record, seconds: time, products }: Records['demo']): string {
+  const rows = products.map(({ name, image_AUROC, pixel_AUROC, AUPRO }) => [
+    name,
+    percent(image_AUROC),
+    percent(pixel_AUROC),
+    percent(AUPRO),
+  ]);
+  const text = table(['product', 'image AUROC, %', 'pixel AUROC, %', 'PRO, %'], rows);
+  return withOrigin(`${text}\n\nThe whole command took ${time.toFixed(0)} s.`, record);
+}
+
+const demoTime = ({ seconds: time }: Records['demo']) => `${(time / 60).toFixed(1)} minutes`;
+
+function models(report: BenchReport): string {
+  const rows = report.results
+    .filter(({ kind }) => kind !== 'kernel')
+    .map((r) => [
+      `\`${r.name}\``,
+      r.median_ms.toFixed(r.median_ms < 100 ? 1 : 0),
+      `±${(100 * r.spread).toFixed(0)} %`,
+      (r.javascript_ms + r.recording_ms).toFixed(1),
+      `${r.dispatches}`,
+      mebibytes(r.peak_bytes + r.weight_bytes),
+    ]);
+  const heads = [
+    'case: batch x channels x height x width',
+    'ms',
+    'spread',
+    'of it JavaScript',
+    'dispatches',
+    'MiB',
+  ];
+  return withOrigin(table(heads, rows), report.record);
+}
+
+function kernels(report: BenchReport): string {
+  const rows = report.results
+    .filter(({ kind }) => kind === 'kernel')
+    .map((r) => [
+      `\`${r.name}\``,
+      r.median_ms.toFixed(2),
+      r.gflops.toFixed(0),
+      `${(100 * r.share_of_roofline).toFixed(0)} %`,
+      r.max_abs_error?.toExponential(0) ?? 'not compared',
+    ]);
+  const { gflops, gbytes_per_s } = report.peaks;
+  const peaks = `Measured peaks: ${gflops.toFixed(0)} GFLOP/s, ${gbytes_per_s.toFixed(1)} GB/s.`;
+  const heads = ['kernel', 'ms', 'GFLOP/s', 'of the roofline', 'largest error'];
+  return withOrigin(`${table(heads, rows)}\n\n${peaks}`, report.record);
+}
+
+function find(report: BenchReport, name: string): BenchResult {
+  const result = report.results.find((r) => r.name === name);
+  if (!result) throw new Error(`the record of ${report.record.command} has no case ${name}`);
+  return result;
+}
+
+function half(report: BenchReport, full: BenchReport): string {
+  const rows = ['f32', 'f16'].map((type) => {
+    const name = 'aand-resnet18/infer/1x3x256x256';
+    const r = type === 'f16' ? find(report, `${name}/f16`) : find(full, name);
+    const error = type === 'f16' ? (r.max_abs_error?.toExponential(0) ?? '') : '';
+    return [type, r.median_ms.toFixed(0), mebibytes(r.weight_bytes), mebibytes(r.peak_bytes), error];
+  });
+  const heads = [
+    'weights and activations',
+    'ms',
+    'weights, MiB',
+    'program, MiB',
+    'largest difference of the map',
+  ];
+  return withOrigin(table(heads, rows), report.record);
+}
+
+function firstRun({ record, cold_ms, warm_ms, load_ms }: Records['first-run']): string {
+  const rows = [
+    ['first inference, no kernel in any cache', seconds(cold_ms)],
+    ['first inference, caches filled', seconds(warm_ms)],
+    ['loading the model before it', seconds(load_ms)],
+  ];
+  return withOrigin(table(['resnet18 detector, 256 pixels, a new process', 's'], rows), record);
+}
+
+const engineName = ({ engine, version, provider }: PeerResult) =>
+  engine === 'aand-webgpu' ? 'this engine, WebGPU' : `${engine} ${version}, ${provider}`;
+
+function peers(report: PeerReport, work: string, chromium: boolean): string {
+  const results = report.results.filter(
+    ({ name, adapter }) => name.includes(work) && adapter.startsWith('Chromium') === chromium,
+  );
+  const rows = results.map((r) => [
+    engineName(r),
+    r.median_ms.toFixed(0),
+    r.ratio_to_ours.toFixed(2),
+    r.max_abs_error ? r.max_abs_error.toExponential(0) : '0',
+  ]);
+  const heads = ['engine', 'ms', 'times as long as this engine', 'largest difference'];
+  return withOrigin(table(heads, rows), report.record);
+}
+
+type Run = AccuracyReport['runs'][number];
+const plusMinus = ([mean, deviation]: readonly [number, number]) =>
+  `${mean.toFixed(1)} ± ${deviation.toFixed(1)}`;
+const runName = ({ mode, category }: Run) => `${category}, mode ${mode}`;
+
+function accuracyOrigin({ record }: AccuracyReport): string {
+  const { date, commit, machine, driver, note } = record;
+  return wrap(`Measured on ${date} at commit ${commit}: ${machine}; ${driver}. ${note}`);
+}
+
+function accuracy(report: AccuracyReport): string {
+  const rows = report.runs.map((run) => [
+    runName(run),
+    plusMinus(run.image_AUROC),
+    plusMinus(run.pixel_AUROC),
+    plusMinus(run.AUPRO),
+  ]);
+  const heads = ['product', 'image AUROC, %', 'pixel AUROC, %', 'PRO, %'];
+  return `${table(heads, rows)}\n\n${accuracyOrigin(report)}`;
+}
+
+function accuracyMore(report: AccuracyReport): string {
+  const rows = report.runs.map((run) => [
+    runName(run),
+    run.image_AUROC_interval.map((bound) => bound.toFixed(1)).join(' to '),
+    plusMinus(run.AUPRO_per_image),
+    plusMinus(run.image_AP),
+    plusMinus(run.image_F1),
+    plusMinus(run.pixel_F1),
+  ]);
+  const heads = [
+    'product',
+    'interval of image AUROC',
+    'PRO per image',
+    'image AP',
+    'image F1-max',
+    'pixel F1-max',
+  ];
+  return table(heads, rows);
+}
+
+function recordList(): string {
+  return Object.entries(commands)
+    .map(([name, command]) => wrap(`\`bench/results/${name}.json\`: \`${command}\``, '- ', '  '))
+    .join('\n');
+}
+
+/**
+ * The text of every figure, by the name that its marker has.
+ * @param root folder of the checkout
+ * @throws Error where a record is missing or lacks what a figure needs
+ */
+export function figures(root: string): ReadonlyMap<string, string> {
+  const bench = readRecord(root, 'bench');
+  const peer = readRecord(root, 'peers');
+  const demoRun = readRecord(root, 'demo');
+  const measured = readRecord(root, 'accuracy');
+  return new Map([
+    ['demo', demo(demoRun)],
+    ['demo-time', demoTime(demoRun)],
+    ['models', models(bench)],
+    ['kernels', kernels(bench)],
+    ['half', half(readRecord(root, 'half'), bench)],
+    ['first-run', firstRun(readRecord(root, 'first-run'))],
+    ['peers-forward', peers(peer, 'forward', false)],
+    ['peers-train', peers(peer, 'train-step', false)],
+    ['peers-browser', peers(peer, 'forward', true)],
+    ['accuracy', accuracy(measured)],
+    ['accuracy-more', accuracyMore(measured)],
+    ['records', recordList()],
+    ['commands', commandReference()],
+  ]);
+}
