@@ -6,7 +6,7 @@ import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
-import { fuse } from '../src/engine/passes/fuse.ts';
+import { fuse } from '../src/engine/passes/index.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { retarget } from '../src/engine/runtime/retarget.ts';

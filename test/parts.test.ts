@@ -15,7 +15,7 @@ import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { maxPool2d } from '../src/engine/ops/max_pool2d.ts';
 import { l2Normalize } from '../src/engine/ops/normalize.ts';
 import { gatherRows } from '../src/engine/ops/rows.ts';
-import { fuse } from '../src/engine/passes/fuse.ts';
+import { fuse } from '../src/engine/passes/index.ts';
 import { select } from '../src/engine/plan/lower.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { features, type Operation, randomValues, run } from './support/operations.ts';

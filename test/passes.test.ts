@@ -15,7 +15,7 @@ import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { mean, one } from '../src/engine/ops/reduce.ts';
 import { scratch } from '../src/engine/ops/scratch.ts';
-import { fuse } from '../src/engine/passes/fuse.ts';
+import { fuse } from '../src/engine/passes/index.ts';
 import { select, selectProgram } from '../src/engine/plan/lower.ts';
 import { place, printPlacement } from '../src/engine/plan/place.ts';
 import { placeTextures } from '../src/engine/plan/place_textures.ts';

@@ -32,8 +32,8 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * Records the gradient operations; returns gradients by input name. Absent: the operation has no gradient.
    */
   backward?(context: BackwardContext<A>): Record<string, Tensor | undefined>;
-  /** Parameters that the operation overwrites. */
-  overwrites?(node: Node<A>): Tensor[];
+  /** Parameters that the operation overwrites. Absent: none. */
+  overwrites?(node: Node<A>): Overwritten;
   /**
    * Inputs and outputs that may be 16-bit floats; `alike`: all of them or none. Absent: none may.
    */
@@ -42,6 +42,13 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   readonly words?: readonly string[];
 }
 
+/** Parameters that an operation overwrites: single ones, or every one of a group. */
+export interface Overwritten {
+  readonly tensors?: readonly Tensor[];
+  readonly groups?: readonly string[];
+}
+
+/** Inputs and outputs, by name, that may be 16-bit floats. */
 export interface HalfOperands {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -55,7 +62,37 @@ export interface Node<A extends Attributes = Attributes> {
   readonly attributes: A;
 }
 
-/** The tensor of that name, or an error that names the operation. */
+/**
+ * A node that stands in no list.
+ *
+ * @param makeTensor makes an output, by the name that the operation gives it
+ * @throws Error naming the operation and its inputs, where their shapes do not fit
+ */
+export function makeNode<A extends Attributes>(
+  definition: OpDefinition<A>,
+  inputs: Readonly<Record<string, Tensor | undefined>>,
+  attributes: A,
+  makeTensor: (name: string, spec: TensorSpec) => Tensor,
+): Node {
+  const given: Record<string, Tensor> = {};
+  for (const [name, tensor] of Object.entries(inputs)) if (tensor) given[name] = tensor;
+  let specs: Record<string, TensorSpec>;
+  try {
+    specs = definition.infer(given, attributes);
+  } catch (error) {
+    const shapes = Object.entries(given).map(([name, tensor]) => `${name} ${tensor.name}[${tensor.shape}]`);
+    throw new Error(`${definition.name}(${shapes.join(', ')}): ${(error as Error).message}`);
+  }
+  const outputs: Record<string, Tensor> = {};
+  // Values begin as 32-bit floats, whatever the operand that they take their shape from.
+  for (const [name, spec] of Object.entries(specs))
+    outputs[name] = makeTensor(name, { ...spec, half: false });
+  // Method-style members of OpDefinition make this safe: a node's attributes are always those of its
+  // definition.
+  return { definition, inputs: given, outputs, attributes } as unknown as Node;
+}
+
+/** The tensor of that name, or an error that lists the names that there are. */
 export function need(tensors: Tensors, name: string): Tensor {
   const tensor = tensors[name];
   if (!tensor) throw new Error(`no tensor '${name}' (there are: ${Object.keys(tensors).join(', ')})`);
@@ -125,31 +162,17 @@ export class Tape {
     return tensor;
   }
 
+  /** Appends an operation; returns its outputs by name. */
   record<A extends Attributes>(
     definition: OpDefinition<A>,
     inputs: Record<string, Tensor | undefined>,
     attributes: A,
   ): Record<string, Tensor> {
-    const given: Record<string, Tensor> = {};
-    for (const [key, tensor] of Object.entries(inputs)) if (tensor) given[key] = tensor;
-    let specs: Record<string, TensorSpec>;
-    try {
-      specs = definition.infer(given, attributes);
-    } catch (error) {
-      const shapes = Object.entries(given).map(([key, tensor]) => `${key} ${tensor.name}[${tensor.shape}]`);
-      throw new Error(`${definition.name}(${shapes.join(', ')}): ${(error as Error).message}`);
-    }
-    const outputs: Record<string, Tensor> = {};
-    // Values begin as 32-bit floats, whatever the operand that they take their shape from.
-    for (const [key, spec] of Object.entries(specs))
-      outputs[key] = this.tensor(
-        `${definition.name}.${this.nodes.length}.${key}`,
-        { ...spec, half: false },
-        'value',
-      );
-    // Method-style members of OpDefinition make this safe: a node's attributes are always those of its
-    // definition.
-    this.nodes.push({ definition, inputs: given, outputs, attributes } as unknown as Node);
-    return outputs;
+    const prefix = `${definition.name}.${this.nodes.length}`;
+    const node = makeNode(definition, inputs, attributes, (name, spec) =>
+      this.tensor(`${prefix}.${name}`, spec, 'value'),
+    );
+    this.nodes.push(node);
+    return { ...node.outputs };
   }
 }

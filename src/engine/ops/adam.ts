@@ -2,7 +2,7 @@
 
 import { threads } from '../dispatch.ts';
 import type { PageKind } from '../graph/parameter_set.ts';
-import { type Node, need, type Tape } from '../graph/tape.ts';
+import { need, type Tape } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
 
@@ -23,6 +23,7 @@ type AdamAttributes = {
 const adamDefinition: Operation<AdamAttributes> = {
   name: 'adam',
   infer: () => ({}),
+  overwrites: ({ attributes }) => ({ groups: [attributes.group] }),
   lower: (node) =>
     node.attributes.pageQuads.map((count, page) => {
       const of = (kind: PageKind) => ({ group: node.attributes.group, page, kind });
@@ -76,9 +77,4 @@ export function adam(
 /** The `step` input for step number t = 1, 2, ...: bias corrections computed in float64, as PyTorch does. */
 export function adamStep(t: number, { learningRate, betas }: AdamOptions): Float32Array {
   return new Float32Array([learningRate / (1 - betas[0] ** t), Math.sqrt(1 - betas[1] ** t)]);
-}
-
-/** The group that an Adam node updates, else undefined. */
-export function adamGroup(node: Node): string | undefined {
-  return node.definition.name === 'adam' ? (node.attributes.group as string) : undefined;
 }

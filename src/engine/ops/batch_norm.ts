@@ -69,12 +69,14 @@ function plan(
 const quadThreads = ({ uniforms: u }: Part) => threads((u.pixels as number) * (u.quads as number));
 const chunkThreads = ({ uniforms: u }: Part) => threads((u.chunks as number) * (u.quads as number));
 
+const parameterNames = ['weight', 'bias', 'running_mean', 'running_var'] as const;
+
 export const batchNormDefinition: Operation<BatchNormAttributes> = {
   name: 'batch_norm',
   infer(inputs) {
     const x = need(inputs, 'x');
     const channels = x.shape.at(-1) as number;
-    for (const name of ['weight', 'bias', 'running_mean', 'running_var'])
+    for (const name of parameterNames)
       if (`${need(inputs, name).shape}` !== `${channels}`) throw new Error(`${name} must be [${channels}]`);
     if (inputs.residual && `${inputs.residual.shape}` !== `${x.shape}`)
       throw new Error(`residual must be [${x.shape}]`);
@@ -82,7 +84,9 @@ export const batchNormDefinition: Operation<BatchNormAttributes> = {
     return { y: x, saved };
   },
   overwrites: (node) =>
-    node.attributes.training ? [need(node.inputs, 'running_mean'), need(node.inputs, 'running_var')] : [],
+    node.attributes.training
+      ? { tensors: [need(node.inputs, 'running_mean'), need(node.inputs, 'running_var')] }
+      : {},
   backward({ tape, node, gradient, needs }) {
     const dy = gradient('y');
     const { dx, d_weight, d_bias, d_residual } = tape.record(
@@ -99,6 +103,30 @@ export const batchNormDefinition: Operation<BatchNormAttributes> = {
     return { x: dx, weight: d_weight, bias: d_bias, residual: node.attributes.relu ? d_residual : dy };
   },
   batch: { does: 'phases', operands: ['x', 'residual', 'y'], lower: lowerForward },
+  fusion: {
+    asChannelScaling: ({ inputs, outputs, attributes }) =>
+      attributes.training
+        ? undefined
+        : {
+            of: need(inputs, 'x'),
+            parameters: parameterNames.map((name) => need(inputs, name)),
+            lost: [need(outputs, 'saved')],
+            epilogue: { residual: inputs.residual, relu: attributes.relu },
+            fold(record, w, b, outputChannels) {
+              const parameters = Object.fromEntries(parameterNames.map((name) => [name, need(inputs, name)]));
+              return record(
+                batchNormFoldDefinition,
+                { w, b, ...parameters },
+                {
+                  epsilon: attributes.epsilon,
+                  transposed: outputChannels === 'rows',
+                  scaledByReaders: false,
+                },
+              );
+            },
+          },
+    takesMomentsOf: ({ inputs, attributes }) => (attributes.training ? need(inputs, 'x') : undefined),
+  },
   lower: (node, target) => lowerForward(node, [wholeBatch(need(node.inputs, 'x'))], target),
 };
 
@@ -263,14 +291,10 @@ export function batchNorm(
   ).y as Tensor;
 }
 
-export function isBatchNorm(node: Node): node is Node & { attributes: BatchNormAttributes } {
-  return node.definition.name === 'batch_norm';
-}
-
 // As in kernels/batch_norm_fold.wesl.
 const rowsPerThread = 16;
 
-export type BatchNormFoldAttributes = {
+type BatchNormFoldAttributes = {
   readonly epsilon: number;
   /** Output channels are the rows of the weights. */
   readonly transposed: boolean;
@@ -280,12 +304,20 @@ export type BatchNormFoldAttributes = {
 
 /**
  * Folded weights and bias of a convolution followed by batch norm in evaluation, and the scale [Co] between
- * the weights and the folded ones; recorded by `fuse` in the prologue.
+ * the weights and the folded ones; recorded by the pass `fold_norm`.
  */
-export const batchNormFoldDefinition: Operation<BatchNormFoldAttributes> = {
+const batchNormFoldDefinition: Operation<BatchNormFoldAttributes> = {
   name: 'batch_norm_fold',
   infer: (inputs) => ({ w: need(inputs, 'w'), b: need(inputs, 'bias'), scale: need(inputs, 'weight') }),
   half: () => ({ inputs: ['w'], outputs: ['w'] }),
+  fusion: {
+    scaledWeights: ({ inputs, outputs, attributes }) => ({
+      scaled: need(outputs, 'w'),
+      unscaled: need(inputs, 'w'),
+      scale: need(outputs, 'scale'),
+      transposed: attributes.transposed,
+    }),
+  },
   lower(node) {
     const { inputs, outputs, attributes } = node;
     const filter = need(inputs, 'w');
@@ -332,7 +364,3 @@ export const batchNormFoldDefinition: Operation<BatchNormFoldAttributes> = {
     ];
   },
 };
-
-export function isBatchNormFold(node: Node): node is Node<BatchNormFoldAttributes> {
-  return node.definition.name === batchNormFoldDefinition.name;
-}

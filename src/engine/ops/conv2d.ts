@@ -15,16 +15,17 @@ import type { Target } from '../device/target.ts';
 import type { Dispatch } from '../dispatch.ts';
 import { type HalfOperands, type Node, need, type Tape, type Tensors } from '../graph/tape.ts';
 import { channelQuads, elements, positions, type Tensor, type TensorSpec } from '../graph/tensor.ts';
+import type { TileMoments } from './fusion.ts';
 import {
   type ConvolutionAttributes,
   dimension,
   type Gather,
   gatherDispatches,
+  productTextures,
   statisticsChunks,
 } from './gemm.ts';
 import type { BatchOperands, Operation } from './operation.ts';
 import { channelSum } from './reduce.ts';
-import { scratch } from './scratch.ts';
 import { weightGradient } from './weight_gradient.ts';
 
 export type TransposedAttributes = ConvolutionAttributes & {
@@ -70,22 +71,19 @@ function lowerConvolution(
   return gatherDispatches(gatherOf(node, target, dataGradient));
 }
 
-/**
- * A convolution that also sums up its output for the batch norm that reads it: per tile of rows and channel
- * the mean and the squared deviations, in its output `statistics`. Undefined where its kernel cannot.
- */
-export function withStatistics(
-  node: Node<ConvolutionAttributes>,
-  target: Target,
-): { node: Node; chunk: number } | undefined {
+/** The moments of every tile of rows and channel, in the kernel's registers as it computes them. */
+function tileMoments(node: Node<ConvolutionAttributes>, target: Target): TileMoments | undefined {
   const { b, residual, gate } = node.inputs;
   // The kernel sums up the product alone.
-  if (node.definition.name !== 'conv2d' || node.attributes.relu || b || residual || gate) return undefined;
+  if (node.attributes.relu || b || residual || gate) return undefined;
   const tiles = statisticsChunks(gatherOf(node, target, false));
-  if (!tiles) return undefined;
-  const shape = [tiles.chunks, 2, 4 * channelQuads(need(node.outputs, 'y'))];
-  const statistics = scratch('batch_norm.statistics', shape);
-  return { node: { ...node, outputs: { ...node.outputs, statistics } }, chunk: tiles.chunk };
+  return tiles && { chunk: tiles.chunk, shape: [tiles.chunks, 2, 4 * channelQuads(need(node.outputs, 'y'))] };
+}
+
+/** Whether the weights are 3x3, without stride and dilation. */
+function hasWinogradForm({ inputs, attributes }: Node<ConvolutionAttributes>): boolean {
+  const [height, width] = need(inputs, 'w').shape;
+  return height === 3 && width === 3 && attributes.stride === 1 && attributes.dilation === 1;
 }
 
 /** Every operand of a gathering kernel but bias and gate. */
@@ -142,6 +140,14 @@ export const conv2dDefinition: Operation<ConvolutionAttributes> = {
   },
   half: () => convolutionHalves,
   batch: convolutionBatch,
+  fusion: {
+    epilogue: true,
+    weights: 'columns',
+    linear: true,
+    hasWinogradForm,
+    tileMoments,
+    textures: productTextures,
+  },
   lower: (node, target) => lowerConvolution(node, target, false),
 };
 
@@ -170,6 +176,7 @@ export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
   },
   half: () => convolutionHalves,
   batch: convolutionBatch,
+  fusion: { epilogue: true, weights: 'rows', textures: productTextures },
   lower: (node, target) => lowerConvolution(node, target, true),
 };
 
@@ -208,7 +215,7 @@ export function convTranspose2d(tape: Tape, x: Tensor, w: Tensor, options: { str
   return tape.record(convTranspose2dDefinition, { x, w }, attributes).y as Tensor;
 }
 
-/** Whether a node is a convolution of either direction, whose epilogue `fuse` may fill. */
+/** Whether a node is a convolution of either direction. */
 export function isConvolution(node: Node): node is Node & { attributes: ConvolutionAttributes } {
   return node.definition.name === 'conv2d' || node.definition.name === 'conv_transpose2d';
 }

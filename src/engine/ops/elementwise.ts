@@ -46,6 +46,14 @@ export const addDefinition: Operation<NoAttributes> = {
     return { a: dy, b: dy };
   },
   batch: perImage,
+  fusion: {
+    asEpilogue(node, operand) {
+      const a = need(node.inputs, 'a');
+      const b = need(node.inputs, 'b');
+      return a === b || `${a.shape}` !== `${b.shape}` ? undefined : { residual: operand === a ? b : a };
+    },
+    asSum: (node) => ({ value: need(node.inputs, 'a'), addend: need(node.inputs, 'b') }),
+  },
   lower: (node) => {
     const b = need(node.inputs, 'b');
     return [
@@ -65,6 +73,7 @@ export const reluDefinition: Operation<NoAttributes> = {
     return { a: tape.record(reluGradient, { a: gradient('y'), b: need(node.outputs, 'y') }, {}).y };
   },
   batch: perImage,
+  fusion: { asEpilogue: () => ({ relu: true }) },
   lower: (node) => [dispatch('relu', { a: need(node.inputs, 'a'), output: need(node.outputs, 'y') })],
 };
 

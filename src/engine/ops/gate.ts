@@ -100,6 +100,12 @@ export const gatedResidualDefinition: Operation<NoAttributes> = {
     return { x: dx, r: dr, gate: d_gate };
   },
   batch: { does: 'map', operands: ['x', 'r', 'gate', 'y'] },
+  fusion: {
+    asEpilogue({ inputs }, operand) {
+      const { x, r, gate } = inputs;
+      return r === operand && x !== operand ? { residual: x, gate } : undefined;
+    },
+  },
   lower(node) {
     const x = need(node.inputs, 'x');
     return [

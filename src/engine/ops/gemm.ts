@@ -7,6 +7,7 @@ import type { GemmConfiguration, GemmProblem, Target } from '../device/target.ts
 import { type Dispatch, groups, threads } from '../dispatch.ts';
 import type { Tensors } from '../graph/tape.ts';
 import { channelQuads, positions, quads, roundUp, type Tensor, type View } from '../graph/tensor.ts';
+import type { TextureOperand } from './fusion.ts';
 import { scratch } from './scratch.ts';
 
 export type ConvolutionAttributes = {
@@ -16,6 +17,12 @@ export type ConvolutionAttributes = {
   /** ReLU in the epilogue. */
   readonly relu: boolean;
 };
+
+/** What the gathering kernels read from storage textures where the target has them. */
+export const productTextures: readonly TextureOperand[] = [
+  { input: 'x', isWeights: false },
+  { input: 'w', isWeights: true },
+];
 
 export function dimension(tensor: Tensor, axis: number): number {
   return tensor.shape[axis] as number;

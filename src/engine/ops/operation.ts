@@ -6,10 +6,13 @@ import type { Target } from '../device/target.ts';
 import type { Binding, Dispatch } from '../dispatch.ts';
 import type { Attributes, Node, OpDefinition } from '../graph/tape.ts';
 import { byteLength, type Tensor } from '../graph/tensor.ts';
+import type { Fusion } from './fusion.ts';
 
 export interface Operation<A extends Attributes = Attributes> extends OpDefinition<A> {
   /** What it does over the images of a batch; absent: its tensors must fit a binding whole. */
   readonly batch?: BatchOperands<A>;
+  /** How it combines with other operations; absent: it does not. */
+  readonly fusion?: Fusion<A>;
   /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
   lower(node: Node<A>, target: Target): Dispatch[];
 }
@@ -52,6 +55,11 @@ export function operationOf(node: Node): Operation {
   if (!isOperation(definition))
     throw new Error(`operation '${definition.name}' has no kernels: it has no lower`);
   return definition;
+}
+
+/** How a node combines with others. */
+export function fusionOf({ definition }: Node): Fusion {
+  return isOperation(definition) ? (definition.fusion ?? {}) : {};
 }
 
 function isOperation(definition: OpDefinition): definition is Operation {

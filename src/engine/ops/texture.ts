@@ -74,6 +74,7 @@ export const toTextureDefinition: Operation<ToTextureAttributes> = {
     outputs: ['texture'],
     alike: need(node.inputs, 'x').layout !== 'filter',
   }),
+  fusion: { scales: 'x' },
   lower(node, target) {
     const x = need(node.inputs, 'x');
     const texture = need(node.outputs, 'texture');

@@ -28,6 +28,12 @@ const weightGradientDefinition: Operation<WeightGradientAttributes> = {
     },
   }),
   batch: { does: 'sum', operands: ['x', 'dy'] },
+  fusion: {
+    textures: [
+      { input: 'x', isWeights: false },
+      { input: 'dy', isWeights: false },
+    ],
+  },
   lower(node, target) {
     return weightGradientDispatches(node.inputs, need(node.outputs, 'dw'), node.attributes, target);
   },

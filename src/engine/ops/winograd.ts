@@ -8,7 +8,14 @@ import type { Target } from '../device/target.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need } from '../graph/tape.ts';
 import { channelQuads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
-import { type ConvolutionAttributes, dimension, epilogue, gatherDispatches, halves } from './gemm.ts';
+import {
+  type ConvolutionAttributes,
+  dimension,
+  epilogue,
+  gatherDispatches,
+  halves,
+  productTextures,
+} from './gemm.ts';
 import type { Operation } from './operation.ts';
 import { scratch } from './scratch.ts';
 import { copyToTexture, fitsTexture, textureShape } from './texture.ts';
@@ -53,6 +60,7 @@ export const winogradWeightsDefinition: Operation<WinogradWeightsAttributes> = {
     return outputs;
   },
   half: () => ({ inputs: ['w'], outputs: [] }),
+  fusion: { scales: 'w' },
   lower(node) {
     const w = need(node.inputs, 'w');
     const { scale } = node.inputs;
@@ -90,6 +98,7 @@ export const winogradDefinition: Operation<WinogradAttributes> = {
   },
   // The transformed tensors stay in 32 bits: their values are sums that a half would round ten times more.
   half: () => ({ inputs: ['x', 'x_texture', 'residual'], outputs: ['y'] }),
+  fusion: { textures: productTextures },
   lower: (node, target) => lowerWinograd(node.inputs, need(node.outputs, 'y'), node.attributes, target),
 };
 

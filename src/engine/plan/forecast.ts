@@ -4,7 +4,7 @@ import type { Target } from '../device/target.ts';
 import { dispatchBytes } from '../dispatch.ts';
 import type { Tape } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { fuse } from '../passes/fuse.ts';
+import { fuse } from '../passes/index.ts';
 import { selectProgram } from './lower.ts';
 import { type MemoryLimits, planMemory } from './memory.ts';
 

@@ -2,7 +2,7 @@
 import type { Target } from '../device/target.ts';
 import type { Node } from '../graph/tape.ts';
 import { operationOf, runsInParts } from '../ops/operation.ts';
-import type { FusedTape } from '../passes/fuse.ts';
+import type { FusedTape } from '../passes/index.ts';
 import { lowerInParts } from './parts.ts';
 import type { PlannedNode } from './plan.ts';
 

@@ -8,7 +8,7 @@ import { ClosedError } from '../../base/errors.ts';
 import { boundTensor, dispatchBytes } from '../dispatch.ts';
 import type { Tape } from '../graph/tape.ts';
 import { elements, type Packed, pack, roundUp, type Tensor, unpack } from '../graph/tensor.ts';
-import { fuse } from '../passes/fuse.ts';
+import { fuse } from '../passes/index.ts';
 import { selectProgram } from '../plan/lower.ts';
 import type { PlaceResult } from '../plan/place.ts';
 import { dispatchesOf, printPlan } from '../plan/plan.ts';

@@ -1,0 +1,107 @@
+/**
+ * What an operation says about how it combines with others. The passes read nothing else: a new operation
+ * joins a fusion by declaring it, and no pass names an operation.
+ *
+ * Operations that are fused share a few names: `y` is the result, `w` the weights, `b` the bias, `residual`
+ * and `gate` the other operands of an epilogue, and the attribute `relu` ends it.
+ */
+import type { Target } from '../device/target.ts';
+import type { Attributes, Node, OpDefinition } from '../graph/tape.ts';
+import type { Tensor } from '../graph/tensor.ts';
+
+/** Makes a node that stands in no list yet, with new tensors as its outputs. */
+export type RecordNode = <A extends Attributes>(
+  definition: OpDefinition<A>,
+  inputs: Readonly<Record<string, Tensor | undefined>>,
+  attributes: A,
+) => Node;
+
+/**
+ * What an epilogue does with a product p: relu?(p + residual), or with a gate
+ * relu?(residual * (1 + gate * tanh(p))).
+ */
+export interface EpilogueStep {
+  readonly residual?: Tensor | undefined;
+  readonly gate?: Tensor | undefined;
+  readonly relu?: boolean;
+}
+
+/** The dimension of weights [..., rows, columns] that holds the output channels. */
+export type OutputChannels = 'rows' | 'columns';
+
+/** A scale and a shift per channel that fixed parameters decide, as an operation on weights. */
+export interface ChannelScaling {
+  /** The operand that is scaled: the result of the product whose weights take the scale. */
+  readonly of: Tensor;
+  /** What scale and shift are computed from: they can be folded where all of these are fixed. */
+  readonly parameters: readonly Tensor[];
+  /** Outputs that do not exist any more after the folding: nothing may read them. */
+  readonly lost: readonly Tensor[];
+  /** What the operation does after it has scaled. */
+  readonly epilogue: EpilogueStep;
+  /** Records the operation that computes the folded weights `w` and the folded bias `b`. */
+  fold(record: RecordNode, w: Tensor, b: Tensor | undefined, outputChannels: OutputChannels): Node;
+}
+
+/** Weights that an operation only multiplies by a scale per output channel. */
+export interface ScaledWeights {
+  readonly scaled: Tensor;
+  readonly unscaled: Tensor;
+  readonly scale: Tensor;
+  /** Whether output channels are the rows of the weights. */
+  readonly transposed: boolean;
+}
+
+/** Where a kernel leaves the moments (mean and squared deviations) of its result. */
+export interface TileMoments {
+  /** Rows of a tile: the moments are those of a tile and a channel. */
+  readonly chunk: number;
+  /** Of the tensor that holds them. */
+  readonly shape: readonly number[];
+}
+
+/** An input that kernels may read from a storage texture, given to them as NAME_texture. */
+export interface TextureOperand {
+  readonly input: string;
+  /** Weights: small beside activations and slow to pack, so that one texture serves the whole program. */
+  readonly isWeights: boolean;
+}
+
+/** Members are absent where an operation does not take part. */
+export interface Fusion<A extends Attributes = Attributes> {
+  /** It can end with an epilogue: inputs `residual` and `gate`, attribute `relu`, result `y`. */
+  readonly epilogue?: true;
+  /**
+   * What it is as a step of the epilogue of the operation that computes `operand`; undefined where it is none.
+   * Its result is `y`.
+   */
+  asEpilogue?(node: Node<A>, operand: Tensor): EpilogueStep | undefined;
+
+  /** It multiplies `x` by weights `w` and adds a bias `b`; says where in `w` the output channels are. */
+  readonly weights?: OutputChannels;
+  /** What it is as a scale per channel; undefined where it is none. Its result is `y`. */
+  asChannelScaling?(node: Node<A>): ChannelScaling | undefined;
+  /**
+   * The weights that it scales. With its attribute `scaledByReaders` it leaves that to those that read them,
+   * and `scaled` only names the shape.
+   */
+  scaledWeights?(node: Node<A>): ScaledWeights;
+  /** The weights that it can multiply by an input `scale` as it reads them; attribute `transposed`. */
+  readonly scales?: string;
+
+  /** It is linear in `x` apart from bias and epilogue, and gives every image of a batch the same. */
+  readonly linear?: true;
+  /** The two operands whose sum it is; `addend` may be of one image. */
+  asSum?(node: Node<A>): { readonly value: Tensor; readonly addend: Tensor };
+
+  /** Whether Winograd's form computes it: 3x3 weights, stride 1, no dilation. */
+  hasWinogradForm?(node: Node<A>): boolean;
+
+  /** The moments that its kernel can leave in an output `statistics`; undefined where it cannot. */
+  tileMoments?(node: Node<A>, target: Target): TileMoments | undefined;
+  /** The operand whose moments it can take from an input `statistics` (attribute `chunk`), if any. */
+  takesMomentsOf?(node: Node<A>): Tensor | undefined;
+
+  /** What its kernels may read from storage textures. */
+  readonly textures?: readonly TextureOperand[];
+}
