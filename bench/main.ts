@@ -52,7 +52,8 @@ function printResult(r: BenchResult): void {
     `${r.dispatches} dispatches${r.copies ? ` + ${r.copies} copies` : ''}`,
     r.kind === 'kernel'
       ? r.configuration
-      : `JavaScript ${r.javascript_ms.toFixed(2)} + ${r.recording_ms.toFixed(2)} ms  memory ${((r.peak_bytes + r.weight_bytes) / 2 ** 20).toFixed(0)} MiB`,
+      : `JavaScript ${r.javascript_ms.toFixed(2)} + ${r.recording_ms.toFixed(2)} ms  memory ` +
+        `${((r.peak_bytes + r.weight_bytes) / 2 ** 20).toFixed(0)} MiB`,
   ];
   console.log(columns.join('  '));
 }
@@ -61,7 +62,8 @@ function printProfile(name: string, entries: readonly ProfileEntry[]): void {
   console.log(`profile of ${name}:`);
   for (const { operation, kernel, milliseconds, flops } of entries)
     console.log(
-      `  ${milliseconds.toFixed(2).padStart(8)} ms ${(flops / milliseconds / 1e6 || 0).toFixed(1).padStart(8)} GFLOP/s  ${operation}: ${kernel}`,
+      `  ${milliseconds.toFixed(2).padStart(8)} ms ` +
+        `${(flops / milliseconds / 1e6 || 0).toFixed(1).padStart(8)} GFLOP/s  ${operation}: ${kernel}`,
     );
 }
 
@@ -75,7 +77,8 @@ function chosenCases(options: Options): BenchCase[] {
   );
   if (cases.length) return cases;
   console.error(
-    `no case has '${options.serve ?? options.filter}' in its name; there are:\n${all.map(({ name }) => `  ${name}`).join('\n')}`,
+    `no case has '${options.serve ?? options.filter}' in its name; there ` +
+      `are:\n${all.map(({ name }) => `  ${name}`).join('\n')}`,
   );
   process.exit(2);
 }
@@ -96,7 +99,9 @@ async function compare(options: Options, other: string): Promise<void> {
       rounds,
     );
     console.log(
-      `${name.padEnd(46)} ${r.median_ms.toFixed(2).padStart(9)} ms against ${r.other_ms.toFixed(2).padStart(9)} ms  ratio ${r.ratio.toFixed(3)}  (quartiles ${r.quartiles.map((q) => q.toFixed(3)).join(', ')}; fastest turns ${r.fastest.toFixed(3)})`,
+      `${name.padEnd(46)} ${r.median_ms.toFixed(2).padStart(9)} ms against ` +
+        `${r.other_ms.toFixed(2).padStart(9)} ms  ratio ${r.ratio.toFixed(3)}  (quartiles ` +
+        `${r.quartiles.map((q) => q.toFixed(3)).join(', ')}; fastest turns ${r.fastest.toFixed(3)})`,
     );
   }
 }
@@ -174,7 +179,8 @@ const command = new Command('bench')
   .option('--html <file>', 'write a page with charts')
   .option(
     '--first-run',
-    'measure a first inference in a new process, caches empty and filled, and the loading of its model; nothing else',
+    'measure a first inference in a new process, caches empty and filled, and the loading of its model; ' +
+      'nothing else',
   )
   .option('--demo', 'run the demo in a process of its own and measure it; nothing else')
   .addOption(
@@ -215,7 +221,8 @@ if (options.firstRun) {
   const { name, cold_ms, warm_ms, load_ms } = firstRun;
   const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
   console.log(
-    `${name}: first inference ${seconds(cold_ms)} cold, ${seconds(warm_ms)} warm; its model loads in ${seconds(load_ms)}`,
+    `${name}: first inference ${seconds(cold_ms)} cold, ${seconds(warm_ms)} warm; its model loads in ` +
+      `${seconds(load_ms)}`,
   );
   process.exit(0);
 }

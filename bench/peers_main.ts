@@ -98,7 +98,8 @@ async function startPage(engine: string, provider: string, url: string): Promise
   try {
     await page.waitForFunction('globalThis.peer', { timeout: 300_000 });
     const ready = (await page.evaluate(
-      'peer.run().then(output => ({ version: peer.version, adapter: "Chromium", output: Array.from(output) }))',
+      'peer.run().then(output => ({ version: peer.version, adapter: "Chromium", output: ' +
+        'Array.from(output) }))',
     )) as Ready;
     return {
       engine: engine === 'ours' ? 'aand-webgpu' : engine === 'tensorflow' ? 'tfjs' : 'onnxruntime-web',
@@ -164,8 +165,9 @@ async function compare(
   for (const [i, r] of results.entries()) {
     const wrong = same(i) ? '' : '  DIFFERENT RESULT: left out';
     console.log(
-      `  ${`${r.engine} ${r.version} ${r.provider}`.padEnd(42)} ${r.median_ms.toFixed(1).padStart(9)} ms ±${(100 * r.spread).toFixed(0).padStart(2)} %  ` +
-        `${r.ratio_to_ours.toFixed(2).padStart(7)} x ours  difference ${r.max_abs_error.toExponential(1)}${wrong}`,
+      `  ${`${r.engine} ${r.version} ${r.provider}`.padEnd(42)} ${r.median_ms.toFixed(1).padStart(9)} ` +
+        `ms ±${(100 * r.spread).toFixed(0).padStart(2)} %  ${r.ratio_to_ours.toFixed(2).padStart(7)} x ` +
+        `ours  difference ${r.max_abs_error.toExponential(1)}${wrong}`,
     );
   }
   return results.filter((_, i) => same(i));

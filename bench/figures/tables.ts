@@ -14,7 +14,8 @@ const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
 function origin(record: Provenance): string {
   const { command, date, commit, machine, driver, node, load } = record;
   return wrap(
-    `Measured on ${date} at commit ${commit}: ${machine}; ${driver}; Node ${node}; load ${load}. Command: \`${command}\`.`,
+    `Measured on ${date} at commit ${commit}: ${machine}; ${driver}; Node ${node}; load ${load}. ` +
+      `Command: \`${command}\`.`,
   );
 }
 

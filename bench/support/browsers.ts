@@ -70,7 +70,8 @@ export async function serve(
   folders: Readonly<Record<string, string>> = {},
 ): Promise<{ server: Server; url: string }> {
   const page =
-    '<!doctype html><meta charset="utf-8"><title>checks</title><script type="module" src="/script.js"></script>';
+    '<!doctype html><meta charset="utf-8"><title>checks</title><script type="module" ' +
+    'src="/script.js"></script>';
   const server = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0] as string;
     if (path === '/') {

@@ -49,8 +49,10 @@ async function writeResults(
   options: BenchmarkOptions,
 ) {
   const note =
-    `${runs.length} of ${total} runs. ${options.backbone}, ${options.imageSize} pixels, batch ${options.batch}, epochs ${options.epochs}` +
-    `${options.limit ? `, ${options.limit} training images` : ''}; ${options.select === 'test-oracle' ? 'epoch chosen ON THE TEST SET (test-oracle)' : 'last epoch'}; ` +
+    `${runs.length} of ${total} runs. ${options.backbone}, ${options.imageSize} pixels, batch ` +
+    `${options.batch}, epochs ` +
+    `${options.epochs}${options.limit ? `, ${options.limit} training images` : ''}; ` +
+    `${options.select === 'test-oracle' ? 'epoch chosen ON THE TEST SET (test-oracle)' : 'last epoch'}; ` +
     `labels by ${options.labels ?? 'folder'}.`;
   const page = await benchmarkPage(
     runs,
@@ -168,8 +170,9 @@ export function benchmarkCommand(program: Command): void {
     const incomplete = [...reports].filter(([, report]) => unreadableCount(report) > 0);
     if (incomplete.length)
       throw new Error(
-        `${incomplete.length} of ${tasks.length} runs left out files that could not be read; "unreadable" in their metrics.json ` +
-          `names them: ${incomplete.map(([{ out }]) => `${out}/metrics.json`).join(', ')}`,
+        `${incomplete.length} of ${tasks.length} runs left out files that could not be read; ` +
+          '"unreadable" in their metrics.json names them: ' +
+          `${incomplete.map(([{ out }]) => `${out}/metrics.json`).join(', ')}`,
       );
   });
 }

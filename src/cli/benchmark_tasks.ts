@@ -107,8 +107,8 @@ export async function finishedReport(task: BenchmarkTask, shared?: TrainPlan): P
     saved = asRun(report.run);
   } catch {
     throw new Error(
-      `${path} does not say what its run was made of (it is of an earlier version); give another folder with --out, or ` +
-        `delete ${task.out}`,
+      `${path} does not say what its run was made of (it is of an earlier version); give another folder ` +
+        `with --out, or delete ${task.out}`,
     );
   }
   const { plan, dataset } = await planTask(task, shared);
@@ -120,8 +120,8 @@ export async function finishedReport(task: BenchmarkTask, shared?: TrainPlan): P
   );
   if (other.length)
     throw new Error(
-      `${path} is of a run with other settings or inputs: ${other.join('; ')}. Give the same ones, another folder with ` +
-        `--out, or delete ${task.out}`,
+      `${path} is of a run with other settings or inputs: ${other.join('; ')}. Give the same ones, ` +
+        `another folder with --out, or delete ${task.out}`,
     );
   return report;
 }

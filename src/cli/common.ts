@@ -23,7 +23,8 @@ export const dtypeOption = () =>
 export const subgroupMatricesOption = () =>
   new Option(
     '--subgroup-matrices',
-    "use the GPU's matrix units, with --dtype f16 on most GPUs; an unfinished WebGPU extension, not run on real ones yet",
+    "use the GPU's matrix units, with --dtype f16 on most GPUs; an unfinished WebGPU extension, not run " +
+      'on real ones yet',
   );
 
 /** Wrong use of a command: exit code 2. */

@@ -66,7 +66,9 @@ export function dataCommand(program: Command): void {
         },
       }),
     }));
-    const title = `${dataset.name} (${dataset.format}): ${dataset.train.length} to learn from, ${dataset.test.length} to test`;
+    const title =
+      `${dataset.name} (${dataset.format}): ${dataset.train.length} to learn from, ${dataset.test.length} ` +
+      'to test';
     await output.write(sheet, await encodePng(contactSheet(cells, { title })));
     if (options.json) {
       const { counts, kinds, masks, ignored, warnings } = facts;

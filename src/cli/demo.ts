@@ -85,7 +85,8 @@ export function demoCommand(program: Command): void {
             await using run = await openRunFolder({ ...plan, force, again: true, test: dataset.test });
             const { metrics } = await trainAndTest(engine, plan, dataset, run, signal);
             lines.push(
-              `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
+              `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ` +
+                `${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
             );
           }
         });

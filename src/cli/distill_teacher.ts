@@ -44,7 +44,8 @@ interface Options {
 async function setAside(path: string, force: boolean): Promise<void> {
   if (!force)
     throw new Error(
-      `${path} is of an unfinished training: --resume continues it, --force begins anew, or give another --out`,
+      `${path} is of an unfinished training: --resume continues it, --force begins anew, or give ` +
+        'another --out',
     );
   console.error(`note: ${path} was there before; it is kept as ${await moveToBackup(path)}`);
 }

@@ -48,7 +48,8 @@ function printForecast(
     }
   };
   console.log(
-    `forecast     ${name}, ${imageSize} px; weights ${mebibytes(weightBytes(detectorParameters(backbone, 'aand')))}`,
+    `forecast     ${name}, ${imageSize} px; weights ` +
+      `${mebibytes(weightBytes(detectorParameters(backbone, 'aand')))}`,
   );
   const halves = engine.device.features.has('shader-f16') ? [false, true] : [false];
   for (const [half, count] of halves.flatMap((half) => [1, batch].map((count) => [half, count] as const)))
@@ -76,21 +77,27 @@ export function doctorCommand(program: Command): void {
     .action(async (options: { model?: BackboneName; imageSize: number; batch: number }) => {
       const { model, imageSize, batch } = options;
       console.log(
-        `aand-webgpu  ${await packageVersion()}, Node ${process.version}, ${process.platform} ${process.arch}`,
+        `aand-webgpu  ${await packageVersion()}, Node ${process.version}, ${process.platform} ` +
+          `${process.arch}`,
       );
       const teacher = packagedFile('weights/teacher_resnet18.safetensors');
       console.log(
-        `teacher      ${(await exists(teacher)) ? teacher : `missing: ${teacher}; pass --weights to aand train`}`,
+        'teacher      ' +
+          `${(await exists(teacher)) ? teacher : `missing: ${teacher}; pass --weights to aand train`}`,
       );
       const engine = await Engine.open();
       try {
         const { adapter, device, target } = engine;
         console.log(
-          `adapter      ${adapter.vendor} ${adapter.architecture}${adapter.software ? ' (a software driver, not a GPU)' : ''}`,
+          `adapter      ${adapter.vendor} ` +
+            `${adapter.architecture}${adapter.software ? ' (a software driver, not a GPU)' : ''}`,
         );
         console.log(`driver       ${adapter.description || 'not named'}`);
         console.log(
-          `subgroups    ${target.subgroupSize ? `size ${target.subgroupSize}` : 'none: kernels without subgroups are used'}`,
+          'subgroups    ' +
+            (target.subgroupSize
+              ? `size ${target.subgroupSize}`
+              : 'none: kernels without subgroups are used'),
         );
         console.log(`features     ${adapter.features.join(', ')}`);
         for (const name of limits) console.log(`limit        ${name} ${device.limits[name]}`);
@@ -101,7 +108,8 @@ export function doctorCommand(program: Command): void {
         if (model) printForecast(engine, peaks, model, imageSize, batch);
         if (adapter.software)
           console.log(
-            'advice       it works, but a GPU with its Vulkan driver is 10 to 100 times faster; see README.md, "Machines"',
+            'advice       it works, but a GPU with its Vulkan driver is 10 to 100 times faster; see ' +
+              'README.md, "Machines"',
           );
       } finally {
         await engine.close();

@@ -43,7 +43,8 @@ function checkScheme(url: URL, from: URL | undefined, allowHttp: boolean): void 
   if (url.protocol === 'https:' || (allowHttp && url.protocol === 'http:')) return;
   const where = from ? `${shown(from)} redirects to ${shown(url)}` : shown(url);
   throw new Error(
-    `${where}: that is not https, so anybody on the way could change the file; --allow-http takes it all the same`,
+    `${where}: that is not https, so anybody on the way could change the file; --allow-http takes it ` +
+      'all the same',
   );
 }
 
@@ -117,7 +118,8 @@ export async function download(address: string, path: string, options: DownloadO
     const digest = await sha256(path);
     if (digest === options.sha256) return false;
     throw new Error(
-      `${path} is there and is another file: its SHA-256 is ${digest}, ${options.sha256} was expected; move it away`,
+      `${path} is there and is another file: its SHA-256 is ${digest}, ${options.sha256} was expected; ` +
+        'move it away',
     );
   }
   checkScheme(url, undefined, options.allowHttp ?? false);
@@ -144,8 +146,8 @@ export async function download(address: string, path: string, options: DownloadO
   if (digest !== options.sha256) {
     await forget();
     throw new Error(
-      `${shown(url)}: the SHA-256 is ${digest}, ${options.sha256} was expected: it is not the official file, or it was damaged on the way; ` +
-        'the download was deleted',
+      `${shown(url)}: the SHA-256 is ${digest}, ${options.sha256} was expected: it is not the official ` +
+        'file, or it was damaged on the way; the download was deleted',
     );
   }
   // Not renamed over what came there meanwhile.
@@ -168,7 +170,8 @@ export async function download(address: string, path: string, options: DownloadO
     const total = start + length;
     const tooLarge = (bytes: string) =>
       new Error(
-        `${shown(url)}: the file has ${bytes} bytes, ${options.mostBytes} at most were expected; nothing of it is kept`,
+        `${shown(url)}: the file has ${bytes} bytes, ${options.mostBytes} at most were expected; ` +
+          'nothing of it is kept',
       );
     if (from !== start || total > options.mostBytes) {
       await body.cancel();
@@ -204,7 +207,8 @@ export async function download(address: string, path: string, options: DownloadO
     }
     if (received < total)
       throw new Error(
-        `${shown(url)}: the transfer ended at byte ${received} of ${total}; ${part} is kept, and the next call continues`,
+        `${shown(url)}: the transfer ended at byte ${received} of ${total}; ${part} is kept, and the ` +
+          'next call continues',
       );
   }
 }

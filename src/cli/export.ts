@@ -78,8 +78,9 @@ async function toOnnx(model: string, options: ExportOptions): Promise<void> {
     );
     reporter.stop();
     console.log(
-      `${result.runtime} on ${result.images} images: largest difference of score ${result.score.toExponential(1)}, of map ` +
-        `${result.map.toExponential(1)}; ${result.labels} verdicts differ`,
+      `${result.runtime} on ${result.images} images: largest difference of score ` +
+        `${result.score.toExponential(1)}, of map ${result.map.toExponential(1)}; ${result.labels} ` +
+        'verdicts differ',
     );
   });
 }
@@ -88,8 +89,9 @@ export function exportCommand(program: Command): void {
   program
     .command('export')
     .description(
-      'write a detector as ONNX (image in, uint8 [N,H,W,3]; anomaly_map, raw_score, pred_score, pred_label, pred_mask out) ' +
-        "as the authors' .pth files (OUT_stage1.pth, OUT_stage2.pth), or as a model of this program at half the size",
+      'write a detector as ONNX (image in, uint8 [N,H,W,3]; anomaly_map, raw_score, pred_score, ' +
+        "pred_label, pred_mask out) as the authors' .pth files (OUT_stage1.pth, OUT_stage2.pth), or as a " +
+        'model of this program at half the size',
     )
     .argument('<model>', 'model.safetensors of aand train')
     .addOption(

@@ -9,8 +9,8 @@ import { UnreadableFiles, type UnreadableOptions } from '../data/unreadable.ts';
 export const strictOption = () =>
   new Option(
     '--strict',
-    'end with an error at the first file that cannot be read, before anything else is done; without it such files are ' +
-      'named and left out, and the exit code is 1',
+    'end with an error at the first file that cannot be read, before anything else is done; without it ' +
+      'such files are named and left out, and the exit code is 1',
   );
 
 /** Names each unreadable file on stderr. */

@@ -27,7 +27,8 @@ function summary(ignored: ImportReport['ignored']): string[] {
   }
   return [...groups].map(
     ([reason, names]) =>
-      `  ignored ${String(names.length).padStart(4)}  ${reason} (${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''})`,
+      `  ignored ${String(names.length).padStart(4)}  ${reason} ` +
+      `(${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''})`,
   );
 }
 
@@ -35,7 +36,8 @@ export function importCommand(program: Command): void {
   program
     .command('import')
     .description(
-      "PyTorch files as a teacher (torchvision's) or a whole detector (stage I and II; RD4AD's with torchvision's)",
+      "PyTorch files as a teacher (torchvision's) or a whole detector (stage I and II; RD4AD's with " +
+        "torchvision's)",
     )
     .argument('<files...>', '.pth or .safetensors')
     .option(
@@ -96,7 +98,8 @@ export function importCommand(program: Command): void {
       });
       await output.write(await writeDetectorTensors(storable(result.tensors), settings));
       console.log(
-        `written to ${options.out}: it has no threshold yet; aand calibrate ${options.out} GOOD_IMAGES... draws one`,
+        `written to ${options.out}: it has no threshold yet; aand calibrate ${options.out} ` +
+          'GOOD_IMAGES... draws one',
       );
     });
 }

@@ -123,11 +123,13 @@ export function previewCommand(program: Command): void {
     const shares = data.images.map((_, i) => share(mask(i))).sort((a, b) => a - b);
     const percent = (value: number | undefined) => `${(100 * (value ?? 0)).toFixed(0)} %`;
     console.log(
-      `foreground by ${name}: ${percent(shares[0])} to ${percent(shares.at(-1))} of an image, median ${percent(shares[shares.length >> 1])}`,
+      `foreground by ${name}: ${percent(shares[0])} to ${percent(shares.at(-1))} of an image, median ` +
+        `${percent(shares[shares.length >> 1])}`,
     );
     console.log(`${clean} of ${shownAnomalies} synthetic samples stay clean (a fifth is meant to)`);
     console.log(
-      `look at ${options.out}/foreground.png (outlined, the rest dimmed) and ${options.out}/synthetic-anomalies.png`,
+      `look at ${options.out}/foreground.png (outlined, the rest dimmed) and ` +
+        `${options.out}/synthetic-anomalies.png`,
     );
     unreadable.finish();
   });

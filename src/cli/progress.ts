@@ -57,7 +57,9 @@ export class ProgressReporter {
   /** Progress of a training stage. */
   training = (progress: Progress): void => {
     const label = `${progress.stage} ${progress.epoch + 1}/${progress.epochs}`;
-    const text = `${lossText(progress)}  ${progress.imagesPerSecond.toFixed(1)} images/s  ${duration(progress.remaining)} left`;
+    const text =
+      `${lossText(progress)}  ${progress.imagesPerSecond.toFixed(1)} images/s  ` +
+      `${duration(progress.remaining)} left`;
     this.#update(label, label, progress.images, progress.total, text);
   };
 

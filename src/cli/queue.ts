@@ -107,7 +107,8 @@ export async function runThroughQueue(
       );
     }
     console.error(
-      `${total} runs are queued at ${broker.shown}; aand worker works on them (its address in AAND_QUEUE or --queue)`,
+      `${total} runs are queued at ${broker.shown}; aand worker works on them (its address in ` +
+        'AAND_QUEUE or --queue)',
     );
     let looked = performance.now();
     while (open.size) {
@@ -136,8 +137,9 @@ export async function runThroughQueue(
       ended.clear();
       if (lost)
         throw new Error(
-          `the queue at ${broker.shown} has lost ${lost} of ${total} runs: Redis was restarted without persistence, or emptied. ` +
-            'Start the same command again: finished runs are kept, and the others are queued anew',
+          `the queue at ${broker.shown} has lost ${lost} of ${total} runs: Redis was restarted without ` +
+            'persistence, or emptied. Start the same command again: finished runs are kept, and the ' +
+            'others are queued anew',
         );
     }
   } finally {

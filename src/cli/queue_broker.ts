@@ -113,7 +113,8 @@ export class Broker {
     const isRedis = url !== undefined && /^rediss?:$/.test(url.protocol) && url.hostname !== '';
     if (!url || !isRedis || !/^(\/\d*)?$/.test(url.pathname) || url.search || url.hash)
       throw new UsageError(
-        '--queue (or AAND_QUEUE) must be an address such as redis://host:6379, rediss://user:password@host:6379 or redis://host/2',
+        '--queue (or AAND_QUEUE) must be an address such as redis://host:6379, ' +
+          'rediss://user:password@host:6379 or redis://host/2',
       );
     const secure = url.protocol === 'rediss:';
     if (!secure && (queueCa || queueCert || queueKey))
@@ -214,13 +215,15 @@ export class Broker {
           if (performance.now() - answered > this.#patience) {
             redis.disconnect();
             throw new Error(
-              `the queue at ${this.shown} has not answered for ${Math.round(this.#patience / 1000)} s (${text}): ` +
-                'start the same command again when it is there; finished runs and checkpoints are kept',
+              `the queue at ${this.shown} has not answered for ${Math.round(this.#patience / 1000)} s ` +
+                `(${text}): start the same command again when it is there; finished runs and checkpoints ` +
+                'are kept',
             );
           }
           if (!away)
             console.error(
-              `note: the queue at ${this.shown} does not answer (${text}); it is waited for up to ${this.#patience / 1000} s`,
+              `note: the queue at ${this.shown} does not answer (${text}); it is waited for up to ` +
+                `${this.#patience / 1000} s`,
             );
           away = true;
         }

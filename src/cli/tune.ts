@@ -55,8 +55,9 @@ export function tuneCommand(program: Command): void {
               progress(done, total);
               const regret = entry.tableMilliseconds / entry.milliseconds;
               console.log(
-                `${key.padEnd(28)} ${entry.milliseconds.toFixed(2).padStart(9)} ms  table ${entry.tableMilliseconds.toFixed(2).padStart(9)} ms  ` +
-                  `regret ${regret.toFixed(2)}  ${describe(entry)}`,
+                `${key.padEnd(28)} ${entry.milliseconds.toFixed(2).padStart(9)} ms  table ` +
+                  `${entry.tableMilliseconds.toFixed(2).padStart(9)} ms  regret ${regret.toFixed(2)}  ` +
+                  `${describe(entry)}`,
               );
             },
             onRejected: (key, configuration, reason) =>
@@ -64,7 +65,8 @@ export function tuneCommand(program: Command): void {
           });
           reporter.stop();
           console.log(
-            `regret of the table over all cases: ${(chosen / best).toFixed(3)} (${chosen.toFixed(0)} ms against ${best.toFixed(0)} ms)`,
+            `regret of the table over all cases: ${(chosen / best).toFixed(3)} (${chosen.toFixed(0)} ms ` +
+              `against ${best.toFixed(0)} ms)`,
           );
           console.log(`kept in ${tuningPath()}`);
           signal.throwIfAborted();

@@ -37,7 +37,8 @@ export function weightsCommand(program: Command): void {
         } catch (error) {
           if (signal.aborted) throw error;
           throw new Error(
-            `${(error as Error).message}. Without a connection: fetch ${url} elsewhere and put it at ${path}, or give the file to --weights`,
+            `${(error as Error).message}. Without a connection: fetch ${url} elsewhere and put it at ` +
+              `${path}, or give the file to --weights`,
           );
         } finally {
           reporter.stop();

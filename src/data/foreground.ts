@@ -52,7 +52,8 @@ export function foregroundRuleFor(format: Format, category: string): ForegroundR
 }
 
 export const foregroundHelp =
-  'auto, none, otsu-bright, otsu-dark, threshold:T, threshold-dark:T (T 0 to 255), disc, rectangle or folder:PATH';
+  'auto, none, otsu-bright, otsu-dark, threshold:T, threshold-dark:T (T 0 to 255), disc, rectangle or ' +
+  'folder:PATH';
 
 /**
  * Reads a rule from text; undefined for 'auto'.

@@ -62,7 +62,9 @@ export async function inspectDataset(
     }
     const { sample, facts } = entry;
     readable.add(sample.path);
-    const kind = `${facts.width}x${facts.height}, ${facts.channels} channel${facts.channels > 1 ? 's' : ''}, ${facts.depth} bit, ${facts.format}`;
+    const kind =
+      `${facts.width}x${facts.height}, ${facts.channels} channel${facts.channels > 1 ? 's' : ''}, ` +
+      `${facts.depth} bit, ${facts.format}`;
     const { count, low, high } = kinds.get(kind) ?? { count: 0, low: Number.POSITIVE_INFINITY, high: 0 };
     const [least, most] = facts.range ?? [low, high];
     kinds.set(kind, { count: count + 1, low: Math.min(low, least), high: Math.max(high, most) });

@@ -136,10 +136,11 @@ function describe(
   const dark = isBlack(background);
   const white = Math.min(...background) >= 255 - sameBackground;
   const what = coloured ? 'coloured' : dark ? 'bright' : white ? 'dark' : 'marks';
+  const ground = dark ? 'black' : white ? 'white' : `a background of ${background.map(round).join(' ')}`;
   const where =
     channel === 'alpha'
       ? `in the alpha channel, ${dark ? 'opaque on transparent' : 'transparent on opaque'}`
-      : `${what} on ${dark ? 'black' : white ? 'white' : `a background of ${background.map(round).join(' ')}`}`;
+      : `${what} on ${ground}`;
   const highs = [...new Set(levels.map((one) => round(highest(one))))].sort((a, b) => a - b);
   const kind = kindOf(levels);
   const values =

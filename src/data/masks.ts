@@ -166,8 +166,8 @@ export async function prepareMasks(
     const paths = masks?.[what] ?? [];
     if (masks && paths.length === masks.count)
       throw new Error(
-        `all ${paths.length} masks are ${what} (the first is ${paths[0]}), read as: ${masks.encoding}. aand data shows them; ` +
-          'give other masks, or take their folder away to test without',
+        `all ${paths.length} masks are ${what} (the first is ${paths[0]}), read as: ${masks.encoding}. ` +
+          'aand data shows them; give other masks, or take their folder away to test without',
       );
   }
   return surveyed;

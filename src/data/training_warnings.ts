@@ -44,8 +44,8 @@ function different(images: readonly Image[], most: number): number {
 }
 
 const expectation =
-  'the model learns nothing of how good parts vary, so expect false alarms on most of them; some dozens of photographs of ' +
-  'different parts are usual';
+  'the model learns nothing of how good parts vary, so expect false alarms on most of them; some dozens ' +
+  'of photographs of different parts are usual';
 
 /**
  * Warnings about a training set, each with what to expect; empty where it is fit.
@@ -60,26 +60,31 @@ export function trainingSetWarnings(images: readonly Image[], paths?: readonly s
   if (plain.length === images.length)
     return [
       photographs === 1
-        ? 'the only training image is one colour: the model can learn nothing from it, and its verdicts mean nothing'
-        : `all ${photographs} training images are one colour: the model can learn nothing from them, and its verdicts mean nothing`,
+        ? 'the only training image is one colour: the model can learn nothing from it, and its verdicts ' +
+          'mean nothing'
+        : `all ${photographs} training images are one colour: the model can learn nothing from them, and ` +
+          'its verdicts mean nothing',
     ];
   const warnings: string[] = [];
   // Tiles of a plain background are no fault.
   if (plain.length && photographs === images.length) {
     const first = paths?.[plain[0] as number] ?? `number ${(plain[0] as number) + 1}`;
     warnings.push(
-      `${plain.length} of ${photographs} training images ${plain.length === 1 ? 'is' : 'are'} one colour (the first is ${first}): ` +
-        'the model takes such pictures for good parts; remove them where the camera failed',
+      `${plain.length} of ${photographs} training images ${plain.length === 1 ? 'is' : 'are'} one ` +
+        `colour (the first is ${first}): the model takes such pictures for good parts; remove them where ` +
+        'the camera failed',
     );
   }
   const views = different(images, few);
   if (photographs <= few)
     warnings.push(
-      `there ${photographs === 1 ? 'is' : 'are'} only ${photographs} training image${photographs === 1 ? '' : 's'}: ${expectation}`,
+      `there ${photographs === 1 ? 'is' : 'are'} only ${photographs} training ` +
+        `image${photographs === 1 ? '' : 's'}: ${expectation}`,
     );
   else if (views <= few)
     warnings.push(
-      `the ${photographs} training images show only ${views === 1 ? 'one picture' : `${views} different pictures`}: ${expectation}`,
+      `the ${photographs} training images show only ` +
+        `${views === 1 ? 'one picture' : `${views} different pictures`}: ${expectation}`,
     );
   return warnings;
 }

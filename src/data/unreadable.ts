@@ -99,8 +99,9 @@ export class UnreadableFiles {
     this.#options.onFile?.(file);
     if (this.#files.size > this.limit)
       throw new Error(
-        `${this.#files.size} of ${this.#total} files cannot be read, the last is ${path} (${reason}): so many mean that ` +
-          'something else is wrong, such as a disk or an unfinished copy; mend or remove them',
+        `${this.#files.size} of ${this.#total} files cannot be read, the last is ${path} (${reason}): ` +
+          'so many mean that something else is wrong, such as a disk or an unfinished copy; mend or ' +
+          'remove them',
       );
   }
 
@@ -126,8 +127,9 @@ export class UnreadableFiles {
     const names = this.files.slice(0, shown).map(({ path }) => path);
     const more = this.#files.size > shown ? ` and ${this.#files.size - shown} more` : '';
     return (
-      `${plural(this.#files.size, 'file')} could not be read and ${this.#files.size === 1 ? 'was' : 'were'} left out, ` +
-      `the results are of the others: ${names.join(', ')}${more}`
+      `${plural(this.#files.size, 'file')} could not be read and ` +
+      `${this.#files.size === 1 ? 'was' : 'were'} left out, the results are of the others: ` +
+      `${names.join(', ')}${more}`
     );
   }
 

@@ -101,8 +101,9 @@ function toEightBits(
   if (mask && high < 256) return { eight: Uint8Array.from(data), range };
   if (high > 0 && high < smallestOfSixteen)
     throw new Error(
-      `16 bits per channel, but values ${low} to ${high}: 10 or 12 bits in 16 would come out nearly black. Multiply all ` +
-        'images by the same factor (16 for 12 bits, 64 for 10, 256 for 8), or save 8 bits',
+      `16 bits per channel, but values ${low} to ${high}: 10 or 12 bits in 16 would come out nearly ` +
+        'black. Multiply all images by the same factor (16 for 12 bits, 64 for 10, 256 for 8), or save 8 ' +
+        'bits',
     );
   const eight = new Uint8Array(data.length);
   for (let i = 0; i < data.length; i++) eight[i] = (data[i] as number) >> 8;

@@ -46,8 +46,8 @@ function rgbOf(data: Uint8Array, what: string): Uint8Array {
     // A canvas has rounded the colours of such a pixel, or lost them.
     if (data[from + 3] !== 255)
       throw new Error(
-        `${what}: pixel ${from / 4} is not opaque (alpha ${data[from + 3]}), so its colours are not known exactly: ` +
-          'draw it on an opaque background, or give RGB (decodeImage reads files so)',
+        `${what}: pixel ${from / 4} is not opaque (alpha ${data[from + 3]}), so its colours are not ` +
+          'known exactly: draw it on an opaque background, or give RGB (decodeImage reads files so)',
       );
     rgb[to] = data[from] as number;
     rgb[to + 1] = data[from + 1] as number;
@@ -67,8 +67,9 @@ function rgbOf(data: Uint8Array, what: string): Uint8Array {
 export function checkImage(value: unknown, what = 'the image', channels: readonly (1 | 3)[] = [3]): Image {
   if (typeof value !== 'object' || value === null || !('data' in value))
     throw new Error(
-      `${what} is ${typeof value === 'string' ? `a text ('${value.slice(0, 80)}')` : kindOf(value)}, not an image: expected ` +
-        '{ width, height, channels, data } as decodeImage gives it for the bytes of a file',
+      `${what} is ${typeof value === 'string' ? `a text ('${value.slice(0, 80)}')` : kindOf(value)}, ` +
+        'not an image: expected { width, height, channels, data } as decodeImage gives it for the bytes ' +
+        'of a file',
     );
   const image = value as Partial<Record<keyof Image, unknown>>;
   const { width, height, data } = image;
@@ -83,13 +84,15 @@ export function checkImage(value: unknown, what = 'the image', channels: readonl
   const kind = kindOf(data);
   if (kind !== 'Uint8Array' && kind !== 'Uint8ClampedArray')
     throw new Error(
-      `${what}: its data are of type ${kind}, expected 8-bit values (0 to 255) as Uint8Array or Uint8ClampedArray`,
+      `${what}: its data are of type ${kind}, expected 8-bit values (0 to 255) as Uint8Array or ` +
+        'Uint8ClampedArray',
     );
   const { buffer, byteOffset, length } = data as Uint8Array;
   const expected = (width as number) * (height as number) * (found as number);
   if (length !== expected)
     throw new Error(
-      `${what}: its data have ${length} values, expected ${expected} (${width} x ${height} pixels x ${found} channels)`,
+      `${what}: its data have ${length} values, expected ${expected} (${width} x ${height} pixels x ` +
+        `${found} channels)`,
     );
   // Plain, whatever it was: a Buffer's slices share memory.
   const bytes = new Uint8Array(buffer, byteOffset, length);

@@ -298,8 +298,9 @@ function refuse(values: Values, { bits, sampleFormat }: Layout): never {
   const kind =
     sampleFormat === 3 ? 'floating point' : sampleFormat === 2 ? 'signed whole numbers' : 'whole numbers';
   throw new Error(
-    `${kind} of ${bits} bits, values ${Number(low.toPrecision(6))} to ${Number(high.toPrecision(6))}: which of them is black and ` +
-      'which is white is not known. Scale them to 0 to 255, all images alike, and save 8 bits',
+    `${kind} of ${bits} bits, values ${Number(low.toPrecision(6))} to ${Number(high.toPrecision(6))}: ` +
+      'which of them is black and which is white is not known. Scale them to 0 to 255, all images alike, ' +
+      'and save 8 bits',
   );
 }
 
@@ -341,8 +342,8 @@ export function decodeTiff(bytes: Uint8Array, header: Header, layout: Layout, al
     );
   if (expansions[compression] === undefined)
     throw new Error(
-      `TIFF with compression ${compression} cannot be read here, but without compression, with LZW, deflate, PackBits or ` +
-        'JPEG: save it so, or as PNG',
+      `TIFF with compression ${compression} cannot be read here, but without compression, with LZW, ` +
+        'deflate, PackBits or JPEG: save it so, or as PNG',
     );
   const values = readValues(bytes, header, layout);
   if (!(values instanceof Uint8Array || values instanceof Uint16Array) || sampleFormat > 1)

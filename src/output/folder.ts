@@ -133,7 +133,8 @@ export class OutputFolder implements AsyncDisposable {
       if ((await this.#found(name)) !== 'other') continue;
       if (read.has(await realpath(join(this.#real, name)).catch(() => '')))
         throw new Error(
-          `${join(this.path, name)} is one of the files that are read; it is never replaced: give another --out`,
+          `${join(this.path, name)} is one of the files that are read; it is never replaced: give ` +
+            'another --out',
         );
       const folder = (await lstat(join(this.#real, name))).isDirectory();
       if (folder || !this.#force) throw await this.#refusal(name);

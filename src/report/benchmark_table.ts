@@ -119,8 +119,9 @@ export function benchmarkCsv(runs: readonly BenchmarkRun[]): string {
 }
 
 export const rules =
-  'Per cent; mean ± standard deviation over seeds; in brackets the 95 % interval of one run by bootstrap over its test images, ' +
-  "averaged over seeds. PRO: all test images together, limit 0.3 (MVTec); PRO per image: RD4AD's code, not comparable with it.";
+  'Per cent; mean ± standard deviation over seeds; in brackets the 95 % interval of one run by bootstrap ' +
+  'over its test images, averaged over seeds. PRO: all test images together, limit 0.3 (MVTec); PRO per ' +
+  "image: RD4AD's code, not comparable with it.";
 
 /** Text of others in a cell of a Markdown table: no markup, no HTML, one line. */
 function markdownText(text: string): string {
@@ -134,7 +135,11 @@ export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): 
   const lines = benchmarkRows(runs).map((row) => {
     const bold = (text: string) => (row.category === 'mean' ? `**${text}**` : text);
     const cells = columns.map(([key]) => bold(cellText(row.cells[key] as Cell)));
-    return `| ${[markdownText(row.mode), bold(markdownText(row.category)), row.seeds.join(' '), ...cells].join(' | ')} |`;
+    return (
+      '| ' +
+      `${[markdownText(row.mode), bold(markdownText(row.category)), row.seeds.join(' '), ...cells].join(' | ')} ` +
+      '|'
+    );
   });
   return [
     `| ${head.join(' | ')} |`,
@@ -147,7 +152,11 @@ export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): 
   ].join('\n');
 }
 
-const extraStyle = `body { max-width: 1200px } .bar { display: block; width: 100%; height: 4px; background: var(--line); border-radius: 2px; min-width: 70px } .bar rect { fill: var(--good) } tr.mean { font-weight: 600; background: var(--card) } small { color: var(--quiet); font-weight: 400; white-space: nowrap } td, th { white-space: nowrap }`;
+const extraStyle =
+  'body { max-width: 1200px } .bar { display: block; width: 100%; height: 4px; background: var(--line); ' +
+  'border-radius: 2px; min-width: 70px } .bar rect { fill: var(--good) } tr.mean { font-weight: 600; ' +
+  'background: var(--card) } small { color: var(--quiet); font-weight: 400; white-space: nowrap } td, th ' +
+  '{ white-space: nowrap }';
 
 /** A page with the table and a bar for every category and mode. */
 export function benchmarkPage(runs: readonly BenchmarkRun[], title: string, note: string): Promise<string> {

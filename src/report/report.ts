@@ -151,11 +151,17 @@ const chart = (id: string, title: string) =>
 
 function thresholdText(image: Calibration | null, pixel: Calibration | null): string {
   if (!image || !pixel)
-    return 'This detector is not calibrated: it has no threshold, so there are raw scores and no verdicts. aand calibrate draws one from good images.';
+    return (
+      'This detector is not calibrated: it has no threshold, so there are raw scores and no verdicts. ' +
+      'aand calibrate draws one from good images.'
+    );
   const optimistic = image.rule.startsWith('F1')
     ? ' Drawn on the test set itself, so the counts below are optimistic.'
     : '';
-  return `Threshold ${image.threshold.toPrecision(5)} for images (${image.rule}), ${pixel.threshold.toPrecision(5)} for pixels (${pixel.rule}).${optimistic}`;
+  return (
+    `Threshold ${image.threshold.toPrecision(5)} for images (${image.rule}), ` +
+    `${pixel.threshold.toPrecision(5)} for pixels (${pixel.rule}).${optimistic}`
+  );
 }
 
 function metricsSection(

@@ -92,8 +92,8 @@ export async function verifyDigest(
     (await hash(data.subarray(head.length))) === written.data;
   if (!intact)
     throw new Error(
-      `${what}: the file is damaged or was changed by another program: its content does not fit its SHA-256 digest. ` +
-        'Take an intact copy, or make it anew',
+      `${what}: the file is damaged or was changed by another program: its content does not fit its ` +
+        'SHA-256 digest. Take an intact copy, or make it anew',
     );
   return true;
 }
@@ -108,8 +108,8 @@ export async function readWithDigest(data: Uint8Array, what: string): Promise<Sa
   const file = readSafetensors(data, what);
   if (!(await verifyDigest(data, file.metadata, what)))
     throw new Error(
-      `${what}: the file has no SHA-256 digest: it is damaged, was changed by another program, or comes from an ` +
-        'earlier version. Take an intact copy, or make it anew',
+      `${what}: the file has no SHA-256 digest: it is damaged, was changed by another program, or comes ` +
+        'from an earlier version. Take an intact copy, or make it anew',
     );
   return file;
 }

@@ -29,8 +29,8 @@ export interface ImportReport {
 /** What training scripts put around a state dict or a network. */
 const wrappers = new Set(
   (
-    'state_dict model_state_dict model_state model net network module backbone base_model body feature_extractor resnet ' +
-    'ema ema_model model_ema _orig_mod _forward_module _fsdp_wrapped_module'
+    'state_dict model_state_dict model_state model net network module backbone base_model body ' +
+    'feature_extractor resnet ema ema_model model_ema _orig_mod _forward_module _fsdp_wrapped_module'
   ).split(' '),
 );
 
@@ -159,7 +159,8 @@ export function importStateDicts(files: readonly SourceFile[], wanted?: Backbone
   const backbone = wanted ?? detectBackbone(all);
   if (!backbone)
     throw new Error(
-      `the shapes in ${files.map(({ path }) => path).join(', ')} are those of no known backbone; --backbone names one`,
+      `the shapes in ${files.map(({ path }) => path).join(', ')} are those of no known backbone; ` +
+        '--backbone names one',
     );
   const has = (prefix: string) => [...all.keys()].some((name) => name.startsWith(prefix));
   const amplified = amplifierNames.some((name) => has(`teacher.${name}.`));
@@ -168,7 +169,8 @@ export function importStateDicts(files: readonly SourceFile[], wanted?: Backbone
   const mode: Mode = amplified ? 'aand' : 'rd';
   if (amplified && !rebuilt)
     throw new Error(
-      'these files hold stage I only (teacher and amplification); the stage-II file with bn and decoder_ss is needed too',
+      'these files hold stage I only (teacher and amplification); the stage-II file with bn and ' +
+        'decoder_ss is needed too',
     );
   const specs = detectorParameters(backbone, mode).specs.filter(
     ({ name }) => kind === 'detector' || name.startsWith('teacher.'),
@@ -201,7 +203,8 @@ function matched(
     const expected = storedShape(spec);
     if (`${tensor.shape}` !== `${expected}`)
       throw new Error(
-        `${tensor.path}: '${tensor.original}' is [${tensor.shape}], ${backbone.name} needs [${expected}]; is it the right backbone?`,
+        `${tensor.path}: '${tensor.original}' is [${tensor.shape}], ${backbone.name} needs ` +
+          `[${expected}]; is it the right backbone?`,
       );
     const bad = firstNonFinite(tensor.values);
     if (bad >= 0)

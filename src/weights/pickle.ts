@@ -156,8 +156,8 @@ class Unpickler {
     const full = `${module}.${name}`;
     if (!allowedGlobals.has(full))
       throw new Error(
-        `it refers to '${full.slice(0, 100)}', which is not on the list of what a state dict needs; nothing was run. ` +
-          'Save the state dict alone: torch.save(model.state_dict(), path)',
+        `it refers to '${full.slice(0, 100)}', which is not on the list of what a state dict needs; ` +
+          'nothing was run. Save the state dict alone: torch.save(model.state_dict(), path)',
       );
     return new Global(full);
   }

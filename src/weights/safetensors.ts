@@ -89,7 +89,8 @@ function checkEntry(name: string, entry: unknown, dataLength: number): HeaderEnt
     throw new Error(`tensor ${quoted(name)} has a malformed header entry: ${damaged}`);
   if (!Object.hasOwn(elementTypes, dtype))
     throw new Error(
-      `tensor ${quoted(name)} has type ${quoted(dtype)}; supported are ${Object.keys(elementTypes).join(', ')}`,
+      `tensor ${quoted(name)} has type ${quoted(dtype)}; supported are ` +
+        `${Object.keys(elementTypes).join(', ')}`,
     );
   const type = dtype as StoredType;
   const count = shape.reduce((product, size) => product * size, 1);

@@ -120,7 +120,8 @@ function readLegacy(bytes: Uint8Array): Container {
     const length = count * size.bytes;
     if (count < 0 || at + length > bytes.length)
       throw new Error(
-        `storage '${key.slice(0, 100)}' needs ${length} bytes, ${bytes.length - at} are left: the file is truncated`,
+        `storage '${key.slice(0, 100)}' needs ${length} bytes, ${bytes.length - at} are left: the file ` +
+          'is truncated',
       );
     storages.set(key, bytes.subarray(at, at + length));
     at += length;

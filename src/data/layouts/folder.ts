@@ -74,8 +74,10 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   const normalDir = joined(folder, normalNames[0] as string);
   if (!normal.length)
     throw new Error(
-      `${normalDir} holds no images: photographs of good parts are needed there (${(extensions ?? ['.png', '.jpg', '.bmp', '.webp', '.tif']).join(', ')}); ` +
-        `${folder} holds ${inside.length ? `the folders ${inside.join(', ')}` : 'no folders'}; --normal-dir names another one`,
+      `${normalDir} holds no images: photographs of good parts are needed there ` +
+        `(${(extensions ?? ['.png', '.jpg', '.bmp', '.webp', '.tif']).join(', ')}); ${folder} holds ` +
+        `${inside.length ? `the folders ${inside.join(', ')}` : 'no folders'}; --normal-dir names another ` +
+        'one',
     );
 
   const maskName = keys.maskDir ?? inside.find((name) => maskNames.some((other) => sameName(name, other)));
@@ -86,13 +88,15 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   const unclear = keys.abnormalDirs ? [] : others.filter((name) => goodHere.includes(name));
   for (const name of unclear)
     warnings.push(
-      `${joined(folder, name)} is left out: it is named like good parts; --normal-test-dir takes it for the test`,
+      `${joined(folder, name)} is left out: it is named like good parts; --normal-test-dir takes it for ` +
+        'the test',
     );
   const flat = normalNames[0] === '.';
   const abnormalNames = keys.abnormalDirs ?? (flat ? [] : others.filter((name) => !unclear.includes(name)));
   if (flat && !keys.abnormalDirs && others.length)
     warnings.push(
-      `${folder}: its own images are taken as good, its folders ${others.join(', ')} are left out; --abnormal-dir names folders of bad images`,
+      `${folder}: its own images are taken as good, its folders ${others.join(', ')} are left out; ` +
+        '--abnormal-dir names folders of bad images',
     );
   const bad: Sample[] = [];
   for (const name of abnormalNames) {
@@ -100,7 +104,8 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
     const defect = name.replace(/\/+$/, '').replace(/^.*\//, '');
     if (keys.abnormalDirs && isGoodLabel(defect))
       throw new Error(
-        `${path} (abnormal-dir): '${defect}' is a name of good parts; rename the folder, or give it to --normal-test-dir`,
+        `${path} (abnormal-dir): '${defect}' is a name of good parts; rename the folder, or give it to ` +
+          '--normal-test-dir',
       );
     let masks: Map<string, string> | undefined;
     if (maskDir) {

@@ -41,8 +41,8 @@ export async function openMvtec({ folder, category }: CategoryLocation): Promise
   if (!train.length) {
     const there = (await listFolder(folder)).join(', ') || 'nothing';
     throw new Error(
-      `${trainFolder}/${good[0] ?? 'good'} holds no images: a category folder in MVTec AD's layout is needed, with good ` +
-        `parts in train/good (png, jpg, bmp, webp or tif); ${folder} holds ${there}`,
+      `${trainFolder}/${good[0] ?? 'good'} holds no images: a category folder in MVTec AD's layout is ` +
+        `needed, with good parts in train/good (png, jpg, bmp, webp or tif); ${folder} holds ${there}`,
     );
   }
   for (const name of trainNames)

@@ -43,7 +43,8 @@ export async function openMvtec3d({ folder, category }: CategoryLocation): Promi
   }
   if (!train.length)
     throw new Error(
-      `${learned.path}/${learned.good[0] ?? 'good'}/rgb holds no images: MVTec 3D-AD keeps the photographs of good parts there`,
+      `${learned.path}/${learned.good[0] ?? 'good'}/rgb holds no images: MVTec 3D-AD keeps the ` +
+        'photographs of good parts there',
     );
   const test: Sample[] = [];
   const tested = await split(folder, 'test');

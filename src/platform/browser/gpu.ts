@@ -5,7 +5,8 @@ import type { GpuSettings } from '../gpu_settings.ts';
 export function openGpu(_settings: GpuSettings): { gpu: GPU } {
   if (!navigator.gpu)
     throw new Error(
-      'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU enabled.',
+      'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU ' +
+        'enabled.',
     );
   return { gpu: navigator.gpu };
 }
@@ -19,4 +20,5 @@ export function nextTurn(): Promise<void> {
 }
 
 export const adapterAdvice =
-  'No WebGPU adapter was found: check that hardware acceleration is on, or start Chromium with --enable-unsafe-webgpu.';
+  'No WebGPU adapter was found: check that hardware acceleration is on, or start Chromium with ' +
+  '--enable-unsafe-webgpu.';

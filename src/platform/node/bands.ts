@@ -138,7 +138,8 @@ export async function openBands(path: string, whole = pixelLimit, bytes = stripB
   const [width, height] = facts.orientation > 4 ? [facts.height, facts.width] : [facts.width, facts.height];
   if (facts.obstacle)
     throw new Error(
-      `${path}: ${width}x${height} pixels can only be read in parts, but ${facts.obstacle}: save it as 8-bit RGB`,
+      `${path}: ${width}x${height} pixels can only be read in parts, but ${facts.obstacle}: save it as ` +
+        '8-bit RGB',
     );
   let strip: Image | undefined;
   let first = 0;
@@ -158,8 +159,8 @@ export async function openBands(path: string, whole = pixelLimit, bytes = stripB
         [strip, first, largest] = [image, y, Math.max(largest, top)];
         if (y + wanted === height && largest > 0 && largest < smallestOfSixteen)
           throw new Error(
-            `${path}: 16 bits per channel, but no value is above ${largest}: 10 or 12 bits in 16 would come out nearly black. ` +
-              'Multiply all images by the same factor, or save 8 bits',
+            `${path}: 16 bits per channel, but no value is above ${largest}: 10 or 12 bits in 16 would ` +
+              'come out nearly black. Multiply all images by the same factor, or save 8 bits',
           );
       }
       return bandsOf(strip).rows(y - first, count);

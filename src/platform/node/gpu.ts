@@ -54,6 +54,6 @@ export function nextTurn(): Promise<void> {
 }
 
 export const adapterAdvice =
-  'No WebGPU adapter was found. With a GPU, install its Vulkan driver. Without one, install a software driver: ' +
-  'Debian/Ubuntu: bash scripts/setup-system.sh (mesa-vulkan-drivers 24 or newer and libvulkan1). ' +
+  'No WebGPU adapter was found. With a GPU, install its Vulkan driver. Without one, install a software ' +
+  'driver: Debian/Ubuntu: bash scripts/setup-system.sh (mesa-vulkan-drivers 24 or newer and libvulkan1). ' +
   'VK_DRIVER_FILES can name a driver file, for instance /usr/share/vulkan/icd.d/lvp_icd.json.';
