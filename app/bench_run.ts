@@ -8,10 +8,11 @@ import type { Engine } from '../src/engine/runtime/engine.ts';
 import { measurePeaks } from '../src/engine/runtime/peak.ts';
 import { Program, type RunInputs } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { backbones, teacher } from '../src/model/backbone.ts';
-import { detect, detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups, teacherFeatures } from '../src/model/groups.ts';
 import { initialize } from '../src/model/initialize.ts';
-import { recordDistillation, stepInput } from '../src/train/distill.ts';
+import { detect, detectorParameters, methods } from '../src/model/methods.ts';
+import { stepInput } from '../src/train/schedule.ts';
 import { recordStep } from '../src/train/step_programs.ts';
 import type { BenchLine, BenchReport } from './types.ts';
 
@@ -28,8 +29,8 @@ const cases: readonly Case[] = [
     (size): Case => ({
       name: `resnet18 teacher, 1x3x${size}x${size}`,
       record: (tape) => {
-        const features = teacher(
-          teacherScope(tape),
+        const features = teacherFeatures(
+          tape,
           tape.input('images', [1, size, size, 3], 'channels'),
           backbone,
         );
@@ -50,7 +51,8 @@ const cases: readonly Case[] = [
     name: 'stage II step, 8x3x64x64',
     inputs: stepInput(1, 0.005),
     record: (tape) => {
-      const { loss } = recordDistillation(tape, { backbone, mode: 'aand', size: 64, batch: 8, cached: true });
+      const [, distillation] = methods.aand.stages;
+      const { loss } = distillation.record(tape, { teacher: backbone, size: 64, batch: 8, cached: true });
       recordStep(tape, loss, groups.student);
       return { loss };
     },

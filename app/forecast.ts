@@ -1,7 +1,7 @@
 /** What a training will need on this device, and what would need less. */
 import type { Engine } from '../src/engine/runtime/engine.ts';
 import { measurePeaks } from '../src/engine/runtime/peak.ts';
-import { backboneNamed } from '../src/model/backbone.ts';
+import { backboneNamed } from '../src/model/backbones.ts';
 import { forecastTraining } from '../src/train/forecast_training.ts';
 import { minutes } from './time.ts';
 import type { ForecastFacts, TrainingJob } from './types.ts';

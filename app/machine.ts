@@ -1,14 +1,15 @@
 /** The worker: everything that needs the GPU or much time. The page's own thread only draws and listens. */
 import * as Comlink from 'comlink';
 import { decodeImage } from '#platform';
-import { MapRunner } from '../src/detector/detector.ts';
 import { type DetectorFile, detectorStore, rewriteDetector, writeDetector } from '../src/detector/file.ts';
+import { MapRunner } from '../src/detector/map_runner.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import type { ParameterStore } from '../src/engine/runtime/store.ts';
 import type { Image } from '../src/image/image.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
-import { backboneNamed } from '../src/model/backbone.ts';
+
+import { backboneNamed } from '../src/model/backbones.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import { runBench } from './bench_run.ts';

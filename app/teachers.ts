@@ -1,7 +1,7 @@
 /**
  * Teachers' weights in the worker: the page's own, and files that were loaded once and stay on this device.
  */
-import { type BackboneName, backbones } from '../src/model/backbone.ts';
+import { backbones } from '../src/model/backbones.ts';
 import { verifyDigest, writeWithDigest } from '../src/weights/digest.ts';
 import { importStateDicts } from '../src/weights/import.ts';
 import { readSafetensors, type SafetensorsFile, storable } from '../src/weights/safetensors.ts';
@@ -9,10 +9,10 @@ import { isTorchFile, readTorchFile } from '../src/weights/torch_file.ts';
 import { readFile, writeFile } from './storage.ts';
 import { packagedTeacher, type TeacherFacts } from './types.ts';
 
-const pathOf = (backbone: BackboneName) => `teachers/${backbone}.safetensors`;
+const pathOf = (backbone: string) => `teachers/${backbone}.safetensors`;
 
 /** The file that a backbone's teacher was loaded from. */
-async function sourceOf(backbone: BackboneName): Promise<string | undefined> {
+async function sourceOf(backbone: string): Promise<string | undefined> {
   const source = await readFile(`${pathOf(backbone)}.name`);
   return source && new TextDecoder().decode(source);
 }
@@ -20,7 +20,7 @@ async function sourceOf(backbone: BackboneName): Promise<string | undefined> {
 /** The page's own teacher, then those that were loaded. */
 export async function teachers(): Promise<TeacherFacts[]> {
   const found = [packagedTeacher];
-  for (const backbone of Object.keys(backbones) as BackboneName[]) {
+  for (const backbone of Object.keys(backbones)) {
     const source = await sourceOf(backbone);
     if (source !== undefined) found.push({ backbone, source });
   }
@@ -47,7 +47,7 @@ export async function addTeacher(
     throw new Error(
       `${name} holds a whole detector: open it in the Inspect view. A teacher is one of torchvision's files.`,
     );
-  const backbone = imported.backbone.name as BackboneName;
+  const backbone = imported.backbone.name;
   const known = await sourceOf(backbone);
   if (known !== undefined && known !== name && !replace) return { backbone, source: name, replaces: known };
   const bare = new Map(

@@ -5,7 +5,7 @@
 
 import type { Tuning } from '../src/engine/device/tuning.ts';
 import type { Engine } from '../src/engine/runtime/engine.ts';
-import { backbones } from '../src/model/backbone.ts';
+import { backbones } from '../src/model/backbones.ts';
 import { tuneModel } from '../src/train/tune_model.ts';
 import { readFile, writeFile } from './storage.ts';
 import type { TuningProgress } from './types.ts';

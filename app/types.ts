@@ -1,6 +1,5 @@
 /** What the page and its worker tell each other. */
 import type { DetectorSettings } from '../src/detector/settings.ts';
-import type { BackboneName } from '../src/model/backbone.ts';
 
 export interface DeviceFacts {
   readonly name: string;
@@ -27,7 +26,7 @@ export interface LevelMaps {
 /** A training as it is kept on disk, so that closing the tab loses nothing but the running epoch. */
 export interface TrainingJob {
   readonly name: string;
-  readonly backbone: BackboneName;
+  readonly backbone: string;
   /** Where the teacher's weights come from: the page's own, or a file that was loaded. */
   readonly teacher: string;
   readonly imageSize: number;
@@ -60,7 +59,7 @@ export interface Example {
 
 /** Weights that a training may learn from. */
 export interface TeacherFacts {
-  readonly backbone: BackboneName;
+  readonly backbone: string;
   /** The file that they were loaded from, or the page's own. */
   readonly source: string;
 }

@@ -9,11 +9,14 @@ import type { Tape } from '../src/engine/graph/tape.ts';
 import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import type { RunInputs } from '../src/engine/runtime/program.ts';
-import { type Backbone, backbones, teacher } from '../src/model/backbone.ts';
+import { recordAmplification } from '../src/model/amplification.ts';
+import { backbones } from '../src/model/backbones.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
-import { detect, detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
-import { amplificationInputs, recordAmplification } from '../src/train/amplify.ts';
-import { recordDistillation, stepInput } from '../src/train/distill.ts';
+import { groups, teacherFeatures } from '../src/model/groups.ts';
+import { detect, detectorParameters, methods } from '../src/model/methods.ts';
+import type { ResNet } from '../src/model/resnet.ts';
+import { amplificationInputs } from '../src/train/amplification_inputs.ts';
+import { stepInput } from '../src/train/schedule.ts';
 import { recordStep } from '../src/train/step_programs.ts';
 
 export interface BenchCase {
@@ -132,7 +135,7 @@ function kernelCases(): BenchCase[] {
 const images = (tape: Tape, batch: number, size: number) =>
   tape.input('images', [batch, size, size, 3], 'channels');
 
-function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
+function modelCases(backbone: ResNet, quick: boolean): BenchCase[] {
   const size = 256;
   const { name } = backbone;
   return [
@@ -149,7 +152,7 @@ function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
       quick: false,
       parameters: (options) => detectorParameters(backbone, 'aand', options),
       record: (tape) => {
-        const features = teacher(teacherScope(tape), images(tape, 1, size), backbone);
+        const features = teacherFeatures(tape, images(tape, 1, size), backbone);
         return Object.fromEntries(features.map((tensor, i) => [`feature${i}`, tensor]));
       },
     },
@@ -167,7 +170,7 @@ function modelCases(backbone: Backbone, quick: boolean): BenchCase[] {
   ];
 }
 
-function trainingCases(backbone: Backbone, size: number, batch = 16): BenchCase[] {
+function trainingCases(backbone: ResNet, size: number, batch = 16): BenchCase[] {
   const detector = () => detectorParameters(backbone, 'aand');
   return [
     {
@@ -195,6 +198,7 @@ function trainingCases(backbone: Backbone, size: number, batch = 16): BenchCase[
       },
       inputs: () =>
         amplificationInputs({
+          teacher: backbone,
           images: randomValues('bench/images', batch * size * size * 3),
           // A defect on a tenth of every image.
           masks: Float32Array.from({ length: batch * size * size }, (_, i) => (i % size < size / 10 ? 1 : 0)),
@@ -211,9 +215,8 @@ function trainingCases(backbone: Backbone, size: number, batch = 16): BenchCase[
       quick: false,
       parameters: detector,
       record: (tape) => {
-        const { loss, outputs } = recordDistillation(tape, {
-          backbone,
-          mode: 'aand',
+        const { loss, outputs } = methods.aand.stages[1].record(tape, {
+          teacher: backbone,
           size,
           batch,
           cached: true,

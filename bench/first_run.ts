@@ -11,9 +11,10 @@ import { Tape } from '../src/engine/graph/tape.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters } from '../src/model/detector.ts';
-import { initialize, loadParameters, storeParameters } from '../src/model/initialize.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { initialize } from '../src/model/initialize.ts';
+import { detect, detectorParameters } from '../src/model/methods.ts';
+import { loadParameters, storeParameters } from '../src/weights/parameters.ts';
 import { readSafetensors, writeSafetensors } from '../src/weights/safetensors.ts';
 import { randomPixels } from './cases.ts';
 

@@ -11,10 +11,10 @@ import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters, groups, targets } from '../src/model/detector.ts';
-import { recordAmplification } from '../src/train/amplify.ts';
-import { recordDistillation } from '../src/train/distill.ts';
+import { recordAmplification } from '../src/model/amplification.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups } from '../src/model/groups.ts';
+import { detect, detectorParameters, methods } from '../src/model/methods.ts';
 import { StepPrograms } from '../src/train/step_programs.ts';
 
 export function kernelLines(): { name: string; lines: number }[] {
@@ -38,7 +38,7 @@ export async function trainingPipelines(): Promise<number> {
     );
     await amplification.program(batch);
     const distillation = new StepPrograms(engine, store, groups.student, (tape, n) =>
-      recordDistillation(tape, { backbone, mode: 'aand', size, batch: n, cached: true }),
+      methods.aand.stages[1].record(tape, { teacher: backbone, size, batch: n, cached: true }),
     );
     await distillation.program(batch);
     const images = (tape: Tape, n: number) => tape.input('images', [n, size, size, 3], 'channels');
@@ -47,7 +47,7 @@ export async function trainingPipelines(): Promise<number> {
       await Program.compile(engine, tape, { outputs: record(tape), store });
     };
     await compile((tape) => {
-      const { amplified } = targets(tape, images(tape, batch), backbone, 'aand');
+      const { amplified } = methods.aand.targets(tape, images(tape, batch), backbone);
       return Object.fromEntries(amplified.map((tensor, i) => [`target${i}`, tensor]));
     });
     await compile((tape) => {

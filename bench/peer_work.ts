@@ -8,9 +8,9 @@ import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import type { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { backbones } from '../src/model/backbone.ts';
+import { backbones } from '../src/model/backbones.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
-import { stepInput } from '../src/train/distill.ts';
+import { stepInput } from '../src/train/schedule.ts';
 import { recordStep } from '../src/train/step_programs.ts';
 import { ruleParameters, ruleTensor } from './support/rule.ts';
 

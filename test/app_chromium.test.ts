@@ -7,8 +7,9 @@ import { build } from 'esbuild';
 import type { ElementHandle } from 'puppeteer-core';
 import { describe, expect, test } from 'vitest';
 import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
-import { type BackboneName, backbones } from '../src/model/backbone.ts';
-import { detectorParameters, groups } from '../src/model/detector.ts';
+import { backboneNamed } from '../src/model/backbones.ts';
+import { groups } from '../src/model/groups.ts';
+import { detectorParameters } from '../src/model/methods.ts';
 import { storedShape } from '../src/weights/names.ts';
 import { writeTorchFile } from '../src/weights/torch_writer.ts';
 import {
@@ -95,8 +96,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
 
   test("a teacher of torchvision's kind is loaded, kept, and what is none is refused", async () => {
     const { page } = shown.opened;
-    const file = (backbone: BackboneName) => {
-      const tensors = detectorParameters(backbones[backbone], 'rd')
+    const file = (backbone: string) => {
+      const tensors = detectorParameters(backboneNamed(backbone), 'rd')
         .specs.filter(({ group }) => group === groups.teacher)
         .map((spec) => {
           const shape = storedShape(spec);

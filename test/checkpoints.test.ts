@@ -6,16 +6,19 @@ import { type PageKind, ParameterSet } from '../src/engine/graph/parameter_set.t
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import type { Image } from '../src/image/image.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detectorParameters, groups } from '../src/model/detector.ts';
-import { storeParameters } from '../src/model/initialize.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups } from '../src/model/groups.ts';
+import { detectorParameters } from '../src/model/methods.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
+import type { TrainDetectorOptions } from '../src/train/check_options.ts';
 import { CheckpointError, type CheckpointStorage } from '../src/train/checkpoint.ts';
+import { describeRun } from '../src/train/describe_run.ts';
 import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
 import { differences } from '../src/train/run.ts';
-import { describeRun, type TrainDetectorOptions, trainDetector } from '../src/train/train_detector.ts';
-import { train } from '../src/train/trainer.ts';
+import { trainDetector } from '../src/train/train_detector.ts';
+import { trainStage } from '../src/train/trainer.ts';
 import { writeWithDigest } from '../src/weights/digest.ts';
+import { storeParameters } from '../src/weights/parameters.ts';
 import {
   readSafetensors,
   type SafetensorsFile,
@@ -51,7 +54,7 @@ async function stage(
   });
   const store = new ParameterStore(engine, set);
   try {
-    return await train({
+    return await trainStage({
       stage: 'a stage',
       store,
       group: 'g',
@@ -393,7 +396,7 @@ describe('numbers that run away', () => {
 
   test('a loss that is not finite names its step and likely causes', async () => {
     const store = new ParameterStore(engine, new ParameterSet());
-    const running = train({
+    const running = trainStage({
       stage: 'a stage',
       store,
       group: 'none',
@@ -427,7 +430,7 @@ describe('numbers that run away', () => {
     const store = new ParameterStore(engine, new ParameterSet());
     const options = { stage: 's', store, group: 'none', items: 1, batch: 1, epochs: 1, seed: 0 };
     const step = async () => ({ losses: Promise.resolve({}) });
-    await expect(train({ ...options, step, [name]: value })).rejects.toThrow(
+    await expect(trainStage({ ...options, step, [name]: value })).rejects.toThrow(
       /expected a whole number of at least/,
     );
   });

@@ -17,9 +17,9 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { retarget } from '../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters } from '../src/model/detector.ts';
+import { backbones } from '../src/model/backbones.ts';
 import { initialize } from '../src/model/initialize.ts';
+import { detect, detectorParameters } from '../src/model/methods.ts';
 import { check, expectClose, features, type Operation, randomValues, run } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
 

@@ -4,17 +4,20 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ClosedError, DeviceLostError } from '../src/base/errors.ts';
-import { Detector, MapRunner, type Prediction } from '../src/detector/detector.ts';
+import type { Prediction } from '../src/detector/detector.ts';
+import { Detector } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
+import { MapRunner } from '../src/detector/map_runner.ts';
 import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { checkImage, type Image, type ImageInput } from '../src/image/image.ts';
 import { encodePng, preprocess, type TrainDetectorOptions, train } from '../src/index.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detectorParameters, groups } from '../src/model/detector.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups } from '../src/model/groups.ts';
 import { initialize } from '../src/model/initialize.ts';
+import { detectorParameters } from '../src/model/methods.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 
 const side = 32;

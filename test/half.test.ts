@@ -11,9 +11,9 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { retarget } from '../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { type BackboneName, backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters } from '../src/model/detector.ts';
+import { backboneNamed, backbones } from '../src/model/backbones.ts';
 import { initialize } from '../src/model/initialize.ts';
+import { detect, detectorParameters } from '../src/model/methods.ts';
 
 const size = 64;
 const images = (() => {
@@ -21,15 +21,15 @@ const images = (() => {
   return Float32Array.from({ length: 2 * size * size * 3 }, () => random.uniform(-2, 2));
 })();
 
-async function run(engine: Engine, name: BackboneName, half: boolean) {
-  const set = detectorParameters(backbones[name], 'aand', { half });
+async function run(engine: Engine, name: string, half: boolean) {
+  const set = detectorParameters(backboneNamed(name), 'aand', { half });
   const store = new ParameterStore(engine, set);
   initialize(store, set.groups, 0);
   const tape = new Tape(set);
   const { map, score } = detect(
     tape,
     tape.input('images', [2, size, size, 3], 'channels'),
-    backbones[name],
+    backboneNamed(name),
     'aand',
   );
   const program = await Program.compile(engine, tape, { outputs: { map, score }, store });

@@ -8,9 +8,10 @@ import { matchingGate } from '../src/engine/ops/gate.ts';
 import { gaussianBlur, gaussianNorm } from '../src/engine/ops/resample.ts';
 import { scoreMap } from '../src/engine/ops/score_map.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detectorParameters, groups } from '../src/model/detector.ts';
-import { hardDistillationLoss } from '../src/train/losses.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups } from '../src/model/groups.ts';
+import { hardDistillationLoss } from '../src/model/losses.ts';
+import { detectorParameters } from '../src/model/methods.ts';
 import { storedShape } from '../src/weights/names.ts';
 import { OpHarness } from './support/golden_ops.ts';
 

@@ -10,9 +10,8 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { exportOnnx } from '../src/export/onnx.ts';
 import { decodeOnnx } from '../src/export/onnx_schema.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters } from '../src/model/detector.ts';
-import { recordDistillation } from '../src/train/distill.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { detect, detectorParameters, methods } from '../src/model/methods.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -72,7 +71,7 @@ test('a training step is refused, by the name of its operation', async () => {
   const backbone = backbones.resnet18;
   const set = detectorParameters(backbone, 'rd');
   const tape = new Tape(set);
-  const { loss } = recordDistillation(tape, { backbone, mode: 'rd', size: 64, batch: 1, cached: true });
+  const { loss } = methods.rd.stages[0].record(tape, { teacher: backbone, size: 64, batch: 1, cached: true });
   const store = new ParameterStore(engine, set);
   await expect(exportOnnx(tape, store, { name: 'step', version: '1', outputs: { loss } })).rejects.toThrow(
     /only inference can be exported/,

@@ -23,9 +23,9 @@ import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detectorParameters } from '../src/model/detector.ts';
+import { backbones } from '../src/model/backbones.ts';
 import { initialize } from '../src/model/initialize.ts';
+import { detectorParameters } from '../src/model/methods.ts';
 import { part, writeImage } from './support/layouts.ts';
 
 const root = resolve('.');

@@ -20,8 +20,8 @@ import { select, selectProgram } from '../src/engine/plan/lower.ts';
 import { place, printPlacement } from '../src/engine/plan/place.ts';
 import { placeTextures } from '../src/engine/plan/place_textures.ts';
 import { printPlan } from '../src/engine/plan/plan.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters } from '../src/model/detector.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { detect, detectorParameters } from '../src/model/methods.ts';
 
 const target: Target = {
   name: 'none',

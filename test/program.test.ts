@@ -13,9 +13,10 @@ import { createPipeline } from '../src/engine/runtime/pipeline.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { WarmUp } from '../src/engine/runtime/warm_up.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters, groups } from '../src/model/detector.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups } from '../src/model/groups.ts';
 import { initialize } from '../src/model/initialize.ts';
+import { detect, detectorParameters } from '../src/model/methods.ts';
 import { randomValues } from './support/operations.ts';
 import { openPoisoned } from './support/poison.ts';
 

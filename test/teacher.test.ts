@@ -12,10 +12,12 @@ import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { normalize, stack } from '../src/image/normalize.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
-import { backbones, teacher } from '../src/model/backbone.ts';
-import { detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
-import { initialize, loadParameters } from '../src/model/initialize.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups, teacherFeatures } from '../src/model/groups.ts';
+import { initialize } from '../src/model/initialize.ts';
+import { detectorParameters } from '../src/model/methods.ts';
 import { decodeImage } from '../src/platform/node.ts';
+import { loadParameters } from '../src/weights/parameters.ts';
 import { readSafetensors } from '../src/weights/safetensors.ts';
 import { sharedDir } from './support/shared.ts';
 
@@ -42,8 +44,8 @@ async function features(
   const store = new ParameterStore(engine, set);
   load(store);
   const tape = new Tape(set);
-  const levels = teacher(
-    teacherScope(tape),
+  const levels = teacherFeatures(
+    tape,
     tape.input('images', [batch, size, size, 3], 'channels'),
     backbones.resnet18,
   );

@@ -14,11 +14,12 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { exportTorch } from '../src/export/torch.ts';
-import { type BackboneName, backbones, teacher } from '../src/model/backbone.ts';
-import { detectorParameters, groups, teacherScope } from '../src/model/detector.ts';
-import { loadParameters } from '../src/model/initialize.ts';
+import { backboneNamed, backbones } from '../src/model/backbones.ts';
+import { groups, teacherFeatures } from '../src/model/groups.ts';
+import { detectorParameters } from '../src/model/methods.ts';
 import { importedName, importStateDicts } from '../src/weights/import.ts';
 import { storedShape } from '../src/weights/names.ts';
+import { loadParameters } from '../src/weights/parameters.ts';
 import {
   readSafetensors,
   type StoredTensor,
@@ -153,9 +154,9 @@ describe('broken input', () => {
 });
 
 /** Random tensors of a detector by this program's names. */
-function detectorTensors(backbone: BackboneName, mode: 'aand' | 'rd'): Map<string, StoredTensor> {
+function detectorTensors(backbone: string, mode: 'aand' | 'rd'): Map<string, StoredTensor> {
   return new Map(
-    detectorParameters(backbones[backbone], mode).specs.map((spec) => {
+    detectorParameters(backboneNamed(backbone), mode).specs.map((spec) => {
       const shape = storedShape(spec);
       const random = new RandomStream('detector', spec.name);
       const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.next());
@@ -343,7 +344,7 @@ describe.skipIf(!python)('against PyTorch', () => {
       loadParameters(store, [groups.teacher], { tensors: detector.tensors, metadata: {} }, 'imported');
       const tape = new Tape(set);
       const images = tape.input('images', [1, size, size, 3], 'channels');
-      const features = teacher(teacherScope(tape), images, backbone);
+      const features = teacherFeatures(tape, images, backbone);
       const program = await Program.compile(engine, tape, {
         outputs: Object.fromEntries(features.map((f, i) => [`f${i}`, f])),
         store,

@@ -2,8 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { imageSource } from '../src/data/image_cache.ts';
-import { Detector, MapRunner } from '../src/detector/detector.ts';
+import { Detector } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
+import { MapRunner } from '../src/detector/map_runner.ts';
 import { newSettings } from '../src/detector/settings.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
@@ -13,12 +14,15 @@ import { mean } from '../src/engine/ops/reduce.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detectorParameters, groups } from '../src/model/detector.ts';
-import { initialize, loadParameters } from '../src/model/initialize.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { groups } from '../src/model/groups.ts';
+import { initialize } from '../src/model/initialize.ts';
+import { detectorParameters } from '../src/model/methods.ts';
+import type { TrainDetectorOptions } from '../src/train/check_options.ts';
 import { distillTeacher } from '../src/train/distill_teacher.ts';
-import { type TrainDetectorOptions, trainDetector } from '../src/train/train_detector.ts';
-import { Interrupted, train } from '../src/train/trainer.ts';
+import { trainDetector } from '../src/train/train_detector.ts';
+import { Interrupted, trainStage } from '../src/train/trainer.ts';
+import { loadParameters } from '../src/weights/parameters.ts';
 import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
 import { openPoisoned } from './support/poison.ts';
 import { bits, differing, images, memory, randomTeacher, size, smallTraining } from './support/trainings.ts';
@@ -49,7 +53,7 @@ describe('training', () => {
   test('steps begin in their order, however long one takes to prepare', async () => {
     const store = new ParameterStore(engine, new ParameterSet());
     const begun: number[] = [];
-    const history = await train({
+    const history = await trainStage({
       stage: 'a stage',
       store,
       group: 'none',

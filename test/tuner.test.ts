@@ -17,8 +17,8 @@ import { Program } from '../src/engine/runtime/program.ts';
 import { retarget } from '../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { tuneCase, tuningCases } from '../src/engine/runtime/tuner.ts';
-import { backbones } from '../src/model/backbone.ts';
-import { detect, detectorParameters } from '../src/model/detector.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { detect, detectorParameters } from '../src/model/methods.ts';
 
 let engine: Engine;
 beforeAll(async () => {

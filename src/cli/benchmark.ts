@@ -4,7 +4,7 @@
 import type { Command } from 'commander';
 import { listCategories } from '../data/categories.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
-import type { Mode } from '../model/detector.ts';
+import type { Mode } from '../model/methods.ts';
 import { OutputFolder } from '../output/folder.ts';
 import {
   type BenchmarkRun,

@@ -5,7 +5,7 @@ import { exists, readBytes } from '#platform';
 import type { Dataset } from '../data/dataset.ts';
 import { openDataset } from '../data/open.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
-import type { Mode } from '../model/detector.ts';
+import type { Mode } from '../model/methods.ts';
 import type { BenchmarkRun } from '../report/benchmark_table.ts';
 import { asRun, differences, type Run } from '../train/run.ts';
 import type { Progress } from '../train/trainer.ts';

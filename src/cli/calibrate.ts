@@ -10,20 +10,20 @@ import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
-import { MapRunner } from '../detector/detector.ts';
 import { type DetectorFile, detectorStore, readDetector, rewriteDetector } from '../detector/file.ts';
+import { MapRunner } from '../detector/map_runner.ts';
 import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
 import { rankMetrics } from '../eval/metrics.ts';
 import { calibrate, isAnomalous, parseThreshold } from '../eval/thresholds.ts';
-import { backboneNamed } from '../model/backbone.ts';
+import { backboneNamed } from '../model/backbones.ts';
 import { OutputFile } from '../output/file.ts';
 import { OutputFolder } from '../output/folder.ts';
+import { runSamples } from '../session/score_samples.ts';
+import { checkReadable } from '../session/training_checks.ts';
 import { interruptSignal, usage, withEngine } from './common.ts';
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
-import { runSamples } from './results.ts';
-import { checkReadable } from './training_checks.ts';
 
 interface CalibrateOptions {
   readonly rule: string;

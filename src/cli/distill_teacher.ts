@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { exists } from '#platform';
 import { ImageCache } from '../data/image_cache.ts';
 import { withImage } from '../data/image_files.ts';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { backboneNamed } from '../model/backbones.ts';
 import { moveToBackup } from '../output/backup.ts';
 import { OutputFile } from '../output/file.ts';
+import { checkReadable } from '../session/training_checks.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
 import { writeWithDigest } from '../weights/digest.ts';
 import { checkpointFile, interruptSignal, readWeights, withEngine } from './common.ts';
@@ -19,15 +20,14 @@ import {
   seedOption,
 } from './options.ts';
 import { ProgressReporter } from './progress.ts';
-import { checkReadable } from './training_checks.ts';
 
 // Photographs beyond this are decoded again in every epoch.
 const memoryBytes = 2 ** 30;
 
 interface Options {
   readonly from: string;
-  readonly fromBackbone: BackboneName;
-  readonly backbone: BackboneName;
+  readonly fromBackbone: string;
+  readonly backbone: string;
   readonly images: string[];
   readonly out: string;
   readonly imageSize: number;

@@ -7,8 +7,10 @@ import type { Peaks } from '../engine/plan/forecast.ts';
 import { type Forecast, forecast } from '../engine/plan/forecast.ts';
 import { Engine } from '../engine/runtime/engine.ts';
 import { measurePeaks } from '../engine/runtime/peak.ts';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
-import { detect, detectorParameters, groups } from '../model/detector.ts';
+import { backboneNamed } from '../model/backbones.ts';
+import { groups } from '../model/groups.ts';
+import { stageName } from '../model/method.ts';
+import { detect, detectorParameters, methods } from '../model/methods.ts';
 import { forecastStep } from '../train/forecast_training.ts';
 import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
 import { packagedFile, packageVersion } from './package.ts';
@@ -24,13 +26,7 @@ const limits = [
 const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 
 /** Memory and time of inference and of both training stages, before anything runs. */
-function printForecast(
-  engine: Engine,
-  peaks: Peaks,
-  name: BackboneName,
-  imageSize: number,
-  batch: number,
-): void {
+function printForecast(engine: Engine, peaks: Peaks, name: string, imageSize: number, batch: number): void {
   const backbone = backboneNamed(name);
   const weightBytes = (set: ParameterSet) =>
     Object.values(groups)
@@ -61,8 +57,8 @@ function printForecast(
       const result = forecast(tape, [map, score], engine.target, engine.device.limits, peaks);
       return { ...result, bytes: result.bytes + weightBytes(set) };
     });
-  for (const stage of [1, 2] as const)
-    printLine(`training stage ${stage === 1 ? 'I' : 'II'}, batch ${batch}`, batch, () =>
+  for (const stage of methods.aand.stages)
+    printLine(`training ${stageName(stage)}, batch ${batch}`, batch, () =>
       forecastStep(engine, peaks, backbone, { mode: 'aand', imageSize, batch }, stage),
     );
 }
@@ -74,7 +70,7 @@ export function doctorCommand(program: Command): void {
     .option('--model <backbone>', `forecast memory and time of ${backboneNames.join(', ')}`, backboneOption)
     .option('--image-size <pixels>', 'side of the images of the forecast', imageSizeOption, 256)
     .option('--batch <n>', 'batch size of the forecast', batchOption, 16)
-    .action(async (options: { model?: BackboneName; imageSize: number; batch: number }) => {
+    .action(async (options: { model?: string; imageSize: number; batch: number }) => {
       const { model, imageSize, batch } = options;
       console.log(
         `aand-webgpu  ${await packageVersion()}, Node ${process.version}, ${process.platform} ` +

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { writeDetectorTensors } from '../detector/file.ts';
 import { newSettings } from '../detector/settings.ts';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { backboneNamed } from '../model/backbones.ts';
 import { OutputFile } from '../output/file.ts';
 import { writeWithDigest } from '../weights/digest.ts';
 import { type ImportReport, importStateDicts } from '../weights/import.ts';
@@ -12,7 +12,7 @@ import { backboneOption, imageSizeOption } from './options.ts';
 import { packageVersion } from './package.ts';
 
 interface ImportOptions {
-  readonly backbone?: BackboneName;
+  readonly backbone?: string;
   readonly out: string;
   readonly force?: boolean;
   readonly imageSize: number;
@@ -55,7 +55,7 @@ export function importCommand(program: Command): void {
     .option('--force', 'replace an existing file; it is kept as a backup')
     .action(async (paths: string[], options: ImportOptions) => {
       const { imageSize } = options;
-      const backbone = options.backbone && backboneNamed(options.backbone);
+      const backbone = options.backbone === undefined ? undefined : backboneNamed(options.backbone);
       const { force = false } = options;
       await using output = await OutputFile.open(options.out, {
         command: 'aand import',
@@ -82,7 +82,7 @@ export function importCommand(program: Command): void {
         return;
       }
       const settings = newSettings({
-        backbone: result.backbone.name as BackboneName,
+        backbone: result.backbone.name,
         mode: result.mode,
         imageSize,
         image: null,

@@ -5,8 +5,10 @@
  */
 import { InvalidArgumentError } from 'commander';
 import { decimal } from '../base/decimal.ts';
-import { type BackboneName, backboneNamed, backbones } from '../model/backbone.ts';
-import { checkImageSize, type Mode, modes } from '../model/detector.ts';
+import { backboneNames as allBackboneNames, backboneNamed } from '../model/backbones.ts';
+import type { Mode } from '../model/methods.ts';
+import { modes } from '../model/methods.ts';
+import { checkImageSize } from '../model/teacher.ts';
 
 /** Reads the text of an option. */
 export type Parser<T> = (text: string) => T;
@@ -86,9 +88,9 @@ export function textOption(variadic: boolean) {
   };
 }
 
-export const backboneNames = Object.keys(backbones) as BackboneName[];
+export const backboneNames = allBackboneNames();
 
-export const backboneOption: Parser<BackboneName> = (text) => checkedBy(backboneNamed)(text) as BackboneName;
+export const backboneOption: Parser<string> = (text) => checkedBy(backboneNamed)(text);
 
 export const modeOption: Parser<Mode> = oneOf(modes);
 

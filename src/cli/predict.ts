@@ -9,11 +9,11 @@ import { type DataType, Detector, type Prediction } from '../detector/detector.t
 import { drawPanels, panelSide } from '../eval/panels.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
+import { checkReadable } from '../session/training_checks.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { findImagesByInput, strictOption, unreadableFiles } from './find_images.ts';
 import { type PredictionRow, RowPrinter } from './prediction_rows.ts';
 import { ProgressReporter } from './progress.ts';
-import { checkReadable } from './training_checks.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
 
 interface PredictOptions {

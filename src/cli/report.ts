@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { encodeWebp, loadResized } from '#platform';
 import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
-import type { MapRunner } from '../detector/detector.ts';
+import type { MapRunner } from '../detector/map_runner.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
 import { jet } from '../eval/panels.ts';
 import { isAnomalous } from '../eval/thresholds.ts';

@@ -10,7 +10,8 @@ import { spread } from '../base/lists.ts';
 import type { Dataset, Sample } from '../data/dataset.ts';
 import { imagesIn } from '../data/files.ts';
 import { describeForeground, type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
-import { amplifies } from '../model/detector.ts';
+import { usesAnomalies } from '../model/method.ts';
+import { methodNamed } from '../model/methods.ts';
 import { type InputDigest, listDigest, type Run, sha256 } from '../train/run.ts';
 import type { TrainPlan } from './train.ts';
 
@@ -59,7 +60,7 @@ export async function testInputs(test: readonly Sample[]): Promise<Run['inputs']
 
 /** The rule for foregrounds that a plan comes to; only stage I asks where the product is. */
 export function foregroundOf(plan: Pick<TrainPlan, 'mode' | 'foreground'>, dataset: Dataset): ForegroundRule {
-  if (!amplifies(plan.mode)) return { kind: 'none' };
+  if (!usesAnomalies(methodNamed(plan.mode))) return { kind: 'none' };
   return plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name);
 }
 
@@ -92,7 +93,9 @@ export async function runRequest(plan: TrainPlan, dataset: Dataset): Promise<Run
       'the photographs': await filesDigest(chosenGood(plan, dataset).map(({ path }) => path)),
       ...(await testInputs(dataset.test)),
       'the teacher': { digest: await fileDigest(plan.teacherPath) },
-      ...(amplifies(plan.mode) && { 'the textures': { digest: await sha256(plan.textures.digest) } }),
+      ...(usesAnomalies(methodNamed(plan.mode)) && {
+        'the textures': { digest: await sha256(plan.textures.digest) },
+      }),
       ...(rule.kind === 'folder' && {
         'the foreground masks': await filesDigest(
           (await imagesIn(rule.path)).map((name) => `${rule.path}/${name}`),

@@ -3,19 +3,21 @@ import { type Command, Option } from 'commander';
 import { readBytes } from '#platform';
 import { prepareMasks } from '../data/masks.ts';
 import { openDataset } from '../data/open.ts';
-import { type DataType, MapRunner } from '../detector/detector.ts';
+import type { DataType } from '../detector/detector.ts';
 import { detectorStore, readDetector } from '../detector/file.ts';
+import { MapRunner } from '../detector/map_runner.ts';
 import type { Labels } from '../eval/evaluate.ts';
-import { backboneNamed } from '../model/backbone.ts';
+import { backboneNamed } from '../model/backbones.ts';
 import { OutputFolder } from '../output/folder.ts';
+import { runSamples } from '../session/score_samples.ts';
+import { checkReadable } from '../session/training_checks.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { strictOption, unreadableFiles } from './find_images.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
-import { counts, metricsTable, pictureNames, runSamples, scoresCsv, writePictures } from './results.ts';
-import { checkReadable } from './training_checks.ts';
+import { counts, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
 
 interface TestOptions extends DataOptions {

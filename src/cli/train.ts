@@ -6,8 +6,7 @@ import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
-import type { BackboneName } from '../model/backbone.ts';
-import type { Mode } from '../model/detector.ts';
+import type { Mode } from '../model/methods.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { interruptSignal, readWeights, UsageError, usage, withEngine } from './common.ts';
@@ -39,7 +38,7 @@ import { trainAndTest } from './training_run.ts';
 
 /** Options of training, shared by `train` and `benchmark`. */
 export interface TrainingOptions {
-  readonly backbone: BackboneName;
+  readonly backbone: string;
   readonly weights?: string;
   readonly textures?: string;
   readonly imageSize: number;
@@ -67,7 +66,7 @@ export interface TrainOptions extends TrainingOptions {
 /** Options after checks that need no data. */
 export interface TrainPlan {
   readonly out: string;
-  readonly backbone: BackboneName;
+  readonly backbone: string;
   readonly mode: Mode;
   readonly imageSize: number;
   readonly batch: number;

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { writeBytes } from '#platform';
 import type { TunedEntry } from '../engine/device/tuning.ts';
 import { Engine } from '../engine/runtime/engine.ts';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
+import { backboneNamed } from '../model/backbones.ts';
 import { tuneModel } from '../train/tune_model.ts';
 import { interruptSignal } from './common.ts';
 import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
@@ -26,15 +26,7 @@ export function tuneCommand(program: Command): void {
     .option('--image-size <pixels>', 'side of the images', imageSizeOption, 256)
     .option('--batch <n>', 'batch size of training', batchOption, 16)
     .action(
-      async ({
-        backbone,
-        imageSize,
-        batch,
-      }: {
-        backbone: BackboneName;
-        imageSize: number;
-        batch: number;
-      }) => {
+      async ({ backbone, imageSize, batch }: { backbone: string; imageSize: number; batch: number }) => {
         const signal = interruptSignal();
         const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
         try {

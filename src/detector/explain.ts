@@ -10,8 +10,9 @@ import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image } from '../image/image.ts';
 import { normalize } from '../image/normalize.ts';
-import type { Backbone } from '../model/backbone.ts';
-import { detect, type Mode } from '../model/detector.ts';
+import type { Mode } from '../model/methods.ts';
+import { detect } from '../model/methods.ts';
+import type { Teacher } from '../model/teacher.ts';
 
 export interface LevelExplanation {
   readonly side: number;
@@ -54,7 +55,7 @@ export class Explainer {
   readonly #compile: () => Promise<Program>;
   readonly #sides: number[];
 
-  constructor(engine: Engine, store: ParameterStore, backbone: Backbone, mode: Mode, imageSize: number) {
+  constructor(engine: Engine, store: ParameterStore, backbone: Teacher, mode: Mode, imageSize: number) {
     const tape = new Tape(store.set);
     const images = tape.input('images', [1, imageSize, imageSize, 3], 'channels');
     const { features, amplified, students, gates } = detect(tape, images, backbone, mode);

@@ -5,10 +5,11 @@
  */
 import type { Engine } from '../engine/runtime/engine.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
-import { backboneNamed } from '../model/backbone.ts';
-import { detectorParameters, groups } from '../model/detector.ts';
-import { loadParameters, storeParameters } from '../model/initialize.ts';
+import { backboneNamed } from '../model/backbones.ts';
+import { groups } from '../model/groups.ts';
+import { detectorParameters } from '../model/methods.ts';
 import { verifyDigest, writeWithDigest } from '../weights/digest.ts';
+import { loadParameters, storeParameters } from '../weights/parameters.ts';
 import {
   readSafetensors,
   type SafetensorsFile,

@@ -3,8 +3,10 @@ import * as v from 'valibot';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { imagenetDeviation, imagenetMean } from '../image/normalize.ts';
-import { type BackboneName, backboneNamed } from '../model/backbone.ts';
-import { checkImageSize, type Mode, modes } from '../model/detector.ts';
+import { backboneNamed } from '../model/backbones.ts';
+import type { Mode } from '../model/methods.ts';
+import { modes } from '../model/methods.ts';
+import { checkImageSize } from '../model/teacher.ts';
 import { isRecord, parseJson } from '../weights/json.ts';
 
 /** The raw score of one image of the calibration. */
@@ -17,7 +19,7 @@ export interface CalibrationScore {
 }
 
 export interface DetectorSettings {
-  readonly backbone: BackboneName;
+  readonly backbone: string;
   readonly mode: Mode;
   readonly imageSize: number;
   readonly mean: readonly number[];
@@ -105,7 +107,7 @@ const schema = v.pipe(
     backbone: v.pipe(
       v.string(),
       sound<string>(backboneNamed),
-      v.transform((value) => value as BackboneName),
+      v.transform((value) => value),
     ),
     mode: v.picklist(modes),
     imageSize: v.pipe(v.number(), sound<number>(checkImageSize)),

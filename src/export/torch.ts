@@ -3,7 +3,8 @@
  * decoder}.
  */
 import { readDetector } from '../detector/file.ts';
-import { amplifies } from '../model/detector.ts';
+import { groups } from '../model/groups.ts';
+import { methodNamed } from '../model/methods.ts';
 import { storable, type TensorToStore } from '../weights/safetensors.ts';
 import { writeTorchFile } from '../weights/torch_writer.ts';
 
@@ -31,7 +32,7 @@ export async function exportTorch(bytes: Uint8Array, what: string): Promise<Torc
       if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
     return found;
   };
-  const amplified = amplifies(mode);
+  const amplified = methodNamed(mode).stages.some(({ group }) => group === groups.amplification);
   return {
     stage1: writeTorchFile(new Map([[amplified ? 'encoder_AT' : '', part('teacher.')]])),
     stage2: writeTorchFile(

@@ -1,8 +1,62 @@
-/** What a training is given, checked before anything is allocated. */
-import { checkImages, type Image } from '../image/image.ts';
-import { checkImageSize } from '../model/detector.ts';
-import type { TrainDetectorOptions } from './train_detector.ts';
-import { checkLearningRate } from './trainer.ts';
+/** What a training of a detector is given, and its check before anything is allocated. */
+
+import type { Engine } from '../engine/runtime/engine.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
+import type { Image, ImageInput } from '../image/image.ts';
+import { checkImages } from '../image/image.ts';
+import type { Losses } from '../model/method.ts';
+import type { Mode } from '../model/methods.ts';
+import { checkImageSize, type Teacher } from '../model/teacher.ts';
+import type { TextureSource } from '../synthetic/anomaly.ts';
+import type { SafetensorsFile } from '../weights/safetensors.ts';
+import type { CheckpointStorage } from './checkpoint.ts';
+import type { Run } from './run.ts';
+import { checkLearningRate, type Progress } from './trainer.ts';
+
+export interface TrainDetectorOptions {
+  readonly engine: Engine;
+  readonly backbone: Teacher;
+  readonly mode: Mode;
+  /** The frozen teacher: torchvision's names, with or without what training scripts put before them. */
+  readonly teacher: SafetensorsFile;
+  readonly teacherName: string;
+  /** Good images, already resized to imageSize x imageSize. */
+  readonly images: readonly ImageInput[];
+  /** Their files, so that messages can name them. */
+  readonly imageNames?: readonly string[];
+  /**
+   * 0/1 [imageSize, imageSize] of each image: where synthetic anomalies may fall; undefined for everywhere.
+   */
+  readonly foregrounds?: readonly Uint8Array[] | undefined;
+  /** What else tells this run from others, for checkpoints: tiles, images that were held out. */
+  readonly variant?: string;
+  /**
+   * A detector to go on from instead of fresh weights: stage I is skipped, stage II changes what it has
+   * learned.
+   */
+  readonly start?: SafetensorsFile | undefined;
+  readonly textures: TextureSource;
+  readonly imageSize: number;
+  readonly batch: number;
+  /** Epochs of stage I and II. */
+  readonly epochs: readonly [number, number];
+  readonly seed: number;
+  readonly baseRate?: number;
+  /** Memory for cached targets in stage II; above it they are recomputed in every step. */
+  readonly cacheBytes?: number;
+  readonly checkpoint?:
+    | { readonly stage1: CheckpointStorage; readonly stage2: CheckpointStorage }
+    | undefined;
+  /** What {@link describeRun} says of these options, where it is known already. */
+  readonly run?: Run;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Told the losses of each stage's epochs that a checkpoint has finished. */
+  readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
+  /** Called after each epoch of stage II, counted from 1; the store holds its parameters. */
+  readonly afterEpoch?: ((epoch: number, store: ParameterStore) => Promise<void>) | undefined;
+}
 
 export type CheckedOptions = Omit<TrainDetectorOptions, 'images'> & { readonly images: readonly Image[] };
 

@@ -6,6 +6,7 @@
 import * as v from 'valibot';
 import { firstNonFinite } from '../engine/graph/tensor.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
+import type { Losses } from '../model/method.ts';
 import { verifyDigest, writeWithDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile, type TensorToStore } from '../weights/safetensors.ts';
 import { asRun, differences, type Run } from './run.ts';
@@ -27,9 +28,6 @@ export interface RunCheckpoint {
   /** Names of the items of the run's lists, for messages. */
   readonly names?: Readonly<Record<string, readonly string[]>>;
 }
-
-/** Means of the losses over an epoch, by name. */
-export type Losses = Readonly<Record<string, number>>;
 
 /** How far a stage came. */
 export interface State {

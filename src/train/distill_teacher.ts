@@ -20,23 +20,25 @@ import { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image } from '../image/image.ts';
 import { normalize, stack } from '../image/normalize.ts';
 import { resizeBilinear } from '../image/resize.ts';
-import { type Backbone, teacher } from '../model/backbone.ts';
-import { initialize, loadParameters, storeParameters } from '../model/initialize.ts';
+import { initialize } from '../model/initialize.ts';
+import { featureDistillationLoss } from '../model/losses.ts';
+import type { Losses } from '../model/method.ts';
 import { Scope } from '../model/scope.ts';
+import type { Teacher } from '../model/teacher.ts';
 import { teacherFile } from '../weights/import.ts';
+import { loadParameters, storeParameters } from '../weights/parameters.ts';
 import type { SafetensorsFile, TensorToStore } from '../weights/safetensors.ts';
-import type { CheckpointStorage, Losses } from './checkpoint.ts';
-import { featureDistillationLoss } from './losses.ts';
+import type { CheckpointStorage } from './checkpoint.ts';
 import { imagesDigest, type Run, tensorsDigest } from './run.ts';
-import { checkLearningRate, type Progress, train } from './trainer.ts';
+import { checkLearningRate, type Progress, trainStage } from './trainer.ts';
 
 export interface DistillTeacherOptions {
   readonly engine: Engine;
   /** State dict of the big teacher and its backbone. */
   readonly source: SafetensorsFile;
   readonly sourceName: string;
-  readonly sourceBackbone: Backbone;
-  readonly backbone: Backbone;
+  readonly sourceBackbone: Teacher;
+  readonly backbone: Teacher;
   /** Photographs of any size; they need not all be in memory. */
   readonly images: ImageSource;
   /** Their files, so that messages can name them. */
@@ -63,9 +65,9 @@ interface Recorded {
 function record(parameters: ParameterSet, o: DistillTeacherOptions, batch: number): Recorded {
   const tape = new Tape(parameters);
   const images = tape.input('images', [batch, o.imageSize, o.imageSize, 3], 'channels');
-  const targets = teacher(new Scope(tape, 'source.', groups.source, false), images, o.sourceBackbone);
+  const targets = o.sourceBackbone.features(new Scope(tape, 'source.', groups.source, false), images);
   const learner = new Scope(tape, 'learner.', groups.learner, true);
-  const features = teacher(learner, images, o.backbone);
+  const features = o.backbone.features(learner, images);
   // Other widths meet through a learned 1x1 projection that is thrown away afterwards.
   const learned = features.map((feature, level) => {
     const channels = (targets[level] as Tensor).shape[3] as number;
@@ -165,7 +167,7 @@ export async function distillTeacher(
       return Program.compile(o.engine, tape, { outputs: { loss }, store });
     });
   try {
-    const history = await train({
+    const history = await trainStage({
       ...o,
       stage: 'distill',
       store,

@@ -1,5 +1,6 @@
 /** Labels at feature size and the sampling of positions for the amplification loss (method, 3.9). */
 import type { RandomStream } from '../base/random.ts';
+import { defaultRowLimits, rowCapacity } from '../model/amplification.ts';
 
 /** Share of a cell that must be covered for its label to be 1. */
 const coverage = 0.3;
@@ -36,23 +37,6 @@ export interface SampledRows {
   readonly abnormal: Uint32Array;
   /** How many of each count. */
   readonly counts: Float32Array;
-}
-
-/** Largest numbers of sampled positions per level and batch. */
-export interface RowLimits {
-  readonly normal: number;
-  readonly abnormal: number;
-}
-
-/** The method's limits (3.9). */
-export const defaultRowLimits: RowLimits = { normal: 5000, abnormal: 1000 };
-
-/** How many rows of each kind a batch can contribute; the normal capacity is a multiple of 4. */
-export function rowCapacity(positions: number, limits = defaultRowLimits): RowLimits {
-  return {
-    normal: Math.ceil(Math.min(positions, limits.normal) / 4) * 4,
-    abnormal: Math.min(positions, limits.abnormal),
-  };
 }
 
 /**

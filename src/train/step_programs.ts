@@ -10,14 +10,8 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import { Program, type RunInputs, type RunOutputs } from '../engine/runtime/program.ts';
 import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
+import type { RecordedLoss } from '../model/method.ts';
 import { adamDefaults } from './schedule.ts';
-
-export interface RecordedLoss {
-  /** What the step minimises, [1]. */
-  readonly loss: Tensor;
-  /** What the step reports. */
-  readonly outputs: Readonly<Record<string, Tensor>>;
-}
 
 /** Records forward pass and loss for a batch size. */
 export type LossRecorder = (tape: Tape, batch: number) => RecordedLoss;

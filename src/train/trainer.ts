@@ -5,8 +5,8 @@
 
 import { RandomStream } from '../base/random.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
+import type { Losses } from '../model/method.ts';
 import {
-  type Losses,
   nonFinite,
   type RunCheckpoint,
   readStage,
@@ -43,7 +43,7 @@ export interface SubmittedStep {
   readonly losses: Promise<Losses>;
 }
 
-export interface TrainOptions {
+export interface StageOptions {
   readonly stage: string;
   readonly store: ParameterStore;
   /** Parameter group that this stage trains. */
@@ -71,7 +71,7 @@ export interface TrainOptions {
   step(items: Uint32Array, epoch: number, step: number): Promise<SubmittedStep>;
 }
 
-function checkOptions(o: TrainOptions): void {
+function checkOptions(o: StageOptions): void {
   const least = { items: 1, batch: 1, epochs: 0, seed: Number.MIN_SAFE_INTEGER } as const;
   for (const name of ['items', 'batch', 'epochs', 'seed'] as const)
     if (!Number.isSafeInteger(o[name]) || o[name] < least[name])
@@ -100,7 +100,7 @@ const causes =
  * @throws CheckpointError on a checkpoint that cannot be continued
  * @throws Interrupted when the signal is raised
  */
-export async function train(options: TrainOptions): Promise<Losses[]> {
+export async function trainStage(options: StageOptions): Promise<Losses[]> {
   checkOptions(options);
   const stepsPerEpoch = Math.ceil(options.items / options.batch);
   const state: { epoch: number; step: number; history: Losses[] } = { epoch: 0, step: 0, history: [] };
@@ -157,7 +157,7 @@ export async function train(options: TrainOptions): Promise<Losses[]> {
 }
 
 function report(
-  o: TrainOptions,
+  o: StageOptions,
   epoch: number,
   images: number,
   sums: Map<string, number>,
@@ -179,7 +179,7 @@ function report(
 }
 
 /** Tests every tensor of the stage, and writes the checkpoint where there is one. */
-async function keep(options: TrainOptions, state: State): Promise<void> {
+async function keep(options: StageOptions, state: State): Promise<void> {
   const tensors = await readStage(options);
   const bad = nonFinite(tensors);
   if (bad)
@@ -190,6 +190,6 @@ async function keep(options: TrainOptions, state: State): Promise<void> {
   if (options.checkpoint) await saveCheckpoint(options.checkpoint, options.stage, tensors, finished);
 }
 
-function stillValid({ checkpoint }: TrainOptions, { epoch }: State): string {
+function stillValid({ checkpoint }: StageOptions, { epoch }: State): string {
   return checkpoint && epoch > 0 ? `. ${checkpoint.storage.name} still holds epoch ${epoch}` : '';
 }

@@ -6,30 +6,27 @@ import { tuningFingerprint } from '../engine/device/tuning.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { tuneCase, tuningCases } from '../engine/runtime/tuner.ts';
-import type { Backbone } from '../model/backbone.ts';
-import { detect, detectorParameters, groups } from '../model/detector.ts';
-import { recordAmplification } from './amplify.ts';
-import { recordDistillation } from './distill.ts';
+import { detect, detectorParameters, methods } from '../model/methods.ts';
+import type { Teacher } from '../model/teacher.ts';
 import { recordStep } from './step_programs.ts';
 
-/** The tapes of inference and of both training stages. */
-function tapesOf(backbone: Backbone, imageSize: number, batch: number): Tape[] {
-  const set = detectorParameters(backbone, 'aand');
-  const [inference, amplification, distillation] = [new Tape(set), new Tape(set), new Tape(set)];
-  detect(inference, inference.input('images', [1, imageSize, imageSize, 3], 'channels'), backbone, 'aand');
-  recordStep(
-    amplification,
-    recordAmplification(amplification, backbone, imageSize, batch).loss,
-    groups.amplification,
-  );
-  const settings = { backbone, mode: 'aand', size: imageSize, batch, cached: true } as const;
-  recordStep(distillation, recordDistillation(distillation, settings).loss, groups.student);
-  return [inference, amplification, distillation];
+/** The tapes of inference and of the stages of the method with all parts. */
+function tapesOf(teacher: Teacher, imageSize: number, batch: number): Tape[] {
+  const set = detectorParameters(teacher, 'aand');
+  const inference = new Tape(set);
+  detect(inference, inference.input('images', [1, imageSize, imageSize, 3], 'channels'), teacher, 'aand');
+  const steps = methods.aand.stages.map((stage) => {
+    const tape = new Tape(set);
+    const cached = stage.samples === 'good images';
+    recordStep(tape, stage.record(tape, { teacher, size: imageSize, batch, cached }).loss, stage.group);
+    return tape;
+  });
+  return [inference, ...steps];
 }
 
 export interface TuneOptions {
   readonly engine: Engine;
-  readonly backbone: Backbone;
+  readonly backbone: Teacher;
   readonly imageSize: number;
   readonly batch: number;
   /** What was tuned before, on this and other devices. */

@@ -5,8 +5,10 @@
  */
 import type { ParameterSpec } from '../engine/graph/parameter_set.ts';
 import { firstNonFinite } from '../engine/graph/tensor.ts';
-import { type Backbone, backbones } from '../model/backbone.ts';
-import { amplifierNames, detectorParameters, type Mode } from '../model/detector.ts';
+import { backbones } from '../model/backbones.ts';
+import { amplifierNames } from '../model/groups.ts';
+import { detectorParameters, type Mode } from '../model/methods.ts';
+import type { Teacher } from '../model/teacher.ts';
 import { storedShape } from './names.ts';
 import type { SafetensorsFile, StoredTensor } from './safetensors.ts';
 
@@ -19,7 +21,7 @@ export interface ImportReport {
   /** What the files make together: a whole detector, or a teacher alone. */
   readonly kind: 'detector' | 'teacher';
   readonly mode: Mode;
-  readonly backbone: Backbone;
+  readonly backbone: Teacher;
   /** By this program's names. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** Tensors that no part of the model uses, by file, with the reason. */
@@ -81,8 +83,8 @@ function knownUnused(name: string): string | undefined {
 }
 
 /** The backbone whose shapes a teacher or student has; undefined where none fits. */
-export function detectBackbone(tensors: ReadonlyMap<string, StoredTensor>): Backbone | undefined {
-  const fits = (backbone: Backbone) => {
+export function detectBackbone(tensors: ReadonlyMap<string, StoredTensor>): Teacher | undefined {
+  const fits = (backbone: Teacher) => {
     const specs = detectorParameters(backbone, 'aand').specs.filter(({ name }) => tensors.has(name));
     return specs.length > 0 &&
       specs.every((spec) => `${storedShape(spec)}` === `${tensors.get(spec.name)?.shape}`)
@@ -154,7 +156,7 @@ export function teacherFile(file: SafetensorsFile, what: string): SafetensorsFil
  * @param wanted the backbone that the user named; undefined: found by the shapes
  * @throws Error naming what is missing, of another shape, there twice, or unknown
  */
-export function importStateDicts(files: readonly SourceFile[], wanted?: Backbone): ImportReport {
+export function importStateDicts(files: readonly SourceFile[], wanted?: Teacher): ImportReport {
   const all = renamed(files);
   const backbone = wanted ?? detectBackbone(all);
   if (!backbone)
@@ -190,7 +192,7 @@ export function importStateDicts(files: readonly SourceFile[], wanted?: Backbone
 function matched(
   specs: readonly ParameterSpec[],
   all: ReadonlyMap<string, NamedTensor>,
-  backbone: Backbone,
+  backbone: Teacher,
 ): Map<string, StoredTensor> {
   const missing: string[] = [];
   const tensors = new Map<string, StoredTensor>();

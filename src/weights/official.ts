@@ -1,5 +1,4 @@
 /** The official ImageNet weights: where they are, and how their files are recognised. */
-import type { BackboneName } from '../model/backbone.ts';
 
 export interface OfficialWeights {
   readonly url: string;
@@ -16,11 +15,11 @@ function official(file: string, sha256: string, bytes: number): OfficialWeights 
 }
 
 /**
- * torchvision's IMAGENET1K_V1 files (method, 3.1). torchvision publishes the first eight digits, in the
+ * torchvision's IMAGENET1K_V1 files by backbone (method, 3.1). torchvision publishes the first eight digits, in the
  * names. The whole digests and the sizes are those that public users of the files wrote down, several of them
  * independently and alike (bunsen's table of checkpoints for the three ResNets among them).
  */
-export const officialWeights: Readonly<Record<BackboneName, OfficialWeights>> = {
+export const officialWeights: Readonly<Record<string, OfficialWeights>> = {
   resnet18: official(
     'resnet18-f37072fd.pth',
     'f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec',

@@ -5,9 +5,10 @@ import { Tape } from '../../src/engine/graph/tape.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { Program } from '../../src/engine/runtime/program.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
-import { backbones } from '../../src/model/backbone.ts';
-import { detect, detectorParameters, groups } from '../../src/model/detector.ts';
+import { backbones } from '../../src/model/backbones.ts';
+import { groups } from '../../src/model/groups.ts';
 import { initialize } from '../../src/model/initialize.ts';
+import { detect, detectorParameters } from '../../src/model/methods.ts';
 import { randomValues } from './operations.ts';
 
 const shape = [1, 64, 64, 3] as const;

@@ -11,10 +11,12 @@ import type { Tensor } from '../../src/engine/graph/tensor.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { Program } from '../../src/engine/runtime/program.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
-import { type BackboneName, backboneNamed } from '../../src/model/backbone.ts';
-import { detect, detectorParameters, groups } from '../../src/model/detector.ts';
-import { amplificationInputs, recordAmplification } from '../../src/train/amplify.ts';
-import { recordDistillation, stepInput } from '../../src/train/distill.ts';
+import { recordAmplification } from '../../src/model/amplification.ts';
+import { backboneNamed } from '../../src/model/backbones.ts';
+import { groups } from '../../src/model/groups.ts';
+import { detect, detectorParameters, methods } from '../../src/model/methods.ts';
+import { amplificationInputs } from '../../src/train/amplification_inputs.ts';
+import { stepInput } from '../../src/train/schedule.ts';
 import { StepPrograms } from '../../src/train/step_programs.ts';
 import { type Comparison, compare, type GoldenSet } from './golden.ts';
 
@@ -41,7 +43,7 @@ export async function runGoldenModel(
   const [batch, size] = goldenSizes(golden)[name] as [number, number];
   const strides = JSON.parse(golden.file.metadata.stride ?? '{}') as Record<string, number>;
   const stride = strides[name] ?? strides.others ?? 1;
-  const backbone = backboneNamed(name as BackboneName);
+  const backbone = backboneNamed(name);
   const set = detectorParameters(backbone, 'aand');
   const store = new ParameterStore(engine, set);
   ruleParameters(golden, store);
@@ -134,6 +136,7 @@ async function amplify(
   const losses1 = new Float32Array(steps * 2);
   for (let step = 1; step <= steps; step++) {
     const inputs = amplificationInputs({
+      teacher: backbone,
       images,
       masks: golden.get(`${name}/stage1/mask`),
       batch,
@@ -172,7 +175,7 @@ async function distill(
     engine,
     store,
     groups.student,
-    (tape, count) => recordDistillation(tape, { backbone, mode: 'aand', size, batch: count, cached: false }),
+    (tape, count) => methods.aand.stages[1].record(tape, { teacher: backbone, size, batch: count }),
     { gradients: true },
   );
   const losses2 = new Float32Array(golden.shape(`${name}/stage2/losses`)[0] as number);

@@ -24,8 +24,8 @@ import { scoreMap } from '../../src/engine/ops/score_map.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { Program } from '../../src/engine/runtime/program.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
+import { hardDistillationLoss } from '../../src/model/losses.ts';
 import { positionalEncoding } from '../../src/model/raa.ts';
-import { hardDistillationLoss } from '../../src/train/losses.ts';
 import { poolMask } from '../../src/train/sampling.ts';
 import { type Comparison, compare, type GoldenSet } from './golden.ts';
 

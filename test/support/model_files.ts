@@ -3,8 +3,8 @@
 import { RandomStream } from '../../src/base/random.ts';
 import { newSettings } from '../../src/detector/settings.ts';
 import { elements } from '../../src/engine/graph/tensor.ts';
-import { backbones } from '../../src/model/backbone.ts';
-import { detectorParameters } from '../../src/model/detector.ts';
+import { backbones } from '../../src/model/backbones.ts';
+import { detectorParameters } from '../../src/model/methods.ts';
 import { fromStored, storedShape, toStored } from '../../src/weights/names.ts';
 import type { TensorToStore } from '../../src/weights/safetensors.ts';
 

@@ -7,7 +7,7 @@ import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { CheckpointStorage } from '../../src/train/checkpoint.ts';
-import { train } from '../../src/train/trainer.ts';
+import { trainStage } from '../../src/train/trainer.ts';
 import { writeWithDigest } from '../../src/weights/digest.ts';
 import { randomDetector, settings } from './model_files.ts';
 import { changeSetting, type Mutation, mutations, type Outcome, Subject, Tally } from './mutations.ts';
@@ -111,7 +111,7 @@ async function shortTraining(
   try {
     for (const { name, shape } of set.specs)
       store.write(name, new Float32Array(shape[0] as number).fill(0.5));
-    await train({
+    await trainStage({
       stage: 'stage II',
       store,
       group: 'g',

@@ -11,9 +11,10 @@ import { newSettings } from '../../src/detector/settings.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { Image } from '../../src/image/image.ts';
-import { backbones } from '../../src/model/backbone.ts';
-import { detectorParameters, groups } from '../../src/model/detector.ts';
+import { backbones } from '../../src/model/backbones.ts';
+import { groups } from '../../src/model/groups.ts';
 import { initialize } from '../../src/model/initialize.ts';
+import { detectorParameters } from '../../src/model/methods.ts';
 import type { SoakKind, SoakResult } from './soak.ts';
 
 const side = 32;

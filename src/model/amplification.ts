@@ -2,50 +2,67 @@
  * Stage I (method, 3.9): the amplification modules learn on synthetic anomalies, the teacher stays frozen.
  */
 
-import type { RandomStream } from '../base/random.ts';
 import type { Tape } from '../engine/graph/tape.ts';
 import type { Tensor } from '../engine/graph/tensor.ts';
-import { adamStep } from '../engine/ops/adam.ts';
 import { amplificationLoss } from '../engine/ops/amplification_loss.ts';
 import { focalLoss } from '../engine/ops/focal_loss.ts';
 import { gatedResidual } from '../engine/ops/gate.ts';
 import { weightedSum } from '../engine/ops/reduce.ts';
 import { gatherRows } from '../engine/ops/rows.ts';
-import type { RunInputs, RunOutputs } from '../engine/runtime/program.ts';
-import { type Backbone, teacher } from '../model/backbone.ts';
-import { amplifierScope, teacherScope } from '../model/detector.ts';
-import { gate, residual } from '../model/raa.ts';
-import type { Losses } from './checkpoint.ts';
-import { defaultRowLimits, poolMask, type RowLimits, rowCapacity, sampleRows } from './sampling.ts';
-import { adamDefaults } from './schedule.ts';
-import type { RecordedLoss } from './step_programs.ts';
+import type { RunOutputs } from '../engine/runtime/program.ts';
+import { amplifierScope, groups, teacherFeatures } from './groups.ts';
+import type { Losses, RecordedLoss, RecordTargets, Stage } from './method.ts';
+import { amplify, gate, residual } from './raa.ts';
+import { gridSide, type Teacher } from './teacher.ts';
 
-const levels = [0, 1, 2] as const;
 /** Weight of the amplification loss beside the focal loss. */
 export const amplificationWeight = 0.1;
 
-/** Side of the feature grid of a level. */
-export function gridSide(size: number, level: number): number {
-  return size / (4 << level);
+/** Largest numbers of sampled positions per level and batch. */
+export interface RowLimits {
+  readonly normal: number;
+  readonly abnormal: number;
 }
+
+/** The method's limits (3.9). */
+export const defaultRowLimits: RowLimits = { normal: 5000, abnormal: 1000 };
+
+/** How many rows of each kind a batch can contribute; the normal capacity is a multiple of 4. */
+export function rowCapacity(positions: number, limits = defaultRowLimits): RowLimits {
+  return {
+    normal: Math.ceil(Math.min(positions, limits.normal) / 4) * 4,
+    abnormal: Math.min(positions, limits.abnormal),
+  };
+}
+
+/** The teacher's features and their amplification, level by level. */
+export const amplifiedTargets: RecordTargets = (tape, images, teacher) => {
+  const features = teacherFeatures(tape, images, teacher);
+  const levels = features.map((feature, level) => amplify(amplifierScope(tape, level), feature));
+  return {
+    features,
+    amplified: levels.map(({ amplified }) => amplified),
+    gates: levels.map(({ gate }) => gate),
+  };
+};
 
 /** Forward pass and loss of stage I for images [batch, size, size, 3]. */
 export function recordAmplification(
   tape: Tape,
-  backbone: Backbone,
+  teacher: Teacher,
   size: number,
   batch: number,
   limits = defaultRowLimits,
 ): RecordedLoss {
   const images = tape.input('images', [batch, size, size, 3], 'channels');
-  const features = teacher(teacherScope(tape), images, backbone);
+  const features = teacherFeatures(tape, images, teacher);
+  const grids = teacher.levels.map((level) => ({ side: gridSide(level, size) }));
   const focal: Tensor[] = [];
   const amplification: Tensor[] = [];
   const outputs: Record<string, Tensor> = {};
-  for (const level of levels) {
+  for (const [level, { side }] of grids.entries()) {
     const scope = amplifierScope(tape, level);
     const feature = features[level] as Tensor;
-    const side = gridSide(size, level);
     const mask = tape.input(`mask${level}`, [batch, side, side], 'dense');
     const { loss, counts } = focalLoss(tape, gate(scope, feature), mask);
     focal.push(loss);
@@ -81,50 +98,15 @@ export function recordAmplification(
   };
 }
 
-/**
- * Inputs of a stage-I step.
- *
- * @param masks 0/1 [batch, size, size]
- * @param foregrounds 0/1 [batch, size, size]; undefined for everywhere
- */
-export function amplificationInputs(o: {
-  readonly images: Float32Array;
-  readonly masks: Float32Array;
-  readonly foregrounds?: Float32Array | undefined;
-  readonly batch: number;
-  readonly size: number;
-  readonly step: number;
-  readonly learningRate: number;
-  readonly random: RandomStream;
-  readonly limits?: RowLimits;
-}): RunInputs {
-  const inputs: Record<string, Float32Array | Uint32Array> = {
-    images: o.images,
-    step: adamStep(o.step, { ...adamDefaults, learningRate: o.learningRate }),
-  };
-  for (const level of levels) {
-    const side = gridSide(o.size, level);
-    const mask = poolMask(o.masks, o.batch, o.size, side);
-    const foreground = o.foregrounds
-      ? poolMask(o.foregrounds, o.batch, o.size, side)
-      : new Float32Array(mask.length).fill(1);
-    const rows = sampleRows(mask, foreground, o.random, o.limits);
-    inputs[`mask${level}`] = mask;
-    inputs[`normal${level}`] = rows.normal;
-    inputs[`abnormal${level}`] = rows.abnormal;
-    inputs[`row_counts${level}`] = rows.counts;
-  }
-  return inputs;
-}
-
 /** Losses of a step with the gate's precision and recall, averaged over the levels (method, 3.9). */
 export function amplificationReport(result: RunOutputs): Losses {
+  const counts = Object.keys(result).filter((name) => name.startsWith('gate_counts'));
   let precision = 0;
   let recall = 0;
-  for (const level of levels) {
-    const [hits, predicted, positive] = result[`gate_counts${level}`] as unknown as [number, number, number];
-    precision += hits / (predicted + 1e-5) / levels.length;
-    recall += hits / (positive + 1e-5) / levels.length;
+  for (const name of counts) {
+    const [hits, predicted, positive] = result[name] as unknown as [number, number, number];
+    precision += hits / (predicted + 1e-5) / counts.length;
+    recall += hits / (positive + 1e-5) / counts.length;
   }
   return {
     focal: (result.focal as Float32Array)[0] as number,
@@ -133,3 +115,12 @@ export function amplificationReport(result: RunOutputs): Losses {
     recall,
   };
 }
+
+export const amplification = {
+  number: 1,
+  group: groups.amplification,
+  samples: 'synthetic anomalies',
+  schedule: 'steps',
+  record: (tape, { teacher, size, batch }) => recordAmplification(tape, teacher, size, batch),
+  report: amplificationReport,
+} as const satisfies Stage;

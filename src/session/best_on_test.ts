@@ -4,9 +4,9 @@
  */
 import * as v from 'valibot';
 import type { ParameterStore } from '../engine/runtime/store.ts';
-import { groups } from '../model/detector.ts';
-import { loadParameters, storeParameters } from '../model/initialize.ts';
+import { groups } from '../model/groups.ts';
 import { openCheckpoint, parse, type RunCheckpoint, refusing, saveCheckpoint } from '../train/checkpoint.ts';
+import { loadParameters, storeParameters } from '../weights/parameters.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
 
 // As the authors: every fifth epoch of stage II, and here the last one too.

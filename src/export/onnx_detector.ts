@@ -2,8 +2,8 @@
 import { detectorStore, readDetector } from '../detector/file.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
-import { backboneNamed } from '../model/backbone.ts';
-import { detect } from '../model/detector.ts';
+import { backboneNamed } from '../model/backbones.ts';
+import { detect } from '../model/methods.ts';
 import { exportOnnx } from './onnx.ts';
 import { postprocess, preprocess } from './processing.ts';
 

@@ -1,15 +1,16 @@
 /** What can be known before a training begins is checked before it begins, for it may take days. */
 import { loadResized } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
+import type { ProgressReporter } from '../cli/progress.ts';
+import type { TrainPlan } from '../cli/train.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { withBands } from '../data/image_files.ts';
 import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
-import { backboneNamed } from '../model/backbone.ts';
-import { detectorParameters, groups } from '../model/detector.ts';
-import { matchParameters } from '../model/initialize.ts';
-import type { ProgressReporter } from './progress.ts';
-import type { TrainPlan } from './train.ts';
+import { backboneNamed } from '../model/backbones.ts';
+import { groups } from '../model/groups.ts';
+import { detectorParameters } from '../model/methods.ts';
+import { matchParameters } from '../weights/parameters.ts';
 
 /**
  * Rules that need what the data set does not have, and a teacher that does not fit the backbone.

@@ -1,0 +1,213 @@
+/** Runs a detector's parameters on images: raw maps and scores, whole images or tiles. */
+
+import { ClosedError } from '../base/errors.ts';
+import { imageInput, pixelWords } from '../data/image_input.ts';
+import { readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { Program } from '../engine/runtime/program.ts';
+import { ProgramCache } from '../engine/runtime/program_cache.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
+import { allDone } from '../engine/runtime/watch.ts';
+import type { ImageBands } from '../image/bands.ts';
+import { bandsOf } from '../image/bands.ts';
+import type { Image, ImageInput } from '../image/image.ts';
+import { checkImage, checkImages } from '../image/image.ts';
+import { resizeBicubic } from '../image/resize.ts';
+import { detect, type Mode } from '../model/methods.ts';
+import type { Teacher } from '../model/teacher.ts';
+import { Explainer, type LevelExplanation } from './explain.ts';
+
+/** Scores without a threshold. */
+export interface RawPrediction {
+  /** Largest value of the map. */
+  readonly score: number;
+  /** Raw anomaly map [height, width]. */
+  readonly map: Float32Array;
+  /** Size of the map: the model's image size, or that of the blended tiles. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Images per run. There are programs for these numbers alone, so that memory does not grow with every number
+ * of images that comes; an image's result has the same bits in each.
+ */
+const runSizes = [8, 1] as const;
+const tilesPerRun = runSizes[0];
+
+/** Cuts a list into runs: as many large ones as it fills, the rest one by one. */
+function cutIntoRuns<T>(images: readonly T[]): T[][] {
+  const runs: T[][] = [];
+  for (let start = 0; start < images.length; start += runs.at(-1)?.length ?? 1)
+    runs.push(images.slice(start, start + (runSizes.find((size) => start + size <= images.length) ?? 1)));
+  return runs;
+}
+
+/** The inference programs of a detector's parameters, by the number of images. */
+export class MapRunner {
+  readonly imageSize: number;
+  readonly #engine: Engine;
+  readonly #store: ParameterStore;
+  readonly #backbone: Teacher;
+  readonly #mode: Mode;
+  readonly #programs = new ProgramCache();
+  readonly #calls = new Set<Promise<unknown>>();
+  #explainer: Explainer | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(engine: Engine, store: ParameterStore, backbone: Teacher, mode: Mode, imageSize: number) {
+    this.#engine = engine;
+    this.#store = store;
+    this.#backbone = backbone;
+    this.#mode = mode;
+    this.imageSize = imageSize;
+  }
+
+  program(batch: number): Promise<Program> {
+    return this.#programs.get(batch, async () => {
+      const tape = new Tape(this.#store.set);
+      const images = imageInput(tape, batch, this.imageSize);
+      const { map, score } = detect(tape, images, this.#backbone, this.#mode);
+      return Program.compile(this.#engine, tape, { outputs: { map, score }, store: this.#store });
+    });
+  }
+
+  /** Work of the caller's: closing waits for it. */
+  async #call<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw new ClosedError('the detector is closed');
+    this.#engine.check();
+    this.#store.check();
+    const call = work();
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  /** @param images resized to imageSize x imageSize */
+  run(images: readonly Image[]): Promise<RawPrediction[]> {
+    return this.#call(() => this.#run(images));
+  }
+
+  async #run(images: readonly Image[]): Promise<RawPrediction[]> {
+    const runs: Promise<RawPrediction[]>[] = [];
+    let failed = false;
+    for (const part of cutIntoRuns(images)) {
+      if (failed) break;
+      const run = this.#runOnce(part);
+      run.catch(() => {
+        failed = true;
+      });
+      runs.push(run);
+      // One is prepared while the one before it runs.
+      await Promise.allSettled(runs.slice(-2, -1));
+    }
+    return (await allDone(runs)).flat();
+  }
+
+  async #runOnce(images: readonly Image[]): Promise<RawPrediction[]> {
+    const program = await this.program(images.length);
+    const { map, score } = (await program.run({ pixels: pixelWords(images) })) as {
+      map: Float32Array;
+      score: Float32Array;
+    };
+    const area = this.imageSize ** 2;
+    return images.map((_, i) => ({
+      score: score[i] as number,
+      map: map.slice(i * area, (i + 1) * area),
+      width: this.imageSize,
+      height: this.imageSize,
+    }));
+  }
+
+  /**
+   * Images of any size: resized as in training, or cut into tiles whose maps are blended (the score is then
+   * the largest value of the blended map).
+   *
+   * @throws Error on an image whose values, size and channels do not fit together, before any is looked at
+   */
+  predict(images: readonly ImageInput[], tiling?: Tiling): Promise<RawPrediction[]> {
+    return this.#call(async () => this.#predict(checkImages(images), tiling));
+  }
+
+  async #predict(images: readonly Image[], tiling: Tiling | undefined): Promise<RawPrediction[]> {
+    const side = this.imageSize;
+    if (!tiling) return this.#run(images.map((image) => resizeBicubic(image, side, side)));
+    const results: RawPrediction[] = [];
+    for (const image of images) results.push(await this.#predictTiles(bandsOf(image), tiling));
+    return results;
+  }
+
+  /**
+   * One image cut into tiles, read band by band: only a band of it and what of the map is still open are in
+   * memory beside the map.
+   *
+   * @param onTiles told after each run of tiles; what it throws ends the prediction
+   */
+  predictTiles(
+    image: ImageBands,
+    tiling: Tiling,
+    onTiles?: (done: number, total: number) => void,
+  ): Promise<RawPrediction> {
+    return this.#call(() => this.#predictTiles(image, tiling, onTiles));
+  }
+
+  async #predictTiles(
+    image: ImageBands,
+    tiling: Tiling,
+    onTiles?: (done: number, total: number) => void,
+  ): Promise<RawPrediction> {
+    const side = this.imageSize;
+    const total = tileGrid(image.width, image.height, tiling).length;
+    const blender = new TileBlender(image, tiling, side, side / tiling.size);
+    let done = 0;
+    let parts: Image[] = [];
+    const runParts = async () => {
+      for (const { map } of await this.#run(parts)) blender.add(map);
+      done += parts.length;
+      parts = [];
+      onTiles?.(done, total);
+    };
+    for await (const { image: part } of readTiles(image, tiling)) {
+      parts.push(resizeBicubic(part, side, side));
+      if (parts.length === tilesPerRun) await runParts();
+    }
+    if (parts.length) await runParts();
+    const { width, height, values } = blender.finish();
+    return { score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height };
+  }
+
+  /** The levels behind an image's map; the image is resized as for a prediction. */
+  explain(image: ImageInput): Promise<LevelExplanation[]> {
+    return this.#call(async () => {
+      this.#explainer ??= new Explainer(
+        this.#engine,
+        this.#store,
+        this.#backbone,
+        this.#mode,
+        this.imageSize,
+      );
+      return this.#explainer.explain(resizeBicubic(checkImage(image), this.imageSize, this.imageSize));
+    });
+  }
+
+  /** After the parameters were written. */
+  async refresh(): Promise<void> {
+    await this.#call(() => allDone([this.#programs.refresh(), this.#explainer?.refresh()]));
+  }
+
+  /** Frees the programs, after the calls that are under way; later ones reject with a ClosedError. */
+  destroy(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#calls);
+    await this.#programs.close();
+    await this.#explainer?.close();
+  }
+}
