@@ -1,24 +1,23 @@
-/** What `aand tune` found on a device: plain data, whose entries decide before a profile's table does. */
+/** What `aand tune` found on a device: plain data, whose entries decide before the tables do. */
 import { kernelModules } from '../../../kernels/index.ts';
 import type { AdapterDescription } from './adapter.ts';
-import { type LoweringContext, rewritesOf } from './context.ts';
-import type { MatrixKernel, MatrixProblem } from './families.ts';
+import type { GemmConfiguration, GemmProblem, Target } from './target.ts';
 
 export interface TunedEntry {
-  readonly configuration: MatrixKernel;
+  readonly configuration: GemmConfiguration;
   readonly milliseconds: number;
   /** Time of what the table would have chosen. */
   readonly tableMilliseconds: number;
 }
 
 export interface Tuning {
-  /** The device, its profile and the kernels that the entries were measured with; others ignore them. */
+  /** The device and the kernels that the entries were measured with; others ignore them. */
   readonly fingerprint: string;
   readonly entries: Readonly<Record<string, TunedEntry>>;
 }
 
-/** Problems of one bucket (sizes within a power of two) share a tuned kernel. */
-export function tuningKey({ family, rows, columnQuads, depth }: MatrixProblem): string {
+/** Problems of one bucket (sizes within a power of two) share a tuned configuration. */
+export function tuningKey({ family, rows, columnQuads, depth }: GemmProblem): string {
   return [family, ...[rows, columnQuads, depth].map((size) => Math.round(Math.log2(Math.max(size, 1))))].join(
     '/',
   );
@@ -27,24 +26,23 @@ export function tuningKey({ family, rows, columnQuads, depth }: MatrixProblem): 
 /** What a tuning belongs to. */
 interface TuningDevice {
   readonly adapter: AdapterDescription;
-  readonly lowering: LoweringContext;
+  readonly target: Target;
 }
 
-/** Device, profile, features and a hash of all kernel sources. */
-export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
+/** Device, features and a hash of all kernel sources. */
+export function tuningFingerprint({ adapter, target }: TuningDevice): string {
   let hash = 0x811c9dc5;
   for (const text of Object.values(kernelModules))
     for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   const { vendor, architecture, description } = adapter;
-  const { profile, target } = lowering;
+  const { subgroupSize, textures, matrixUnits = [] } = target;
   return [
     vendor,
     architecture,
     description,
-    `profile ${profile.name}`,
-    `subgroup ${target.subgroupSize}`,
-    `textures ${rewritesOf(lowering).textures}`,
-    ...(target.matrixUnits ?? []).map(
+    `subgroup ${subgroupSize}`,
+    `textures ${textures}`,
+    ...matrixUnits.map(
       ({ component, rows, columns, depth }) => `${component} units ${rows}x${columns}x${depth}`,
     ),
     (hash >>> 0).toString(16),
@@ -52,12 +50,13 @@ export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
 }
 
 /**
- * The kernels of a tuning that belongs to this device; undefined for one of another device or older kernels.
+ * The configurations of a tuning that belongs to this device; undefined for one of another device or older
+ * kernels.
  */
-export function tunedKernels(
+export function tunedConfigurations(
   tuning: Tuning,
   device: TuningDevice,
-): Record<string, MatrixKernel> | undefined {
+): Record<string, GemmConfiguration> | undefined {
   if (tuning.fingerprint !== tuningFingerprint(device)) return undefined;
   return Object.fromEntries(
     Object.entries(tuning.entries).map(([key, { configuration }]) => [key, configuration]),

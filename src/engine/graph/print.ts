@@ -5,14 +5,10 @@ import type { Tensor } from './tensor.ts';
 function printTensor(tensor: Tensor): string {
   const sign =
     tensor.role === 'value' ? '%' : tensor.role === 'parameter' ? '@' : tensor.role === 'input' ? '$' : '#';
-  const name = tensor.role === 'value' ? tensor.id : tensor.name;
-  return `${sign}${name}[${tensor.shape.join('x')}${tensor.half ? ' f16' : ''}]`;
+  return `${sign}${tensor.role === 'value' ? tensor.id : tensor.name}[${tensor.shape.join('x')}]`;
 }
 
-/**
- * A readable listing: outputs = op(inputs) {attributes}. A tensor is a value (%), a parameter (@), an input ($)
- * or a constant (#), with its shape, and `f16` where it is kept in 16 bits.
- */
+/** A readable listing: outputs = op(inputs) {attributes}. */
 export function printNodes(nodes: readonly Node[]): string {
   return nodes
     .map((node) => {

@@ -2,9 +2,7 @@
  * The second, fixed-order step of sums that were computed in pieces: no float atomics, so results repeat bit
  * for bit.
  */
-import type { LoweringContext } from '../device/context.ts';
-import { variantOf, workgroupsFor } from '../device/families.ts';
-import type { Dispatch } from '../dispatch.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
 import { quads, type Tensor } from '../graph/tensor.ts';
 
 /**
@@ -16,15 +14,13 @@ export function sumPartials(
   partial: Tensor,
   output: Tensor,
   splits: number,
-  { profile, target }: LoweringContext,
   stride = quads(output),
 ): Dispatch {
-  const kernel = profile.kernels.sums.partials({ splits, quads: quads(output) }, target);
   return {
-    kernel: variantOf(kernel),
+    kernel: { module: 'sum_partials', entry: 'main' },
     bindings: { partial, output },
     uniforms: { count: quads(output), splits, stride },
-    workgroups: workgroupsFor(kernel, quads(output)),
+    workgroups: threads(quads(output)),
     writes: ['output'],
   };
 }

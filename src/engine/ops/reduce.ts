@@ -1,7 +1,6 @@
 /**
  * Scalars out of tensors: mean, mean squared error, weighted sum; and the per-channel sum of a bias gradient.
  */
-import { variantOf, workgroupsFor } from '../device/families.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
@@ -16,27 +15,30 @@ const channelSumDefinition: Operation<Record<string, never>> = {
   name: 'channel_sum',
   infer: (inputs) => ({ y: { shape: [need(inputs, 'x').shape.at(-1) as number], layout: 'channels' } }),
   batch: { does: 'sum', operands: ['x'] },
-  lower(node, context): Dispatch[] {
+  lower(node): Dispatch[] {
     const x = need(node.inputs, 'x');
     const output = need(node.outputs, 'y');
-    const { target } = context;
-    const { channelSums } = context.profile.kernels;
-    const chunk = channelSums.chunk(positions(x), channelQuads(x), target);
-    const chunks = Math.ceil(positions(x) / chunk);
-    const kernel = channelSums.sum({ chunks, channelQuads: channelQuads(x) }, target);
+    const { chunk, chunks } = chunking(positions(x), channelQuads(x));
     const partial = scratch('channel_sum.partial', [chunks, quads(output) * 4]);
     return [
       {
-        kernel: variantOf(kernel),
+        kernel: { module: 'reduce', entry: 'channel_sum' },
         bindings: { values4: x, partial },
         uniforms: { count: positions(x), quads: channelQuads(x), chunk, chunks },
-        workgroups: workgroupsFor(kernel, chunks * channelQuads(x)),
+        workgroups: threads(chunks * channelQuads(x)),
         writes: ['partial'],
       },
-      sumPartials(partial, output, chunks, context),
+      sumPartials(partial, output, chunks),
     ];
   },
 };
+
+/** How the pixels of a per-channel reduction are cut: about 4096 threads in all, at least 8 pixels each. */
+export function chunking(pixels: number, channelQuadCount: number): { chunk: number; chunks: number } {
+  const wanted = Math.max(1, Math.min(Math.floor(4096 / channelQuadCount), Math.ceil(pixels / 8)));
+  const chunk = Math.ceil(pixels / wanted);
+  return { chunk, chunks: Math.ceil(pixels / chunk) };
+}
 
 /** Sum over all positions: [N,H,W,C] -> [C]. */
 export function channelSum(tape: Tape, x: Tensor): Tensor {
@@ -70,16 +72,15 @@ const meanDefinition: Operation<Record<string, never>> = {
     const { shape } = need(node.inputs, 'x');
     return { x: tape.record(fillMean, { scalar: gradient('y') }, { shape, factor: 1 / elements(shape) }).y };
   },
-  lower(node, { profile, target }) {
+  lower(node) {
     const values = need(node.inputs, 'x');
     const count = elements(values.shape);
-    const kernel = profile.kernels.sums.mean({ count }, target);
     return [
       {
-        kernel: variantOf(kernel),
+        kernel: { module: 'reduce', entry: 'mean' },
         bindings: { values, output: need(node.outputs, 'y') },
         uniforms: { count, factor: 1 / count },
-        workgroups: workgroupsFor(kernel, count),
+        workgroups: [1, 1, 1],
         writes: ['output'],
       },
     ];
@@ -127,16 +128,14 @@ const meanSquareErrorDefinition: Operation<Record<string, never>> = {
       tape.record(squareErrorGradient, { a: from, b: to, scalar: gradient('y') }, { factor }).y;
     return { a: needs('a') ? towards(a, b) : undefined, b: needs('b') ? towards(b, a) : undefined };
   },
-  lower(node, { profile, target }) {
+  lower(node) {
     const values4 = need(node.inputs, 'a');
-    const count = quads(values4);
-    const kernel = profile.kernels.sums.squareError({ count }, target);
     return [
       {
-        kernel: variantOf(kernel),
+        kernel: { module: 'reduce', entry: 'square_error' },
         bindings: { values4, other4: need(node.inputs, 'b'), output: need(node.outputs, 'y') },
-        uniforms: { count, factor: 1 / elements(values4.shape) },
-        workgroups: workgroupsFor(kernel, count),
+        uniforms: { count: quads(values4), factor: 1 / elements(values4.shape) },
+        workgroups: [1, 1, 1],
         writes: ['output'],
       },
     ];

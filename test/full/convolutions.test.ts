@@ -1,0 +1,29 @@
+/** Every variant of Winograd's form, and batches on targets that choose other forms. */
+import { afterAll, describe, test } from 'vitest';
+import type { Target } from '../../src/engine/device/target.ts';
+import { Engine } from '../../src/engine/runtime/engine.ts';
+import { expectSameMaps, expectWinograd, winogradCases } from '../support/convolution_forms.ts';
+
+const engine = await Engine.open();
+afterAll(() => engine.close());
+
+describe("Winograd's form", () => {
+  test.each(winogradCases)('%s: meets the reference', (_, c) => expectWinograd(engine, c));
+});
+
+describe("a detector's map of an image has the same bits whatever its batch", () => {
+  test('in the compact form', () =>
+    expectSameMaps(engine, { target: engine.target, form: '', size: 256, compact: true }));
+
+  // With few tiles, products of a real GPU's target are split.
+  test('with split sums, as on a GPU', () => {
+    const gpu: Target = {
+      ...engine.target,
+      software: false,
+      textures: false,
+      winograd: false,
+      parallelism: 512,
+    };
+    return expectSameMaps(engine, { target: gpu, form: 'convolution_sum', size: 128, compact: true });
+  });
+});
