@@ -7,6 +7,9 @@ import { type AccuracyReport, commands, type HalfReport, type Records, readRecor
 
 const percent = (share: number) => (100 * share).toFixed(1);
 const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(2);
+/** A largest difference; null where nothing was compared. */
+const difference = (error: number | null) =>
+  error === null ? 'not compared' : error === 0 ? '0' : error.toExponential(0);
 const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
 
 /** Where the figures above the line come from. */
@@ -67,7 +70,7 @@ function kernels(report: BenchReport): string {
       r.median_ms.toFixed(2),
       r.gflops.toFixed(0),
       `${(100 * r.share_of_roofline).toFixed(0)} %`,
-      r.max_abs_error?.toExponential(0) ?? 'not compared',
+      difference(r.max_abs_error),
     ]);
   const { gflops, gbytes_per_s } = report.peaks;
   const peaks = `Measured peaks: ${gflops.toFixed(0)} GFLOP/s, ${gbytes_per_s.toFixed(1)} GB/s.`;
@@ -81,12 +84,7 @@ function half(report: HalfReport, full: BenchReport): string {
     const r = results.find((result) => result.name === wanted);
     if (!r) throw new Error(`the record of ${record.command} has no case ${wanted}`);
     const all = r.weight_bytes + r.peak_bytes;
-    return [
-      type,
-      mebibytes(r.weight_bytes),
-      mebibytes(all),
-      r.max_abs_error ? r.max_abs_error.toExponential(0) : '0',
-    ];
+    return [type, mebibytes(r.weight_bytes), mebibytes(all), difference(r.max_abs_error)];
   };
   const rows = [row('32 bits', full, name), row('16 bits', report, `${name}/f16`)];
   const heads = [
@@ -118,7 +116,7 @@ function peers(report: PeerReport, work: string, chromium: boolean): string {
     engineName(r),
     r.median_ms.toFixed(0),
     r.ratio_to_ours.toFixed(2),
-    r.max_abs_error ? r.max_abs_error.toExponential(0) : '0',
+    difference(r.max_abs_error),
   ]);
   const heads = ['engine', 'ms', 'times as long as this engine', 'largest difference'];
   return withOrigin(table(heads, rows), report.record);
