@@ -95,10 +95,10 @@ export class Machine {
   }
 
   async device(): Promise<DeviceFacts> {
-    const { adapter, target } = await this.#open();
+    const { adapter, isSoftware, profile, target } = await this.#open();
     const name =
       adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'GPU';
-    return { name, software: adapter.software, subgroupSize: target.subgroupSize };
+    return { name, profile: profile.name, software: isSoftware, subgroupSize: target.subgroupSize };
   }
 
   /** Opens a detector file; the one before stays chosen where this one cannot be opened. */
@@ -223,7 +223,7 @@ export class Machine {
 
   /** Products of networks that are tuned on this device. */
   async tuned(): Promise<number> {
-    return Object.keys((await this.#open()).target.tuned ?? {}).length;
+    return Object.keys((await this.#open()).lowering.tuned ?? {}).length;
   }
 
   /** Finds the fastest kernels for this device; they are used from then on, and kept. */

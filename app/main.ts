@@ -38,6 +38,7 @@ const facts = await attempt(() => machine.device());
 byId('device').textContent = facts
   ? `${facts.name}${facts.software ? ' (software, slow)' : ''}`
   : 'no WebGPU';
+if (facts) byId('device').title = `kernel profile ${facts.profile}`;
 if (facts) await inspect.openDemo();
 
 if ('serviceWorker' in navigator) navigator.serviceWorker.register('service_worker.js').catch(() => {});

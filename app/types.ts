@@ -1,8 +1,12 @@
 /** What the page and its worker tell each other. */
 import type { DetectorSettings } from '../src/detector/settings.ts';
 
+/** The device that the page computes on. */
 export interface DeviceFacts {
   readonly name: string;
+  /** Name of the profile that kernels are chosen by. */
+  readonly profile: string;
+  /** Kernels run on the processor: much slower than a GPU. */
   readonly software: boolean;
   readonly subgroupSize: number;
 }

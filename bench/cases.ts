@@ -2,13 +2,13 @@
 
 import { RandomStream } from '../src/base/random.ts';
 import { imageInput } from '../src/data/image_input.ts';
-import type { Target } from '../src/engine/device/target.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import type { Tape } from '../src/engine/graph/tape.ts';
 import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import type { RunInputs } from '../src/engine/runtime/program.ts';
+import type { Retargeting } from '../src/engine/runtime/retarget.ts';
 import { recordAmplification } from '../src/model/amplification.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
@@ -35,8 +35,8 @@ export interface BenchCase {
   readonly convolution?: ConvolutionCase;
   /** Inputs that must not be random numbers. */
   readonly inputs?: () => RunInputs;
-  /** Overrides of the target, to measure forms side by side. */
-  readonly target?: Partial<Target>;
+  /** Choices in the place of the profile's, to measure forms side by side. */
+  readonly choices?: Retargeting;
 }
 
 export type Direction = 'forward' | 'data-gradient' | 'weight-gradient';
@@ -63,7 +63,7 @@ function convolutionCase(
     kind: 'kernel',
     quick,
     convolution: { ...c, direction },
-    target: { winograd },
+    choices: { force: { rewrites: { winograd } } },
     parameters: () => new ParameterSet(),
     record(tape) {
       const x = tape.input('x', c.x, 'channels');

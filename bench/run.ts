@@ -1,6 +1,5 @@
 /** Runs bench cases on an engine. The same code in Node and in browsers. */
 
-import type { Target } from '../src/engine/device/target.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
 import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import type { Peaks } from '../src/engine/plan/forecast.ts';
@@ -11,7 +10,7 @@ import {
   type RunInputs,
   type RunOutputs,
 } from '../src/engine/runtime/program.ts';
-import { retarget } from '../src/engine/runtime/retarget.ts';
+import { type Retargeting, retarget } from '../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { type BenchCase, randomValues } from './cases.ts';
 import { convolutionOutput, largestDifference, outputElements, sampledError } from './check.ts';
@@ -53,7 +52,7 @@ export interface RunOptions {
 }
 
 /** The plainest form of every kernel, which the others are compared with. */
-const plain: Partial<Target> = { winograd: false, textures: false };
+const plain: Retargeting = { force: { rewrites: { winograd: false, textures: false } } };
 
 function inputsOf(benchCase: BenchCase, tape: Tape): RunInputs {
   const given = benchCase.inputs?.() ?? {};
@@ -62,11 +61,11 @@ function inputsOf(benchCase: BenchCase, tape: Tape): RunInputs {
   return inputs;
 }
 
-async function build(engine: Engine, benchCase: BenchCase, target: Partial<Target>, half = false) {
+async function build(engine: Engine, benchCase: BenchCase, choices: Retargeting, half = false) {
   const set = benchCase.parameters({ half });
   const tape = new Tape(set);
   const outputs = benchCase.record(tape);
-  const own = retarget(engine, target);
+  const own = retarget(engine, choices);
   const store = new ParameterStore(own, set);
   ruleParameters(
     { rule: (name, shape, scale, shift) => ruleTensor(name, elements(shape), scale, shift) },
@@ -107,7 +106,7 @@ const tolerance = (half: boolean | undefined) => (half ? 1e-2 : 1e-3);
 
 /** A case as a program that can run. */
 export const buildCase = (engine: Engine, benchCase: BenchCase) =>
-  build(engine, benchCase, benchCase.target ?? {}, benchCase.half);
+  build(engine, benchCase, benchCase.choices ?? {}, benchCase.half);
 
 /** Measures one case; throws where its result is wrong, for then its time means nothing. */
 export async function runCase(
@@ -139,9 +138,7 @@ export async function runCase(
     // On a real GPU a single kernel is shorter than a submit; on a software driver copies between kernels
     // count too.
     const stamps =
-      benchCase.kind === 'kernel' &&
-      !engine.adapter.software &&
-      engine.device.features.has('timestamp-query');
+      benchCase.kind === 'kernel' && !engine.isSoftware && engine.device.features.has('timestamp-query');
     const read = benchCase.kind === 'kernel' ? [] : Object.keys(outputs);
     const timing = stamps
       ? await timeKernels(program, inputs, options.runs)

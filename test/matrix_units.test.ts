@@ -7,16 +7,19 @@
 import { expect, test } from 'vitest';
 import { create, globals } from 'webgpu';
 import { RandomStream } from '../src/base/random.ts';
-import { chooseGemm, gemmConfigurations } from '../src/engine/device/matrix_products.ts';
+import { chooseMatrixKernel } from '../src/engine/device/choose.ts';
+import { type MatrixProblem, variantOf } from '../src/engine/device/families.ts';
+import { gpu } from '../src/engine/device/gpu.ts';
+import { matrix } from '../src/engine/device/matrix_products.ts';
 import { matrixUnits, subgroupMatrixFeature } from '../src/engine/device/matrix_units.ts';
-import type { GemmProblem, MatrixUnit, Target } from '../src/engine/device/target.ts';
+import type { MatrixUnit, Target } from '../src/engine/device/target.ts';
 import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { linkKernel } from '../src/engine/kernels/link.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
-import { gemmGrid } from '../src/engine/ops/gemm.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { expectClose, features, randomValues, run } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
+import { planning } from './support/targets.ts';
 
 const config = (componentType: string, M: number, N: number, K: number, resultComponentType = 'f32') => ({
   componentType,
@@ -33,20 +36,14 @@ const unit = (component: 'f16' | 'f32', rows: number, columns: number, depth: nu
   depth,
 });
 
-const gpu: Target = {
-  name: 'a GPU',
-  subgroupSize: 32,
-  software: false,
-  parallelism: 512,
-  maxStorageBufferBindingSize: 2 ** 27,
-  textures: false,
-  maxTextureSize: 0,
-  winograd: false,
-  epilogueStatistics: true,
-  matrixUnits: [unit('f16', 16, 16, 16), unit('f32', 8, 8, 8)],
-};
+const device = (own: Partial<Target> = {}) =>
+  planning({
+    profile: gpu,
+    target: { subgroupSize: 32, matrixUnits: [unit('f16', 16, 16, 16), unit('f32', 8, 8, 8)], ...own },
+  });
+const choose = (problem: MatrixProblem, own?: Partial<Target>) => chooseMatrixKernel(problem, device(own));
 
-const problem = (half: boolean, rows = 4096): GemmProblem => ({
+const problem = (half: boolean, rows = 4096): MatrixProblem => ({
   family: 'convolution',
   rows,
   columnQuads: 16,
@@ -71,14 +68,14 @@ test('units with 32-bit sums whose size fits the kernel are taken, the largest f
 });
 
 test('operands are multiplied in their own width, and small products elsewhere', () => {
-  expect(chooseGemm(problem(true), gpu).unit).toEqual(unit('f16', 16, 16, 16));
-  expect(chooseGemm(problem(false), gpu).unit).toEqual(unit('f32', 8, 8, 8));
-  expect(chooseGemm(problem(true, 4), gpu).unit).toBeUndefined();
-  const halvesOnly = { ...gpu, matrixUnits: [unit('f16', 16, 16, 16)] };
-  expect(chooseGemm(problem(false), halvesOnly).shape).toBe('tile');
+  expect(choose(problem(true))).toEqual(matrix(32, unit('f16', 16, 16, 16)));
+  expect(choose(problem(false))).toEqual(matrix(32, unit('f32', 8, 8, 8)));
+  expect(choose(problem(true, 4)).module).toBe('conv2d_tile');
+  const halvesOnly = { matrixUnits: [unit('f16', 16, 16, 16)] };
+  expect(choose(problem(false), halvesOnly).module).toBe('conv2d_tile');
   // Without a fixed size of subgroups the kernel's lanes are unknown.
-  expect(chooseGemm(problem(true), { ...gpu, subgroupSize: 0 }).shape).toBe('tile');
-  expect(chooseGemm({ ...problem(true), family: 'weight_gradient' }, gpu).shape).toBe('tile');
+  expect(choose(problem(true), { subgroupSize: 0 }).module).toBe('conv2d_tile');
+  expect(choose({ ...problem(true), family: 'weight_gradient' }).module).toBe('weight_gradient_tile');
 });
 
 test('the kernel is valid WGSL for every unit, direction and epilogue', async () => {
@@ -110,16 +107,10 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
     for (const subgroupSize of [16, 32, 64])
       for (const variant of variants) {
         const half = own.component === 'f16';
-        const choice = chooseGemm(problem(half), { ...gpu, subgroupSize, matrixUnits: [own] });
-        const { module, constants } = gemmGrid(choice, 'conv2d', 4096, 16);
-        expect(module).toBe('conv2d_matrix');
-        const halves = { half, matrix_half: half, source_half: half, weights_half: half, output_half: half };
-        const { code } = await linkKernel({
-          module,
-          entry: 'main',
-          constants,
-          conditions: { ...variant, ...halves },
-        });
+        const kernel = choose(problem(half), { subgroupSize, matrixUnits: [own] });
+        expect(kernel.module).toBe('conv2d_matrix');
+        const halves = { half, source_half: half, weights_half: half, output_half: half };
+        const { code } = await linkKernel(variantOf(kernel, { ...variant, ...halves }));
         expect(code).toContain('subgroupMatrixMultiplyAccumulate(');
         expect(await messages(code)).toEqual([]);
         // What is wrong is found.
@@ -142,7 +133,9 @@ test("a convolution on this machine's matrix units meets the reference", async (
     subgroupMatrices: true,
     onNotice: (message) => notices.push(message),
   });
-  const choice = gemmConfigurations('convolution', engine.target).find((c) => c.unit);
+  const choice = engine.profile.kernels.convolution
+    .candidates(engine.target)
+    .find(({ module }) => module === 'conv2d_matrix');
   if (!engine.target.matrixUnits?.length)
     expect(notices).toContain('this adapter offers no subgroup matrices that the kernels could use');
   if (!choice) return skip(`${engine.adapter.description} has no matrix units for 32-bit operands: not run`);
@@ -158,7 +151,6 @@ test("a convolution on this machine's matrix units meets the reference", async (
     reference: () => oracle.conv2d(oracle.array(xShape, values.x), oracle.array(wShape, values.w), geometry),
   };
   const { y } = await run(engine, op, values, undefined, {
-    ...engine.target,
     force: { convolution: choice },
   });
   expectClose(y as Float32Array, op.reference().data, 9 * 64, 'y');

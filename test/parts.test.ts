@@ -1,7 +1,6 @@
 /** Tensors larger than a binding: operations run in parts, over ranges of images. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
-import type { Target } from '../src/engine/device/target.ts';
 import { boundBytes } from '../src/engine/dispatch.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
@@ -18,6 +17,7 @@ import { gatherRows } from '../src/engine/ops/rows.ts';
 import { fuse } from '../src/engine/passes/index.ts';
 import { select } from '../src/engine/plan/lower.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
+import { type Retargeting, retarget } from '../src/engine/runtime/retarget.ts';
 import { features, type Operation, randomValues, run } from './support/operations.ts';
 
 let engine: Engine;
@@ -103,9 +103,9 @@ const phases: Record<string, Omit<Operation, 'reference'>> = {
   },
 };
 
-const targets = (): [whole: Target, parts: Target] => {
-  const whole = { ...engine.target, textures: false, parallelism: 1 };
-  return [whole, { ...whole, maxStorageBufferBindingSize: limit }];
+const targets = (): [whole: Retargeting, parts: Retargeting] => {
+  const whole = { force: { rewrites: { textures: false } }, target: { parallelism: 1 } };
+  return [whole, { ...whole, target: { ...whole.target, maxStorageBufferBindingSize: limit } }];
 };
 
 describe('operations in parts', () => {
@@ -139,8 +139,10 @@ describe('operations in parts', () => {
     );
     const g = randomValues({ shape: y.shape, layout: y.layout }, new RandomStream('seed'));
     const [whole, parts] = targets();
-    const lowered = (target: Target) =>
-      select(fuse(tape, [y], target).nodes, target).flatMap((n) => n.dispatches);
+    const lowered = (choices: Retargeting) => {
+      const { lowering } = retarget(engine, choices);
+      return select(fuse(tape, [y], lowering).nodes, lowering).flatMap((n) => n.dispatches);
+    };
     expect(lowered(parts).length).toBeGreaterThan(lowered(whole).length);
     const expected = await run(engine, operation, values(operation), g, whole);
     const result = await run(engine, operation, values(operation), g, parts);
@@ -158,8 +160,7 @@ describe('operations in parts', () => {
     const [whole] = targets();
     const expected = await run(engine, network, values(), undefined, whole);
     const result = await run(engine, network, values(), undefined, {
-      ...engine.target,
-      maxStorageBufferBindingSize: limit,
+      target: { maxStorageBufferBindingSize: limit },
     });
     const [a, b] = [result.y as Float32Array, expected.y as Float32Array];
     a.forEach((value, i) => {
@@ -180,10 +181,12 @@ describe('operations in parts', () => {
     const wanted = network.differentiable.map((name) => inputs[name] as Tensor);
     const found = gradients(tape, new Map([[y, tape.input('seed', y.shape, y.layout)]]), wanted);
     const outputs = [y, ...found.values()];
-    const bound = (target: Target) =>
-      select(fuse(tape, outputs, target).nodes, target)
+    const bound = (choices: Retargeting) => {
+      const { lowering } = retarget(engine, choices);
+      return select(fuse(tape, outputs, lowering).nodes, lowering)
         .flatMap(({ dispatches }) => dispatches)
         .flatMap(({ bindings }) => Object.values(bindings).map(boundBytes));
+    };
     expect(Math.max(...bound(whole))).toBeGreaterThan(limit);
     expect(Math.max(...bound(parts))).toBeLessThanOrEqual(limit);
   });
@@ -191,8 +194,8 @@ describe('operations in parts', () => {
   test('an image that is larger than a binding is refused with its tensor', () => {
     const tape = new Tape(new ParameterSet());
     const y = relu(tape, tape.input('x', [2, 8, 8, 16], 'channels'));
-    const target = { ...engine.target, maxStorageBufferBindingSize: 4000 };
-    expect(() => select(fuse(tape, [y], target).nodes, target)).toThrow(
+    const { lowering } = retarget(engine, { target: { maxStorageBufferBindingSize: 4000 } });
+    expect(() => select(fuse(tape, [y], lowering).nodes, lowering)).toThrow(
       /relu: one image of tensor x \[2,8,8,16\] needs 4096 bytes, and this device binds 4000 at once/,
     );
   });

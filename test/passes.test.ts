@@ -1,27 +1,35 @@
-/** The passes over a tape, without a GPU. */
+/** The passes, each by the print of the nodes that it gives, and where it must leave them alone. */
 import { describe, expect, test } from 'vitest';
 import type { Target } from '../src/engine/device/target.ts';
-import { type Dispatch, groups } from '../src/engine/dispatch.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { printNodes } from '../src/engine/graph/print.ts';
-import { Tape } from '../src/engine/graph/tape.ts';
-import { byteLength, pack, type Tensor, textureWidth, unpack } from '../src/engine/graph/tensor.ts';
-import { evaluate, expand } from '../src/engine/kernels/expand.ts';
-import { linkKernel } from '../src/engine/kernels/link.ts';
+import { type Node, need, Tape } from '../src/engine/graph/tape.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
+import { adam } from '../src/engine/ops/adam.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
-import { conv2d } from '../src/engine/ops/conv2d.ts';
-import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
+import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
-import { mean, one } from '../src/engine/ops/reduce.ts';
-import { scratch } from '../src/engine/ops/scratch.ts';
+import { gatedResidual } from '../src/engine/ops/gate.ts';
+import type { Operation } from '../src/engine/ops/operation.ts';
+import { one } from '../src/engine/ops/reduce.ts';
+import { weightGradient } from '../src/engine/ops/weight_gradient.ts';
+import { addends } from '../src/engine/passes/addends.ts';
+import { deadNodes } from '../src/engine/passes/dead_nodes.ts';
+import { epilogues } from '../src/engine/passes/epilogues.ts';
+import { foldNorm } from '../src/engine/passes/fold_norm.ts';
+import { halves } from '../src/engine/passes/halves.ts';
 import { fuse } from '../src/engine/passes/index.ts';
-import { select, selectProgram } from '../src/engine/plan/lower.ts';
-import { place, printPlacement } from '../src/engine/plan/place.ts';
-import { placeTextures } from '../src/engine/plan/place_textures.ts';
+import { type Pass, passContext } from '../src/engine/passes/pass.ts';
+import { Rewriter } from '../src/engine/passes/rewriter.ts';
+import { scaleWhereRead } from '../src/engine/passes/scale_where_read.ts';
+import { statistics } from '../src/engine/passes/statistics.ts';
+import { textures } from '../src/engine/passes/textures.ts';
+import { winograd } from '../src/engine/passes/winograd.ts';
+import { selectProgram } from '../src/engine/plan/lower.ts';
 import { printPlan } from '../src/engine/plan/plan.ts';
 import { backbones } from '../src/model/backbones.ts';
-import { detect, detectorParameters } from '../src/model/methods.ts';
+import { detect } from '../src/model/methods.ts';
 
 const target: Target = {
   name: 'none',
@@ -35,139 +43,324 @@ const target: Target = {
   epilogueStatistics: false,
 };
 
-function block(tape: Tape, training: boolean): { x: Tensor; y: Tensor } {
-  const x = tape.input('x', [1, 4, 4, 4], 'channels');
-  const w = tape.parameter('w', [3, 3, 4, 4], 'filter', 'model');
-  const state = (name: string) => tape.parameter(name, [4], 'channels', 'model');
-  const norm = {
-    weight: state('weight'),
-    bias: state('bias'),
-    running_mean: state('mean'),
-    running_var: state('var'),
-  };
-  const y = batchNorm(tape, conv2d(tape, x, w, undefined, { padding: 1 }), norm, {
-    training,
-    relu: true,
-    residual: x,
-  });
-  return { x, y };
+/** A tape, and short ways to record on it. */
+class Recorder {
+  readonly tape: Tape;
+
+  constructor(half = false) {
+    this.tape = new Tape(new ParameterSet({ half }));
+  }
+
+  input(name = 'x', shape: readonly number[] = [1, 4, 4, 4]): Tensor {
+    return this.tape.input(name, shape, 'channels');
+  }
+
+  /** Weights of a 1x1 convolution, or of another size. */
+  weights(name = 'w', shape: readonly number[] = [1, 1, 4, 4]): Tensor {
+    return this.tape.parameter(name, shape, 'filter', 'model');
+  }
+
+  vector(name: string): Tensor {
+    return this.tape.parameter(name, [4], 'channels', 'model');
+  }
+
+  constant(name = 'c', batch = 1): Tensor {
+    return this.tape.constant(name, [batch, 4, 4, 4], 'channels', new Float32Array(batch * 64));
+  }
+
+  norm(x: Tensor, options: { training?: boolean; relu?: boolean; residual?: Tensor } = {}): Tensor {
+    const parameters = {
+      weight: this.vector('weight'),
+      bias: this.vector('bias'),
+      running_mean: this.vector('mean'),
+      running_var: this.vector('var'),
+    };
+    return batchNorm(this.tape, x, parameters, { training: false, ...options });
+  }
+
+  /** What a pass makes of the tape. */
+  run(pass: Pass, outputs: readonly Tensor[], own: Partial<Target> = {}): Node[] {
+    return pass.run(this.tape.nodes, passContext(this.tape, outputs, { ...target, ...own }));
+  }
+
+  applies(pass: Pass, own: Partial<Target> = {}): boolean {
+    return pass.applies(passContext(this.tape, [], { ...target, ...own }));
+  }
 }
 
-describe('tape', () => {
-  test('prints one readable line per operation', () => {
-    const tape = new Tape(new ParameterSet());
-    block(tape, true);
-    expect(printNodes(tape.nodes)).toMatchInlineSnapshot(`
-      "%6[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=@w[3x3x4x4]) {stride=1 padding=1 dilation=1 relu=false}
-      %7[1x4x4x4], %8[2x4] = batch_norm(x=%6[1x4x4x4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4], residual=$x[1x4x4x4]) {training=true relu=true epsilon=0.00001 momentum=0.1}"
-    `);
+const names = (nodes: readonly Node[]) => nodes.map(({ definition }) => definition.name);
+
+describe('dead_nodes', () => {
+  test('drops what nobody reads, and what only that reads', () => {
+    const r = new Recorder();
+    const x = r.input();
+    relu(r.tape, relu(r.tape, x));
+    const y = relu(r.tape, x);
+    expect(printNodes(r.run(deadNodes, [y]))).toMatchInlineSnapshot(`"%3[1x4x4x4] = relu(a=$x[1x4x4x4])"`);
+  });
+
+  test('keeps what overwrites parameters, and gradients that the optimiser reads', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const w = r.weights();
+    r.norm(x, { training: true });
+    const found = gradients(r.tape, new Map([[conv2d(r.tape, x, w), r.input('seed')]]), [w]);
+    adam(r.tape, 'model', found, r.tape.input('step', [2], 'dense'), { betas: [0.9, 0.99], epsilon: 1e-8 });
+    expect(names(r.run(deadNodes, []))).toEqual(['batch_norm', 'conv2d_weight_gradient', 'adam']);
   });
 });
 
-describe('gradients', () => {
-  test('only what reaches a wanted tensor is built', () => {
-    const tape = new Tape(new ParameterSet());
-    const x = tape.input('x', [1, 4, 4, 4], 'channels');
-    const frozen = tape.parameter('frozen', [1, 1, 4, 4], 'filter', 'a');
-    const trained = tape.parameter('trained', [1, 1, 4, 4], 'filter', 'b');
-    const y = conv2d(tape, conv2d(tape, x, frozen), trained);
-    const loss = mean(tape, cosineDistance(tape, x, y).map);
-    const before = tape.nodes.length;
-    const found = gradients(tape, new Map([[loss, one(tape)]]), [trained]);
-    expect([...found.keys()]).toEqual([trained]);
-    expect(tape.nodes.slice(before).map((node) => node.definition.name)).toEqual([
-      'fill_mean',
-      'cosine_distance_gradient',
-      'conv2d_weight_gradient',
+describe('fold_norm', () => {
+  test('batch norm in evaluation goes into the weights before, which moves to its place', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const convolved = conv2d(r.tape, x, r.weights(), r.vector('b'));
+    const y = r.norm(convolved, { relu: true, residual: relu(r.tape, x) });
+    expect(printNodes(r.run(foldNorm, [y]))).toMatchInlineSnapshot(`
+      "%4[1x4x4x4] = relu(a=$x[1x4x4x4])
+      %11[1x1x4x4], %12[4], %13[4] = batch_norm_fold(w=@w[1x1x4x4], b=@b[4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4]) {epsilon=0.00001 transposed=false scaledByReaders=false}
+      %9[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=%11[1x1x4x4], b=%12[4], residual=%4[1x4x4x4]) {stride=1 padding=0 dilation=1 relu=true}"
+    `);
+  });
+
+  test('output channels of a transposed convolution are the rows of its weights', () => {
+    const r = new Recorder();
+    const y = r.norm(convTranspose2d(r.tape, r.input(), r.weights()));
+    expect(printNodes(r.run(foldNorm, [y]))).toMatchInlineSnapshot(`
+      "%9[1x1x4x4], %10[4], %11[4] = batch_norm_fold(w=@w[1x1x4x4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4]) {epsilon=0.00001 transposed=true scaledByReaders=false}
+      %7[1x4x4x4] = conv_transpose2d(x=$x[1x4x4x4], w=%9[1x1x4x4], b=%10[4]) {stride=1 padding=0 dilation=1 relu=false outputSize=[4,4]}"
+    `);
+  });
+
+  test.each<[string, (r: Recorder, x: Tensor) => Tensor[]]>([
+    ['in training', (r, x) => [r.norm(conv2d(r.tape, x, r.weights()), { training: true })]],
+    ['after nothing', (r, x) => [r.norm(x)]],
+    ['after an operation without weights', (r, x) => [r.norm(relu(r.tape, x))]],
+    [
+      'of a value that the program reads',
+      (r, x) => {
+        const convolved = conv2d(r.tape, x, r.weights());
+        return [convolved, r.norm(convolved)];
+      },
+    ],
+    [
+      'of a value with a second reader',
+      (r, x) => {
+        const convolved = conv2d(r.tape, x, r.weights());
+        return [r.norm(convolved), relu(r.tape, convolved)];
+      },
+    ],
+    [
+      'whose saved statistics are read',
+      (r, x) => {
+        const y = r.norm(conv2d(r.tape, x, r.weights()));
+        return [y, need((r.tape.nodes.at(-1) as Node).outputs, 'saved')];
+      },
+    ],
+    ['of weights that are computed', (r, x) => [r.norm(conv2d(r.tape, x, relu(r.tape, r.weights())))]],
+    [
+      'of weights that are trained',
+      (r, x) => {
+        const y = r.norm(conv2d(r.tape, x, r.weights()));
+        adam(r.tape, 'model', new Map(), r.tape.input('step', [2], 'dense'), {
+          betas: [0.9, 0.99],
+          epsilon: 1e-8,
+        });
+        return [y];
+      },
+    ],
+  ])('no batch norm %s', (_, record) => {
+    const r = new Recorder();
+    const outputs = record(r, r.input());
+    expect(printNodes(r.run(foldNorm, outputs))).toBe(printNodes(r.tape.nodes));
+  });
+});
+
+describe('addends', () => {
+  test('a fixed addend becomes a fixed residual, of one image where the batch has more', () => {
+    const r = new Recorder();
+    const sum = add(r.tape, r.input('x', [2, 4, 4, 4]), r.constant());
+    const y = conv2d(r.tape, sum, r.weights(), r.vector('b'));
+    expect(printNodes(r.run(addends, [y]))).toMatchInlineSnapshot(`
+      "%6[1x4x4x4] = conv2d(x=#c[1x4x4x4], w=@w[1x1x4x4]) {stride=1 padding=0 dilation=1 relu=false}
+      %5[2x4x4x4] = conv2d(x=$x[2x4x4x4], w=@w[1x1x4x4], b=@b[4], residual=%6[1x4x4x4]) {stride=1 padding=0 dilation=1 relu=false}"
+    `);
+  });
+
+  test('applies to inference alone, because it changes rounding', () => {
+    const r = new Recorder();
+    expect(r.applies(addends)).toBe(true);
+    r.norm(r.input(), { training: true });
+    expect(r.applies(addends)).toBe(false);
+  });
+
+  test.each<[string, (r: Recorder, x: Tensor) => Tensor[]]>([
+    ['that changes', (r, x) => [conv2d(r.tape, add(r.tape, r.constant(), x), r.weights())]],
+    [
+      'whose sum the program reads',
+      (r, x) => {
+        const sum = add(r.tape, x, r.constant());
+        return [sum, conv2d(r.tape, sum, r.weights())];
+      },
+    ],
+    [
+      'whose sum has two readers',
+      (r, x) => {
+        const sum = add(r.tape, x, r.constant());
+        return [relu(r.tape, sum), conv2d(r.tape, sum, r.weights())];
+      },
+    ],
+    [
+      'before weights that are computed',
+      (r, x) => [conv2d(r.tape, add(r.tape, x, r.constant()), relu(r.tape, r.weights()))],
+    ],
+    [
+      'before a product that cannot take it apart',
+      (r, x) => [convTranspose2d(r.tape, add(r.tape, x, r.constant()), r.weights())],
+    ],
+  ])('no addend %s', (_, record) => {
+    const r = new Recorder();
+    const outputs = record(r, r.input());
+    expect(printNodes(r.run(addends, outputs))).toBe(printNodes(r.tape.nodes));
+  });
+});
+
+describe('epilogues', () => {
+  test('add and ReLU go into the product, at the place where the residual is there', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const convolved = conv2d(r.tape, x, r.weights());
+    const y = relu(r.tape, add(r.tape, relu(r.tape, x), convolved));
+    expect(printNodes(r.run(epilogues, [y]))).toMatchInlineSnapshot(`
+      "%3[1x4x4x4] = relu(a=$x[1x4x4x4])
+      %5[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=@w[1x1x4x4], residual=%3[1x4x4x4]) {stride=1 padding=0 dilation=1 relu=true}"
+    `);
+  });
+
+  test('a gated residual goes into the product that is gated', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const gate = r.tape.input('gate', [1, 4, 4], 'dense');
+    const y = gatedResidual(r.tape, x, conv2d(r.tape, x, r.weights()), gate);
+    expect(printNodes(r.run(epilogues, [y]))).toMatchInlineSnapshot(
+      `"%4[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=@w[1x1x4x4], residual=$x[1x4x4x4], gate=$gate[1x4x4]) {stride=1 padding=0 dilation=1 relu=false}"`,
+    );
+    const other = new Recorder();
+    const product = conv2d(other.tape, other.input(), other.weights());
+    const gated = gatedResidual(
+      other.tape,
+      product,
+      other.input('r'),
+      other.tape.input('gate', [1, 4, 4], 'dense'),
+    );
+    expect(names(other.run(epilogues, [gated])), 'the product is not what is gated').toEqual([
+      'conv2d',
+      'gated_residual',
     ]);
   });
 
-  test('contributions of two uses are added', () => {
-    const tape = new Tape(new ParameterSet());
-    const x = tape.input('x', [1, 1, 1, 4], 'channels');
-    const y = add(tape, relu(tape, x), x);
-    const seed = tape.input('seed', y.shape, 'channels');
-    gradients(tape, new Map([[y, seed]]), [x]);
-    expect(tape.nodes.at(-1)?.definition.name).toBe('add');
+  test('a product takes one residual, and nothing after its ReLU', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const once = add(r.tape, conv2d(r.tape, x, r.weights()), x);
+    const twice = add(r.tape, once, x);
+    const rectified = relu(r.tape, conv2d(r.tape, twice, r.weights()));
+    const y = add(r.tape, rectified, x);
+    expect(names(r.run(epilogues, [y]))).toEqual(['conv2d', 'add', 'conv2d', 'add']);
+  });
+
+  test.each<[string, (r: Recorder, product: Tensor) => Tensor[]]>([
+    ['the program reads the product', (r, product) => [product, relu(r.tape, product)]],
+    ['it has two readers', (r, product) => [relu(r.tape, product), r.norm(product)]],
+    ['both operands are the product', (r, product) => [add(r.tape, product, product)]],
+    ['the other operand serves every image', (r, product) => [add(r.tape, product, r.constant())]],
+  ])('not where %s', (_, record) => {
+    const r = new Recorder();
+    const outputs = record(r, conv2d(r.tape, r.input('x', [2, 4, 4, 4]), r.weights()));
+    expect(printNodes(r.run(epilogues, outputs))).toBe(printNodes(r.tape.nodes));
+  });
+
+  test('an operation joins by saying what it is as an epilogue', () => {
+    const rectified: Operation = {
+      name: 'my_relu',
+      infer: ({ v }) => ({ y: v as Tensor }),
+      fusion: { asEpilogue: () => ({ relu: true }) },
+      lower: () => [],
+    };
+    const r = new Recorder();
+    const product = conv2d(r.tape, r.input(), r.weights());
+    const { y } = r.tape.record(rectified, { v: product }, {});
+    expect(printNodes(r.run(epilogues, [y as Tensor]))).toMatchInlineSnapshot(
+      `"%3[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=@w[1x1x4x4]) {stride=1 padding=0 dilation=1 relu=true}"`,
+    );
   });
 });
 
-describe('fuse', () => {
-  test('batch norm in evaluation, residual and ReLU become the convolution; the folding runs once', () => {
-    const tape = new Tape(new ParameterSet());
-    const { y } = block(tape, false);
-    const fused = fuse(tape, [y], target);
-    expect(fused.prologue.map((node) => node.definition.name)).toEqual(['batch_norm_fold']);
-    expect(printNodes(fused.nodes)).toMatchInlineSnapshot(
-      `"%7[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=%9[3x3x4x4], b=%10[4], residual=$x[1x4x4x4]) {stride=1 padding=1 dilation=1 relu=true}"`,
-    );
+describe('winograd', () => {
+  const convolution = (
+    o: { side?: number; channels?: number; kernel?: number; stride?: number; dilation?: number } = {},
+  ) => {
+    const { side = 16, channels = 32, kernel = 3, stride = 1, dilation = 1 } = o;
+    const r = new Recorder();
+    const x = r.input('x', [1, side, side, channels]);
+    const w = r.weights('w', [kernel, kernel, channels, channels]);
+    return { r, y: conv2d(r.tape, x, w, undefined, { padding: dilation, stride, dilation }) };
+  };
+
+  test('3x3 convolutions with fixed weights read transformed ones', () => {
+    const { r, y } = convolution();
+    expect(printNodes(r.run(winograd, [y]))).toMatchInlineSnapshot(`
+      "%3[36x1x32x32] = winograd_weights(w=@w[3x3x32x32]) {tile=4 stored=false}
+      %2[1x16x16x32] = winograd_conv2d(x=$x[1x16x16x32], w=%3[36x1x32x32]) {stride=1 padding=1 dilation=1 relu=false tile=4}"
+    `);
   });
 
-  test('folded weights that are packed on the way to a texture are scaled there, others where they lie', () => {
-    const kernels = (own: Target) => {
-      const tape = new Tape(new ParameterSet());
-      const { y } = block(tape, false);
-      const { prologue } = selectProgram(fuse(tape, [y], own), own);
-      return printPlan(prologue).replace(/ <.*?>/g, '');
-    };
-    expect(kernels(target)).toBe(
-      'batch_norm_fold: batch_norm_fold.fold\nbatch_norm_fold: batch_norm_fold.scale_weights',
-    );
-    expect(kernels({ ...target, textures: true, maxTextureSize: 4096 })).toBe(
-      'batch_norm_fold: batch_norm_fold.fold\nto_texture: texture.pack,scaled,stored',
-    );
+  test('weights that fill the lines of a texture are written there alone', () => {
+    const { r, y } = convolution({ channels: 256 });
+    expect(printNodes(r.run(winograd, [y], { textures: true }))).toMatchInlineSnapshot(`
+      "%3[36x1x256x256], %4[2359296] = winograd_weights(w=@w[3x3x256x256]) {tile=4 stored=true}
+      %2[1x16x16x256] = winograd_conv2d(x=$x[1x16x16x256], w=%3[36x1x256x256], w_texture=%4[2359296]) {stride=1 padding=1 dilation=1 relu=false tile=4}"
+    `);
   });
 
-  test('batch norm in training stays', () => {
-    const tape = new Tape(new ParameterSet());
-    const { y } = block(tape, true);
-    const fused = fuse(tape, [y], target);
-    expect(fused.prologue).toEqual([]);
-    expect(fused.nodes.map((node) => node.definition.name)).toEqual(['conv2d', 'batch_norm']);
+  test('small outputs take smaller tiles, and the smallest none', () => {
+    const tile = (side: number) => {
+      const { r, y } = convolution({ side });
+      return r.run(winograd, [y]).at(-1)?.attributes.tile;
+    };
+    expect([16, 12, 8, 6].map(tile)).toEqual([4, 2, 2, undefined]);
   });
 
-  test('statistics come from the epilogue of the convolution before, where its kernel holds every value', () => {
-    const kernels = (own: Partial<Target>) => {
-      const tape = new Tape(new ParameterSet());
-      const { y } = block(tape, true);
-      const whole = { ...target, epilogueStatistics: true, ...own };
-      return printPlan(selectProgram(fuse(tape, [y], whole), whole).main).replace(
-        /,SUBGROUP.*?>|,ROWS.*?>| <.*?>/g,
-        '',
-      );
-    };
-    const fused = [
-      'conv2d: conv2d_lane.main,statistics,subgroups',
-      'batch_norm: batch_norm.merge',
-      'batch_norm: batch_norm.apply,add,relu',
-    ];
-    expect(kernels({}).split('\n')).toEqual(fused);
-    const apart = 'batch_norm: batch_norm.statistics';
-    expect(kernels({ epilogueStatistics: false })).toContain(apart);
-    const biased = new Tape(new ParameterSet());
-    const state = (name: string) => biased.parameter(name, [4], 'channels', 'model');
-    const convolved = conv2d(
-      biased,
-      biased.input('x', [1, 4, 4, 4], 'channels'),
-      biased.parameter('w', [3, 3, 4, 4], 'filter', 'model'),
-      state('b'),
-    );
-    const norm = {
-      weight: state('weight'),
-      bias: state('bias'),
-      running_mean: state('mean'),
-      running_var: state('var'),
-    };
-    const normalised = batchNorm(biased, convolved, norm, { training: true });
-    // The epilogue would leave out the bias.
-    expect(
-      fuse(biased, [normalised], { ...target, epilogueStatistics: true }).nodes[1]?.inputs.statistics,
-    ).toBeUndefined();
-    // A range of the sum is not the value; images of a batch that run one by one share no tile; rows of eight
-    // make too many tiles.
-    expect(kernels({ splits: 3 })).toContain(apart);
-    expect(kernels({ maxStorageBufferBindingSize: 512 })).toContain(apart);
-    expect(kernels({ subgroupSize: 0 })).toContain(apart);
+  test('applies where the target wants it, and to no training', () => {
+    const { r } = convolution();
+    expect(r.applies(winograd, { winograd: true })).toBe(true);
+    expect(r.applies(winograd, { winograd: false })).toBe(false);
+    const training = new Recorder();
+    training.norm(training.input(), { training: true });
+    expect(training.applies(winograd, { winograd: true })).toBe(false);
+  });
+
+  test.each<[string, Parameters<typeof convolution>[0], Partial<Target>]>([
+    ['of another size', { kernel: 1 }, {}],
+    ['with a stride', { stride: 2 }, {}],
+    ['with a dilation', { dilation: 2 }, {}],
+    ['of few channels', { channels: 28 }, {}],
+    ['of few channels for products from textures', { channels: 252 }, { textures: true }],
+    ['whose transformed weights a device cannot bind', {}, { maxStorageBufferBindingSize: 2 ** 16 }],
+  ])('no convolution %s', (_, options, own) => {
+    const { r, y } = convolution(options);
+    expect(printNodes(r.run(winograd, [y], own))).toBe(printNodes(r.tape.nodes));
+  });
+
+  test('no convolution of computed weights or of a fixed image', () => {
+    const r = new Recorder();
+    const x = r.input('x', [1, 16, 16, 32]);
+    const w = r.weights('w', [3, 3, 32, 32]);
+    const changing = r.input('v', [3, 3, 32, 32]);
+    const computed = conv2d(r.tape, x, relu(r.tape, changing), undefined, { padding: 1 });
+    const image = r.tape.constant('image', [1, 16, 16, 32], 'channels', new Float32Array(8192));
+    const fixed = conv2d(r.tape, relu(r.tape, image), w, undefined, { padding: 1 });
+    expect(names(r.run(winograd, [computed, fixed]))).toEqual(['relu', 'conv2d', 'relu', 'conv2d']);
   });
 
   test('a detector leaves out large weights where direct convolutions are nearly as fast', () => {
@@ -177,212 +370,264 @@ describe('fuse', () => {
       const { map } = detect(tape, images, backbones.resnet18, 'aand');
       tape.compact = compact ?? tape.compact;
       const whole = { ...target, textures: true, winograd: true, subgroupSize: 16, ...own };
-      return fuse(tape, [map], whole).nodes.filter(({ definition }) => definition.name === 'winograd_conv2d')
-        .length;
+      return names(fuse(tape, [map], whole).nodes).filter((name) => name === 'winograd_conv2d').length;
     };
     expect(forms({}, undefined)).toBe(0);
     expect(forms({}, false)).toBe(9);
     expect(forms({ subgroupSize: 8 }, undefined)).toBe(9);
     expect(forms({ textures: false }, undefined)).toBeGreaterThan(9);
   });
+});
 
-  test('a value that the program reads is not fused away', () => {
-    const tape = new Tape(new ParameterSet());
-    const x = tape.input('x', [1, 4, 4, 4], 'channels');
-    const between = conv2d(tape, x, tape.parameter('w', [1, 1, 4, 4], 'filter', 'model'));
-    const y = relu(tape, between);
-    expect(fuse(tape, [between, y], target).nodes.map((node) => node.definition.name)).toEqual([
-      'conv2d',
-      'relu',
+describe('statistics', () => {
+  const gpu = { epilogueStatistics: true };
+  const block = (bias = false, training = true) => {
+    const r = new Recorder();
+    const w = r.weights('w', [3, 3, 4, 4]);
+    const convolved = conv2d(r.tape, r.input(), w, bias ? r.vector('b') : undefined, { padding: 1 });
+    return { r, convolved, y: r.norm(convolved, { training }) };
+  };
+
+  test('the convolution before leaves the moments of its tiles', () => {
+    const { r, y } = block();
+    expect(printNodes(r.run(statistics, [y], gpu))).toMatchInlineSnapshot(`
+      "%2[1x4x4x4], %9[1x2x4] = conv2d(x=$x[1x4x4x4], w=@w[3x3x4x4]) {stride=1 padding=1 dilation=1 relu=false}
+      %7[1x4x4x4], %8[2x4] = batch_norm(x=%2[1x4x4x4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4], statistics=%9[1x2x4]) {training=true relu=false epsilon=0.00001 momentum=0.1 chunk=32}"
+    `);
+    const plan = printPlan(selectProgram(fuse(r.tape, [y], { ...target, ...gpu }), target).main);
+    expect(plan.replace(/,SUBGROUP.*?>| <.*?>/g, '').split('\n')).toEqual([
+      'conv2d: conv2d_lane.main,statistics,subgroups',
+      'batch_norm: batch_norm.merge',
+      'batch_norm: batch_norm.apply',
     ]);
-    expect(fuse(tape, [y], target).nodes.map((node) => node.definition.name)).toEqual(['conv2d']);
   });
 
-  test('operations whose results nobody reads are dropped', () => {
-    const tape = new Tape(new ParameterSet());
-    const x = tape.input('x', [1, 4, 4, 4], 'channels');
-    relu(tape, x);
-    const y = relu(tape, x);
-    expect(fuse(tape, [y], target).nodes).toHaveLength(1);
+  test('of one convolution they serve one norm', () => {
+    const { r, convolved, y } = block();
+    const z = r.norm(convolved, { training: true });
+    const nodes = r.run(statistics, [y, z], gpu);
+    expect(nodes.map(({ inputs }) => inputs.statistics !== undefined)).toEqual([false, true, false]);
+  });
+
+  test('applies where the target wants it and operands are in buffers', () => {
+    const { r } = block();
+    expect(r.applies(statistics, gpu)).toBe(true);
+    expect(r.applies(statistics)).toBe(false);
+    expect(r.applies(statistics, { ...gpu, textures: true })).toBe(false);
+  });
+
+  test.each<[string, { bias?: boolean; training?: boolean }, Partial<Target>]>([
+    ['in evaluation', { training: false }, {}],
+    ['after a bias, which the sums would leave out', { bias: true }, {}],
+    ['after a sum in ranges, none of which is the value', {}, { splits: 3 }],
+    ['of a batch that runs image by image', {}, { maxStorageBufferBindingSize: 512 }],
+    ['after tiles of so few rows that a merge would read too many', {}, { subgroupSize: 0 }],
+  ])('none for a norm %s', (_, { bias, training }, own) => {
+    const { r, y } = block(bias, training);
+    expect(printNodes(r.run(statistics, [y], { ...gpu, ...own }))).toBe(printNodes(r.tape.nodes));
   });
 });
 
-describe('select and place', () => {
-  function plan() {
-    const set = detectorParameters(backbones.resnet18, 'aand');
-    const tape = new Tape(set);
-    const { map, score } = detect(
-      tape,
-      tape.input('images', [1, 64, 64, 3], 'channels'),
-      backbones.resnet18,
-      'aand',
-    );
-    const fused = fuse(tape, [map, score], target);
-    return {
-      outputs: [map, score],
-      prologue: new Set(fused.prologue.flatMap((n) => Object.values(n.outputs))),
-      planned: select(fused.nodes, target),
+describe('textures', () => {
+  const own = { textures: true };
+
+  test('products read copies, which stand before them and serve again', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const outputs = [conv2d(r.tape, x, r.weights('w')), conv2d(r.tape, x, r.weights('v'))];
+    expect(r.applies(textures, own)).toBe(true);
+    expect(r.applies(textures)).toBe(false);
+    expect(printNodes(r.run(textures, outputs, own))).toMatchInlineSnapshot(`
+      "%5[64] = to_texture(x=$x[1x4x4x4])
+      %6[128] = to_texture(x=@w[1x1x4x4])
+      %2[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=@w[1x1x4x4], x_texture=%5[64], w_texture=%6[128]) {stride=1 padding=0 dilation=1 relu=false}
+      %7[128] = to_texture(x=@v[1x1x4x4])
+      %4[1x4x4x4] = conv2d(x=$x[1x4x4x4], w=@v[1x1x4x4], x_texture=%5[64], w_texture=%7[128]) {stride=1 padding=0 dilation=1 relu=false}"
+    `);
+  });
+
+  test('in a training a copy of activations is made anew further on, that of weights is not', () => {
+    const copies = (training: boolean, between: number) => {
+      const r = new Recorder();
+      const x = r.input();
+      const w = r.weights();
+      let y = r.norm(conv2d(r.tape, x, w), { training });
+      for (let i = 0; i < between; i++) y = relu(r.tape, y);
+      const again = [weightGradient(r.tape, x, y, w, { stride: 1, padding: 0, dilation: 1, kernel: [1, 1] })];
+      again.push(convTranspose2d(r.tape, y, w));
+      const nodes = r.run(textures, again, own).filter(({ definition }) => definition.name === 'to_texture');
+      return nodes.map(({ inputs }) => need(inputs, 'x').name.replace(/\.\d+/, ''));
     };
-  }
-
-  test('the detector needs few dispatches, and its score map three', () => {
-    const lines = printPlan(plan().planned).split('\n');
-    expect(lines.length).toBeLessThanOrEqual(90);
-    expect(lines.filter((line) => line.startsWith('score_map'))).toHaveLength(3);
-    expect(lines[0]).toBe(
-      'conv2d: conv2d_lane.main,bias,subgroups,SUBGROUP=8,SUBGROUPS=4,ROWS=32,COLUMNS=1 <16,1,1>',
-    );
+    expect(copies(true, 3)).toEqual(['x', 'w', 'relu.y']);
+    expect(copies(true, 4)).toEqual(['x', 'w', 'x', 'relu.y']);
+    expect(copies(false, 4)).toEqual(['x', 'w', 'relu.y']);
   });
 
-  test('values that live at the same time never overlap, and the arena is near its lower bound', () => {
-    const { planned, outputs, prologue } = plan();
-    const dispatches = planned.flatMap((p) => p.dispatches);
-    const own = (tensor: Tensor) =>
-      tensor.role === 'parameter' || tensor.role === 'constant' || prologue.has(tensor);
-    const result = place(dispatches, outputs, own, 2 ** 32, 2 ** 27);
-    const span = new Map<Tensor, [number, number]>();
-    dispatches.forEach((dispatch: Dispatch, i) => {
-      for (const binding of Object.values(dispatch.bindings)) {
-        const tensor = 'role' in binding ? binding : 'tensor' in binding ? binding.tensor : undefined;
-        if (!tensor || own(tensor)) continue;
-        const first = span.get(tensor)?.[0] ?? (tensor.role === 'input' ? -1 : i);
-        span.set(tensor, [first, outputs.includes(tensor) ? dispatches.length : i]);
-      }
-    });
-    const placed = [...result.placements];
-    for (const [a, at] of placed)
-      for (const [b, bt] of placed) {
-        if (a === b || at.arena !== bt.arena) continue;
-        const [sa, sb] = [span.get(a) as [number, number], span.get(b) as [number, number]];
-        const together = sa[0] <= sb[1] && sb[0] <= sa[1];
-        const overlap = at.offset < bt.offset + bt.size && bt.offset < at.offset + at.size;
-        expect(together && overlap, `${a.name} and ${b.name}`).toBe(false);
-      }
-    expect(printPlacement(result)).toMatch(
-      /score_map\.\d+\.map \[1,64,64\] arena 0 \+\d+ \(16384\)[\s\S]*lower bound \d+$/,
-    );
-    const total = result.arenaSizes.reduce((sum, size) => sum + size, 0);
-    expect(total).toBeLessThanOrEqual(1.3 * result.lowerBound);
+  test('a batch that runs in ranges reads weights alone from textures', () => {
+    const r = new Recorder();
+    const y = conv2d(r.tape, r.input('x', [2, 4, 4, 4]), r.weights());
+    expect(
+      printNodes(r.run(textures, [y], { ...own, maxStorageBufferBindingSize: 256 })),
+    ).toMatchInlineSnapshot(`
+      "%3[128] = to_texture(x=@w[1x1x4x4])
+      %2[2x4x4x4] = conv2d(x=$x[2x4x4x4], w=@w[1x1x4x4], w_texture=%3[128]) {stride=1 padding=0 dilation=1 relu=false}"
+    `);
   });
 
-  test('a tensor beyond the binding limit is named', () => {
-    const { planned, outputs } = plan();
-    expect(() =>
-      place(
-        planned.flatMap((p) => p.dispatches),
-        outputs,
-        () => false,
-        2 ** 32,
-        100_000,
-      ),
-    ).toThrow(/needs \d+ bytes, more than the 100000 that this device binds at once: use a smaller batch/);
+  test('a tensor of more lines than a texture may have stays in its buffer', () => {
+    const r = new Recorder();
+    const y = conv2d(r.tape, r.input('x', [1, 64, 65, 4]), r.weights());
+    const product = r.run(textures, [y], { ...own, maxTextureSize: 1 }).at(-1) as Node;
+    expect(Object.keys(product.inputs)).toEqual(['x', 'w', 'w_texture']);
+  });
+});
+
+describe('scale_where_read', () => {
+  test('folded weights that are packed on the way to a texture are scaled there', () => {
+    const r = new Recorder();
+    const y = r.norm(convTranspose2d(r.tape, r.input(), r.weights()));
+    const context = passContext(r.tape, [y], { ...target, textures: true });
+    const packed = textures.run(foldNorm.run(r.tape.nodes, context), context);
+    expect(printNodes(scaleWhereRead.run(packed, context))).toMatchInlineSnapshot(`
+      "%9[1x1x4x4], %10[4], %11[4] = batch_norm_fold(w=@w[1x1x4x4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4]) {epsilon=0.00001 transposed=true scaledByReaders=true}
+      %12[64] = to_texture(x=$x[1x4x4x4])
+      %13[128] = to_texture(x=@w[1x1x4x4], scale=%11[4]) {transposed=true}
+      %7[1x4x4x4] = conv_transpose2d(x=$x[1x4x4x4], w=%9[1x1x4x4], b=%10[4], x_texture=%12[64], w_texture=%13[128]) {stride=1 padding=0 dilation=1 relu=false outputSize=[4,4]}"
+    `);
   });
 
-  test('tensors in textures that do not live at the same time share one; prepared ones keep their own', () => {
-    const inTexture = (name: string, lines: number) => scratch(name, [lines * textureWidth * 4], 'texture');
-    const [a, b, c, kept] = [inTexture('a', 4), inTexture('b', 2), inTexture('c', 1), inTexture('kept', 1)];
-    const use = (...tensors: Tensor[]): Dispatch => ({
-      kernel: 'copy',
-      bindings: Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor])),
-      uniforms: {},
-      workgroups: [0, 0, 0],
-      writes: [],
-    });
-    // a lives in 0..1, b in 1..2, c in 3; kept is read in 3 and must survive to the next run.
-    const { textureOf, textures } = placeTextures([use(a), use(a, b), use(b), use(c, kept)], new Set([kept]));
-    expect(textureOf.get(a)).not.toBe(textureOf.get(b));
-    expect(textureOf.get(c)).toBe(textureOf.get(a));
-    expect([...textureOf].filter(([, texture]) => texture === textureOf.get(kept))).toHaveLength(1);
-    expect(textures.map(({ height }) => height).sort()).toEqual([1, 2, 4]);
-    // Textures of 16-bit floats are of another format.
-    const small = { ...inTexture('small', 1), half: true };
-    const mixed = placeTextures([use(a), use(small)], new Set());
-    expect(mixed.textures.map(({ height, half }) => [height, half])).toEqual([
-      [4, false],
-      [1, true],
+  test('weights that the program or a product reads as they are stay scaled', () => {
+    const r = new Recorder();
+    const y = r.norm(conv2d(r.tape, r.input(), r.weights()));
+    const folded = r.run(foldNorm, [y]);
+    const context = passContext(r.tape, [y], target);
+    expect(printNodes(scaleWhereRead.run(folded, context))).toBe(printNodes(folded));
+    const onTextures = passContext(r.tape, [y], { ...target, textures: true });
+    const packed = textures.run(folded, onTextures);
+    const weights = need((packed.at(-1) as Node).inputs, 'w');
+    const reading = { ...onTextures, read: new Set([y, weights]) };
+    expect(printNodes(scaleWhereRead.run(packed, reading))).toBe(printNodes(packed));
+  });
+});
+
+describe('halves', () => {
+  test('values are 16-bit floats where every operation can; what the program reads is not', () => {
+    const r = new Recorder(true);
+    const between = conv2d(r.tape, r.input(), r.weights('v'));
+    const y = conv2d(r.tape, between, r.weights('w'), undefined, {});
+    expect(r.applies(halves)).toBe(true);
+    expect(new Recorder().applies(halves)).toBe(false);
+    expect(printNodes(r.run(halves, [y]))).toMatchInlineSnapshot(`
+      "%2[1x4x4x4 f16] = conv2d(x=$x[1x4x4x4], w=@v[1x1x4x4 f16]) {stride=1 padding=0 dilation=1 relu=false}
+      %4[1x4x4x4] = conv2d(x=%2[1x4x4x4 f16], w=@w[1x1x4x4 f16]) {stride=1 padding=0 dilation=1 relu=false}"
+    `);
+  });
+
+  test('a value that an operation reads in 32 bits alone stays so', () => {
+    const r = new Recorder(true);
+    const between = conv2d(r.tape, r.input(), r.weights('v'));
+    const y = conv2d(r.tape, between, r.weights('w'));
+    const [product] = r.run(halves, [y, relu(r.tape, between)]);
+    expect(product?.outputs.y?.half).toBe(false);
+  });
+
+  test('an operation that cannot read a 16-bit parameter is named', () => {
+    const r = new Recorder(true);
+    const y = relu(r.tape, r.weights());
+    expect(() => r.run(halves, [y])).toThrow('relu cannot read 16-bit floats (a, w)');
+  });
+});
+
+describe('fuse', () => {
+  test('batch norm, residual and ReLU become the convolution; the folding runs once', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const y = r.norm(conv2d(r.tape, x, r.weights()), { relu: true, residual: x });
+    const fused = fuse(r.tape, [y], target);
+    expect(names(fused.prologue)).toEqual(['batch_norm_fold']);
+    expect(names(fused.nodes)).toEqual(['conv2d']);
+  });
+
+  test('what depends on fixed values alone runs once, unless the program reads it', () => {
+    const once = (record: (r: Recorder) => Tensor[]) => {
+      const r = new Recorder();
+      const { prologue, nodes } = fuse(r.tape, record(r), target);
+      return [names(prologue), names(nodes)];
+    };
+    const rectified = (r: Recorder) => relu(r.tape, relu(r.tape, r.vector('v')));
+    expect(once((r) => [add(r.tape, r.tape.input('x', [4], 'channels'), rectified(r))])).toEqual([
+      ['relu', 'relu'],
+      ['add'],
     ]);
+    expect(once((r) => [rectified(r)])).toEqual([['relu'], ['relu']]);
+    const trained = (r: Recorder) => {
+      const y = rectified(r);
+      const step = r.tape.input('step', [2], 'dense');
+      adam(r.tape, 'model', new Map(), step, { betas: [0.9, 0.99], epsilon: 1e-8 });
+      return [add(r.tape, r.tape.input('x', [4], 'channels'), y)];
+    };
+    expect(once(trained)).toEqual([[], ['relu', 'relu', 'adam', 'add']]);
   });
 
-  test('arenas stay within the largest buffer', () => {
-    const { planned, outputs, prologue } = plan();
-    const own = (tensor: Tensor) =>
-      tensor.role === 'parameter' || tensor.role === 'constant' || prologue.has(tensor);
-    const result = place(
-      planned.flatMap((p) => p.dispatches),
-      outputs,
-      own,
-      300_000,
-      2 ** 27,
-    );
-    expect(result.arenaSizes.length).toBeGreaterThan(1);
-    for (const size of result.arenaSizes) expect(size).toBeLessThanOrEqual(300_000);
+  test('leaves the tape as it is, and gives the same again', () => {
+    const r = new Recorder();
+    const w = r.weights('w', [3, 3, 4, 4]);
+    const sum = add(r.tape, r.input(), r.constant());
+    const y = relu(r.tape, r.norm(conv2d(r.tape, sum, w, undefined, { padding: 1 })));
+    const own = { ...target, textures: true, winograd: true };
+    const before = printNodes(r.tape.nodes);
+    const print = ({ prologue, nodes }: ReturnType<typeof fuse>) => printNodes([...prologue, ...nodes]);
+    const first = print(fuse(r.tape, [y], own));
+    expect(printNodes(r.tape.nodes)).toBe(before);
+    expect(print(fuse(r.tape, [y], own))).toBe(first);
   });
 
-  test('large grids are folded below the limit of 65,535 workgroups', () => {
-    expect(groups(65535)).toEqual([65535, 1, 1]);
-    const [x, y] = groups(200_000);
-    expect(x).toBeLessThanOrEqual(65535);
-    expect(x * y).toBeGreaterThanOrEqual(200_000);
-  });
-});
-
-describe('expand', () => {
-  test('integer expressions', () => {
-    const constants = new Map([['N', 8]]);
-    expect(evaluate('N / 2u + 3u % 2u', constants)).toBe(5);
-    expect(evaluate('(1u + 2u) * N - 4u', constants)).toBe(20);
-    expect(evaluate('x + 1u', constants)).toBeUndefined();
-  });
-
-  test('unroll_ loops are written out and their arrays split', () => {
-    const text = `const N = 2u;
-fn f() {
-  var a: array<vec4f, N>;
-  for (var unroll_i = 0u; unroll_i < N; unroll_i++) {
-    a[unroll_i] += vec4f(f32(unroll_i));
-  }
-}
-fn g() { var a: array<u32, 4>; for (var i = 0u; i < 4u; i++) { a[i] = i; } }`;
-    const result = expand(text);
-    expect(result).toContain('var a_0: vec4f; var a_1: vec4f;');
-    expect(result).toContain('a_1 += vec4f(f32(1u));');
-    expect(result).not.toContain('unroll_');
-    expect(result).toContain('var a: array<u32, 4>; for (var i = 0u;');
-  });
-
-  test('a loop whose bound is not constant is refused', () => {
-    expect(() => expand('fn f() { for (var unroll_i = 0u; unroll_i < n; unroll_i++) { } }')).toThrow(
-      /'n' of loop unroll_i/,
-    );
-  });
-
-  test('every array of accumulators of the lane kernel is split', async () => {
-    const { code } = await linkKernel({
-      module: 'conv2d_lane',
-      entry: 'main',
-      conditions: { bias: true, subgroups: true },
-      constants: { SUBGROUP: 8, SUBGROUPS: 4, ROWS: 32, COLUMNS: 1 },
-    });
-    expect(code).toContain('sum_31');
-    expect(code).not.toMatch(/var sum: array/);
+  test('a gradient that only the optimiser reads is not fused away', () => {
+    const r = new Recorder();
+    const x = r.tape.parameter('x', [1, 4, 4, 4], 'channels', 'model');
+    const y = conv2d(r.tape, x, r.tape.parameter('w', [1, 1, 4, 4], 'filter', 'frozen'));
+    const found = gradients(r.tape, new Map([[y, r.input('seed')]]), [x]);
+    const gradient = found.get(x) as Tensor;
+    const seen = relu(r.tape, gradient);
+    adam(r.tape, 'model', found, r.tape.input('step', [2], 'dense'), { betas: [0.9, 0.99], epsilon: 1e-8 });
+    const { nodes } = fuse(r.tape, [seen], target);
+    expect(nodes.some(({ outputs }) => Object.values(outputs).includes(gradient))).toBe(true);
   });
 });
 
-describe('tensor layouts', () => {
-  test('padding to quads and back', () => {
-    const spec = { shape: [2, 3], layout: 'channels' } as const;
-    const packed = pack(new Float32Array([1, 2, 3, 4, 5, 6]), spec);
-    expect([...packed]).toEqual([1, 2, 3, 0, 4, 5, 6, 0]);
-    expect([...unpack(packed as Float32Array, spec)]).toEqual([1, 2, 3, 4, 5, 6]);
-    const filter = { shape: [1, 2, 3, 2], layout: 'filter' } as const;
-    const values = Float32Array.from({ length: 12 }, (_, i) => i + 1);
-    expect(byteLength(filter)).toBe(2 * 4 * 4 * 4);
-    expect([...unpack(pack(values, filter) as Float32Array, filter)]).toEqual([...values]);
+describe('Rewriter', () => {
+  test('keeps places, readers and producers as nodes are replaced', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const a = relu(r.tape, x);
+    const b = relu(r.tape, a);
+    const [first, second] = r.tape.nodes as [Node, Node];
+    const context = passContext(r.tape, [b], target);
+    const rewriter = new Rewriter(r.tape.nodes);
+    expect(rewriter.onlyReader(a, context)).toBe(second);
+    expect(rewriter.onlyReader(b, context), 'the program reads it').toBeUndefined();
+    const extra = rewriter.record(first.definition, { a: x }, {});
+    rewriter.replace(first, first, extra);
+    const reads = { ...second, inputs: { a: need(extra.outputs, 'y') } };
+    rewriter.replace(second, reads);
+    expect(rewriter.nodes).toEqual([first, extra, reads]);
+    expect(rewriter.isRead(a, context)).toBe(false);
+    expect(rewriter.readers(need(extra.outputs, 'y'))).toEqual([reads]);
+    expect(rewriter.producer(b)).toBe(reads);
+    expect(rewriter.producer(x)).toBeUndefined();
+    expect(() => rewriter.replace(second)).toThrow('relu does not stand in this list');
+    expect(r.tape.nodes).toEqual([first, second]);
   });
 
-  test('a wrong number of values is refused', () => {
-    expect(() => pack(new Float32Array(5), { shape: [2, 3], layout: 'channels' }, "input 'x'")).toThrow(
-      "input 'x': 5 values given, shape [2,3] needs 6",
+  test('new tensors differ from all others, and a wrong shape is named', () => {
+    const r = new Recorder();
+    const y = add(r.tape, r.input(), r.constant());
+    const rewriter = new Rewriter(r.tape.nodes);
+    const [node] = r.tape.nodes as [Node];
+    const made = need(rewriter.record(node.definition, node.inputs, {}).outputs, 'y');
+    expect(made.id).toBeGreaterThan(y.id);
+    expect(() => rewriter.record(node.definition, { a: y, b: one(r.tape) }, {})).toThrow(
+      'add(a add.0.y[1,4,4,4], b one[1]): the shapes differ',
     );
   });
 });

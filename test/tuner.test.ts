@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readTunings, tuningPath } from '../src/cli/tunings.ts';
-import { gemmConfigurations } from '../src/engine/device/matrix_products.ts';
 import type { Tuning } from '../src/engine/device/tuning.ts';
 import { tuningFingerprint } from '../src/engine/device/tuning.ts';
 import { gradients } from '../src/engine/gradients.ts';
@@ -47,7 +46,9 @@ test('every kind of product is a case, and each is tuned to a configuration that
   for (const tuningCase of cases.values()) {
     const rejected: string[] = [];
     const entry = await tuneCase(engine, tuningCase, (_, reason) => rejected.push(reason));
-    expect(gemmConfigurations(tuningCase.problem.family, engine.target)).toContainEqual(entry.configuration);
+    expect(engine.profile.kernels[tuningCase.problem.family].candidates(engine.target)).toContainEqual(
+      entry.configuration,
+    );
     expect(entry.milliseconds).toBeGreaterThan(0);
     expect(rejected).toEqual([]);
   }
@@ -56,13 +57,15 @@ test('every kind of product is a case, and each is tuned to a configuration that
 test('a tuning is used on its own device and kernels only', async () => {
   const tape = smallTape();
   const key = [...tuningCases([tape]).keys()][0] as string;
-  const other = gemmConfigurations('convolution', engine.target).find(({ shape }) => shape === 'tile');
+  const other = engine.profile.kernels.convolution
+    .candidates(engine.target)
+    .find(({ module }) => module === 'conv2d_tile');
   if (!other) throw new Error('no tile configuration');
   const entries = { [key]: { configuration: other, milliseconds: 1, tableMilliseconds: 2 } };
   const own: Tuning = { fingerprint: tuningFingerprint(engine), entries };
   // What was measured without matrix units does not choose for a device that has them.
   const unit = { component: 'f32', rows: 8, columns: 8, depth: 8 } as const;
-  expect(tuningFingerprint(retarget(engine, { matrixUnits: [unit] }))).not.toBe(own.fingerprint);
+  expect(tuningFingerprint(retarget(engine, { target: { matrixUnits: [unit] } }))).not.toBe(own.fingerprint);
   for (const [tuning, used] of [
     [own, true],
     [{ ...own, fingerprint: 'another device' }, false],
@@ -92,7 +95,7 @@ test('the forecast of memory is what the program then takes', async () => {
   const { bytes, flops, milliseconds } = forecast(
     tape,
     [map, score],
-    engine.target,
+    engine.lowering,
     engine.device.limits,
     peaks,
   );

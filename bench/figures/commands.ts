@@ -13,8 +13,7 @@ function defaultText(option: Option): string {
   const value: unknown = option.defaultValue;
   if (option.mandatory) return ' Required.';
   if (value === undefined || value === false) return '';
-  const shown = option.defaultValueDescription ?? (Array.isArray(value) ? value.join(',') : `${value}`);
-  return ` Default: ${shown === '.' ? 'the current folder' : shown}.`;
+  return ` Default: ${Array.isArray(value) ? value.join(',') : value}.`;
 }
 
 function optionItem(option: Option): string {

@@ -54,7 +54,7 @@ function printForecast(engine: Engine, peaks: Peaks, name: string, imageSize: nu
       const tape = new Tape(set);
       const images = tape.input('images', [count, imageSize, imageSize, 3], 'channels');
       const { map, score } = detect(tape, images, backbone, 'aand');
-      const result = forecast(tape, [map, score], engine.target, engine.device.limits, peaks);
+      const result = forecast(tape, [map, score], engine.lowering, engine.device.limits, peaks);
       return { ...result, bytes: result.bytes + weightBytes(set) };
     });
   for (const stage of methods.aand.stages)
@@ -83,11 +83,12 @@ export function doctorCommand(program: Command): void {
       );
       const engine = await Engine.open();
       try {
-        const { adapter, device, target } = engine;
+        const { adapter, device, profile, target } = engine;
         console.log(
           `adapter      ${adapter.vendor} ` +
-            `${adapter.architecture}${adapter.software ? ' (a software driver, not a GPU)' : ''}`,
+            `${adapter.architecture}${engine.isSoftware ? ' (a software driver, not a GPU)' : ''}`,
         );
+        console.log(`profile      ${profile.name} (${profile.title})`);
         console.log(`driver       ${adapter.description || 'not named'}`);
         console.log(
           'subgroups    ' +
@@ -102,7 +103,7 @@ export function doctorCommand(program: Command): void {
         console.log(`FMA peak     ${gflops.toFixed(0)} GFLOP/s (measured, float32)`);
         console.log(`copy peak    ${gbytesPerSecond.toFixed(1)} GB/s (measured, read + write)`);
         if (model) printForecast(engine, peaks, model, imageSize, batch);
-        if (adapter.software)
+        if (engine.isSoftware)
           console.log(
             'advice       it works, but a GPU with its Vulkan driver is 10 to 100 times faster; see ' +
               'README.md, "Machines"',

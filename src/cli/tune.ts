@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import { writeBytes } from '#platform';
-import type { TunedEntry } from '../engine/device/tuning.ts';
+import { describeKernel } from '../engine/device/families.ts';
 import { Engine } from '../engine/runtime/engine.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import { tuneModel } from '../train/tune_model.ts';
@@ -12,11 +12,6 @@ import { interruptSignal } from './common.ts';
 import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { readTunings, tuningPath } from './tunings.ts';
-
-const describe = ({ configuration: c }: TunedEntry) =>
-  c.shape === 'lane'
-    ? `lane ${c.subgroup}x${c.subgroups} rows ${c.rows} columns ${c.columns}`
-    : `tile rows ${c.rows} columns ${c.columns} depth ${c.depth}`;
 
 export function tuneCommand(program: Command): void {
   program
@@ -49,11 +44,11 @@ export function tuneCommand(program: Command): void {
               console.log(
                 `${key.padEnd(28)} ${entry.milliseconds.toFixed(2).padStart(9)} ms  table ` +
                   `${entry.tableMilliseconds.toFixed(2).padStart(9)} ms  regret ${regret.toFixed(2)}  ` +
-                  `${describe(entry)}`,
+                  `${describeKernel(entry.configuration)}`,
               );
             },
             onRejected: (key, configuration, reason) =>
-              console.error(`left out for ${key}: ${JSON.stringify(configuration)}: ${reason}`),
+              console.error(`left out for ${key}: ${describeKernel(configuration)}: ${reason}`),
           });
           reporter.stop();
           console.log(

@@ -3,6 +3,7 @@
  * a kernel variant, its operands, its uniforms and its grid.
  */
 import type { KernelModule } from '../../kernels/index.ts';
+import { workgroupSize } from '../../kernels/sizes.ts';
 import type { PageKind } from './graph/parameter_set.ts';
 import { byteLength, type Tensor, type View } from './graph/tensor.ts';
 
@@ -51,9 +52,9 @@ export function groups(count: number, z = 1): [number, number, number] {
   return [Math.ceil(count / rows), rows, z];
 }
 
-/** Workgroups of 64 threads for n threads. */
+/** Workgroups of {@link workgroupSize} threads for n threads. */
 export function threads(count: number): [number, number, number] {
-  return groups(Math.ceil(count / 64));
+  return groups(Math.ceil(count / workgroupSize));
 }
 
 export function isTensor(binding: Binding): binding is Tensor {

@@ -32,7 +32,7 @@ export function forecastStep(
   const cached = stage.samples === 'good images';
   const { loss } = stage.record(tape, { teacher, size: imageSize, batch, cached });
   recordStep(tape, loss, stage.group);
-  const result = forecast(tape, [loss], engine.target, engine.device.limits, peaks);
+  const result = forecast(tape, [loss], engine.lowering, engine.device.limits, peaks);
   return { ...result, bytes: result.bytes + weights + optimiser };
 }
 

@@ -1,6 +1,6 @@
 /** Tunes every matrix product of a model: inference and both training stages, at one image size and batch. */
 
-import type { GemmConfiguration } from '../engine/device/target.ts';
+import type { MatrixKernel } from '../engine/device/families.ts';
 import type { TunedEntry, Tuning } from '../engine/device/tuning.ts';
 import { tuningFingerprint } from '../engine/device/tuning.ts';
 import { Tape } from '../engine/graph/tape.ts';
@@ -35,7 +35,7 @@ export interface TuneOptions {
   /** Called after every case with everything that is known, so that an interrupted tuning is not lost. */
   keep(tunings: readonly Tuning[]): Promise<void>;
   onEntry(key: string, entry: TunedEntry, done: number, total: number): void;
-  onRejected?(key: string, configuration: GemmConfiguration, reason: string): void;
+  onRejected?(key: string, configuration: MatrixKernel, reason: string): void;
 }
 
 /** Tunes until it is done or the signal is raised. */

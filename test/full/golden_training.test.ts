@@ -1,6 +1,7 @@
 /** The first training steps as on adapters that this machine does not have. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/runtime/engine.ts';
+import { retarget } from '../../src/engine/runtime/retarget.ts';
 import { beyondTolerance } from '../support/golden.ts';
 import { compareGoldenModels, runGoldenTraining } from '../support/golden_models.ts';
 import { goldenSet } from '../support/shared.ts';
@@ -13,12 +14,11 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-describe.each(Object.entries(otherTargets))('as on %s', (_, target) => {
+describe.each(Object.entries(otherTargets))('as on %s', (_, choices) => {
   let other: Engine;
-  beforeAll(async () => {
-    other = await Engine.open({ target });
+  beforeAll(() => {
+    other = retarget(engine, choices);
   });
-  afterAll(() => other.close());
 
   // The goldens' gradients of stage II come after five Adam steps of stage I. Adam makes 2.6e-3 of another
   // order of sums. So the gradients of stage II are compared from the same parameters with those of this

@@ -1,14 +1,13 @@
 /** Runs single operations on the engine and judges them by float64 references. */
 import { expect } from 'vitest';
 import { RandomStream } from '../../src/base/random.ts';
-import type { Target } from '../../src/engine/device/target.ts';
 import { gradients } from '../../src/engine/gradients.ts';
 import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import { elements, type Layout, type Tensor } from '../../src/engine/graph/tensor.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { Program } from '../../src/engine/runtime/program.ts';
-import { retarget } from '../../src/engine/runtime/retarget.ts';
+import { type Retargeting, retarget } from '../../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import * as oracle from './oracle.ts';
 
@@ -40,13 +39,13 @@ export function randomValues(
   return values ?? Float32Array.from({ length: elements(shape) }, () => random.uniform(low, high));
 }
 
-/** Runs an operation and, where g is given, its gradients (outputs `d_NAME`) as for a target. */
+/** Runs an operation and, where g is given, its gradients (outputs `d_NAME`) with the choices of another device. */
 export async function run(
   engine: Engine,
   op: Operation,
   values: Record<string, Float32Array>,
   g?: Float32Array,
-  target: Target = engine.target,
+  choices: Retargeting = {},
 ): Promise<Record<string, Float32Array>> {
   const tape = new Tape(new ParameterSet());
   const inputs = Object.fromEntries(
@@ -69,7 +68,7 @@ export async function run(
     });
   }
   const store = new ParameterStore(engine, tape.parameters);
-  const program = await Program.compile(retarget(engine, target), tape, { outputs, store });
+  const program = await Program.compile(retarget(engine, choices), tape, { outputs, store });
   try {
     return await program.run(given);
   } finally {

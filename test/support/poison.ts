@@ -1,6 +1,6 @@
 /** An engine whose new memory is full of NaN: a result that depends on what lay there before shows it. */
 
-import { textureWidth } from '../../src/engine/graph/tensor.ts';
+import { textureWidth } from '../../kernels/sizes.ts';
 import { Engine, type EngineOptions } from '../../src/engine/runtime/engine.ts';
 
 export async function openPoisoned(options: EngineOptions = {}): Promise<Engine> {

@@ -1,30 +1,37 @@
-/** What an adapter says of itself. */
+/** What an adapter says of itself: takes WebGPU's adapter, gives plain data that profiles recognise it by. */
 
 export interface AdapterDescription {
   readonly vendor: string;
   readonly architecture: string;
+  readonly device: string;
+  /** The driver in its own words, with its version where it tells one; browsers often leave it empty. */
   readonly description: string;
   readonly features: readonly string[];
+  /** Lanes of a subgroup where the number is fixed and subgroups are offered, else 0. */
   readonly subgroupSize: number;
-  readonly software: boolean;
+  /** Least and most lanes of a subgroup, 0 where the adapter does not tell. */
+  readonly subgroupSizes: { readonly least: number; readonly most: number };
+  /** WebGPU's mark of an adapter that is slower than the machine's GPU: a software driver. */
+  readonly fallback: boolean;
 }
 
-export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
-  const info = adapter.info;
-  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
-  const fallback = (info as GPUAdapterInfo & { isFallbackAdapter?: boolean }).isFallbackAdapter === true;
-  const fixed = info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
+export function describeAdapter(adapter: Pick<GPUAdapter, 'features' | 'info'>): AdapterDescription {
+  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, isFallbackAdapter } =
+    adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
+  const [least, most] = [subgroupMinSize ?? 0, subgroupMaxSize ?? 0];
   return {
-    vendor: info.vendor,
-    architecture: info.architecture,
-    description: info.description || info.device,
+    vendor,
+    architecture,
+    device,
+    description: description || device,
     features: [...adapter.features].sort(),
-    subgroupSize: adapter.features.has('subgroups') ? (fixed ?? 0) : 0,
-    software: fallback || /swiftshader|llvmpipe|lavapipe|software|\bcpu\b/.test(text),
+    subgroupSize: adapter.features.has('subgroups') && least === most ? least : 0,
+    subgroupSizes: { least, most },
+    fallback: isFallbackAdapter === true,
   };
 }
 
-/** Mesa's software driver: the code that it compiles checks every access to a buffer or texture. */
-export function isMesaSoftware({ description }: AdapterDescription): boolean {
-  return description.includes('llvmpipe');
+/** Everything an adapter says of itself in one line of lower-case text, for recognition by words. */
+export function adapterText({ vendor, architecture, device, description }: AdapterDescription): string {
+  return `${vendor} ${architecture} ${device} ${description}`.toLowerCase();
 }

@@ -2,6 +2,7 @@
  * Matrix units (tensor cores and their like), which WGSL reaches as subgroup matrices: an extension that Dawn
  * offers behind a flag (`EngineOptions.subgroupMatrices`) and no driver of a processor has.
  */
+import { matrixTile } from '../../../kernels/sizes.ts';
 import type { MatrixUnit } from './target.ts';
 
 /** The feature's name in Dawn and Chromium. */
@@ -16,9 +17,6 @@ interface SubgroupMatrixConfig {
   readonly K: number;
 }
 
-// What a subgroup computes at once in kernels/conv2d_matrix.wesl, in outputs per side and in steps of K.
-const side = 32;
-const step = 16;
 // Results that lie in workgroup memory beside the tiles, per subgroup, within WebGPU's 16 KB.
 const mostResults = 512;
 
@@ -30,7 +28,14 @@ export function matrixUnits(configs: Iterable<SubgroupMatrixConfig>): MatrixUnit
   const units: MatrixUnit[] = [];
   for (const { componentType: component, resultComponentType, M, N, K } of configs) {
     if ((component !== 'f16' && component !== 'f32') || resultComponentType !== 'f32') continue;
-    if (side % M || side % N || step % K || (M * N) % 4 || M * N > mostResults) continue;
+    if (
+      matrixTile.side % M ||
+      matrixTile.side % N ||
+      matrixTile.depth % K ||
+      (M * N) % 4 ||
+      M * N > mostResults
+    )
+      continue;
     units.push({ component, rows: M, columns: N, depth: K });
   }
   // Larger ones first: fewer instructions for the same product.

@@ -5,10 +5,14 @@ import type { Tensor } from './tensor.ts';
 function printTensor(tensor: Tensor): string {
   const sign =
     tensor.role === 'value' ? '%' : tensor.role === 'parameter' ? '@' : tensor.role === 'input' ? '$' : '#';
-  return `${sign}${tensor.role === 'value' ? tensor.id : tensor.name}[${tensor.shape.join('x')}]`;
+  const name = tensor.role === 'value' ? tensor.id : tensor.name;
+  return `${sign}${name}[${tensor.shape.join('x')}${tensor.half ? ' f16' : ''}]`;
 }
 
-/** A readable listing: outputs = op(inputs) {attributes}. */
+/**
+ * A readable listing: outputs = op(inputs) {attributes}. A tensor is a value (%), a parameter (@), an input ($)
+ * or a constant (#), with its shape, and `f16` where it is kept in 16 bits.
+ */
 export function printNodes(nodes: readonly Node[]): string {
   return nodes
     .map((node) => {

@@ -6,7 +6,7 @@
  * only then. None flows into the normal rows: they come from the frozen teacher.
  */
 
-import type { Target } from '../device/target.ts';
+import type { LoweringContext } from '../device/context.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, positions, roundUp, type Tensor, type View } from '../graph/tensor.ts';
@@ -33,7 +33,7 @@ const pairwiseHinge: Operation<HingeAttributes> = {
   backward({ tape, node, gradient }) {
     return { difference: scale(tape, need(node.outputs, 'gradient'), gradient('loss') as Tensor) };
   },
-  lower(node, target) {
+  lower(node, context) {
     const { inputs, outputs, attributes } = node;
     const difference = need(inputs, 'difference');
     const normal = need(inputs, 'normal');
@@ -62,7 +62,7 @@ const pairwiseHinge: Operation<HingeAttributes> = {
           ? gradient
           : { ...scratch('pairwise_hinge.gradient', difference.shape), layout: 'channels' as const };
       dispatches.push(
-        ...product({ source: difference, weights, weightShape, output: scores, transposed: true, target }),
+        ...product({ source: difference, weights, weightShape, output: scores, transposed: true, context }),
         {
           kernel: { module: 'pairwise_hinge', entry: 'activate', conditions: { first: index === 0 } },
           bindings: { scores, row_sums: rowSums, counts },
@@ -76,7 +76,7 @@ const pairwiseHinge: Operation<HingeAttributes> = {
           weightShape,
           output: next,
           transposed: false,
-          target,
+          context,
           accumulated,
         }),
       );
@@ -108,7 +108,7 @@ function product(p: {
   weightShape: readonly number[];
   output: Tensor;
   transposed: boolean;
-  target: Target;
+  context: LoweringContext;
   accumulated?: Tensor | undefined;
 }): Dispatch[] {
   return gatherDispatches({
@@ -119,7 +119,7 @@ function product(p: {
     inputs: p.accumulated ? { residual: p.accumulated } : {},
     attributes: plain,
     dataGradient: p.transposed,
-    target: p.target,
+    context: p.context,
   });
 }
 

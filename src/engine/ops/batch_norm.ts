@@ -5,13 +5,14 @@
  * needs a gradient.
  */
 
-import type { Target } from '../device/target.ts';
-import { type Dispatch, groups, threads } from '../dispatch.ts';
+import { scaledRows } from '../../../kernels/sizes.ts';
+import type { LoweringContext } from '../device/context.ts';
+import { variantOf, workgroupsFor } from '../device/families.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
 import { type Node, need, type Tape } from '../graph/tape.ts';
 import { channelQuads, positions, quads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import { halves } from './gemm.ts';
 import { type BatchRange, type Operation, wholeBatch } from './operation.ts';
-import { chunking } from './reduce.ts';
 import { scratch } from './scratch.ts';
 
 export type BatchNormAttributes = {
@@ -35,12 +36,13 @@ function plan(
   x: Tensor,
   ranges: readonly BatchRange[],
   { epsilon, momentum, training }: BatchNormAttributes,
+  { profile, target }: LoweringContext,
   given?: number,
 ) {
   const pixels = positions(x);
   const perImage = pixels / (x.shape[0] as number);
   const quadCount = channelQuads(x);
-  let chunk = given ?? chunking(pixels, quadCount).chunk;
+  let chunk = given ?? profile.kernels.batchNorm.chunk(pixels, quadCount, target);
   // `merge` takes every chunk but the last for a full one.
   if (ranges.length > 1) for (chunk = Math.min(chunk, perImage); perImage % chunk !== 0; ) chunk--;
   const chunks = Math.ceil(pixels / chunk);
@@ -65,9 +67,11 @@ function plan(
   return { whole, parts };
 }
 
-/** Threads for every quad of a part, and for every quad of its chunks. */
-const quadThreads = ({ uniforms: u }: Part) => threads((u.pixels as number) * (u.quads as number));
-const chunkThreads = ({ uniforms: u }: Part) => threads((u.chunks as number) * (u.quads as number));
+/** What the kernels of a part are chosen by. */
+function problemOf({ uniforms }: { readonly uniforms: Part['uniforms'] }) {
+  const { pixels, quads, chunks } = uniforms as { pixels: number; quads: number; chunks: number };
+  return { rows: pixels, chunks, channelQuads: quads };
+}
 
 const parameterNames = ['weight', 'bias', 'running_mean', 'running_var'] as const;
 
@@ -127,41 +131,43 @@ export const batchNormDefinition: Operation<BatchNormAttributes> = {
           },
     takesMomentsOf: ({ inputs, attributes }) => (attributes.training ? need(inputs, 'x') : undefined),
   },
-  lower: (node, target) => lowerForward(node, [wholeBatch(need(node.inputs, 'x'))], target),
+  lower: (node, context) => lowerForward(node, [wholeBatch(need(node.inputs, 'x'))], context),
 };
-
-// Chunks from which a GPU's workgroup merges them sooner than a thread.
-const sharedChunks = 32;
 
 function lowerForward(
   node: Node<BatchNormAttributes>,
   ranges: readonly BatchRange[],
-  target?: Target,
+  context: LoweringContext,
 ): Dispatch[] {
+  const { target } = context;
+  const { batchNorm: kernels } = context.profile.kernels;
   const { attributes, inputs, outputs } = node;
   const x = need(inputs, 'x');
   const { statistics } = inputs;
-  const { whole, parts } = plan(x, ranges, attributes, statistics && attributes.chunk);
+  const { whole, parts } = plan(x, ranges, attributes, context, statistics && attributes.chunk);
   const saved = need(outputs, 'saved');
   const running = { running_mean: need(inputs, 'running_mean'), running_var: need(inputs, 'running_var') };
   const dispatches: Dispatch[] = [];
   if (attributes.training) {
     const partial = statistics ?? scratch('batch_norm.partial', [whole.chunks, 2, whole.quads * 4]);
-    for (const part of statistics ? [] : parts)
+    for (const part of statistics ? [] : parts) {
+      const problem = problemOf(part);
+      const kernel = kernels.statistics(problem, target);
       dispatches.push({
-        kernel: { module: 'batch_norm', entry: 'statistics' },
+        kernel: variantOf(kernel),
         bindings: { x: part.range.of(x), partial },
         uniforms: part.uniforms,
-        workgroups: chunkThreads(part),
+        workgroups: workgroupsFor(kernel, problem.chunks * problem.channelQuads),
         writes: ['partial'],
         flops: 12 * quads(x) * part.range.share,
       });
-    const shared = target !== undefined && !target.software && whole.chunks >= sharedChunks;
+    }
+    const merge = kernels.merge(problemOf({ uniforms: whole }), target);
     dispatches.push({
-      kernel: { module: 'batch_norm', entry: 'merge', conditions: { by_workgroup: shared } },
+      kernel: variantOf(merge),
       bindings: { partial, saved, ...running },
       uniforms: whole,
-      workgroups: shared ? groups(whole.quads) : threads(whole.quads),
+      workgroups: workgroupsFor(merge, whole.quads),
       writes: ['saved', 'running_mean', 'running_var'],
     });
   } else {
@@ -173,13 +179,11 @@ function lowerForward(
       writes: ['saved'],
     });
   }
-  for (const part of parts)
+  for (const part of parts) {
+    const problem = problemOf(part);
+    const kernel = kernels.apply(problem, target);
     dispatches.push({
-      kernel: {
-        module: 'batch_norm',
-        entry: 'apply',
-        conditions: { relu: attributes.relu, add: inputs.residual !== undefined },
-      },
+      kernel: variantOf(kernel, { relu: attributes.relu, add: inputs.residual !== undefined }),
       bindings: {
         x: part.range.of(x),
         saved,
@@ -189,10 +193,11 @@ function lowerForward(
         ...(inputs.residual && { residual: part.range.of(inputs.residual) }),
       },
       uniforms: part.uniforms,
-      workgroups: quadThreads(part),
+      workgroups: workgroupsFor(kernel, problem.rows * problem.channelQuads),
       writes: ['y'],
       flops: 16 * quads(x) * part.range.share,
     });
+  }
   return dispatches;
 }
 
@@ -206,14 +211,20 @@ const batchNormGradient: Operation<GradientAttributes> = {
     return { dx: x, d_weight: weight, d_bias: weight, ...(residual && { d_residual: x }) };
   },
   batch: { does: 'phases', operands: ['x', 'y', 'dy', 'dx', 'd_residual'], lower: lowerGradient },
-  lower: (node) => lowerGradient(node, [wholeBatch(need(node.inputs, 'x'))]),
+  lower: (node, context) => lowerGradient(node, [wholeBatch(need(node.inputs, 'x'))], context),
 };
 
-function lowerGradient(node: Node<GradientAttributes>, ranges: readonly BatchRange[]): Dispatch[] {
+function lowerGradient(
+  node: Node<GradientAttributes>,
+  ranges: readonly BatchRange[],
+  context: LoweringContext,
+): Dispatch[] {
+  const { target } = context;
+  const { batchNorm: kernels } = context.profile.kernels;
   const { attributes, inputs, outputs } = node;
   const { relu, residual } = attributes;
   const x = need(inputs, 'x');
-  const { whole, parts } = plan(x, ranges, attributes);
+  const { whole, parts } = plan(x, ranges, attributes, context);
   const partial = scratch('batch_norm_gradient.partial', [whole.chunks, 2, whole.quads * 4]);
   const sums = scratch('batch_norm_gradient.sums', [2, whole.quads * 4]);
   const saved = need(inputs, 'saved');
@@ -222,27 +233,32 @@ function lowerGradient(node: Node<GradientAttributes>, ranges: readonly BatchRan
     dy: range.of(need(inputs, 'dy')),
     ...(relu && { y: range.of(need(inputs, 'y')) }),
   });
+  const merge = kernels.mergeGradient(problemOf({ uniforms: whole }), target);
   return [
-    ...parts.map(
-      (part): Dispatch => ({
-        kernel: { module: 'batch_norm', entry: 'gradient_sums', conditions: { relu } },
+    ...parts.map((part): Dispatch => {
+      const problem = problemOf(part);
+      const kernel = kernels.gradientSums(problem, target);
+      return {
+        kernel: variantOf(kernel, { relu }),
         bindings: { ...read(part), saved, partial },
         uniforms: part.uniforms,
-        workgroups: chunkThreads(part),
+        workgroups: workgroupsFor(kernel, problem.chunks * problem.channelQuads),
         writes: ['partial'],
         flops: 20 * quads(x) * part.range.share,
-      }),
-    ),
+      };
+    }),
     {
-      kernel: { module: 'batch_norm', entry: 'merge_gradient' },
+      kernel: variantOf(merge),
       bindings: { partial, d_weight: need(outputs, 'd_weight'), d_bias: need(outputs, 'd_bias'), sums },
       uniforms: whole,
-      workgroups: threads(whole.quads),
+      workgroups: workgroupsFor(merge, whole.quads),
       writes: ['d_weight', 'd_bias', 'sums'],
     },
-    ...parts.map(
-      (part): Dispatch => ({
-        kernel: { module: 'batch_norm', entry: 'apply_gradient', conditions: { relu, add: residual } },
+    ...parts.map((part): Dispatch => {
+      const problem = problemOf(part);
+      const kernel = kernels.applyGradient(problem, target);
+      return {
+        kernel: variantOf(kernel, { relu, add: residual }),
         bindings: {
           ...read(part),
           saved,
@@ -252,11 +268,11 @@ function lowerGradient(node: Node<GradientAttributes>, ranges: readonly BatchRan
           ...(residual && { residual: part.range.of(need(outputs, 'd_residual')) }),
         },
         uniforms: part.uniforms,
-        workgroups: quadThreads(part),
+        workgroups: workgroupsFor(kernel, problem.rows * problem.channelQuads),
         writes: residual ? ['dx', 'residual'] : ['dx'],
         flops: 28 * quads(x) * part.range.share,
-      }),
-    ),
+      };
+    }),
   ];
 }
 
@@ -290,9 +306,6 @@ export function batchNorm(
     { training, relu, epsilon, momentum },
   ).y as Tensor;
 }
-
-// As in kernels/batch_norm_fold.wesl.
-const rowsPerThread = 16;
 
 type BatchNormFoldAttributes = {
   readonly epsilon: number;
@@ -331,7 +344,7 @@ const batchNormFoldDefinition: Operation<BatchNormFoldAttributes> = {
     const w = need(outputs, 'w');
     const b = need(outputs, 'b');
     const lines = quads(w) / values.quads;
-    const count = attributes.transposed ? quads(w) : Math.ceil(lines / rowsPerThread) * values.quads;
+    const count = attributes.transposed ? quads(w) : Math.ceil(lines / scaledRows) * values.quads;
     const fold: Dispatch = {
       kernel: { module: 'batch_norm_fold', entry: 'fold', conditions: { bias: inputs.b !== undefined } },
       bindings: {

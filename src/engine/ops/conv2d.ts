@@ -11,7 +11,7 @@
  * `fuse` fills it.
  */
 
-import type { Target } from '../device/target.ts';
+import type { LoweringContext } from '../device/context.ts';
 import type { Dispatch } from '../dispatch.ts';
 import { type HalfOperands, type Node, need, type Tape, type Tensors } from '../graph/tape.ts';
 import { channelQuads, elements, positions, type Tensor, type TensorSpec } from '../graph/tensor.ts';
@@ -47,7 +47,11 @@ export function checkEpilogue(inputs: Tensors, output: TensorSpec): void {
     throw new Error('gate must have a value per pixel');
 }
 
-function gatherOf(node: Node<ConvolutionAttributes>, target: Target, dataGradient: boolean): Gather {
+function gatherOf(
+  node: Node<ConvolutionAttributes>,
+  context: LoweringContext,
+  dataGradient: boolean,
+): Gather {
   const w = need(node.inputs, 'w');
   return {
     source: need(node.inputs, 'x'),
@@ -58,25 +62,25 @@ function gatherOf(node: Node<ConvolutionAttributes>, target: Target, dataGradien
     inputs: node.inputs,
     attributes: node.attributes,
     dataGradient,
-    target,
+    context,
     statistics: node.outputs.statistics,
   };
 }
 
 function lowerConvolution(
   node: Node<ConvolutionAttributes>,
-  target: Target,
+  context: LoweringContext,
   dataGradient: boolean,
 ): Dispatch[] {
-  return gatherDispatches(gatherOf(node, target, dataGradient));
+  return gatherDispatches(gatherOf(node, context, dataGradient));
 }
 
 /** The moments of every tile of rows and channel, in the kernel's registers as it computes them. */
-function tileMoments(node: Node<ConvolutionAttributes>, target: Target): TileMoments | undefined {
+function tileMoments(node: Node<ConvolutionAttributes>, context: LoweringContext): TileMoments | undefined {
   const { b, residual, gate } = node.inputs;
   // The kernel sums up the product alone.
   if (node.attributes.relu || b || residual || gate) return undefined;
-  const tiles = statisticsChunks(gatherOf(node, target, false));
+  const tiles = statisticsChunks(gatherOf(node, context, false));
   return tiles && { chunk: tiles.chunk, shape: [tiles.chunks, 2, 4 * channelQuads(need(node.outputs, 'y'))] };
 }
 
@@ -148,7 +152,7 @@ export const conv2dDefinition: Operation<ConvolutionAttributes> = {
     tileMoments,
     textures: productTextures,
   },
-  lower: (node, target) => lowerConvolution(node, target, false),
+  lower: (node, context) => lowerConvolution(node, context, false),
 };
 
 export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
@@ -177,7 +181,7 @@ export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
   half: () => convolutionHalves,
   batch: convolutionBatch,
   fusion: { epilogue: true, weights: 'rows', textures: productTextures },
-  lower: (node, target) => lowerConvolution(node, target, true),
+  lower: (node, context) => lowerConvolution(node, context, true),
 };
 
 export interface ConvolutionOptions {

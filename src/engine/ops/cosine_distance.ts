@@ -1,5 +1,7 @@
 /** 1 - cosine per position (map) and per flattened image (flat), out of one pass over the features. */
-import { type Dispatch, threads } from '../dispatch.ts';
+import type { LoweringContext } from '../device/context.ts';
+import { variantOf, workgroupsFor } from '../device/families.ts';
+import type { Dispatch } from '../dispatch.ts';
 import { type Node, need, type Tape } from '../graph/tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
 import { type BatchRange, type Operation, wholeBatch } from './operation.ts';
@@ -41,32 +43,37 @@ const cosineDistanceDefinition: Operation<CosineAttributes> = {
     return { a: da, b: db };
   },
   batch: { does: 'phases', operands: ['a', 'b'], lower: lowerForward },
-  lower: (node) => lowerForward(node, [wholeBatch(need(node.inputs, 'a'))]),
+  lower: (node, context) => lowerForward(node, [wholeBatch(need(node.inputs, 'a'))], context),
 };
 
 function lowerForward(
   { inputs, outputs, attributes }: Node<CosineAttributes>,
   ranges: readonly BatchRange[],
+  { profile, target }: LoweringContext,
 ): Dispatch[] {
+  const { cosineDistance: kernels } = profile.kernels;
   const a = need(inputs, 'a');
+  const flattened = { rows: a.shape[0] as number, channelQuads: 1 };
+  const flatten = kernels.flatten(flattened, target);
   const products = need(outputs, 'products');
   return [
     ...ranges.map((range): Dispatch => {
       const values = uniforms(a, range, attributes);
+      const kernel = kernels.positions({ rows: values.positions, channelQuads: values.quads }, target);
       return {
-        kernel: { module: 'cosine_distance', entry: 'positions' },
+        kernel: variantOf(kernel),
         bindings: { a: range.of(a), b: range.of(need(inputs, 'b')), products, map: need(outputs, 'map') },
         uniforms: values,
-        workgroups: threads(values.positions),
+        workgroups: workgroupsFor(kernel, values.positions),
         writes: ['products', 'map'],
         flops: 24 * quads(a) * range.share,
       };
     }),
     {
-      kernel: { module: 'cosine_distance', entry: 'flatten' },
+      kernel: variantOf(flatten),
       bindings: { products, sums: need(outputs, 'sums'), flat_distance: need(outputs, 'flat') },
       uniforms: uniforms(a, wholeBatch(a), attributes),
-      workgroups: [a.shape[0] as number, 1, 1],
+      workgroups: workgroupsFor(flatten, flattened.rows),
       writes: ['sums', 'flat_distance'],
     },
   ];
@@ -81,29 +88,28 @@ const cosineGradient: Operation<GradientAttributes> = {
     return { ...(da && { da: a }), ...(db && { db: a }) };
   },
   batch: { does: 'phases', operands: ['a', 'b', 'da', 'db'], lower: lowerGradient },
-  lower: (node) => lowerGradient(node, [wholeBatch(need(node.inputs, 'a'))]),
+  lower: (node, context) => lowerGradient(node, [wholeBatch(need(node.inputs, 'a'))], context),
 };
 
 function lowerGradient(
   { inputs, outputs, attributes }: Node<GradientAttributes>,
   ranges: readonly BatchRange[],
+  { profile, target }: LoweringContext,
 ): Dispatch[] {
   const a = need(inputs, 'a');
   const { d_map, d_flat } = inputs;
   const { da, db } = outputs;
   return ranges.map((range): Dispatch => {
     const values = uniforms(a, range, attributes);
+    const problem = { rows: values.positions, channelQuads: values.quads };
+    const kernel = profile.kernels.cosineDistance.gradient(problem, target);
     return {
-      kernel: {
-        module: 'cosine_distance',
-        entry: 'gradient',
-        conditions: {
-          map: d_map !== undefined,
-          flat: d_flat !== undefined,
-          da: da !== undefined,
-          db: db !== undefined,
-        },
-      },
+      kernel: variantOf(kernel, {
+        map: d_map !== undefined,
+        flat: d_flat !== undefined,
+        da: da !== undefined,
+        db: db !== undefined,
+      }),
       bindings: {
         a: range.of(a),
         b: range.of(need(inputs, 'b')),
@@ -113,7 +119,7 @@ function lowerGradient(
         ...(db && { db: range.of(db) }),
       },
       uniforms: values,
-      workgroups: threads(values.positions * values.quads),
+      workgroups: workgroupsFor(kernel, values.positions * values.quads),
       writes: [...(da ? ['da'] : []), ...(db ? ['db'] : [])],
       flops: 40 * quads(a) * range.share,
     };

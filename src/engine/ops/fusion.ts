@@ -5,7 +5,7 @@
  * Operations that are fused share a few names: `y` is the result, `w` the weights, `b` the bias, `residual`
  * and `gate` the other operands of an epilogue, and the attribute `relu` ends it.
  */
-import type { Target } from '../device/target.ts';
+import type { LoweringContext } from '../device/context.ts';
 import type { Attributes, Node, OpDefinition } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
@@ -98,7 +98,7 @@ export interface Fusion<A extends Attributes = Attributes> {
   hasWinogradForm?(node: Node<A>): boolean;
 
   /** The moments that its kernel can leave in an output `statistics`; undefined where it cannot. */
-  tileMoments?(node: Node<A>, target: Target): TileMoments | undefined;
+  tileMoments?(node: Node<A>, context: LoweringContext): TileMoments | undefined;
   /** The operand whose moments it can take from an input `statistics` (attribute `chunk`), if any. */
   takesMomentsOf?(node: Node<A>): Tensor | undefined;
 

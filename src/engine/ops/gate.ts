@@ -1,4 +1,5 @@
 /** The matching gate (method, 3.4: steps 2-3) and the gated residual fusion (steps 4-6). */
+import { variantOf, workgroupsFor } from '../device/families.ts';
 import { threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor } from '../graph/tensor.ts';
@@ -33,14 +34,16 @@ const gateDefinition: Operation<GateAttributes> = {
     };
     return { cosines: tape.record(gateGradient, inputs, node.attributes).d_cosines };
   },
-  lower(node) {
+  lower(node, { profile, target }) {
     const cosines = need(node.inputs, 'cosines');
+    const problem = { rows: positions(cosines), channelQuads: channelQuads(cosines) };
+    const kernel = profile.kernels.gate.forward(problem, target);
     return [
       {
-        kernel: { module: 'gate', entry: 'gate_forward' },
+        kernel: variantOf(kernel),
         bindings: { cosines, gate: need(node.outputs, 'gate') },
         uniforms: gateUniforms(cosines, node.attributes),
-        workgroups: threads(positions(cosines)),
+        workgroups: workgroupsFor(kernel, problem.rows),
         writes: ['gate'],
         flops: 24 * elements(cosines.shape),
       },
@@ -51,11 +54,13 @@ const gateDefinition: Operation<GateAttributes> = {
 const gateGradient: Operation<GateAttributes> = {
   name: 'softmax_gate_gradient',
   infer: (inputs) => ({ d_cosines: need(inputs, 'cosines') }),
-  lower(node) {
+  lower(node, { profile, target }) {
     const cosines = need(node.inputs, 'cosines');
+    const problem = { rows: positions(cosines), channelQuads: channelQuads(cosines) };
+    const kernel = profile.kernels.gate.gradient(problem, target);
     return [
       {
-        kernel: { module: 'gate', entry: 'gate_gradient' },
+        kernel: variantOf(kernel),
         bindings: {
           cosines,
           gate: need(node.inputs, 'gate'),
@@ -63,7 +68,7 @@ const gateGradient: Operation<GateAttributes> = {
           d_cosines: need(node.outputs, 'd_cosines'),
         },
         uniforms: gateUniforms(cosines, node.attributes),
-        workgroups: threads(positions(cosines)),
+        workgroups: workgroupsFor(kernel, problem.rows),
         writes: ['d_cosines'],
         flops: 48 * elements(cosines.shape),
       },

@@ -1,9 +1,10 @@
 /**
  * The dispatch of a gathering matrix product: convolution forward, data gradient, 1x1, transposed, and the
- * batched products of Winograd. One kernel family (conv2d_lane, conv2d_tile) serves them all.
+ * batched products of Winograd. The family `convolution` serves them all (kernels/convolution.wesl).
  */
-import { chooseGemm, chooseSplits } from '../device/matrix_products.ts';
-import type { GemmConfiguration, GemmProblem, Target } from '../device/target.ts';
+import { chooseMatrixKernel, chooseSplits } from '../device/choose.ts';
+import type { LoweringContext } from '../device/context.ts';
+import { type MatrixKernel, type MatrixProblem, matrixGrid, variantOf } from '../device/families.ts';
 import { type Dispatch, groups, threads } from '../dispatch.ts';
 import type { Tensors } from '../graph/tape.ts';
 import { channelQuads, positions, quads, roundUp, type Tensor, type View } from '../graph/tensor.ts';
@@ -56,7 +57,7 @@ export interface Gather {
   readonly inputs: Tensors;
   readonly attributes: ConvolutionAttributes;
   readonly dataGradient: boolean;
-  readonly target: Target;
+  readonly context: LoweringContext;
   /** Where every tile of rows leaves the moments of its columns ({@link statisticsChunks}). */
   readonly statistics?: Tensor | undefined;
   /** Number of independent 1x1 products: image b of the source with tap b of the weights. */
@@ -65,10 +66,10 @@ export interface Gather {
 
 /** The size of a gathering product: one stride phase of it, for data gradients. */
 export function gatherProblem(
-  { source, output, weightShape, attributes, dataGradient }: Omit<Gather, 'weights' | 'inputs' | 'target'>,
+  { source, output, weightShape, attributes, dataGradient }: Omit<Gather, 'weights' | 'inputs' | 'context'>,
   batched = false,
   half = false,
-): GemmProblem {
+): MatrixProblem {
   const [batch, height, width] = output.shape as [number, number, number];
   const step = dataGradient ? attributes.stride : 1;
   const [kernelHeight, kernelWidth] = weightShape as [number, number];
@@ -78,12 +79,13 @@ export function gatherProblem(
     columnQuads: channelQuads(output),
     depth: Math.ceil((kernelHeight * kernelWidth) / step ** 2) * channelQuads(source),
     half,
+    batched,
   };
 }
 
 /** The dispatches of a gathering convolution; also used by operations that need a matrix product. */
 export function gatherDispatches(gather: Gather): Dispatch[] {
-  const { source, output, attributes, dataGradient, target, batches } = gather;
+  const { source, output, attributes, dataGradient, context, batches } = gather;
   const [, height, width, outputChannels] = output.shape as [number, number, number, number];
   const { stride, padding, dilation } = attributes;
   const step = dataGradient ? stride : 1;
@@ -93,16 +95,16 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
   const half = (gather.sourceTexture ?? source).half && weights.half;
   const problem = gatherProblem(gather, batches !== undefined, half);
   const { rows, columnQuads: outputQuads } = problem;
-  const choice = chooseGemm(problem, target, batches !== undefined);
-  const { grid, columnTiles, module, constants } = gemmGrid(choice, 'conv2d', rows, outputQuads);
+  const kernel = chooseMatrixKernel(problem, context);
+  const { columnTiles, workgroups } = matrixGrid(kernel, rows, outputQuads);
   const ending = epilogue(gather.inputs);
   const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];
   const oneRun = !dataGradient && dilation === 1;
   const weightsTexture = weights.layout === 'texture';
   const depth = oneRun ? kernelWidth * channelQuads(source) : channelQuads(source);
-  const splits = batches === undefined ? splitsOf(gather, choice, problem, depth) : 1;
-  // Ranges begin at whole steps of the tile kernels.
-  const splitDepth = roundUp(Math.ceil(depth / splits), 4);
+  const splits = batches === undefined ? splitsOf(gather, kernel, problem, depth) : 1;
+  // Ranges begin at whole steps of the kernel.
+  const splitDepth = roundUp(Math.ceil(depth / splits), kernel.step);
   const parts = splits > 1 ? scratch('convolution.parts', [splits, quads(output) * 4]) : undefined;
   const uniforms = {
     source_height: dimension(source, 1),
@@ -129,29 +131,21 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
     ...ending.uniforms,
   };
   const product: Dispatch = {
-    kernel: {
-      module,
-      entry: 'main',
-      conditions: {
-        ...(parts ? {} : ending.conditions),
-        statistics: gather.statistics !== undefined,
-        data_gradient: dataGradient,
-        subgroups: choice.shape === 'lane' && choice.subgroup > 1,
-        matrix_half: choice.unit?.component === 'f16',
-        emulated: choice.unit?.emulated ?? false,
-        batched: batches !== undefined,
-        split: parts !== undefined,
-        source_texture: gather.sourceTexture !== undefined,
-        weights_texture: weightsTexture,
-        ...halves({
-          source: gather.sourceTexture ?? source,
-          weights,
-          output: parts ?? output,
-          residual: parts ? undefined : gather.inputs.residual,
-        }),
-      },
-      constants,
-    },
+    kernel: variantOf(kernel, {
+      ...(parts ? {} : ending.conditions),
+      statistics: gather.statistics !== undefined,
+      data_gradient: dataGradient,
+      batched: batches !== undefined,
+      split: parts !== undefined,
+      source_texture: gather.sourceTexture !== undefined,
+      weights_texture: weightsTexture,
+      ...halves({
+        source: gather.sourceTexture ?? source,
+        weights,
+        output: parts ?? output,
+        residual: parts ? undefined : gather.inputs.residual,
+      }),
+    }),
     bindings: {
       ...(gather.sourceTexture ? { source_texture: gather.sourceTexture } : { source }),
       ...(weightsTexture ? { weights_texture: gather.weights } : { weights: gather.weights }),
@@ -160,7 +154,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       ...(gather.statistics && { statistics: gather.statistics }),
     },
     uniforms: { ...uniforms, relu: parts ? 0 : uniforms.relu },
-    workgroups: groups(grid, batches ?? step * step * splits),
+    workgroups: groups(workgroups, batches ?? step * step * splits),
     writes: gather.statistics ? ['output', 'statistics'] : ['output'],
     flops:
       2 *
@@ -197,75 +191,27 @@ const statisticsTiles = 4096;
 export function statisticsChunks(
   gather: Gather,
 ): { readonly chunk: number; readonly chunks: number } | undefined {
-  const { source, weightShape, attributes, target } = gather;
+  const { source, weightShape, attributes, context } = gather;
   const problem = gatherProblem(gather);
-  const choice = chooseGemm(problem, target);
-  if (choice.unit) return undefined;
+  const kernel = chooseMatrixKernel(problem, context);
+  if (!kernel.statistics) return undefined;
   const [, kernelWidth] = weightShape as [number, number];
   const depth = attributes.dilation === 1 ? kernelWidth * channelQuads(source) : channelQuads(source);
-  if (splitsOf(gather, choice, problem, depth) > 1) return undefined;
-  const chunk = choice.shape === 'lane' ? choice.rows : 8 * choice.rows;
+  if (splitsOf(gather, kernel, problem, depth) > 1) return undefined;
+  const chunk = kernel.tile.rows;
   const chunks = Math.ceil(problem.rows / chunk);
   return chunk >= statisticsRows && chunks <= statisticsTiles ? { chunk, chunks } : undefined;
 }
 
 /** Ranges of the sum, as one image needs them and a binding holds their parts. */
 function splitsOf(
-  { output, attributes, dataGradient, target }: Gather,
-  choice: GemmConfiguration,
-  { rows, columnQuads }: GemmProblem,
+  { output, attributes, dataGradient, context }: Gather,
+  kernel: MatrixKernel,
+  { rows, columnQuads }: MatrixProblem,
   depth: number,
 ): number {
   const step = dataGradient ? attributes.stride : 1;
-  const { grid } = gemmGrid(choice, 'conv2d', Math.ceil(rows / dimension(output, 0)), columnQuads);
-  const most = Math.floor(target.maxStorageBufferBindingSize / (quads(output) * 16));
-  return Math.max(1, Math.min(chooseSplits(grid * step * step, depth, target), most));
-}
-
-/** Kernel module, constants and grid of a configuration. */
-export function gemmGrid(
-  choice: GemmConfiguration,
-  family: 'conv2d' | 'weight_gradient',
-  rows: number,
-  columnQuads: number,
-) {
-  if (choice.shape === 'lane') {
-    const columnTiles = Math.ceil(columnQuads / (choice.subgroup * choice.columns));
-    return {
-      module: `${family}_lane` as const,
-      constants: {
-        SUBGROUP: choice.subgroup,
-        SUBGROUPS: choice.subgroups,
-        ROWS: choice.rows,
-        COLUMNS: choice.columns,
-      },
-      columnTiles,
-      grid: Math.ceil((Math.ceil(rows / choice.rows) * columnTiles) / choice.subgroups),
-    };
-  }
-  if (choice.unit) {
-    const { subgroup: SUBGROUP, subgroups: SUBGROUPS, depth: DEPTH, unit } = choice;
-    // Subgroups stand two by two, or more of them side by side.
-    const columnTiles = Math.ceil(columnQuads / ((SUBGROUPS / 2) * choice.columns));
-    return {
-      module: 'conv2d_matrix' as const,
-      constants: {
-        SUBGROUP,
-        SUBGROUPS,
-        DEPTH,
-        MATRIX_ROWS: unit.rows,
-        MATRIX_COLUMNS: unit.columns,
-        MATRIX_DEPTH: unit.depth,
-      },
-      columnTiles,
-      grid: Math.ceil(rows / (2 * choice.rows)) * columnTiles,
-    };
-  }
-  const columnTiles = Math.ceil(columnQuads / (8 * choice.columns));
-  return {
-    module: `${family}_tile` as const,
-    constants: { ROWS: choice.rows, COLUMNS: choice.columns, DEPTH: choice.depth },
-    columnTiles,
-    grid: Math.ceil(rows / (8 * choice.rows)) * columnTiles,
-  };
+  const { workgroups } = matrixGrid(kernel, Math.ceil(rows / dimension(output, 0)), columnQuads);
+  const most = Math.floor(context.target.maxStorageBufferBindingSize / (quads(output) * 16));
+  return Math.max(1, Math.min(chooseSplits('convolution', workgroups * step * step, depth, context), most));
 }

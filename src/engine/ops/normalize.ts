@@ -1,5 +1,5 @@
 /** Rows scaled to unit length. */
-import { threads } from '../dispatch.ts';
+import { variantOf, workgroupsFor } from '../device/families.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
@@ -25,14 +25,16 @@ const normalizeDefinition: Operation<NormalizeAttributes> = {
   },
   half: () => ({ inputs: ['x'], outputs: [] }),
   batch: { does: 'map', operands: ['x', 'y', 'norm'] },
-  lower(node) {
+  lower(node, { profile, target }) {
     const x = need(node.inputs, 'x');
+    const problem = { rows: rowsOf(x), channelQuads: channelQuads(x) };
+    const kernel = profile.kernels.normalize.forward(problem, target);
     return [
       {
-        kernel: { module: 'normalize', entry: 'forward', conditions: { half: x.half ?? false } },
+        kernel: variantOf(kernel, { half: x.half ?? false }),
         bindings: { x, y: need(node.outputs, 'y'), norm: need(node.outputs, 'norm') },
-        uniforms: { rows: rowsOf(x), quads: channelQuads(x), epsilon: node.attributes.epsilon },
-        workgroups: threads(rowsOf(x)),
+        uniforms: { rows: problem.rows, quads: problem.channelQuads, epsilon: node.attributes.epsilon },
+        workgroups: workgroupsFor(kernel, problem.rows),
         writes: ['y', 'norm'],
         flops: 12 * quads(x),
       },
@@ -44,19 +46,21 @@ const normalizeGradient: Operation<NormalizeAttributes> = {
   name: 'l2_normalize_gradient',
   infer: (inputs) => ({ dx: need(inputs, 'y') }),
   batch: { does: 'map', operands: ['y', 'norm', 'dy', 'dx'] },
-  lower(node) {
+  lower(node, { profile, target }) {
     const y = need(node.inputs, 'y');
+    const problem = { rows: rowsOf(y), channelQuads: channelQuads(y) };
+    const kernel = profile.kernels.normalize.gradient(problem, target);
     return [
       {
-        kernel: { module: 'normalize', entry: 'gradient' },
+        kernel: variantOf(kernel),
         bindings: {
           y,
           norm: need(node.inputs, 'norm'),
           dy: need(node.inputs, 'dy'),
           dx: need(node.outputs, 'dx'),
         },
-        uniforms: { rows: rowsOf(y), quads: channelQuads(y), epsilon: node.attributes.epsilon },
-        workgroups: threads(rowsOf(y)),
+        uniforms: { rows: problem.rows, quads: problem.channelQuads, epsilon: node.attributes.epsilon },
+        workgroups: workgroupsFor(kernel, problem.rows),
         writes: ['dx'],
         flops: 20 * quads(y),
       },

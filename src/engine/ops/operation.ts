@@ -2,6 +2,7 @@
  * An operation with its kernels: what the tape knows of it ({@link OpDefinition}), and the dispatches that
  * compute it. Whoever adds one writes one file in this folder.
  */
+import type { LoweringContext } from '../device/context.ts';
 import type { Target } from '../device/target.ts';
 import type { Binding, Dispatch } from '../dispatch.ts';
 import type { Attributes, Node, OpDefinition } from '../graph/tape.ts';
@@ -13,8 +14,8 @@ export interface Operation<A extends Attributes = Attributes> extends OpDefiniti
   readonly batch?: BatchOperands<A>;
   /** How it combines with other operations; absent: it does not. */
   readonly fusion?: Fusion<A>;
-  /** The dispatches that compute it on this target, each with its kernel, bindings and cost in FLOPs. */
-  lower(node: Node<A>, target: Target): Dispatch[];
+  /** The dispatches that compute it on this device, each with its kernel, bindings and cost in FLOPs. */
+  lower(node: Node<A>, context: LoweringContext): Dispatch[];
 }
 
 /**
@@ -27,7 +28,7 @@ export type BatchOperands<A extends Attributes = Attributes> =
   | {
       readonly does: 'phases';
       readonly operands: readonly string[];
-      lower(node: Node<A>, ranges: readonly BatchRange[]): Dispatch[];
+      lower(node: Node<A>, ranges: readonly BatchRange[], context: LoweringContext): Dispatch[];
     };
 
 /** A range of the images of a batch. */

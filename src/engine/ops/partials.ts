@@ -2,7 +2,9 @@
  * The second, fixed-order step of sums that were computed in pieces: no float atomics, so results repeat bit
  * for bit.
  */
-import { type Dispatch, threads } from '../dispatch.ts';
+import type { LoweringContext } from '../device/context.ts';
+import { variantOf, workgroupsFor } from '../device/families.ts';
+import type { Dispatch } from '../dispatch.ts';
 import { quads, type Tensor } from '../graph/tensor.ts';
 
 /**
@@ -14,13 +16,15 @@ export function sumPartials(
   partial: Tensor,
   output: Tensor,
   splits: number,
+  { profile, target }: LoweringContext,
   stride = quads(output),
 ): Dispatch {
+  const kernel = profile.kernels.sums.partials({ splits, quads: quads(output) }, target);
   return {
-    kernel: { module: 'sum_partials', entry: 'main' },
+    kernel: variantOf(kernel),
     bindings: { partial, output },
     uniforms: { count: quads(output), splits, stride },
-    workgroups: threads(quads(output)),
+    workgroups: workgroupsFor(kernel, quads(output)),
     writes: ['output'],
   };
 }

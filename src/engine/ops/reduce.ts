@@ -1,6 +1,7 @@
 /**
  * Scalars out of tensors: mean, mean squared error, weighted sum; and the per-channel sum of a bias gradient.
  */
+import { variantOf, workgroupsFor } from '../device/families.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
@@ -15,30 +16,27 @@ const channelSumDefinition: Operation<Record<string, never>> = {
   name: 'channel_sum',
   infer: (inputs) => ({ y: { shape: [need(inputs, 'x').shape.at(-1) as number], layout: 'channels' } }),
   batch: { does: 'sum', operands: ['x'] },
-  lower(node): Dispatch[] {
+  lower(node, context): Dispatch[] {
     const x = need(node.inputs, 'x');
     const output = need(node.outputs, 'y');
-    const { chunk, chunks } = chunking(positions(x), channelQuads(x));
+    const { target } = context;
+    const { channelSums } = context.profile.kernels;
+    const chunk = channelSums.chunk(positions(x), channelQuads(x), target);
+    const chunks = Math.ceil(positions(x) / chunk);
+    const kernel = channelSums.sum({ chunks, channelQuads: channelQuads(x) }, target);
     const partial = scratch('channel_sum.partial', [chunks, quads(output) * 4]);
     return [
       {
-        kernel: { module: 'reduce', entry: 'channel_sum' },
+        kernel: variantOf(kernel),
         bindings: { values4: x, partial },
         uniforms: { count: positions(x), quads: channelQuads(x), chunk, chunks },
-        workgroups: threads(chunks * channelQuads(x)),
+        workgroups: workgroupsFor(kernel, chunks * channelQuads(x)),
         writes: ['partial'],
       },
-      sumPartials(partial, output, chunks),
+      sumPartials(partial, output, chunks, context),
     ];
   },
 };
-
-/** How the pixels of a per-channel reduction are cut: about 4096 threads in all, at least 8 pixels each. */
-export function chunking(pixels: number, channelQuadCount: number): { chunk: number; chunks: number } {
-  const wanted = Math.max(1, Math.min(Math.floor(4096 / channelQuadCount), Math.ceil(pixels / 8)));
-  const chunk = Math.ceil(pixels / wanted);
-  return { chunk, chunks: Math.ceil(pixels / chunk) };
-}
 
 /** Sum over all positions: [N,H,W,C] -> [C]. */
 export function channelSum(tape: Tape, x: Tensor): Tensor {
@@ -72,15 +70,16 @@ const meanDefinition: Operation<Record<string, never>> = {
     const { shape } = need(node.inputs, 'x');
     return { x: tape.record(fillMean, { scalar: gradient('y') }, { shape, factor: 1 / elements(shape) }).y };
   },
-  lower(node) {
+  lower(node, { profile, target }) {
     const values = need(node.inputs, 'x');
     const count = elements(values.shape);
+    const kernel = profile.kernels.sums.mean({ count }, target);
     return [
       {
-        kernel: { module: 'reduce', entry: 'mean' },
+        kernel: variantOf(kernel),
         bindings: { values, output: need(node.outputs, 'y') },
         uniforms: { count, factor: 1 / count },
-        workgroups: [1, 1, 1],
+        workgroups: workgroupsFor(kernel, count),
         writes: ['output'],
       },
     ];
@@ -128,14 +127,16 @@ const meanSquareErrorDefinition: Operation<Record<string, never>> = {
       tape.record(squareErrorGradient, { a: from, b: to, scalar: gradient('y') }, { factor }).y;
     return { a: needs('a') ? towards(a, b) : undefined, b: needs('b') ? towards(b, a) : undefined };
   },
-  lower(node) {
+  lower(node, { profile, target }) {
     const values4 = need(node.inputs, 'a');
+    const count = quads(values4);
+    const kernel = profile.kernels.sums.squareError({ count }, target);
     return [
       {
-        kernel: { module: 'reduce', entry: 'square_error' },
+        kernel: variantOf(kernel),
         bindings: { values4, other4: need(node.inputs, 'b'), output: need(node.outputs, 'y') },
-        uniforms: { count: quads(values4), factor: 1 / elements(values4.shape) },
-        workgroups: [1, 1, 1],
+        uniforms: { count, factor: 1 / elements(values4.shape) },
+        workgroups: workgroupsFor(kernel, count),
         writes: ['output'],
       },
     ];

@@ -1,5 +1,6 @@
 /** The detector's anomaly map and image score (method, 3.13) in three dispatches; inference only. */
-import { threads } from '../dispatch.ts';
+import { scoreMapGaussian, scoreMapLimits, scoreMapTile } from '../../../kernels/sizes.ts';
+import { variantOf, workgroupsFor } from '../device/families.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
@@ -9,18 +10,15 @@ import { scratch } from './scratch.ts';
 type ScoreAttributes = { readonly size: number };
 
 const levels = [0, 1, 2] as const;
-const tileWidth = 64;
-const tileHeight = 16;
-// Workgroup memory holds a row of pixels, and one of every level.
-const longestRow = 2784;
-const longestLevels = 1220;
-const sigma = 4;
+const { sigma } = scoreMapGaussian;
 
 const scoreMapDefinition: Operation<ScoreAttributes> = {
   name: 'score_map',
   infer(inputs, { size }) {
-    if (size % tileHeight || size > longestRow)
-      throw new Error(`the map size ${size} is not a multiple of ${tileHeight} of at most ${longestRow}`);
+    if (size % scoreMapTile.height || size > scoreMapLimits.row)
+      throw new Error(
+        `the map size ${size} is not a multiple of ${scoreMapTile.height} of at most ${scoreMapLimits.row}`,
+      );
     for (const level of levels) {
       const teacher = need(inputs, `teacher${level}`);
       if (`${teacher.shape}` !== `${need(inputs, `student${level}`).shape}`)
@@ -28,8 +26,10 @@ const scoreMapDefinition: Operation<ScoreAttributes> = {
       if (teacher.shape[1] !== teacher.shape[2]) throw new Error('the feature maps must be square');
     }
     const sides = levels.map((level) => need(inputs, `teacher${level}`).shape[1] as number);
-    if (sides.reduce((sum, side) => sum + side, 0) > longestLevels)
-      throw new Error(`feature maps of ${sides.join(', ')} are together longer than ${longestLevels}`);
+    if (sides.reduce((sum, side) => sum + side, 0) > scoreMapLimits.levels)
+      throw new Error(
+        `feature maps of ${sides.join(', ')} are together longer than ${scoreMapLimits.levels}`,
+      );
     const batch = need(inputs, 'teacher0').shape[0] as number;
     return {
       map: { shape: [batch, size, size], layout: 'dense' },
@@ -37,7 +37,8 @@ const scoreMapDefinition: Operation<ScoreAttributes> = {
     };
   },
   half: ({ inputs }) => ({ inputs: Object.keys(inputs), outputs: [], alike: true }),
-  lower(node) {
+  lower(node, { profile, target }) {
+    const { scoreMap: kernels } = profile.kernels;
     const { size } = node.attributes;
     const features = levels.map((level) => need(node.inputs, `teacher${level}`));
     const batch = (features[0] as Tensor).shape[0] as number;
@@ -52,31 +53,30 @@ const scoreMapDefinition: Operation<ScoreAttributes> = {
       uniforms[`side${level}`] = side[level] as number;
       uniforms[`quads${level}`] = channelQuads(features[level] as Tensor);
     }
+    const distancesKernel = kernels.distances({ positions }, target);
+    const rowsKernel = kernels.rows(size, target);
+    const columnsKernel = kernels.columns(size, target);
     return [
       {
-        kernel: {
-          module: 'score_map',
-          entry: 'level_distances',
-          conditions: { half: features[0]?.half ?? false },
-        },
+        kernel: variantOf(distancesKernel, { half: features[0]?.half ?? false }),
         bindings: { ...node.inputs, distances, score },
         uniforms,
-        workgroups: threads(positions),
+        workgroups: workgroupsFor(distancesKernel, positions),
         writes: ['distances', 'score'],
       },
       {
-        kernel: { module: 'score_map', entry: 'smooth_rows' },
+        kernel: variantOf(rowsKernel),
         bindings: { distances, rows },
         uniforms,
-        workgroups: [size, batch, 1],
+        workgroups: rowsKernel.grid(size, batch),
         writes: ['rows'],
         flops: batch * size * size * 2 * 33,
       },
       {
-        kernel: { module: 'score_map', entry: 'smooth_columns' },
+        kernel: variantOf(columnsKernel),
         bindings: { rows, map: need(node.outputs, 'map'), score },
         uniforms,
-        workgroups: [Math.ceil(size / tileWidth), size / tileHeight, batch],
+        workgroups: columnsKernel.grid(size, batch),
         writes: ['map', 'score'],
         flops: batch * size * size * 2 * 33,
       },

@@ -3,23 +3,14 @@
  * faster.
  */
 
+import { packedQuads, packedRows, textureWidth } from '../../../kernels/sizes.ts';
 import type { Target } from '../device/target.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need } from '../graph/tape.ts';
-import {
-  channelQuads,
-  physicalShape,
-  quads,
-  type Tensor,
-  type TensorSpec,
-  textureWidth,
-} from '../graph/tensor.ts';
+import { channelQuads, physicalShape, quads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import { halves } from './gemm.ts';
 import type { Operation } from './operation.ts';
 import { scratch } from './scratch.ts';
-
-// Quads of output channels in a line of packed weights: the lanes of a subgroup.
-const lanes = 8;
 
 /**
  * Quads in a tensor's texture: weights are packed (kernels/texture.wesl), with whole groups of output quads.
@@ -27,7 +18,7 @@ const lanes = 8;
 function textureQuads(tensor: TensorSpec): number {
   if (tensor.layout !== 'filter') return quads(tensor);
   const [height, width, channels] = physicalShape(tensor) as [number, number, number];
-  return height * width * channels * Math.ceil(channelQuads(tensor) / lanes) * lanes;
+  return height * width * channels * Math.ceil(channelQuads(tensor) / packedQuads) * packedQuads;
 }
 
 /** The shape of a tensor's texture, in the `texture` layout. */
@@ -61,9 +52,6 @@ type ToTextureAttributes = {
   readonly transposed?: boolean;
 };
 
-// Rows of the weights that a thread of kernels/texture.wesl copies.
-const chunk = 64;
-
 /** Memory `x` as a texture; weights may be multiplied by `scale` on the way, a value per column or row. */
 export const toTextureDefinition: Operation<ToTextureAttributes> = {
   name: 'to_texture',
@@ -75,14 +63,15 @@ export const toTextureDefinition: Operation<ToTextureAttributes> = {
     alike: need(node.inputs, 'x').layout !== 'filter',
   }),
   fusion: { scales: 'x' },
-  lower(node, target) {
+  lower(node, { phase }) {
     const x = need(node.inputs, 'x');
     const texture = need(node.outputs, 'texture');
     if (x.layout !== 'filter') return [copyToTexture(x, texture)];
     const [, width, channels] = physicalShape(x) as [number, number, number];
     const { scale } = node.inputs;
-    const count = (quads(texture) / (width * channels)) * Math.ceil((width * channels) / chunk);
-    const packed = target.once ? texture : scratch('texture.packed', texture.shape, 'dense', texture.half);
+    const count = (quads(texture) / (width * channels)) * Math.ceil((width * channels) / packedRows);
+    const packed =
+      phase === 'prologue' ? texture : scratch('texture.packed', texture.shape, 'dense', texture.half);
     const pack: Dispatch = {
       kernel: {
         module: 'texture',

@@ -2,12 +2,13 @@
  * The gradient of a convolution with respect to its weights: a matrix product over pixels, split and summed
  * in fixed order.
  */
-import { chooseGemm } from '../device/matrix_products.ts';
-import type { GemmProblem, Target } from '../device/target.ts';
+import { chooseMatrixKernel, chooseSplits } from '../device/choose.ts';
+import type { LoweringContext } from '../device/context.ts';
+import { type MatrixProblem, matrixGrid, variantOf } from '../device/families.ts';
 import { type Dispatch, groups } from '../dispatch.ts';
 import { type Node, need, type Tape, type Tensors } from '../graph/tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
-import { dimension, gemmGrid } from './gemm.ts';
+import { dimension } from './gemm.ts';
 import type { Operation } from './operation.ts';
 import { sumPartials } from './partials.ts';
 import { scratch } from './scratch.ts';
@@ -34,8 +35,8 @@ const weightGradientDefinition: Operation<WeightGradientAttributes> = {
       { input: 'dy', isWeights: false },
     ],
   },
-  lower(node, target) {
-    return weightGradientDispatches(node.inputs, need(node.outputs, 'dw'), node.attributes, target);
+  lower(node, context) {
+    return weightGradientDispatches(node.inputs, need(node.outputs, 'dw'), node.attributes, context);
   },
 };
 
@@ -44,7 +45,7 @@ export function weightGradientProblem(
   x: Tensor,
   dy: Tensor,
   { kernel }: WeightGradientAttributes,
-): GemmProblem {
+): MatrixProblem {
   return {
     family: 'weight_gradient',
     rows: kernel[0] * kernel[1] * channelQuads(x) * 4,
@@ -57,7 +58,7 @@ function weightGradientDispatches(
   inputs: Tensors,
   dw: Tensor,
   attributes: WeightGradientAttributes,
-  target: Target,
+  context: LoweringContext,
 ): Dispatch[] {
   const x = need(inputs, 'x');
   const dy = need(inputs, 'dy');
@@ -66,24 +67,14 @@ function weightGradientDispatches(
   const rowQuads = kh * kw * channelQuads(x);
   const columnQuads = channelQuads(dy);
   const lines = dimension(dy, 0) * dimension(dy, 1);
-  const choice = chooseGemm(weightGradientProblem(x, dy, attributes), target);
-  const { grid, columnTiles, module, constants } = gemmGrid(choice, 'weight_gradient', rowQuads, columnQuads);
-  const wanted = Math.min(Math.ceil((2 * target.parallelism) / grid), Math.ceil(lines / 4), 64);
-  const linesPerSplit = Math.ceil(lines / Math.max(wanted, 1));
+  const kernel = chooseMatrixKernel(weightGradientProblem(x, dy, attributes), context);
+  const { columnTiles, workgroups } = matrixGrid(kernel, rowQuads, columnQuads);
+  const linesPerSplit = Math.ceil(lines / chooseSplits('weight_gradient', workgroups, lines, context));
   const splits = Math.ceil(lines / linesPerSplit);
   const partial = splits > 1 ? scratch('weight_gradient.partial', [splits, quads(dw) * 4]) : dw;
   const dispatches: Dispatch[] = [
     {
-      kernel: {
-        module,
-        entry: 'main',
-        conditions: {
-          subgroups: choice.subgroup > 1,
-          source_texture: !!x_texture,
-          gradient_texture: !!dy_texture,
-        },
-        constants,
-      },
+      kernel: variantOf(kernel, { source_texture: !!x_texture, gradient_texture: !!dy_texture }),
       bindings: {
         ...(x_texture ? { x_texture } : { x }),
         ...(dy_texture ? { dy_texture } : { dy }),
@@ -105,12 +96,12 @@ function weightGradientDispatches(
         lines,
         lines_per_split: linesPerSplit,
       },
-      workgroups: groups(grid, splits),
+      workgroups: groups(workgroups, splits),
       writes: ['partial'],
       flops: 2 * positions(dy) * kh * kw * dimension(x, 3) * dimension(dy, 3),
     },
   ];
-  if (splits > 1) dispatches.push(sumPartials(partial, dw, splits));
+  if (splits > 1) dispatches.push(sumPartials(partial, dw, splits, context));
   return dispatches;
 }
 

@@ -4,7 +4,8 @@
  * times those of the direct form, so training does not use it for what it trains.
  */
 
-import type { Target } from '../device/target.ts';
+import { type LoweringContext, rewritesOf } from '../device/context.ts';
+import type { WinogradTile } from '../device/families.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need } from '../graph/tape.ts';
 import { channelQuads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
@@ -20,12 +21,8 @@ import type { Operation } from './operation.ts';
 import { scratch } from './scratch.ts';
 import { copyToTexture, fitsTexture, textureShape } from './texture.ts';
 
-/** Outputs per tile and side. */
-export type WinogradTile = 2 | 4;
-
 type WinogradAttributes = ConvolutionAttributes & { readonly tile: WinogradTile };
 
-const module = (tile: WinogradTile) => (tile === 4 ? 'winograd_f4' : 'winograd_f2');
 const positionCount = (tile: WinogradTile) => (tile + 2) ** 2;
 
 /** The transform of 3x3 weights [3, 3, Ci, Co]: [positions, 1, Ci, Co]. */
@@ -61,7 +58,7 @@ export const winogradWeightsDefinition: Operation<WinogradWeightsAttributes> = {
   },
   half: () => ({ inputs: ['w'], outputs: [] }),
   fusion: { scales: 'w' },
-  lower(node) {
+  lower(node, { profile, target }) {
     const w = need(node.inputs, 'w');
     const { scale } = node.inputs;
     const { tile, stored } = node.attributes;
@@ -71,7 +68,7 @@ export const winogradWeightsDefinition: Operation<WinogradWeightsAttributes> = {
     return [
       {
         kernel: {
-          module: module(tile),
+          module: profile.kernels.winograd.module(tile, target),
           entry: 'weights_transform',
           conditions: { stored, scaled: scale !== undefined, ...halves({ weights: w }) },
         },
@@ -99,18 +96,21 @@ export const winogradDefinition: Operation<WinogradAttributes> = {
   // The transformed tensors stay in 32 bits: their values are sums that a half would round ten times more.
   half: () => ({ inputs: ['x', 'x_texture', 'residual'], outputs: ['y'] }),
   fusion: { textures: productTextures },
-  lower: (node, target) => lowerWinograd(node.inputs, need(node.outputs, 'y'), node.attributes, target),
+  lower: (node, context) => lowerWinograd(node.inputs, need(node.outputs, 'y'), node.attributes, context),
 };
 
 function lowerWinograd(
   inputs: Readonly<Record<string, Tensor>>,
   y: Tensor,
   attributes: WinogradAttributes,
-  target: Target,
+  context: LoweringContext,
 ): Dispatch[] {
+  const { target } = context;
+  const { textures } = rewritesOf(context);
   const x = need(inputs, 'x');
   const u = need(inputs, 'w');
   const { tile } = attributes;
+  const module = context.profile.kernels.winograd.module(tile, target);
   const positions = positionCount(tile);
   const [batch, height, width] = y.shape as [number, number, number];
   const rowHeight = Math.ceil(height / tile);
@@ -122,7 +122,7 @@ function lowerWinograd(
   const v = transformed('input', x);
   const m = transformed('product', y);
   const textureOf = (tensor: Tensor) =>
-    target.textures && fitsTexture(tensor, target)
+    textures && fitsTexture(tensor, target)
       ? scratch('winograd.texture', textureShape(tensor), 'texture')
       : undefined;
   const texture = textureOf(v);
@@ -132,7 +132,7 @@ function lowerWinograd(
   return [
     {
       kernel: {
-        module: module(tile),
+        module,
         entry: 'input_transform',
         conditions: { source_texture: !!inputs.x_texture, ...halves({ source: inputs.x_texture ?? x }) },
       },
@@ -157,13 +157,13 @@ function lowerWinograd(
       inputs: {},
       attributes: { stride: 1, padding: 0, dilation: 1, relu: false },
       dataGradient: false,
-      target,
+      context,
       batches: positions,
     }),
     ...(product ? [copyToTexture(m, product)] : []),
     {
       kernel: {
-        module: module(tile),
+        module,
         entry: 'output_transform',
         conditions: {
           ...ending.conditions,

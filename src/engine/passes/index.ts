@@ -1,9 +1,9 @@
 /**
- * The passes: from what was recorded to what runs. Takes a tape, the tensors that its program reads and a
- * target; gives the nodes that run once and those that every run repeats. No pass changes results beyond
+ * The passes: from what was recorded to what runs. Takes a tape, the tensors that its program reads and the
+ * device that it is for; gives the nodes that run once and those that every run repeats. No pass changes results beyond
  * rounding, and none changes the tape.
  */
-import type { Target } from '../device/target.ts';
+import type { LoweringContext } from '../device/context.ts';
 import type { Node, Tape } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { addends } from './addends.ts';
@@ -47,8 +47,8 @@ export const passes: readonly Pass[] = [
  *
  * @param outputs tensors that the program reads; they are never fused away
  */
-export function fuse(tape: Tape, outputs: readonly Tensor[], target: Target): FusedTape {
-  const context = passContext(tape, outputs, target);
+export function fuse(tape: Tape, outputs: readonly Tensor[], lowering: LoweringContext): FusedTape {
+  const context = passContext(tape, outputs, lowering);
   let nodes: readonly Node[] = tape.nodes;
   for (const pass of passes) if (pass.applies(context)) nodes = pass.run(nodes, context);
   return split(nodes, context);

@@ -1,5 +1,6 @@
 /** What a pass is, and what it may ask about the tape beyond its nodes. */
-import type { Target } from '../device/target.ts';
+import { type LoweringContext, rewritesOf } from '../device/context.ts';
+import type { Rewrites } from '../device/profile.ts';
 import type { Node, Tape } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
@@ -7,8 +8,10 @@ import type { Tensor } from '../graph/tensor.ts';
 export interface PassContext {
   /** Tensors that something beside the nodes reads: the program's outputs, and gradients for the optimiser. */
   readonly read: ReadonlySet<Tensor>;
-  /** The device that the program is for. */
-  readonly target: Target;
+  /** The device that the program is for, and who chooses for it. */
+  readonly lowering: LoweringContext;
+  /** Rewrites that pay on that device. */
+  readonly rewrites: Rewrites;
   /** `training`, where the tape overwrites parameters. */
   readonly phase: 'training' | 'inference';
   /** Whether the program rather takes little memory and starts soon than runs as fast as it can. */
@@ -28,7 +31,7 @@ export interface Pass {
 }
 
 /** @param outputs tensors that the program reads */
-export function passContext(tape: Tape, outputs: readonly Tensor[], target: Target): PassContext {
+export function passContext(tape: Tape, outputs: readonly Tensor[], lowering: LoweringContext): PassContext {
   const tensors = new Set<Tensor>();
   const groups = new Set<string>();
   for (const node of tape.nodes) {
@@ -38,7 +41,8 @@ export function passContext(tape: Tape, outputs: readonly Tensor[], target: Targ
   }
   return {
     read: new Set([...outputs, ...tape.parameterGradients.values()]),
-    target,
+    lowering,
+    rewrites: rewritesOf(lowering),
     phase: tensors.size + groups.size > 0 ? 'training' : 'inference',
     compact: tape.compact,
     half: tape.parameters.half,

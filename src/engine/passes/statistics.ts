@@ -8,16 +8,16 @@ import { Rewriter } from './rewriter.ts';
 
 export const statistics: Pass = {
   name: 'statistics',
-  applies: ({ target }) => target.epilogueStatistics && !target.textures,
-  run(nodes, { target }) {
+  applies: ({ rewrites }) => rewrites.statistics && !rewrites.textures,
+  run(nodes, { lowering }) {
     const rewriter = new Rewriter(nodes);
     for (const norm of rewriter) {
       const operand = fusionOf(norm).takesMomentsOf?.(norm);
       const product = operand && rewriter.producer(operand);
       // The moments of one product serve one norm.
       if (!product || product.outputs.statistics) continue;
-      if (runsInParts(product, target) || runsInParts(norm, target)) continue;
-      const moments = fusionOf(product).tileMoments?.(product, target);
+      if (runsInParts(product, lowering.target) || runsInParts(norm, lowering.target)) continue;
+      const moments = fusionOf(product).tileMoments?.(product, lowering);
       if (!moments) continue;
       const { shape, chunk } = moments;
       const tensor = rewriter.tensor(`${product.definition.name}.statistics`, { shape, layout: 'dense' });

@@ -13,8 +13,8 @@ const reach = { training: 6, inference: 100 };
 
 export const textures: Pass = {
   name: 'textures',
-  applies: ({ target }) => target.textures,
-  run(nodes, { target, phase }) {
+  applies: ({ rewrites }) => rewrites.textures,
+  run(nodes, { lowering: { target }, phase }) {
     const rewriter = new Rewriter(nodes);
     const copies = new Map<Tensor, { texture: Tensor; position: number }>();
     let position = 0;

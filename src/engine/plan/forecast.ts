@@ -1,6 +1,6 @@
 /** What a program will need, from its plan alone: memory exactly, time from a device's measured peaks. */
 
-import type { Target } from '../device/target.ts';
+import type { LoweringContext } from '../device/context.ts';
 import { dispatchBytes } from '../dispatch.ts';
 import type { Tape } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -28,12 +28,12 @@ const typicalShare = 0.4;
 export function forecast(
   tape: Tape,
   outputs: readonly Tensor[],
-  target: Target,
+  context: LoweringContext,
   limits: MemoryLimits,
   peaks: Peaks,
 ): Forecast {
-  const fused = fuse(tape, outputs, target);
-  const plans = { ...selectProgram(fused, target), outputs };
+  const fused = fuse(tape, outputs, context);
+  const plans = { ...selectProgram(fused, context), outputs };
   const { bytes } = planMemory(tape, plans, limits);
   let [flops, seconds, dispatches] = [0, 0, 0];
   for (const dispatch of plans.main.flatMap((planned) => planned.dispatches)) {

@@ -1,7 +1,9 @@
 /** Where everything of a program lies, worked out before any memory is taken. */
+
+import { textureWidth } from '../../../kernels/sizes.ts';
 import { boundTensor } from '../dispatch.ts';
 import type { Tape } from '../graph/tape.ts';
-import { byteLength, bytesPerQuad, type Tensor, textureWidth } from '../graph/tensor.ts';
+import { byteLength, bytesPerQuad, type Tensor } from '../graph/tensor.ts';
 import { type PlaceResult, place } from './place.ts';
 import { placeTextures, type TexturePlacement } from './place_textures.ts';
 import { dispatchesOf, type PlannedNode } from './plan.ts';

@@ -3,7 +3,7 @@
  * each run binds that range alone. An operation takes part by saying in `Operation.batch` what it does over a
  * batch.
  */
-import type { Target } from '../device/target.ts';
+import type { LoweringContext } from '../device/context.ts';
 import { type Binding, type Dispatch, isTensor } from '../dispatch.ts';
 import type { Node, Tensors } from '../graph/tape.ts';
 import { byteLength, quads, roundUp, type Tensor, type View } from '../graph/tensor.ts';
@@ -67,11 +67,11 @@ function batchRanges(batch: number, step: number): BatchRange[] {
 }
 
 /** The dispatches of a node, range by range. */
-export function lowerInParts(node: Node, target: Target): Dispatch[] {
+export function lowerInParts(node: Node, context: LoweringContext): Dispatch[] {
   const rule = operationOf(node).batch as BatchOperands;
   const { tensors, batch } = batchTensors(node, rule);
-  const step = imagesPerPart(node, tensors, batch, target.maxStorageBufferBindingSize);
-  if (rule.does === 'phases') return rule.lower(node, batchRanges(batch, step));
+  const step = imagesPerPart(node, tensors, batch, context.target.maxStorageBufferBindingSize);
+  if (rule.does === 'phases') return rule.lower(node, batchRanges(batch, step), context);
   const parts = Math.ceil(batch / step);
   const sums = new Map<Tensor, Tensor>();
   if (rule.does === 'sum')
@@ -96,7 +96,7 @@ export function lowerInParts(node: Node, target: Target): Dispatch[] {
         }),
       );
     const own = { ...node, inputs: standIns(node.inputs), outputs: standIns(node.outputs) };
-    for (const dispatch of operationOf(node).lower(own, target)) {
+    for (const dispatch of operationOf(node).lower(own, context)) {
       const bindings = Object.entries(dispatch.bindings).map(([name, binding]) => [
         name,
         resolve(binding, ranges),
@@ -104,6 +104,6 @@ export function lowerInParts(node: Node, target: Target): Dispatch[] {
       dispatches.push({ ...dispatch, bindings: Object.fromEntries(bindings) });
     }
   }
-  for (const [output, sum] of sums) dispatches.push(sumPartials(sum, output, parts, stride(output)));
+  for (const [output, sum] of sums) dispatches.push(sumPartials(sum, output, parts, context, stride(output)));
   return dispatches;
 }

@@ -2,8 +2,10 @@
  * Placement of tensors in storage textures: a texture serves every tensor that fits into it, one after the
  * other.
  */
+
+import { textureWidth } from '../../../kernels/sizes.ts';
 import { boundTensor, type Dispatch } from '../dispatch.ts';
-import { quads, type Tensor, textureWidth } from '../graph/tensor.ts';
+import { quads, type Tensor } from '../graph/tensor.ts';
 
 export interface TexturePlacement {
   /** Index into `textures` by tensor. */

@@ -61,8 +61,8 @@ export async function compileProgram(
 ): Promise<CompiledProgram> {
   const { store } = options;
   const outputs = Object.values(options.outputs);
-  const fused = fuse(tape, outputs, engine.target);
-  const { prologue, main } = selectProgram(fused, engine.target);
+  const fused = fuse(tape, outputs, engine.lowering);
+  const { prologue, main } = selectProgram(fused, engine.lowering);
   const { result: memory, verdict } = engine.attempt('allocating the memory of a program', () =>
     allocate(engine, owned, tape, store, { prologue, main, outputs }),
   );

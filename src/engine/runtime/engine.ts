@@ -1,14 +1,18 @@
 /** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
 import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
+import { textureWidth } from '../../../kernels/sizes.ts';
 import { describedError } from '../../base/errors.ts';
 import type { GpuSettings } from '../../platform/gpu_settings.ts';
-import { type AdapterDescription, describeAdapter, isMesaSoftware } from '../device/adapter.ts';
+import { type AdapterDescription, describeAdapter } from '../device/adapter.ts';
+import type { ForcedChoices, LoweringContext } from '../device/context.ts';
 import { matrixUnits, subgroupMatrixConfigs, subgroupMatrixFeature } from '../device/matrix_units.ts';
-import type { Target } from '../device/target.ts';
+import type { DeviceProfile } from '../device/profile.ts';
+import { profileOf } from '../device/profiles.ts';
+import type { OfferedTarget, Target } from '../device/target.ts';
 import type { Tuning } from '../device/tuning.ts';
-import { tunedConfigurations } from '../device/tuning.ts';
+import { tunedKernels } from '../device/tuning.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
-import { roundUp, textureWidth } from '../graph/tensor.ts';
+import { roundUp } from '../graph/tensor.ts';
 import { linkKernel } from '../kernels/link.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import { WarmUp } from './warm_up.ts';
@@ -29,11 +33,12 @@ export interface EngineOptions {
    * on real ones. In browsers it needs --enable-unsafe-webgpu.
    */
   readonly subgroupMatrices?: boolean;
-  /**
-   * Overrides what the adapter says about itself: selects kernels as for another kind of adapter (tests,
-   * tuning).
-   */
+  /** Chooses kernels as this profile does, in the place of the one that recognises the adapter (tests). */
+  readonly profile?: DeviceProfile;
+  /** Overrides what the device offers (tests). */
   readonly target?: Partial<Target>;
+  /** Choices in the place of the profile's (tests). */
+  readonly force?: ForcedChoices;
   /** Results of `aand tune`; those of other devices and older kernels are ignored. */
   readonly tunings?: readonly Tuning[];
   /** Told once when the adapter is a software driver, and of errors of the device that belong to no call. */
@@ -58,17 +63,31 @@ async function requestDevice(adapter: GPUAdapter, descriptor: GPUDeviceDescripto
   }
 }
 
-/** Whether shaders may read storage textures. */
-function readsTextures(gpu: GPU): boolean {
-  return gpu.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
+/** What an opened device offers. */
+function offeredTarget(gpu: GPU, device: GPUDevice, adapter: AdapterDescription): OfferedTarget {
+  const { vendor, architecture, description, subgroupSize, subgroupSizes } = adapter;
+  const { limits, features } = device;
+  return {
+    name: `${vendor} ${architecture}`.trim() || 'unknown adapter',
+    vendor,
+    architecture,
+    driver: description,
+    subgroupSize: features.has('subgroups') ? subgroupSize : 0,
+    subgroupSizes,
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxTextureSize: limits.maxTextureDimension2D,
+    maxWorkgroupMemory: limits.maxComputeWorkgroupStorageSize,
+    maxWorkgroupThreads: limits.maxComputeInvocationsPerWorkgroup,
+    storageTextures: gpu.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false,
+  };
 }
 
 /** An open device with its pipelines. Close it, or the process stays alive. */
 export class Engine implements AsyncDisposable {
   readonly device: GPUDevice;
   readonly adapter: AdapterDescription;
-  target: Target;
   readonly gpu: GPU;
+  #lowering: LoweringContext;
   readonly #watch: DeviceWatch;
   #closing: Promise<void> | undefined;
   #resting = false;
@@ -80,25 +99,13 @@ export class Engine implements AsyncDisposable {
     gpu: GPU,
     device: GPUDevice,
     adapter: AdapterDescription,
-    { target, onNotice }: Pick<EngineOptions, 'target' | 'onNotice'>,
+    lowering: LoweringContext,
+    onNotice: EngineOptions['onNotice'],
   ) {
     this.gpu = gpu;
     this.device = device;
     this.adapter = adapter;
-    this.target = {
-      name: `${adapter.vendor} ${adapter.architecture}`.trim() || 'unknown adapter',
-      subgroupSize: device.features.has('subgroups') ? adapter.subgroupSize : 0,
-      software: adapter.software,
-      parallelism: adapter.software ? 16 : 512,
-      maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
-      // Mesa's software driver reads a storage texture's quad three times faster than a storage buffer's: it
-      // checks bounds per texel instead of per float and lane (docs/performance.md).
-      textures: isMesaSoftware(adapter) && readsTextures(gpu) && device.features.has('subgroups'),
-      maxTextureSize: device.limits.maxTextureDimension2D,
-      winograd: adapter.software,
-      epilogueStatistics: !adapter.software,
-      ...target,
-    };
+    this.#lowering = lowering;
     this.#watch = new DeviceWatch(device, onNotice);
   }
 
@@ -107,12 +114,13 @@ export class Engine implements AsyncDisposable {
     const experiments = options.subgroupMatrices ?? false;
     let { gpu, adapter } = await requestAdapter({ shaderChecks: true, zeros: true, experiments });
     const description = describeAdapter(adapter);
-    // Checked twice, a run takes a fifth longer; filling textures with zeros takes longer than what is then
-    // written to them. What an adapter is can only be asked with the checks already chosen.
-    if (isMesaSoftware(description))
+    const profile = options.profile ?? profileOf(description);
+    const { needsShaderChecks, fillsWithZeros, compilesAtDispatch } = profile.treatment;
+    // What an adapter is can only be asked with the checks already chosen.
+    if (!needsShaderChecks || !fillsWithZeros)
       ({ gpu, adapter } = await requestAdapter({
-        shaderChecks: options.shaderChecks ?? false,
-        zeros: false,
+        shaderChecks: needsShaderChecks || (options.shaderChecks ?? false),
+        zeros: fillsWithZeros,
         experiments,
       }));
     const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
@@ -132,7 +140,7 @@ export class Engine implements AsyncDisposable {
     };
     const device = await requestDevice(adapter, descriptor);
     try {
-      if (description.software)
+      if (profile.processor === 'cpu')
         options.onNotice?.(
           `running on a software driver (${description.description || description.architecture}), not on a GPU`,
         );
@@ -141,10 +149,19 @@ export class Engine implements AsyncDisposable {
         : [];
       if (options.subgroupMatrices && !units.length)
         options.onNotice?.('this adapter offers no subgroup matrices that the kernels could use');
-      const target = { ...(units.length && { matrixUnits: units }), ...options.target };
-      const engine = new Engine(gpu, device, description, { ...options, target });
+      const offered = offeredTarget(gpu, device, description);
+      const lowering: LoweringContext = {
+        target: {
+          ...profile.target({ ...offered, ...(units.length && { matrixUnits: units }) }),
+          ...options.target,
+        },
+        profile,
+        phase: 'run',
+        ...(options.force && { force: options.force }),
+      };
+      const engine = new Engine(gpu, device, description, lowering, options.onNotice);
       engine.useTunings(options.tunings ?? []);
-      if (isMesaSoftware(description))
+      if (compilesAtDispatch)
         engine.#warmUp = new WarmUp(device, async () => {
           const other = await gpu.requestAdapter({ powerPreference: 'high-performance' });
           if (!other) throw new Error(adapterAdvice);
@@ -157,14 +174,34 @@ export class Engine implements AsyncDisposable {
     }
   }
 
+  /** What passes and operations choose by. */
+  get lowering(): LoweringContext {
+    return this.#lowering;
+  }
+
+  /** What the device is and offers. */
+  get target(): Target {
+    return this.#lowering.target;
+  }
+
+  /** What this package does differently on this kind of device. */
+  get profile(): DeviceProfile {
+    return this.#lowering.profile;
+  }
+
+  /** Whether kernels run on the processor (a software driver), which is 10 to 100 times slower than a GPU. */
+  get isSoftware(): boolean {
+    return this.profile.processor === 'cpu';
+  }
+
   /**
    * Programs compiled from now on take these results of `aand tune`; those of other devices and older kernels
    * are ignored.
    */
   useTunings(tunings: readonly Tuning[]): void {
     for (const tuning of tunings) {
-      const tuned = tunedConfigurations(tuning, this);
-      if (tuned) this.target = { ...this.target, tuned };
+      const tuned = tunedKernels(tuning, this);
+      if (tuned) this.#lowering = { ...this.#lowering, tuned };
     }
   }
 
@@ -203,7 +240,7 @@ export class Engine implements AsyncDisposable {
    */
   guard<T>(work: Promise<T>, what = 'the work on the device failed'): Promise<T> {
     const guarded = this.#watch.wait(what, work);
-    if (this.adapter.software && !this.#resting && this.#watch.isBusy) {
+    if (this.profile.treatment.sharesProcessor && !this.#resting && this.#watch.isBusy) {
       this.#resting = true;
       restWhile(() => {
         this.#resting = this.#watch.isBusy;

@@ -3,6 +3,7 @@
  * figure.
  */
 
+import { workgroupSize } from '../../../kernels/sizes.ts';
 import type { KernelVariant } from '../dispatch.ts';
 import { type Dispatch, groups, threads } from '../dispatch.ts';
 import type { Peaks } from '../plan/forecast.ts';
@@ -28,7 +29,7 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
     const time = async (
       entry: string,
       values: [number, number],
-      workgroups: Dispatch['workgroups'],
+      grid: Dispatch['workgroups'],
       repeat: number,
     ) => {
       const variant: KernelVariant = { module: 'peak', entry };
@@ -47,7 +48,7 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
         const pass = encoder.beginComputePass();
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, bindGroup);
-        for (let i = 0; i < times; i++) pass.dispatchWorkgroups(...workgroups);
+        for (let i = 0; i < times; i++) pass.dispatchWorkgroups(...grid);
         pass.end();
         const started = performance.now();
         device.queue.submit([encoder.finish()]);
@@ -59,14 +60,12 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
       for (let i = 0; i < 5; i++) best = Math.min(best, await run(repeat));
       return best;
     };
-    const software = engine.adapter.software;
-    const groupCount = software ? 64 : 4096;
-    const rounds = software ? 4096 : 2048;
-    const fmaSeconds = await time('fma_peak', [0, rounds], groups(groupCount), 1);
+    const { workgroups, rounds, copies } = engine.profile.treatment.peak;
+    const fmaSeconds = await time('fma_peak', [0, rounds], groups(workgroups), 1);
     const quads = copyBytes / 16;
-    const copySeconds = await time('copy_peak', [quads, 0], threads(quads), software ? 1 : 20);
+    const copySeconds = await time('copy_peak', [quads, 0], threads(quads), copies);
     return {
-      gflops: (groupCount * 64 * rounds * 8 * 2 * 4 * 2) / fmaSeconds / 1e9,
+      gflops: (workgroups * workgroupSize * rounds * 8 * 2 * 4 * 2) / fmaSeconds / 1e9,
       gbytesPerSecond: (2 * copyBytes) / copySeconds / 1e9,
     };
   } finally {

@@ -2,8 +2,9 @@
  * The steps of a program, ready to encode: kernel launches with their bind groups, and copies into textures.
  */
 
+import { textureWidth } from '../../../kernels/sizes.ts';
 import { boundTensor, type Dispatch } from '../dispatch.ts';
-import { bytesPerQuad, type Tensor, textureWidth } from '../graph/tensor.ts';
+import { bytesPerQuad, type Tensor } from '../graph/tensor.ts';
 import type { PlannedNode } from '../plan/plan.ts';
 import type { Engine } from './engine.ts';
 import type { ProgramMemory, Range } from './memory.ts';

@@ -1,11 +1,10 @@
 /**
- * The tuner: times every configuration of the matrix kernels at the sizes that a model has on this device,
- * checks each result, and keeps the fastest. Results are plain data; whoever opens an engine may pass them on
- * (`EngineOptions.tuning`).
+ * The tuner: times every candidate of the matrix families at the sizes that a model has on this device, checks
+ * each result, and keeps the fastest. Results are plain data; whoever opens an engine may pass them on
+ * (`EngineOptions.tunings`).
  */
 import { RandomStream } from '../../base/random.ts';
-import { gemmConfigurations } from '../device/matrix_products.ts';
-import type { GemmConfiguration, GemmProblem } from '../device/target.ts';
+import type { MatrixKernel, MatrixProblem } from '../device/families.ts';
 import type { TunedEntry } from '../device/tuning.ts';
 import { tuningKey } from '../device/tuning.ts';
 import { ParameterSet } from '../graph/parameter_set.ts';
@@ -19,7 +18,7 @@ import { Program } from './program.ts';
 import { retarget } from './retarget.ts';
 import { ParameterStore } from './store.ts';
 
-function problemOf(node: Node): GemmProblem | undefined {
+function problemOf(node: Node): MatrixProblem | undefined {
   if (isConvolution(node))
     return gatherProblem({
       source: need(node.inputs, 'x'),
@@ -34,8 +33,8 @@ function problemOf(node: Node): GemmProblem | undefined {
 }
 
 /** The different matrix products of tapes: one node per tuning key. */
-export function tuningCases(tapes: readonly Tape[]): Map<string, { node: Node; problem: GemmProblem }> {
-  const cases = new Map<string, { node: Node; problem: GemmProblem }>();
+export function tuningCases(tapes: readonly Tape[]): Map<string, { node: Node; problem: MatrixProblem }> {
+  const cases = new Map<string, { node: Node; problem: MatrixProblem }>();
   for (const node of tapes.flatMap((tape) => tape.nodes)) {
     const problem = problemOf(node);
     if (problem && !cases.has(tuningKey(problem))) cases.set(tuningKey(problem), { node, problem });
@@ -99,15 +98,16 @@ function agrees(a: Float32Array, b: Float32Array): boolean {
  */
 export async function tuneCase(
   engine: Engine,
-  { node, problem }: { node: Node; problem: GemmProblem },
-  onRejected?: (configuration: GemmConfiguration, reason: string) => void,
-): Promise<TunedEntry & { configuration: GemmConfiguration }> {
-  const target = { winograd: false, tuned: {} };
-  const table = await measure(retarget(engine, target), node);
+  { node, problem }: { node: Node; problem: MatrixProblem },
+  onRejected?: (configuration: MatrixKernel, reason: string) => void,
+): Promise<TunedEntry & { configuration: MatrixKernel }> {
+  const rewrites = { winograd: false };
+  const alone = { tuned: {}, force: { rewrites } };
+  const table = await measure(retarget(engine, alone), node);
   let best: TunedEntry | undefined;
-  for (const configuration of gemmConfigurations(problem.family, engine.target)) {
+  for (const configuration of engine.profile.kernels[problem.family].candidates(engine.target)) {
     try {
-      const own = retarget(engine, { ...target, force: { [problem.family]: configuration } });
+      const own = retarget(engine, { ...alone, force: { rewrites, [problem.family]: configuration } });
       const { result, milliseconds } = await measure(own, node);
       if (!agrees(result, table.result)) onRejected?.(configuration, 'its result is wrong');
       else if (!best || milliseconds < best.milliseconds)

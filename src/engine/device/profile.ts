@@ -1,0 +1,69 @@
+/**
+ * A device profile: everything that this package does differently on one kind of device or driver, in one
+ * place. It takes what the adapter says of itself, and gives the target, the kernels, the rewrites of programs,
+ * and how the engine drives the device. A new one is a file in this folder and a line in `profiles.ts`; see
+ * ARCHITECTURE.md, "Where to add".
+ */
+import type { AdapterDescription } from './adapter.ts';
+import type { KernelFamilies } from './families.ts';
+import type { OfferedTarget, Target } from './target.ts';
+
+/** Rewrites of programs that pay on some devices only. */
+export interface Rewrites {
+  /** 3x3 convolutions with fixed weights may take Winograd's form; the family `winograd` says which. */
+  readonly winograd: boolean;
+  /** Matrix kernels read their operands from storage textures. */
+  readonly textures: boolean;
+  /** Batch norms in training take their statistics from the convolution before, not by a pass over its output. */
+  readonly statistics: boolean;
+}
+
+/** What a driver gets wrong or slow, and what is done about it. */
+export interface KnownFault {
+  /** What happens. */
+  readonly fault: string;
+  /** What is done, and in which file. */
+  readonly workaround: string;
+  /** Where it was seen, or how to see it: a link, a test, a figure of docs/. */
+  readonly evidence: string;
+  /** When the work-around can go. */
+  readonly until: string;
+}
+
+/** How the engine treats the driver. */
+export interface DriverTreatment {
+  /** Whether kernels need WebGPU's own checks; not where the driver's code checks every access itself. */
+  readonly needsShaderChecks: boolean;
+  /** Whether new memory is filled with zeros; every kernel writes what it then reads. */
+  readonly fillsWithZeros: boolean;
+  /**
+   * Whether the driver compiles a kernel at its first dispatch. Kernels are then compiled ahead by dispatches
+   * of no workgroups, with a second device as a helper.
+   */
+  readonly compilesAtDispatch: boolean;
+  /** Whether kernels run on the processor: the waiting thread then rests, so that it takes no core from them. */
+  readonly sharesProcessor: boolean;
+  /** Work of a measurement of the peaks: enough for a clock, not more than half a second. */
+  readonly peak: {
+    readonly workgroups: number;
+    readonly rounds: number;
+    readonly copies: number;
+  };
+}
+
+export interface DeviceProfile {
+  /** A short name for tunings, `aand doctor` and tests, such as `mesa-cpu`. */
+  readonly name: string;
+  /** What it is, for people: 'any GPU'. */
+  readonly title: string;
+  /** What computes. */
+  readonly processor: 'gpu' | 'cpu';
+  /** Whether an adapter is of this kind. The first profile of the list that says yes is taken. */
+  recognises(adapter: AdapterDescription): boolean;
+  /** What kernels are chosen by: what the device offers, less what this kind is better off without. */
+  target(offered: OfferedTarget): Target;
+  readonly kernels: KernelFamilies;
+  rewrites(target: Target): Rewrites;
+  readonly treatment: DriverTreatment;
+  readonly faults: readonly KnownFault[];
+}
