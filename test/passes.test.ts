@@ -1,5 +1,8 @@
 /** The passes, each by the print of the nodes that it gives, and where it must leave them alone. */
 import { describe, expect, test } from 'vitest';
+import type { LoweringContext } from '../src/engine/device/context.ts';
+import { mesaCpu } from '../src/engine/device/mesa_cpu.ts';
+import type { Rewrites } from '../src/engine/device/profile.ts';
 import type { Target } from '../src/engine/device/target.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
@@ -30,18 +33,18 @@ import { selectProgram } from '../src/engine/plan/lower.ts';
 import { printPlan } from '../src/engine/plan/plan.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { detect } from '../src/model/methods.ts';
+import { planning } from './support/targets.ts';
 
-const target: Target = {
-  name: 'none',
-  subgroupSize: 8,
-  software: true,
-  parallelism: 16,
-  maxStorageBufferBindingSize: 2 ** 27,
-  textures: false,
-  maxTextureSize: 8192,
-  winograd: false,
-  epilogueStatistics: false,
-};
+/** What differs from a device that wants no rewrite. */
+type Differences = Partial<Target & Rewrites & { readonly splits: number }>;
+
+function device(own: Differences = {}): LoweringContext {
+  const { winograd = false, textures = false, statistics = false, splits, ...target } = own;
+  const rewrites = { winograd, textures, statistics };
+  return planning({ profile: mesaCpu, target, force: { rewrites, ...(splits && { splits }) } });
+}
+
+const target = device();
 
 /** A tape, and short ways to record on it. */
 class Recorder {
@@ -79,12 +82,12 @@ class Recorder {
   }
 
   /** What a pass makes of the tape. */
-  run(pass: Pass, outputs: readonly Tensor[], own: Partial<Target> = {}): Node[] {
-    return pass.run(this.tape.nodes, passContext(this.tape, outputs, { ...target, ...own }));
+  run(pass: Pass, outputs: readonly Tensor[], own: Differences = {}): Node[] {
+    return pass.run(this.tape.nodes, passContext(this.tape, outputs, device(own)));
   }
 
-  applies(pass: Pass, own: Partial<Target> = {}): boolean {
-    return pass.applies(passContext(this.tape, [], { ...target, ...own }));
+  applies(pass: Pass, own: Differences = {}): boolean {
+    return pass.applies(passContext(this.tape, [], device(own)));
   }
 }
 
@@ -340,7 +343,7 @@ describe('winograd', () => {
     expect(training.applies(winograd, { winograd: true })).toBe(false);
   });
 
-  test.each<[string, Parameters<typeof convolution>[0], Partial<Target>]>([
+  test.each<[string, Parameters<typeof convolution>[0], Differences]>([
     ['of another size', { kernel: 1 }, {}],
     ['with a stride', { stride: 2 }, {}],
     ['with a dilation', { dilation: 2 }, {}],
@@ -364,12 +367,12 @@ describe('winograd', () => {
   });
 
   test('a detector leaves out large weights where direct convolutions are nearly as fast', () => {
-    const forms = (own: Partial<Target>, compact: boolean | undefined) => {
+    const forms = (own: Differences, compact: boolean | undefined) => {
       const tape = new Tape(new ParameterSet());
       const images = tape.input('images', [1, 256, 256, 3], 'channels');
       const { map } = detect(tape, images, backbones.resnet18, 'aand');
       tape.compact = compact ?? tape.compact;
-      const whole = { ...target, textures: true, winograd: true, subgroupSize: 16, ...own };
+      const whole = device({ textures: true, winograd: true, subgroupSize: 16, ...own });
       return names(fuse(tape, [map], whole).nodes).filter((name) => name === 'winograd_conv2d').length;
     };
     expect(forms({}, undefined)).toBe(0);
@@ -380,7 +383,7 @@ describe('winograd', () => {
 });
 
 describe('statistics', () => {
-  const gpu = { epilogueStatistics: true };
+  const gpu = { statistics: true };
   const block = (bias = false, training = true) => {
     const r = new Recorder();
     const w = r.weights('w', [3, 3, 4, 4]);
@@ -394,7 +397,7 @@ describe('statistics', () => {
       "%2[1x4x4x4], %9[1x2x4] = conv2d(x=$x[1x4x4x4], w=@w[3x3x4x4]) {stride=1 padding=1 dilation=1 relu=false}
       %7[1x4x4x4], %8[2x4] = batch_norm(x=%2[1x4x4x4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4], statistics=%9[1x2x4]) {training=true relu=false epsilon=0.00001 momentum=0.1 chunk=32}"
     `);
-    const plan = printPlan(selectProgram(fuse(r.tape, [y], { ...target, ...gpu }), target).main);
+    const plan = printPlan(selectProgram(fuse(r.tape, [y], device(gpu)), target).main);
     expect(plan.replace(/,SUBGROUP.*?>| <.*?>/g, '').split('\n')).toEqual([
       'conv2d: conv2d_lane.main,statistics,subgroups',
       'batch_norm: batch_norm.merge',
@@ -416,7 +419,7 @@ describe('statistics', () => {
     expect(r.applies(statistics, { ...gpu, textures: true })).toBe(false);
   });
 
-  test.each<[string, { bias?: boolean; training?: boolean }, Partial<Target>]>([
+  test.each<[string, { bias?: boolean; training?: boolean }, Differences]>([
     ['in evaluation', { training: false }, {}],
     ['after a bias, which the sums would leave out', { bias: true }, {}],
     ['after a sum in ranges, none of which is the value', {}, { splits: 3 }],
@@ -486,7 +489,7 @@ describe('scale_where_read', () => {
   test('folded weights that are packed on the way to a texture are scaled there', () => {
     const r = new Recorder();
     const y = r.norm(convTranspose2d(r.tape, r.input(), r.weights()));
-    const context = passContext(r.tape, [y], { ...target, textures: true });
+    const context = passContext(r.tape, [y], device({ textures: true }));
     const packed = textures.run(foldNorm.run(r.tape.nodes, context), context);
     expect(printNodes(scaleWhereRead.run(packed, context))).toMatchInlineSnapshot(`
       "%9[1x1x4x4], %10[4], %11[4] = batch_norm_fold(w=@w[1x1x4x4], weight=@weight[4], bias=@bias[4], running_mean=@mean[4], running_var=@var[4]) {epsilon=0.00001 transposed=true scaledByReaders=true}
@@ -502,7 +505,7 @@ describe('scale_where_read', () => {
     const folded = r.run(foldNorm, [y]);
     const context = passContext(r.tape, [y], target);
     expect(printNodes(scaleWhereRead.run(folded, context))).toBe(printNodes(folded));
-    const onTextures = passContext(r.tape, [y], { ...target, textures: true });
+    const onTextures = passContext(r.tape, [y], device({ textures: true }));
     const packed = textures.run(folded, onTextures);
     const weights = need((packed.at(-1) as Node).inputs, 'w');
     const reading = { ...onTextures, read: new Set([y, weights]) };
@@ -574,7 +577,7 @@ describe('fuse', () => {
     const w = r.weights('w', [3, 3, 4, 4]);
     const sum = add(r.tape, r.input(), r.constant());
     const y = relu(r.tape, r.norm(conv2d(r.tape, sum, w, undefined, { padding: 1 })));
-    const own = { ...target, textures: true, winograd: true };
+    const own = device({ textures: true, winograd: true });
     const before = printNodes(r.tape.nodes);
     const print = ({ prologue, nodes }: ReturnType<typeof fuse>) => printNodes([...prologue, ...nodes]);
     const first = print(fuse(r.tape, [y], own));

@@ -1,12 +1,12 @@
 /** Tape, gradients, plans and placement, kernel texts and layouts, without a GPU. */
 import { describe, expect, test } from 'vitest';
-import type { Target } from '../src/engine/device/target.ts';
+import { textureWidth } from '../kernels/sizes.ts';
 import { type Dispatch, groups } from '../src/engine/dispatch.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { printNodes } from '../src/engine/graph/print.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
-import { byteLength, pack, type Tensor, textureWidth, unpack } from '../src/engine/graph/tensor.ts';
+import { byteLength, pack, type Tensor, unpack } from '../src/engine/graph/tensor.ts';
 import { evaluate, expand } from '../src/engine/kernels/expand.ts';
 import { linkKernel } from '../src/engine/kernels/link.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
@@ -22,18 +22,9 @@ import { placeTextures } from '../src/engine/plan/place_textures.ts';
 import { printPlan } from '../src/engine/plan/plan.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { detect, detectorParameters } from '../src/model/methods.ts';
+import { planning } from './support/targets.ts';
 
-const target: Target = {
-  name: 'none',
-  subgroupSize: 8,
-  software: true,
-  parallelism: 16,
-  maxStorageBufferBindingSize: 2 ** 27,
-  textures: false,
-  maxTextureSize: 8192,
-  winograd: false,
-  epilogueStatistics: false,
-};
+const target = planning({ force: { rewrites: { winograd: false, textures: false, statistics: false } } });
 
 function block(tape: Tape, training: boolean): { x: Tensor; y: Tensor } {
   const x = tape.input('x', [1, 4, 4, 4], 'channels');

@@ -31,6 +31,5 @@ export function chooseWinogradTiles(
   context: LoweringContext,
 ): readonly WinogradTile[] {
   const { profile, target } = context;
-  const rewrites = rewritesOf(context);
-  return rewrites.winograd ? profile.kernels.winograd.tiles(problem, target, rewrites) : [];
+  return profile.kernels.winograd.tiles(problem, target, rewritesOf(context));
 }
