@@ -7,10 +7,10 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // npm run test:full, and tests of minutes with commands of their own (package.json, test:*).
     exclude: [...configDefaults.exclude, 'test/full/**', 'test/long/**'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    // Software drivers use all cores already; parallel files would only distort each other's timeouts.
-    fileParallelism: false,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    // Most files compile kernels, wait for a command or a browser: two at a time use two cores well.
+    maxWorkers: 2,
     pool: 'forks',
   },
 });

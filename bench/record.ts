@@ -16,10 +16,15 @@ export interface Provenance {
   readonly machine: string;
   /** The WebGPU adapter as its driver describes it. */
   readonly driver: string;
-  /** Version of Node. */
-  readonly node: string;
-  /** Processes that wanted a core when the measuring began (mean of a minute); 0 on a quiet machine. */
-  readonly load: number;
+  /** Version of Node; null where an old record does not say. */
+  readonly node: string | null;
+  /**
+   * Processes that wanted a core when the measuring began (mean of a minute); 0 on a quiet machine, null where
+   * an old record does not say.
+   */
+  readonly load: number | null;
+  /** What a reader must know besides. */
+  readonly note?: string;
 }
 
 function git(...args: string[]): string {

@@ -13,7 +13,8 @@ function defaultText(option: Option): string {
   const value: unknown = option.defaultValue;
   if (option.mandatory) return ' Required.';
   if (value === undefined || value === false) return '';
-  return ` Default: ${Array.isArray(value) ? value.join(',') : value}.`;
+  const shown = option.defaultValueDescription ?? (Array.isArray(value) ? value.join(',') : `${value}`);
+  return ` Default: ${shown === '.' ? 'the current folder' : shown}.`;
 }
 
 function optionItem(option: Option): string {

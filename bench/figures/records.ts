@@ -5,13 +5,14 @@ import type { DemoRun } from '../demo.ts';
 import type { FirstRun } from '../first_run.ts';
 import type { Provenance } from '../record.ts';
 import type { BenchReport, PeerReport } from '../report.ts';
+import type { BenchResult } from '../run.ts';
 
 /** Mean and deviation over seeds, in per cent. */
 type Measured = readonly [mean: number, deviation: number];
 
 /** The table of `aand benchmark` on real data. */
 export interface AccuracyReport {
-  readonly record: Omit<Provenance, 'node' | 'load'> & { readonly note: string };
+  readonly record: Provenance;
   readonly runs: readonly {
     readonly mode: string;
     readonly category: string;
@@ -27,12 +28,18 @@ export interface AccuracyReport {
   }[];
 }
 
+/** What a figure needs of the models in 16 bits. */
+export interface HalfReport {
+  readonly record: Provenance;
+  readonly results: readonly Pick<BenchResult, 'name' | 'weight_bytes' | 'peak_bytes' | 'max_abs_error'>[];
+}
+
 /** What each file of bench/results holds. */
 export interface Records {
   readonly demo: DemoRun & { readonly record: Provenance };
   readonly 'first-run': FirstRun & { readonly record: Provenance };
   readonly peers: PeerReport;
-  readonly half: BenchReport;
+  readonly half: HalfReport;
   readonly bench: BenchReport;
   readonly accuracy: AccuracyReport;
 }

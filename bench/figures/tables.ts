@@ -1,21 +1,28 @@
 /** Every figure of the documents, made from the records of bench/results. */
 import type { Provenance } from '../record.ts';
 import type { BenchReport, PeerReport, PeerResult } from '../report.ts';
-import type { BenchResult } from '../run.ts';
 import { commandReference } from './commands.ts';
 import { table, wrap } from './markdown.ts';
-import { type AccuracyReport, commands, type Records, readRecord } from './records.ts';
+import { type AccuracyReport, commands, type HalfReport, type Records, readRecord } from './records.ts';
 
 const percent = (share: number) => (100 * share).toFixed(1);
 const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(2);
+/** A largest difference; null where nothing was compared. */
+const difference = (error: number | null) =>
+  error === null ? 'not compared' : error === 0 ? '0' : error.toExponential(0);
 const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
 
 /** Where the figures above the line come from. */
-function origin(record: Provenance): string {
-  const { command, date, commit, machine, driver, node, load } = record;
+function origin({ command, date, commit, machine, driver, node, load, note }: Provenance): string {
+  const facts = [
+    machine,
+    driver,
+    ...(node ? [`Node ${node}`] : []),
+    ...(load === null ? [] : [`load ${load}`]),
+  ];
   return wrap(
-    `Measured on ${date} at commit ${commit}: ${machine}; ${driver}; Node ${node}; load ${load}. ` +
-      `Command: \`${command}\`.`,
+    `Measured on ${date} at commit ${commit}: ${facts.join('; ')}. Command: \`${command}\`.` +
+      (note ? ` ${note}` : ''),
   );
 }
 
@@ -32,8 +39,6 @@ function demo({ record, seconds: time, products }: Records['demo']): string {
   const text = table(['product', 'image AUROC, %', 'pixel AUROC, %', 'PRO, %'], rows);
   return withOrigin(`${text}\n\nThe whole command took ${time.toFixed(0)} s.`, record);
 }
-
-const demoTime = ({ seconds: time }: Records['demo']) => `${(time / 60).toFixed(1)} minutes`;
 
 function models(report: BenchReport): string {
   const rows = report.results
@@ -65,7 +70,7 @@ function kernels(report: BenchReport): string {
       r.median_ms.toFixed(2),
       r.gflops.toFixed(0),
       `${(100 * r.share_of_roofline).toFixed(0)} %`,
-      r.max_abs_error?.toExponential(0) ?? 'not compared',
+      difference(r.max_abs_error),
     ]);
   const { gflops, gbytes_per_s } = report.peaks;
   const peaks = `Measured peaks: ${gflops.toFixed(0)} GFLOP/s, ${gbytes_per_s.toFixed(1)} GB/s.`;
@@ -73,24 +78,19 @@ function kernels(report: BenchReport): string {
   return withOrigin(`${table(heads, rows)}\n\n${peaks}`, report.record);
 }
 
-function find(report: BenchReport, name: string): BenchResult {
-  const result = report.results.find((r) => r.name === name);
-  if (!result) throw new Error(`the record of ${report.record.command} has no case ${name}`);
-  return result;
-}
-
-function half(report: BenchReport, full: BenchReport): string {
-  const rows = ['f32', 'f16'].map((type) => {
-    const name = 'aand-resnet18/infer/1x3x256x256';
-    const r = type === 'f16' ? find(report, `${name}/f16`) : find(full, name);
-    const error = type === 'f16' ? (r.max_abs_error?.toExponential(0) ?? '') : '';
-    return [type, r.median_ms.toFixed(0), mebibytes(r.weight_bytes), mebibytes(r.peak_bytes), error];
-  });
+function half(report: HalfReport, full: BenchReport): string {
+  const name = 'aand-resnet18/infer/1x3x256x256';
+  const row = (type: string, { results, record }: HalfReport, wanted: string) => {
+    const r = results.find((result) => result.name === wanted);
+    if (!r) throw new Error(`the record of ${record.command} has no case ${wanted}`);
+    const all = r.weight_bytes + r.peak_bytes;
+    return [type, mebibytes(r.weight_bytes), mebibytes(all), difference(r.max_abs_error)];
+  };
+  const rows = [row('32 bits', full, name), row('16 bits', report, `${name}/f16`)];
   const heads = [
-    'weights and activations',
-    'ms',
+    'resnet18 detector, 256 pixels',
     'weights, MiB',
-    'program, MiB',
+    'all, MiB',
     'largest difference of the map',
   ];
   return withOrigin(table(heads, rows), report.record);
@@ -116,7 +116,7 @@ function peers(report: PeerReport, work: string, chromium: boolean): string {
     engineName(r),
     r.median_ms.toFixed(0),
     r.ratio_to_ours.toFixed(2),
-    r.max_abs_error ? r.max_abs_error.toExponential(0) : '0',
+    difference(r.max_abs_error),
   ]);
   const heads = ['engine', 'ms', 'times as long as this engine', 'largest difference'];
   return withOrigin(table(heads, rows), report.record);
@@ -127,11 +127,6 @@ const plusMinus = ([mean, deviation]: readonly [number, number]) =>
   `${mean.toFixed(1)} ± ${deviation.toFixed(1)}`;
 const runName = ({ mode, category }: Run) => `${category}, mode ${mode}`;
 
-function accuracyOrigin({ record }: AccuracyReport): string {
-  const { date, commit, machine, driver, note } = record;
-  return wrap(`Measured on ${date} at commit ${commit}: ${machine}; ${driver}. ${note}`);
-}
-
 function accuracy(report: AccuracyReport): string {
   const rows = report.runs.map((run) => [
     runName(run),
@@ -140,7 +135,7 @@ function accuracy(report: AccuracyReport): string {
     plusMinus(run.AUPRO),
   ]);
   const heads = ['product', 'image AUROC, %', 'pixel AUROC, %', 'PRO, %'];
-  return `${table(heads, rows)}\n\n${accuracyOrigin(report)}`;
+  return withOrigin(table(heads, rows), report.record);
 }
 
 function accuracyMore(report: AccuracyReport): string {
@@ -181,7 +176,6 @@ export function figures(root: string): ReadonlyMap<string, string> {
   const measured = readRecord(root, 'accuracy');
   return new Map([
     ['demo', demo(demoRun)],
-    ['demo-time', demoTime(demoRun)],
     ['models', models(bench)],
     ['kernels', kernels(bench)],
     ['half', half(readRecord(root, 'half'), bench)],

@@ -4,7 +4,7 @@ import { realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Job, Worker } from 'bullmq';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Progress } from '../train/trainer.ts';
 import { runTask, taskName } from './benchmark_tasks.ts';
@@ -131,7 +131,12 @@ export function workerCommand(program: Command): void {
       'data sets, results, weights and textures of jobs must lie in it; relative paths begin here',
       '.',
     )
-    .option('--name <text>', 'how this worker is called in the messages', `${hostname()}-${process.pid}`)
+    .addOption(
+      new Option('--name <text>', 'how this worker is called in the messages').default(
+        `${hostname()}-${process.pid}`,
+        'the name of the host and the number of the process',
+      ),
+    )
     .option('--once', 'end when the queue is empty');
   addQueueOptions(command, 'the broker', true).action(async (options: WorkerOptions) => {
     const root = await realpath(options.root).catch(() => {

@@ -1,11 +1,10 @@
 /** What a user does in the page: buttons, files, fields, and what the page saves. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ElementHandle, Page } from 'puppeteer-core';
 import { expect } from 'vitest';
 import { type Site, savedPath } from './app_site.ts';
 import { part, writeImage } from './layouts.ts';
-import { sharedDir } from './shared.ts';
 
 /** The file chooser whose label says this. */
 export async function chooser(
@@ -121,15 +120,8 @@ export async function commandLineScores(
   return Object.fromEntries(rows.map((row) => [row.path.replace(/^.*\//, ''), row.raw_score]));
 }
 
-/** Real photographs where they are, else parts of the demo's product; one defective. */
+/** Drawn parts of a product, and a defective one. */
 async function trainingImages(site: Site, count: number): Promise<{ good: string[]; bad: string }> {
-  const real = join(sharedDir, 'datasets/mvtec_ad/screw');
-  if (existsSync(real)) {
-    const names = readdirSync(join(real, 'train/good')).sort().slice(0, count);
-    const good = names.map((name) => join(real, 'train/good', name));
-    return { good, bad: join(real, 'test/scratch_neck/000.png') };
-  }
-  console.warn(`${real} is absent: the page trains on drawn parts instead of photographs`);
   const good: string[] = [];
   for (let i = 0; i < count; i++) {
     const path = join(site.folder, `good${String(i).padStart(2, '0')}.png`);

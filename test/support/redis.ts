@@ -1,9 +1,11 @@
-/** A real redis-server for tests: with users, over TLS with certificates that are made on the spot. */
+/** A real redis-server for tests, also with users or over TLS with certificates made on the spot. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { useFolder } from './command.ts';
 
 export function hasRedis(): boolean {
   try {
@@ -41,6 +43,22 @@ export async function startRedis(folder: string, port: number, ...more: string[]
     server.once('exit', (code) => failed(new Error(`redis-server ended with ${code}: ${said}`)));
   });
   return server;
+}
+
+/** A server for the tests of a suite, without password. */
+export function useRedis(): { readonly url: string } {
+  const folder = useFolder();
+  const redis = { url: '' };
+  let server: ChildProcess | undefined;
+  beforeAll(async () => {
+    const port = await freePort();
+    server = await startRedis(folder, port);
+    redis.url = `redis://127.0.0.1:${port}`;
+  });
+  afterAll(() => {
+    server?.kill('SIGKILL');
+  });
+  return redis;
 }
 
 export interface Certificates {

@@ -1,0 +1,23 @@
+/** Every variant of Winograd's form, and batches on targets that choose other forms. */
+import { afterAll, describe, test } from 'vitest';
+import { gpu } from '../../src/engine/device/gpu.ts';
+import { Engine } from '../../src/engine/runtime/engine.ts';
+import { expectSameMaps, expectWinograd, winogradCases } from '../support/convolution_forms.ts';
+
+const engine = await Engine.open();
+afterAll(() => engine.close());
+
+describe("Winograd's form", () => {
+  test.each(winogradCases)('%s: meets the reference', (_, c) => expectWinograd(engine, c));
+});
+
+describe("a detector's map of an image has the same bits whatever its batch", () => {
+  test('in the compact form', () =>
+    expectSameMaps(engine, { choices: {}, form: '', size: 256, compact: true }));
+
+  // With few tiles, products of a real GPU's target are split.
+  test('with split sums, as on a GPU', () => {
+    const choices = { profile: gpu, target: { parallelism: 512 } };
+    return expectSameMaps(engine, { choices, form: 'convolution_sum', size: 128, compact: true });
+  });
+});
