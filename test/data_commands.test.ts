@@ -2,47 +2,17 @@
  * Commands on data sets as people have them: what is guessed is said and reaches metrics.json, and changes no
  * result.
  */
-import { spawn } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bundle } from './support/bundle.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { useCommand, useFolder } from './support/command.ts';
 import { writeMvtec } from './support/layouts.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'aand-data-commands-'));
+const folder = useFolder();
+const command = useCommand();
 const path = (name: string) => join(folder, name);
-let cliFolder: string;
-
-function aand(
-  args: readonly string[],
-  cwd = folder,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((done) => {
-    const child = spawn('node', [join(cliFolder, 'cli.mjs'), ...args], {
-      cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (data) => {
-      stdout += data;
-    });
-    child.stderr.on('data', (data) => {
-      stderr += data;
-    });
-    child.on('close', (code) => done({ code, stdout, stderr }));
-  });
-}
+const aand = (args: readonly string[], cwd = folder) => command.run(args, { cwd });
 
 const quick = ['--image-size', '32', '--batch', '3', '--epochs', '1,1'];
 const metrics = (run: string) => JSON.parse(readFileSync(path(`${run}/metrics.json`), 'utf8'));
@@ -76,15 +46,9 @@ async function withMasks(
 }
 
 beforeAll(async () => {
-  cliFolder = mkdtempSync(join(process.cwd(), 'node_modules', '.aand-data-commands-'));
-  await bundle('src/cli/main.ts', join(cliFolder, 'cli.mjs'), 'node');
   await writeMvtec(folder, 'hazelnut');
   const { code, stderr } = await aand(['train', 'hazelnut', '--out', 'named', ...quick]);
   expect(code, stderr).toBe(0);
-});
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-  rmSync(cliFolder, { recursive: true, force: true });
 });
 
 describe('train', () => {

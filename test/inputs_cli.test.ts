@@ -2,62 +2,33 @@
  * Commands on files of which some cannot be read: these are named, counted and left out, and the results of
  * the others are whole.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { encodePng } from '../src/platform/node.ts';
-import { demoProducts, drawPart } from '../src/synthetic/demo_products.ts';
-import { bundle } from './support/bundle.ts';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { demoProducts } from '../src/synthetic/demo_products.ts';
+import { type Ended, useCommand, useFolder } from './support/command.ts';
+import { part, writeImage } from './support/layouts.ts';
 
-let folder = '';
-let cliFolder = '';
-let product = '';
-let trained: { code: number | null; stdout: string; stderr: string };
+const folder = useFolder();
+const command = useCommand();
+const aand = (...args: string[]) => command.run(args);
+const product = join(folder, 'product');
+let trained: Ended;
 
-function aand(...args: string[]): Promise<typeof trained> {
-  return new Promise((done) => {
-    const child = spawn('node', [join(cliFolder, 'cli.mjs'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (data) => {
-      stdout += data;
-    });
-    child.stderr.on('data', (data) => {
-      stderr += data;
-    });
-    child.on('close', (code) => done({ code, stdout, stderr }));
-  });
-}
-
-async function part(path: string, index: number, defect?: string): Promise<void> {
-  const { image, mask } = drawPart(demoProducts[0] as (typeof demoProducts)[number], defect, 5, index);
-  mkdirSync(join(path, '..'), { recursive: true });
-  writeFileSync(path, await encodePng(image));
-  if (!mask) return;
+/** A drawn part, and where it is defective its mask. */
+async function draw(path: string, index: number, defect?: string): Promise<void> {
+  const { image, mask } = part(0, index, defect);
+  await writeImage(path, image);
   const truth = path.replace('/test/', '/ground_truth/').replace('.png', '_mask.png');
-  mkdirSync(join(truth, '..'), { recursive: true });
-  writeFileSync(truth, await encodePng(mask));
+  if (mask) await writeImage(truth, mask);
 }
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'aand-unreadable-'));
-  mkdirSync('node_modules/.cache', { recursive: true });
-  cliFolder = mkdtempSync(resolve('node_modules/.cache/aand-unreadable-'));
-  await bundle('src/cli/main.ts', join(cliFolder, 'cli.mjs'), 'node');
-  product = join(folder, 'product');
   const defect = Object.keys((demoProducts[0] as (typeof demoProducts)[number]).defects)[0] as string;
-  for (const i of [0, 1, 2, 3, 4]) await part(join(product, `train/good/${i}.png`), i);
-  for (const i of [0, 1, 2]) await part(join(product, `test/good/${i}.png`), 10 + i);
-  for (const i of [0, 1, 2]) await part(join(product, `test/${defect}/${i}.png`), 20 + i, defect);
+  for (const i of [0, 1, 2, 3, 4]) await draw(join(product, `train/good/${i}.png`), i);
+  for (const i of [0, 1, 2]) await draw(join(product, `test/good/${i}.png`), 10 + i);
+  for (const i of [0, 1, 2]) await draw(join(product, `test/${defect}/${i}.png`), 20 + i, defect);
   writeFileSync(join(product, 'train/good/2.png'), 'no image');
   writeFileSync(join(product, 'test/good/1.png'), '');
   writeFileSync(join(product, `ground_truth/${defect}/2_mask.png`), 'no mask');
@@ -65,11 +36,6 @@ beforeAll(async () => {
     ...['train', product, '--out', join(folder, 'out'), '--mode', 'rd', '--image-size', '32'],
     ...['--batch', '2', '--epochs', '1,1'],
   );
-}, 240_000);
-
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-  rmSync(cliFolder, { recursive: true, force: true });
 });
 
 test('train leaves out what cannot be read, before it trains, and says so in metrics.json and at the end', () => {
@@ -95,7 +61,7 @@ test('train leaves out what cannot be read, before it trains, and says so in met
 
 test('predict scores the readable ones of any mixture; --strict none', async () => {
   const photos = join(folder, 'photos');
-  for (const name of ['a.png', 'z.png']) await part(join(photos, name), 30);
+  for (const name of ['a.png', 'z.png']) await draw(join(photos, name), 30);
   const whole = readFileSync(join(photos, 'a.png'));
   writeFileSync(join(photos, 'half.png'), whole.subarray(0, whole.length / 2));
   writeFileSync(join(photos, 'empty.png'), '');

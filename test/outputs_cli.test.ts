@@ -2,52 +2,20 @@
  * What the commands do with files that are there already: photographs, models, results, and a reader that
  * goes.
  */
-import { spawn } from 'node:child_process';
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { encodePng } from '../src/platform/node.ts';
-import { demoProducts, drawPart } from '../src/synthetic/demo_products.ts';
-import { bundle } from './support/bundle.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Ended, useCommand, useFolder } from './support/command.ts';
+import { part, writeImage } from './support/layouts.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'aand-outputs-cli-'));
+const folder = useFolder();
+const command = useCommand();
 const out = join(folder, 'out');
 const model = join(out, 'model.safetensors');
 const good = join(folder, 'good');
-let cliFolder: string;
-let cli: string;
 
-interface Result {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs the command; with `close` its stdout is closed after the first piece. */
-function aand(args: readonly string[], close = false): Promise<Result> {
-  return new Promise((done) => {
-    const child = spawn('node', [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (data) => {
-      stdout += data;
-      if (close) child.stdout.destroy();
-    });
-    child.stderr.on('data', (data) => {
-      stderr += data;
-    });
-    child.on('exit', (code) => done({ code, stdout, stderr }));
-  });
-}
+/** Runs the command; with `closeStdout` its stdout is closed after the first piece. */
+const aand = (args: readonly string[], closeStdout = false) => command.run(args, { closeStdout });
 
 const names = (path: string) => readdirSync(path).sort();
 const visible = (path: string) => names(path).filter((name) => !name.startsWith('.'));
@@ -67,21 +35,13 @@ function photos(name: string, ...paths: string[]): string {
 }
 
 beforeAll(async () => {
-  cliFolder = mkdtempSync(join(process.cwd(), 'node_modules', '.aand-outputs-cli-'));
-  cli = join(cliFolder, 'cli.mjs');
-  await bundle('src/cli/main.ts', cli, 'node');
   mkdirSync(good);
   for (let i = 0; i < 2; i++) {
-    const { image } = drawPart(demoProducts[0] as (typeof demoProducts)[number], undefined, 5, i);
-    photograph = await encodePng(image);
-    writeFileSync(join(good, `${i}.png`), photograph);
+    await writeImage(join(good, `${i}.png`), part(0, i).image);
+    photograph = readFileSync(join(good, `${i}.png`));
   }
   const { code, stderr } = await aand(train());
   if (code !== 0) throw new Error(stderr);
-}, 300_000);
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-  rmSync(cliFolder, { recursive: true, force: true });
 });
 
 describe('train', () => {
@@ -109,7 +69,7 @@ describe('train', () => {
 });
 
 describe('predict', () => {
-  const rowsOf = ({ stdout }: Result) => JSON.parse(stdout) as { path: string; picture: string }[];
+  const rowsOf = ({ stdout }: Ended) => JSON.parse(stdout) as { path: string; picture: string }[];
 
   test('photographs are never replaced, however their folder is spelled, with --force neither', async () => {
     const here = photos('same', 'photo.png');

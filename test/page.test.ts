@@ -1,29 +1,21 @@
 /**
- * What the page keeps in headless Chromium: copies, tabs, deletions, full storage, files that are no models.
+ * The page in headless Chromium: copies under one origin, tabs, files that are no models. What it keeps of
+ * trainings is in full/page_trainings.test.ts.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
-import { chooser, click, textOf, waitForText } from './support/app_actions.ts';
-import { ready } from './support/app_site.ts';
-import {
-  answer,
-  fillTraining,
-  openCopy,
-  type PageCopies,
-  serveCopies,
-  updateCopy,
-  writeModel,
-} from './support/page_copies.ts';
+import { chooser, textOf, waitForText } from './support/app_actions.ts';
+import { openCopy, type PageCopies, serveCopies, updateCopy, writeModel } from './support/page_copies.ts';
+import { checkOtherTab, problem, until } from './support/page_tabs.ts';
 
 describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () => {
   let site: PageCopies;
   let browser: Browser;
-  /** Two tabs of the copy in a/. */
+  /** A tab of the copy in a/. */
   let first: Page;
-  let second: Page;
   const errors: string[] = [];
 
   beforeAll(async () => {
@@ -38,15 +30,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     site?.close();
   });
 
-  const until = <A extends unknown[]>(page: Page, met: (...args: A) => unknown, ...args: A) =>
-    page.waitForFunction(met as (...args: unknown[]) => unknown, { polling: 100, timeout: 60_000 }, ...args);
   const caches = (page: Page) => page.evaluate(() => window.caches.keys());
-  const startDisabled = (page: Page) =>
-    page.evaluate(
-      () =>
-        [...document.querySelectorAll('button')].find((b) => b.textContent === 'Start training')?.disabled,
-    );
-  const problem = (page: Page) => textOf(page, '#problem');
 
   test("two copies on one origin and another application's cache: an update deletes its own copy's caches only", async () => {
     writeFileSync(join(site.root, 'other.html'), '<p>another application');
@@ -155,128 +139,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
   });
 
   test('while a tab trains, another one of the same copy offers nothing that touches it', async () => {
-    await fillTraining(first, site.images, 'in the first tab', 500);
-    await click(first, 'Start training');
-    await waitForText(first, 'train', /stage II, epoch [2-9]/, 200_000);
-    second = await openCopy(browser, `${site.origin}a/`);
-    second.on('pageerror', (error) => errors.push((error as Error).message));
-    await fillTraining(second, site.images, 'in the second tab', 1);
-    await waitForText(second, 'train', /Another tab is training/);
-    expect(await textOf(second, '#train')).not.toMatch(/Resume|Discard/);
-    expect(await startDisabled(second)).toBe(true);
-    // Another copy of the page is not concerned.
-    const b = await openCopy(browser, `${site.origin}b/`);
-    await fillTraining(b, site.images, 'in the other copy', 1);
-    expect(await textOf(b, '#train')).not.toMatch(/Another tab|kept on this device/);
-    expect(await startDisabled(b)).toBe(false);
-    await b.close();
-    await first.bringToFront();
-    await click(first, 'Pause');
-    await waitForText(first, 'train', /Paused after the last finished epoch/);
-    await waitForText(second, 'train', /"in the first tab": 4 good, .*not finished/);
-    expect(await startDisabled(second)).toBe(false);
-  });
-
-  test('two tabs that resume one training: one does, the other is told', async () => {
-    for (const page of [first, second]) await waitForText(page, 'train', /Resume/);
-    await Promise.all([first, second].map((page) => click(page, 'Resume')));
-    const told = (page: Page) =>
-      page.evaluate(() =>
-        /another tab of this page is training/.test(document.getElementById('problem')?.textContent ?? ''),
-      );
-    await Promise.race(
-      [first, second].map((page) =>
-        until(page, () =>
-          /another tab of this page is training/.test(document.getElementById('problem')?.textContent ?? ''),
-        ),
-      ),
-    );
-    const refused = await Promise.all([first, second].map(told));
-    expect(refused.filter(Boolean)).toHaveLength(1);
-    const winner = refused[0] ? second : first;
-    await winner.bringToFront();
-    await waitForText(winner, 'train', /stage II, epoch \d+ of 500/, 200_000);
-    // A tab that is closed gives the training back.
-    if (winner === first) [first, second] = [second, first];
+    const second = await checkOtherTab(browser, site, first);
     await second.close();
-    await first.bringToFront();
-    await first.evaluate(() => window.dispatchEvent(new Event('focus')));
-    await waitForText(first, 'train', /"in the first tab": 4 good, .*not finished/);
-  });
-
-  test('what is kept is deleted only when the user says so', async () => {
-    const kept = /"in the first tab": 4 good, .*not finished/;
-    await fillTraining(first, site.images, 'the next one', 2);
-    await click(first, 'Start training');
-    expect(await answer(first, 'Keep it')).toMatch(
-      /"in the first tab" can still be resumed.*images and checkpoints are deleted/s,
-    );
-    await click(first, 'Discard');
-    await first.waitForSelector('dialog[open]');
-    await first.keyboard.press('Escape');
-    await until(first, () => !document.querySelector('dialog'));
-    await first.reload();
-    await ready(first);
-    await click(first, 'Train');
-    await waitForText(first, 'train', kept);
-    await click(first, 'Discard');
-    await answer(first, 'Delete');
-    await until(
-      first,
-      () => !/kept on this device/.test(document.getElementById('train')?.textContent ?? ''),
-    );
-  });
-
-  test('a finished model stays until the next one is complete', async () => {
-    await fillTraining(first, site.images, 'the first model', 1);
-    await click(first, 'Start training');
-    await waitForText(first, 'train', /"the first model": 4 good, .*, finished/, 200_000);
-    await fillTraining(first, site.images, 'the second model', 500);
-    await click(first, 'Start training');
-    expect(await answer(first, 'Start')).toMatch(/The model of "the first model" stays on this device until/);
-    await waitForText(first, 'train', /stage II, epoch [2-9]/, 200_000);
-    await first.reload();
-    await ready(first);
-    await click(first, 'Train');
-    await waitForText(
-      first,
-      'train',
-      /"the second model": .*not finished.*An earlier model is kept.*"the first model"/,
-    );
-    await click(first, 'Inspect with its model');
-    await waitForText(first, 'inspect', /the first model\.safetensors: the first model resnet18/);
-    // An image that cannot be read is left out of the next training, and said.
-    await fillTraining(
-      first,
-      [...site.images.slice(0, 3), join(site.folder, 'broken.png')],
-      'the third model',
-      1,
-    );
-    await click(first, 'Start training');
-    await answer(first, 'Delete it and start');
-    await answer(first, 'Start');
-    await waitForText(first, 'train', /1 of 4 images are left out: broken\.png/);
-    await waitForText(first, 'train', /"the third model": 3 good, .*, finished/, 200_000);
-    expect(await textOf(first, '#train')).not.toMatch(/the first model|An earlier model/);
-  });
-
-  test('a full storage is said, and what was kept stays', async () => {
-    const client = await first.createCDPSession();
-    const { usage } = await client.send('Storage.getUsageAndQuota', { origin: site.origin.slice(0, -1) });
-    await fillTraining(first, site.images, 'too much', 1);
-    await client.send('Storage.overrideQuotaForOrigin', {
-      origin: site.origin.slice(0, -1),
-      quotaSize: usage + 1000,
-    });
-    await click(first, 'Start training');
-    await answer(first, 'Start');
-    await until(first, () => /storage is full/.test(document.getElementById('problem')?.textContent ?? ''));
-    expect(await problem(first)).toMatch(/What was kept before is unchanged/);
-    await client.send('Storage.overrideQuotaForOrigin', { origin: site.origin.slice(0, -1) });
-    await first.reload();
-    await ready(first);
-    await click(first, 'Train');
-    await waitForText(first, 'train', /"the third model": 3 good, .*, finished/);
   });
 
   test('nothing failed unseen', () => {
