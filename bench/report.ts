@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Peaks } from '../src/engine/plan/forecast.ts';
-import { type Html, html, htmlPage } from '../src/report/html.ts';
+import { type Html, html, htmlPage, table } from '../src/report/html.ts';
 import type { Provenance } from './record.ts';
 import type { BenchResult } from './run.ts';
 
@@ -40,7 +40,7 @@ export function printedPeaks({ gflops, gbytesPerSecond }: Peaks): BenchReport['p
   return { gflops, gbytes_per_s: gbytesPerSecond };
 }
 
-function table(results: readonly BenchResult[]): Html {
+function caseTable(results: readonly BenchResult[]): Html {
   const rows = results.map((r) => {
     const cells = [
       r.median_ms.toFixed(2),
@@ -52,60 +52,180 @@ function table(results: readonly BenchResult[]): Html {
       (r.peak_bytes / 2 ** 20).toFixed(1),
       r.max_abs_error?.toExponential(1) ?? '-',
     ];
-    return html`<tr><th scope="row">${r.name}</th>${cells.map((c) => html`<td>${c}</td>`)}<td class="text">${r.configuration}</td></tr>\n`;
+    return { head: r.name, cells: [...cells, r.configuration] };
   });
   const heads = ['ms', 'spread', 'GFLOP/s', 'GB/s', 'of roofline', 'dispatches + copies', 'MiB', 'error'];
-  return html`<table><thead><tr><th>case</th>${heads.map((h) => html`<th>${h}</th>`)}<th class="text">matrix kernels</th></tr></thead><tbody>${rows}</tbody></table>`;
+  const columns = ['case', ...heads].map((head) => ({ head }));
+  return table([...columns, { head: 'matrix kernels', text: true }], rows);
 }
 
 const style = `
-:root { color-scheme: light dark; --ink: #1d2733; --paper: #fff; --line: #d7dee6; --quiet: #5b6b7c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4eaf0; --paper: #14191f; --line: #33404d; --quiet: #97a6b5; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto; max-width: 1120px; padding: 24px; }
-h1 { font-size: 22px; margin: 0 0 4px } h2 { font-size: 17px; margin: 32px 0 8px } p { color: var(--quiet); margin: 4px 0; max-width: 80ch }
-.chart { position: relative; width: 100% } .scroll { overflow-x: auto }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums } th, td { padding: 4px 8px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
-th:first-child, .text { text-align: left; font-weight: 400 } thead th { font-weight: 600; color: var(--quiet) } td.text { font-size: 11px; color: var(--quiet) }
+:root {
+  color-scheme: light dark;
+  --ink: #1d2733;
+  --paper: #fff;
+  --line: #d7dee6;
+  --quiet: #5b6b7c;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e4eaf0;
+    --paper: #14191f;
+    --line: #33404d;
+    --quiet: #97a6b5;
+  }
+}
+body {
+  font:
+    15px / 1.5 system-ui,
+    sans-serif;
+  color: var(--ink);
+  background: var(--paper);
+  margin: 0 auto;
+  max-width: 1120px;
+  padding: 24px;
+}
+h1 {
+  font-size: 22px;
+  margin: 0 0 4px;
+}
+h2 {
+  font-size: 17px;
+  margin: 32px 0 8px;
+}
+p {
+  color: var(--quiet);
+  margin: 4px 0;
+  max-width: 80ch;
+}
+.chart {
+  position: relative;
+  width: 100%;
+}
+.scroll {
+  overflow-x: auto;
+}
+table {
+  border-collapse: collapse;
+  font-size: 13px;
+  font-variant-numeric: tabular-nums;
+}
+th,
+td {
+  padding: 4px 8px;
+  border-bottom: 1px solid var(--line);
+  text-align: right;
+  white-space: nowrap;
+}
+th:first-child,
+.text {
+  text-align: left;
+  font-weight: 400;
+}
+thead th {
+  font-weight: 600;
+  color: var(--quiet);
+}
+td.text {
+  font-size: 11px;
+  color: var(--quiet);
+}
 `;
 
 // Runs in the page; reads the data from the element with id "data".
 const script = `
 const { report, peers } = JSON.parse(document.getElementById('data').textContent);
 const style = getComputedStyle(document.documentElement);
-for (const chart of document.querySelectorAll('[data-height]')) chart.style.height = chart.dataset.height + 'px';
+for (const chart of document.querySelectorAll('[data-height]'))
+  chart.style.height = chart.dataset.height + 'px';
 Chart.defaults.color = style.getPropertyValue('--quiet');
 Chart.defaults.borderColor = style.getPropertyValue('--line');
 Chart.defaults.font.family = 'system-ui, sans-serif';
 Chart.defaults.animation = false;
 const colours = { kernel: '#2f6fb3', model: '#d1752f', training: '#4c9a5b' };
 const { gflops, gbytes_per_s } = report.peaks;
-const points = report.results.map(r => ({ x: r.intensity, y: r.gflops, name: r.name, kind: r.kind }));
-const low = Math.min(...points.map(p => p.x)) / 1.5, high = Math.max(...points.map(p => p.x)) * 1.5, knee = gflops / gbytes_per_s;
-const roof = [low, Math.min(Math.max(knee, low), high), high].map(x => ({ x, y: Math.min(gflops, gbytes_per_s * x) }));
-const log = title => ({ type: 'logarithmic', title: { display: true, text: title }, ticks: { callback: v => /^[125]/.test(String(v).replace(/^0\\.0*/, '')) ? v : '' } });
+const points = report.results.map((r) => ({ x: r.intensity, y: r.gflops, name: r.name, kind: r.kind }));
+const low = Math.min(...points.map((p) => p.x)) / 1.5,
+  high = Math.max(...points.map((p) => p.x)) * 1.5,
+  knee = gflops / gbytes_per_s;
+const roof = [low, Math.min(Math.max(knee, low), high), high].map((x) => ({
+  x,
+  y: Math.min(gflops, gbytes_per_s * x),
+}));
+const log = (title) => ({
+  type: 'logarithmic',
+  title: { display: true, text: title },
+  ticks: { callback: (v) => (/^[125]/.test(String(v).replace(/^0\\.0*/, '')) ? v : '') },
+});
 new Chart('roofline', {
   type: 'scatter',
-  data: { datasets: [
-    { label: 'measured peaks', data: roof, showLine: true, pointRadius: 0, borderColor: '#8895a3', borderDash: [6, 4], borderWidth: 1.5 },
-    ...Object.entries(colours).map(([kind, colour]) => ({ label: kind, data: points.filter(p => p.kind === kind), backgroundColor: colour, pointRadius: 5 })),
-  ] },
-  options: { maintainAspectRatio: false, scales: { x: log('FLOP per byte of operands'), y: log('GFLOP/s') },
-    plugins: { tooltip: { callbacks: { label: c => c.raw.name ? c.raw.name + ': ' + c.raw.y.toFixed(1) + ' GFLOP/s' : 'peak' } } } },
+  data: {
+    datasets: [
+      {
+        label: 'measured peaks',
+        data: roof,
+        showLine: true,
+        pointRadius: 0,
+        borderColor: '#8895a3',
+        borderDash: [6, 4],
+        borderWidth: 1.5,
+      },
+      ...Object.entries(colours).map(([kind, colour]) => ({
+        label: kind,
+        data: points.filter((p) => p.kind === kind),
+        backgroundColor: colour,
+        pointRadius: 5,
+      })),
+    ],
+  },
+  options: {
+    maintainAspectRatio: false,
+    scales: { x: log('FLOP per byte of operands'), y: log('GFLOP/s') },
+    plugins: {
+      tooltip: {
+        callbacks: {
+          label: (c) => (c.raw.name ? c.raw.name + ': ' + c.raw.y.toFixed(1) + ' GFLOP/s' : 'peak'),
+        },
+      },
+    },
+  },
 });
-const bars = (id, labels, values, colour, text) => new Chart(id, { type: 'bar',
-  data: { labels, datasets: [{ data: values, backgroundColor: colour, barThickness: 16 }] },
-  options: { indexAxis: 'y', maintainAspectRatio: false, scales: { x: { title: { display: true, text } } }, plugins: { legend: { display: false } } } });
-const whole = report.results.filter(r => r.kind !== 'kernel');
-bars('models', whole.map(r => r.name), whole.map(r => r.median_ms), whole.map(r => colours[r.kind]), 'milliseconds, median');
-const groups = [...new Set(peers.map(p => p.adapter + ' · ' + p.name))];
+const bars = (id, labels, values, colour, text) =>
+  new Chart(id, {
+    type: 'bar',
+    data: { labels, datasets: [{ data: values, backgroundColor: colour, barThickness: 16 }] },
+    options: {
+      indexAxis: 'y',
+      maintainAspectRatio: false,
+      scales: { x: { title: { display: true, text } } },
+      plugins: { legend: { display: false } },
+    },
+  });
+const whole = report.results.filter((r) => r.kind !== 'kernel');
+bars(
+  'models',
+  whole.map((r) => r.name),
+  whole.map((r) => r.median_ms),
+  whole.map((r) => colours[r.kind]),
+  'milliseconds, median',
+);
+const groups = [...new Set(peers.map((p) => p.adapter + ' · ' + p.name))];
 groups.forEach((group, i) => {
-  const list = peers.filter(p => p.adapter + ' · ' + p.name === group).sort((a, b) => a.median_ms - b.median_ms);
-  bars('peers' + i, list.map(p => p.engine + ' ' + p.provider), list.map(p => p.median_ms), list.map(p => p.engine === 'aand-webgpu' ? '#d1752f' : '#8fa3b8'), 'milliseconds, median');
+  const list = peers
+    .filter((p) => p.adapter + ' · ' + p.name === group)
+    .sort((a, b) => a.median_ms - b.median_ms);
+  bars(
+    'peers' + i,
+    list.map((p) => p.engine + ' ' + p.provider),
+    list.map((p) => p.median_ms),
+    list.map((p) => (p.engine === 'aand-webgpu' ? '#d1752f' : '#8fa3b8')),
+    'milliseconds, median',
+  );
 });
 `;
 
-const chart = (id: string, height: number, label: string) =>
-  html`<div class="chart" data-height="${height}"><canvas id="${id}" role="img" aria-label="${label}"></canvas></div>`;
+const chart = (id: string, height: number, label: string) => html`<div class="chart" data-height="${height}">
+<canvas id="${id}" role="img" aria-label="${label}"></canvas></div>`;
 
 /** The page as HTML text. */
 export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Promise<string> {
@@ -122,13 +242,14 @@ export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Pr
   const body = html`<h1>Bench on ${description}</h1>
 <p>${record.date} · <code>${record.command}</code> · commit ${record.commit} · ${record.machine}</p>
 <p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds,
-${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that they do,
-not those that they save. Kernels that read storage textures can pass the copy peak, which is measured on
-buffers.</p>
+${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that
+they do, not those that they save. Kernels that read storage textures can pass the copy peak, which is
+measured on buffers.</p>
 <h2>Roofline</h2>${chart('roofline', 420, 'GFLOP/s over arithmetic intensity')}
 <h2>Models and training steps</h2>${chart('models', 60 + 30 * whole, 'times of models')}
 ${peerSections}
-<h2>All cases</h2><p>Error: largest absolute difference to 200 samples in float64 (kernels), to the direct kernels without textures (models).</p><div class="scroll">${table(report.results)}</div>`;
+<h2>All cases</h2><p>Error: largest absolute difference to 200 samples in float64 (kernels), to the direct
+kernels without textures (models).</p>${caseTable(report.results)}`;
   return htmlPage({
     title: `Bench: ${description}`,
     style,

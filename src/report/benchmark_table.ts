@@ -1,7 +1,7 @@
 /** The results of a benchmark as rows, and as CSV, Markdown and a page. */
 import type { Interval } from '../eval/bootstrap.ts';
 import { csvTable } from '../eval/csv.ts';
-import { html, htmlPage } from './html.ts';
+import { type Html, html, htmlPage, table } from './html.ts';
 import { style } from './style.ts';
 
 /** One finished run. */
@@ -135,11 +135,8 @@ export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): 
   const lines = benchmarkRows(runs).map((row) => {
     const bold = (text: string) => (row.category === 'mean' ? `**${text}**` : text);
     const cells = columns.map(([key]) => bold(cellText(row.cells[key] as Cell)));
-    return (
-      '| ' +
-      `${[markdownText(row.mode), bold(markdownText(row.category)), row.seeds.join(' '), ...cells].join(' | ')} ` +
-      '|'
-    );
+    const texts = [markdownText(row.mode), bold(markdownText(row.category)), row.seeds.join(' ')];
+    return `| ${[...texts, ...cells].join(' | ')} |`;
   });
   return [
     `| ${head.join(' | ')} |`,
@@ -152,28 +149,66 @@ export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): 
   ].join('\n');
 }
 
-const extraStyle =
-  'body { max-width: 1200px } .bar { display: block; width: 100%; height: 4px; background: var(--line); ' +
-  'border-radius: 2px; min-width: 70px } .bar rect { fill: var(--good) } tr.mean { font-weight: 600; ' +
-  'background: var(--card) } small { color: var(--quiet); font-weight: 400; white-space: nowrap } td, th ' +
-  '{ white-space: nowrap }';
+const extraStyle = `
+body {
+  max-width: 1200px;
+}
+.bar {
+  display: block;
+  width: 100%;
+  height: 4px;
+  background: var(--line);
+  border-radius: 2px;
+  min-width: 70px;
+}
+.bar rect {
+  fill: var(--good);
+}
+tr.mean {
+  font-weight: 600;
+  background: var(--card);
+}
+small {
+  color: var(--quiet);
+  font-weight: 400;
+  white-space: nowrap;
+}
+td,
+th {
+  white-space: nowrap;
+}
+`;
+
+function bar(share: number): Html {
+  const width = (100 * share).toFixed(1);
+  return html`<svg class="bar" aria-hidden="true"><rect height="4" width="${width}%"/></svg>`;
+}
+
+function cellOf({ mean, deviation, interval }: Cell, withBar: boolean): Html {
+  const spread = deviation !== null && `± ${percent(deviation)}`;
+  const range = interval && `${percent(interval[0])} – ${percent(interval[1])}`;
+  const small = html`<small>${spread}${spread && range && html`<br>`}${range}</small>`;
+  return html`${mean === null ? '–' : percent(mean)}${withBar && mean !== null && bar(mean)}${small}`;
+}
 
 /** A page with the table and a bar for every category and mode. */
 export function benchmarkPage(runs: readonly BenchmarkRun[], title: string, note: string): Promise<string> {
-  const rows = benchmarkRows(runs).map((row) => {
-    const cells = columns.map(([key], i) => {
-      const value = row.cells[key] as Cell;
-      const bar =
-        i < 3 &&
-        value.mean !== null &&
-        html`<svg class="bar" aria-hidden="true"><rect height="4" width="${(100 * value.mean).toFixed(1)}%"/></svg>`;
-      const spread = value.deviation !== null && `± ${percent(value.deviation)}`;
-      const range = value.interval && `${percent(value.interval[0])} – ${percent(value.interval[1])}`;
-      return html`<td>${value.mean === null ? '–' : percent(value.mean)}${bar}<small>${spread}${spread && range && html`<br>`}${range}</small></td>`;
-    });
-    return html`<tr class="${row.category === 'mean' ? 'mean' : ''}"><th scope="row">${row.mode}</th><td class="text">${row.category}</td><td>${row.seeds.length || ''}</td>${cells}</tr>\n`;
-  });
+  const heads = [
+    { head: 'mode' },
+    { head: 'category', text: true },
+    { head: 'seeds' },
+    ...columns.map(([, head]) => ({ head })),
+  ];
+  const rows = benchmarkRows(runs).map((row) => ({
+    head: row.mode,
+    cells: [
+      row.category,
+      row.seeds.length || '',
+      ...columns.map(([key], i) => cellOf(row.cells[key] as Cell, i < 3)),
+    ],
+    ...(row.category === 'mean' && { kind: 'mean' }),
+  }));
   const body = html`<h1>${title}</h1><p class="quiet">${rules}</p><p class="quiet">${note}</p>
-<div class="scroll"><table><thead><tr><th>mode</th><th class="text">category</th><th>seeds</th>${columns.map(([, name]) => html`<th>${name}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>`;
+${table(heads, rows)}`;
   return htmlPage({ title, style: style + extraStyle, body });
 }

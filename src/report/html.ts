@@ -28,6 +28,35 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
   return new Html(strings.reduce((text, string, i) => text + escaped(parts[i - 1]) + string));
 }
 
+/** A column of a table. Numbers stand at its right, texts at its left. */
+export interface Column {
+  readonly head: string;
+  readonly text?: boolean;
+}
+
+/** A row of a table: its own head in the first column, and what stands in the others. */
+export interface Row {
+  readonly head: Part;
+  readonly cells: readonly Part[];
+  /** Class of the row. */
+  readonly kind?: string;
+}
+
+/** A table that scrolls where the page is too narrow. */
+export function table(columns: readonly Column[], rows: readonly Row[]): Html {
+  const kind = (name: string | false | undefined) => name && html` class="${name}"`;
+  const left = (column: number) => kind(columns[column]?.text && 'text');
+  const heads = columns.map(({ head }, i) => html`<th${left(i)}>${head}</th>`);
+  const lines = rows.map((row) => {
+    const cells = row.cells.map((cell, i) => html`<td${left(i + 1)}>${cell}</td>`);
+    return html`<tr${kind(row.kind)}><th scope="row">${row.head}</th>${cells}</tr>\n`;
+  });
+  return html`<div class="scroll"><table>
+<thead><tr>${heads}</tr></thead>
+<tbody>${lines}</tbody>
+</table></div>`;
+}
+
 /** Data as JSON that cannot end the script element that holds it. */
 function jsonText(data: unknown): string {
   return JSON.stringify(data).replace(
@@ -78,7 +107,8 @@ export async function htmlPage(o: {
     new Html(`<script type="application/json" id="data">${jsonText(o.data)}</script>`);
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>${o.title}</title><style>${new Html(style)}</style></head><body>
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>${o.title}</title>
+<style>${new Html(style)}</style></head><body>
 ${o.body}
 ${data}${scripts.map((script) => html`<script>${new Html(script)}</script>`)}
 </body></html>

@@ -5,7 +5,7 @@ import type { Interval } from '../eval/bootstrap.ts';
 import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';
 import { rankCurves, rankMetrics } from '../eval/metrics.ts';
 import { type Calibration, isAnomalous } from '../eval/thresholds.ts';
-import { type Html, html, htmlPage } from './html.ts';
+import { type Html, html, htmlPage, table } from './html.ts';
 import { script } from './script.ts';
 import { style } from './style.ts';
 
@@ -52,9 +52,15 @@ function metricsTable(metrics: Metrics): Html {
   const rows = metricRows.map(([key, paper, rule]) => {
     const interval = metrics.intervals[key as keyof Metrics['intervals']] as Interval | null | undefined;
     const range = interval ? `${percent(interval[0])} – ${percent(interval[1])}` : '';
-    return html`<tr><th scope="row">${paper}</th><td>${percent(metrics[key] as number | null)}</td><td>${range}</td><td class="text">${key}: ${rule}</td></tr>`;
+    return { head: paper, cells: [percent(metrics[key] as number | null), range, `${key}: ${rule}`] };
   });
-  return html`<div class="scroll"><table><thead><tr><th></th><th>per cent</th><th>95 % interval</th><th class="text">rule</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  const columns = [
+    { head: '' },
+    { head: 'per cent' },
+    { head: '95 % interval' },
+    { head: 'rule', text: true },
+  ];
+  return table(columns, rows);
 }
 
 /** Images per kind of defect: how many, how many found, scores, AUROC against the good ones. */
@@ -72,18 +78,29 @@ function defectTable(images: readonly TestedImage[], image: Calibration | null):
       Float32Array.from(both, ({ score }) => score),
       both.map(({ anomalous }) => (anomalous ? 1 : 0)),
     )?.auroc;
-    return html`<tr><th scope="row">${kind}</th><td>${list.length}</td>${image && html`<td>${flagged} (${percent(flagged / list.length)} %)</td>`}<td>${mean.toFixed(3)}</td><td>${kind === 'good' ? '' : percent(auroc)}</td></tr>`;
+    const called = image ? [`${flagged} (${percent(flagged / list.length)} %)`] : [];
+    const own = kind === 'good' ? '' : percent(auroc);
+    return { head: kind, cells: [list.length, ...called, mean.toFixed(3), own] };
   });
-  return html`<div class="scroll"><table><thead><tr><th>kind</th><th>images</th>${image && html`<th>called anomalous</th>`}<th>mean score</th><th>AUROC against good</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  const called = image ? ['called anomalous'] : [];
+  const columns = ['kind', 'images', ...called, 'mean score', 'AUROC against good'];
+  return table(
+    columns.map((head) => ({ head })),
+    rows,
+  );
 }
 
 function confusion(images: readonly TestedImage[], image: Calibration): Html {
   const count = (anomalous: boolean, called: boolean) =>
     images.filter((tested) => tested.anomalous === anomalous && isAnomalous(tested.score, image) === called)
       .length;
-  return html`<div class="scroll"><table><thead><tr><th></th><th>called good</th><th>called anomalous</th></tr></thead><tbody>
-<tr><th scope="row">good</th><td>${count(false, false)}</td><td>${count(false, true)} (false alarms)</td></tr>
-<tr><th scope="row">anomalous</th><td>${count(true, false)} (missed)</td><td>${count(true, true)}</td></tr></tbody></table></div>`;
+  return table(
+    [{ head: '' }, { head: 'called good' }, { head: 'called anomalous' }],
+    [
+      { head: 'good', cells: [count(false, false), `${count(false, true)} (false alarms)`] },
+      { head: 'anomalous', cells: [`${count(true, false)} (missed)`, count(true, true)] },
+    ],
+  );
 }
 
 function histogram(images: readonly TestedImage[], image: Calibration | null) {
@@ -143,11 +160,12 @@ function figureOf({ uri, caption }: Figure): Html {
 }
 
 function gallery(title: string, figures: readonly Figure[], none: string): Html {
-  return html`<h3>${title}</h3>${figures.length ? html`<div class="gallery">${figures.map(figureOf)}</div>` : html`<p class="quiet">${none}</p>`}`;
+  if (!figures.length) return html`<h3>${title}</h3><p class="quiet">${none}</p>`;
+  return html`<h3>${title}</h3><div class="gallery">${figures.map(figureOf)}</div>`;
 }
 
-const chart = (id: string, title: string) =>
-  html`<div><h3>${title}</h3><div class="chart"><canvas id="${id}" role="img" aria-label="${title}"></canvas></div></div>`;
+const chart = (id: string, title: string) => html`<div><h3>${title}</h3>
+<div class="chart"><canvas id="${id}" role="img" aria-label="${title}"></canvas></div></div>`;
 
 function thresholdText(image: Calibration | null, pixel: Calibration | null): string {
   if (!image || !pixel)
@@ -172,19 +190,25 @@ function metricsSection(
     settings.labels === 'mask'
       ? `by mask (${report.relabelled_by_mask} images differ from their folder)`
       : 'by folder';
-  return html`<h2>Metrics</h2>${metricsTable(evaluation.metrics)}<p class="quiet">Labels ${labels}; ${String(settings.checkpoint ?? 'last epoch')}; intervals: 1000 bootstrap resamples of the images.</p>
-<div class="charts">${chart('roc', 'ROC')}${chart('pr', 'Precision and recall')}${evaluation.pixel && chart('overlap', 'Per-region overlap')}</div>`;
+  const overlap = evaluation.pixel && chart('overlap', 'Per-region overlap');
+  return html`<h2>Metrics</h2>${metricsTable(evaluation.metrics)}
+<p class="quiet">Labels ${labels}; ${String(settings.checkpoint ?? 'last epoch')}; intervals: 1000 bootstrap
+resamples of the images.</p>
+<div class="charts">${chart('roc', 'ROC')}${chart('pr', 'Precision and recall')}${overlap}</div>`;
 }
 
 function picturesSection(input: ReportInput): Html {
-  return html`<h2>Pictures</h2><p class="quiet">Image, ground truth, heat map (its middle colour is the threshold; red outline: marked, white: ground truth), mask.</p>
+  return html`<h2>Pictures</h2><p class="quiet">Image, ground truth, heat map (its middle colour is the
+threshold; red outline: marked, white: ground truth), mask.</p>
 ${gallery('Worst false alarms', input.falseAlarms, 'No good image is called anomalous.')}
 ${gallery('Worst misses', input.misses, 'No defective image is called good.')}
 ${gallery('Clearest finds', input.found, 'No defective image was found.')}`;
 }
 
 function explanationSection({ explanations }: ReportInput): Html {
-  return html`<h2>Explanation</h2><p class="quiet">Per level: distance of the amplified and the rebuilt features (what the heat map sums up), gate (how much a place looks like a synthetic anomaly, 0 to 1) and residual (how far amplification moves the features, relative).</p>${explanations.map(
+  return html`<h2>Explanation</h2><p class="quiet">Per level: distance of the amplified and the rebuilt
+features (what the heat map sums up), gate (how much a place looks like a synthetic anomaly, 0 to 1) and
+residual (how far amplification moves the features, relative).</p>${explanations.map(
     ({ title, figures }) => html`<h3>${title}</h3><div class="levels">${figures.map(figureOf)}</div>`,
   )}`;
 }
@@ -194,12 +218,14 @@ function warningsOf(warnings: readonly unknown[], unreadable: readonly Unreadabl
   if (!warnings.length && !unreadable.length)
     return html`<p class="quiet">Every defect has its mask, every file could be read.</p>`;
   const [files, texts] = [unreadable.length, warnings.length];
-  return html`${
-    files > 0 &&
-    html`<div class="warning">${files} file${files > 1 && 's'} could not be read, and every figure is without ${files > 1 ? 'them' : 'it'}:<ul>${unreadable.map(({ path, reason }) => html`<li>${path}: ${reason}</li>`)}</ul></div>`
-  }${
+  const sentence =
+    `${files} file${files > 1 ? 's' : ''} could not be read, and every figure is ` +
+    `without ${files > 1 ? 'them' : 'it'}`;
+  const left = unreadable.map(({ path, reason }) => html`<li>${path}: ${reason}</li>`);
+  const said = warnings.map((warning) => html`<li>${String(warning)}</li>`);
+  return html`${files > 0 && html`<div class="warning">${sentence}:<ul>${left}</ul></div>`}${
     texts > 0 &&
-    html`<details><summary>${texts} warning${texts > 1 && 's'}</summary><ul>${warnings.map((warning) => html`<li>${String(warning)}</li>`)}</ul></details>`
+    html`<details><summary>${texts} warning${texts > 1 && 's'}</summary><ul>${said}</ul></details>`
   }`;
 }
 
@@ -237,24 +263,47 @@ export function reportPage(input: ReportInput, charts: string): Promise<string> 
     histogram: histogram(images, image),
   };
   const oracle = String(settings.checkpoint ?? '').includes('test-oracle');
-  const big = keyFigures.map(
-    ([key, name]) =>
-      html`<div class="figure"><b>${percent(metrics[key] as number | null)}</b><span>${name}, %${oracle && ' (test-oracle)'}</span></div>`,
-  );
+  const chosen = oracle && ' (test-oracle)';
+  const big = keyFigures.map(([key, name]) => {
+    const value = percent(metrics[key] as number | null);
+    return html`<div class="figure"><b>${value}</b><span>${name}, %${chosen}</span></div>`;
+  });
   const title = `${report.category ?? 'Detector'}: ${settings.mode ?? ''} ${settings.backbone ?? ''}`;
+  const origin = `seed ${report.seed} · ${report.adapter} · version ${report.version}`;
+  const verdicts = image && html`<h3>Verdicts</h3>${confusion(images, image)}`;
+  const training =
+    losses.length > 0 &&
+    html`<h2>Training</h2><div class="charts">${losses.map(({ id, title }) => chart(id, title))}</div>`;
+  const licences =
+    settings.weights !== undefined &&
+    `The teacher's weights and the textures have licences of their own (${settings.weights}; ` +
+      `${settings.textures}).`;
   const body = html`<h1>${title}</h1>
-<p class="quiet">seed ${String(report.seed)} · ${String(report.adapter)} · version ${String(report.version)}</p>
-${oracle && html`<p class="warning">The epoch was chosen on the test set (--select test-oracle): these figures do not hold for new images.</p>`}
-${measured ? html`<div class="figures">${big}</div>` : html`<p class="warning">There is no test set with good and defective images: nothing could be measured.</p>`}
+<p class="quiet">${origin}</p>
+${
+  oracle &&
+  html`<p class="warning">The epoch was chosen on the test set (--select test-oracle): these figures do not
+hold for new images.</p>`
+}
+${
+  measured
+    ? html`<div class="figures">${big}</div>`
+    : html`<p class="warning">There is no test set with good and defective images: nothing could be
+measured.</p>`
+}
 <h2>Data</h2>${facts(report.counts as Record<string, unknown>)}
 ${warningsOf((report.warnings ?? []) as unknown[], (report.unreadable ?? []) as UnreadableFile[])}
 ${measured && metricsSection(input, settings)}
 <h2>Scores and threshold</h2><p>${thresholdText(image, pixel)}</p>
-<div class="charts">${chart('histogram', 'Scores of images')}<div>${image && html`<h3>Verdicts</h3>${confusion(images, image)}`}<h3>By kind</h3>${defectTable(images, image)}</div></div>
-${losses.length > 0 && html`<h2>Training</h2><div class="charts">${losses.map(({ id, title }) => chart(id, title))}</div>`}
+<div class="charts">${chart('histogram', 'Scores of images')}<div>
+${verdicts}<h3>By kind</h3>${defectTable(images, image)}</div></div>
+${training}
 ${measured && image && picturesSection(input)}
 ${input.explanations.length > 0 && explanationSection(input)}
 <h2>Settings</h2>${facts({ ...settings, ...((report.seconds as object) && { seconds: report.seconds }) })}
-<h2>Model card</h2><p>Learns one product from photographs of good parts (AAND, arXiv 2405.02068) and marks what differs. Meant for parts photographed as in the training set; other cameras, light or products need a training of their own. Scores say how far a part is from the good ones, not how bad a defect is. ${settings.weights !== undefined && `The teacher's weights and the textures have licences of their own (${settings.weights}; ${settings.textures}).`}</p>`;
+<h2>Model card</h2><p>Learns one product from photographs of good parts (AAND, arXiv 2405.02068) and marks
+what differs. Meant for parts photographed as in the training set; other cameras, light or products need a
+training of their own. Scores say how far a part is from the good ones, not how bad a defect is.
+${licences}</p>`;
   return htmlPage({ title, style, body, data, scripts: [charts, script] });
 }

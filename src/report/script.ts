@@ -1,30 +1,98 @@
 /** Draws the report's charts in the page, from the element with id "data"; Chart.js is there before it. */
 export const script = `
 const data = JSON.parse(document.getElementById('data').textContent);
-const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-Chart.defaults.color = css('--quiet'); Chart.defaults.borderColor = css('--line');
-Chart.defaults.font.family = 'system-ui, sans-serif'; Chart.defaults.animation = false; Chart.defaults.maintainAspectRatio = false;
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+Chart.defaults.color = css('--quiet');
+Chart.defaults.borderColor = css('--line');
+Chart.defaults.font.family = 'system-ui, sans-serif';
+Chart.defaults.animation = false;
+Chart.defaults.maintainAspectRatio = false;
 const axis = (text, extra) => ({ title: { display: true, text }, ...extra });
 const unit = { min: 0, max: 1 };
-const line = (id, datasets, x, y, extra = {}) => document.getElementById(id) && new Chart(id, { type: 'scatter',
-  data: { datasets: datasets.map(d => ({ showLine: true, pointRadius: d.data.length < 3 ? 3 : 0, borderWidth: 2, ...d, data: d.data.map(([x, y]) => ({ x, y })) })) },
-  options: { scales: { x, y }, plugins: { legend: { display: datasets.length > 1 } }, ...extra } });
+const line = (id, datasets, x, y, extra = {}) =>
+  document.getElementById(id) &&
+  new Chart(id, {
+    type: 'scatter',
+    data: {
+      datasets: datasets.map((d) => ({
+        showLine: true,
+        pointRadius: d.data.length < 3 ? 3 : 0,
+        borderWidth: 2,
+        ...d,
+        data: d.data.map(([x, y]) => ({ x, y })),
+      })),
+    },
+    options: { scales: { x, y }, plugins: { legend: { display: datasets.length > 1 } }, ...extra },
+  });
 for (const stage of data.losses)
-  line(stage.id, stage.series.map((s, i) => ({ label: s.name, data: s.values.map((v, e) => [e + 1, v]), borderColor: [css('--good'), css('--bad'), '#4c9a5b', '#9160b8'][i] })),
-    axis('epoch', { min: 1 }), axis(stage.title));
-const both = (id, key, x, y, extra) => line(id, data.curves.map((c, i) => ({ label: c.name, data: c[key], borderColor: [css('--good'), css('--bad')][i] })), axis(x, { ...unit, ...extra }), axis(y, unit));
+  line(
+    stage.id,
+    stage.series.map((s, i) => ({
+      label: s.name,
+      data: s.values.map((v, e) => [e + 1, v]),
+      borderColor: [css('--good'), css('--bad'), '#4c9a5b', '#9160b8'][i],
+    })),
+    axis('epoch', { min: 1 }),
+    axis(stage.title),
+  );
+const both = (id, key, x, y, extra) =>
+  line(
+    id,
+    data.curves.map((c, i) => ({
+      label: c.name,
+      data: c[key],
+      borderColor: [css('--good'), css('--bad')][i],
+    })),
+    axis(x, { ...unit, ...extra }),
+    axis(y, unit),
+  );
 both('roc', 'roc', 'false-positive rate', 'true-positive rate');
 both('pr', 'precisionRecall', 'recall', 'precision');
-if (data.overlap) line('overlap', [{ label: 'per-region overlap', data: data.overlap, borderColor: css('--good') }], axis('false-positive rate', { min: 0, max: .3 }), axis('per-region overlap', unit));
+if (data.overlap)
+  line(
+    'overlap',
+    [{ label: 'per-region overlap', data: data.overlap, borderColor: css('--good') }],
+    axis('false-positive rate', { min: 0, max: 0.3 }),
+    axis('per-region overlap', unit),
+  );
 const h = data.histogram;
-if (document.getElementById('histogram')) new Chart('histogram', { type: 'bar',
-  data: { labels: h.edges.slice(0, -1).map((edge, i) => ((edge + h.edges[i + 1]) / 2).toFixed(3)),
-    datasets: [{ label: 'good', data: h.good, backgroundColor: css('--good') }, { label: 'anomalous', data: h.anomalous, backgroundColor: css('--bad') }].filter(d => d.data.some(Boolean)) },
-  options: { scales: { x: axis('raw score', { stacked: true, grid: { display: false }, ticks: { maxTicksLimit: 9 } }), y: axis('images', { stacked: true, ticks: { precision: 0 } }) } },
-  plugins: [{ id: 'threshold', afterDatasetsDraw(chart) {
-    const { ctx, chartArea: a } = chart; const share = (h.threshold - h.edges[0]) / (h.edges.at(-1) - h.edges[0]);
-    if (h.threshold === null || !(share >= 0 && share <= 1)) return; const x = a.left + share * (a.right - a.left);
-    ctx.save(); ctx.strokeStyle = css('--ink'); ctx.setLineDash([5, 4]); ctx.beginPath(); ctx.moveTo(x, a.top); ctx.lineTo(x, a.bottom); ctx.stroke();
-    ctx.fillStyle = css('--ink'); ctx.textAlign = share > .7 ? 'right' : 'left'; ctx.fillText('threshold', x + (share > .7 ? -5 : 5), a.top + 10); ctx.restore();
-  } }] });
+if (document.getElementById('histogram'))
+  new Chart('histogram', {
+    type: 'bar',
+    data: {
+      labels: h.edges.slice(0, -1).map((edge, i) => ((edge + h.edges[i + 1]) / 2).toFixed(3)),
+      datasets: [
+        { label: 'good', data: h.good, backgroundColor: css('--good') },
+        { label: 'anomalous', data: h.anomalous, backgroundColor: css('--bad') },
+      ].filter((d) => d.data.some(Boolean)),
+    },
+    options: {
+      scales: {
+        x: axis('raw score', { stacked: true, grid: { display: false }, ticks: { maxTicksLimit: 9 } }),
+        y: axis('images', { stacked: true, ticks: { precision: 0 } }),
+      },
+    },
+    plugins: [
+      {
+        id: 'threshold',
+        afterDatasetsDraw(chart) {
+          const { ctx, chartArea: a } = chart;
+          const share = (h.threshold - h.edges[0]) / (h.edges.at(-1) - h.edges[0]);
+          if (h.threshold === null || !(share >= 0 && share <= 1)) return;
+          const x = a.left + share * (a.right - a.left);
+          ctx.save();
+          ctx.strokeStyle = css('--ink');
+          ctx.setLineDash([5, 4]);
+          ctx.beginPath();
+          ctx.moveTo(x, a.top);
+          ctx.lineTo(x, a.bottom);
+          ctx.stroke();
+          ctx.fillStyle = css('--ink');
+          ctx.textAlign = share > 0.7 ? 'right' : 'left';
+          ctx.fillText('threshold', x + (share > 0.7 ? -5 : 5), a.top + 10);
+          ctx.restore();
+        },
+      },
+    ],
+  });
 `;
