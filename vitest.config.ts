@@ -1,8 +1,8 @@
 import { configDefaults, defineConfig } from 'vitest/config';
-import { weslPlugin } from './scripts/wesl-plugin.ts';
+import { kernelsPlugin } from './scripts/kernels/plugin.ts';
 
 export default defineConfig({
-  plugins: [weslPlugin()],
+  plugins: [kernelsPlugin()],
   test: {
     include: ['test/**/*.test.ts'],
     // npm run test:full, and tests of minutes with commands of their own (package.json, test:*).

@@ -1,9 +1,9 @@
 /** What only a release needs: `npm run test:full`. The quick part of each subject is in test/. */
 import { defineConfig } from 'vitest/config';
-import { weslPlugin } from './scripts/wesl-plugin.ts';
+import { kernelsPlugin } from './scripts/kernels/plugin.ts';
 
 export default defineConfig({
-  plugins: [weslPlugin()],
+  plugins: [kernelsPlugin()],
   test: {
     include: ['test/full/**/*.test.ts'],
     testTimeout: 600_000,

@@ -1,9 +1,9 @@
 /** Tests that take minutes: kills, mutations, soak. Each has a command of its own in package.json. */
 import { defineConfig } from 'vitest/config';
-import { weslPlugin } from './scripts/wesl-plugin.ts';
+import { kernelsPlugin } from './scripts/kernels/plugin.ts';
 
 export default defineConfig({
-  plugins: [weslPlugin()],
+  plugins: [kernelsPlugin()],
   test: {
     include: ['test/long/**/*.test.ts'],
     testTimeout: 3_600_000,

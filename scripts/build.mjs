@@ -1,14 +1,16 @@
 // Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per
 // platform; kernels are inlined as text, native packages stay external.
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 import { copyDemo } from './copy_demo.mjs';
+import { generateKernels } from './kernels.mjs';
 
+await generateKernels();
 // What makes the text of a kernel: kept texts of other builds are left alone (src/engine/kernels/cache.ts).
 const kernels = createHash('sha256');
-for (const file of readdirSync('kernels').sort()) kernels.update(readFileSync(`kernels/${file}`));
 for (const file of [
+  'kernels/generated.ts',
   'src/engine/kernels/link.ts',
   'src/engine/kernels/expand.ts',
   'node_modules/wesl/package.json',
@@ -20,7 +22,6 @@ const common = {
   bundle: true,
   format: 'esm',
   target: 'es2022',
-  loader: { '.wesl': 'text' },
   sourcemap: true,
   logLevel: 'warning',
   define: { KERNELS: JSON.stringify(kernels.digest('hex').slice(0, 16)) },

@@ -3,7 +3,9 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { generateKernels } from './kernels.mjs';
 
+await generateKernels();
 execFileSync('npx', ['tsc', '-p', 'tsconfig.types.json'], { stdio: 'inherit' });
 const root = 'dist/types';
 for (const name of readdirSync(root, { recursive: true })) {

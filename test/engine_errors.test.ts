@@ -280,7 +280,7 @@ describe('what is closed refuses', () => {
       store.ready(),
       own.read(buffer),
       positive(own),
-      own.pipeline({ module: 'elementwise', entry: 'relu' }, ['a', 'output']),
+      own.pipeline({ module: 'elementwise', entry: 'relu' }),
       own.guard(Promise.resolve()),
     ])
       await expect(late).rejects.toThrow(closed);

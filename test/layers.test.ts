@@ -36,7 +36,7 @@ const aliases = projectAliases();
 
 test('the whole project is read: rooms of every kind, and imports by the names of the package', () => {
   expect(sources.size).toBeGreaterThan(350);
-  for (const path of ['src/base/errors.ts', 'kernels/index.ts', 'app/main.ts', 'test/layers.test.ts'])
+  for (const path of ['src/base/errors.ts', 'kernels/contract.ts', 'app/main.ts', 'test/layers.test.ts'])
     expect(sources.has(path)).toBe(true);
   expect(aliases['#platform']).toEqual(['src/platform/browser.ts', 'src/platform/node.ts']);
   expect(aliases['aand-webgpu']).toEqual(['src/index.ts']);

@@ -110,7 +110,7 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
         const kernel = choose(problem(half), { subgroupSize, matrixUnits: [own] });
         expect(kernel.module).toBe('conv2d_matrix');
         const halves = { half, source_half: half, weights_half: half, output_half: half };
-        const { code } = await linkKernel(variantOf(kernel, { ...variant, ...halves }));
+        const code = await linkKernel(variantOf(kernel, { ...variant, ...halves }));
         expect(code).toContain('subgroupMatrixMultiplyAccumulate(');
         expect(await messages(code)).toEqual([]);
         // What is wrong is found.

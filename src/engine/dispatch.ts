@@ -2,7 +2,7 @@
  * What an operation gives and a plan is made of: kernel launches before memory is assigned. A dispatch names
  * a kernel variant, its operands, its uniforms and its grid.
  */
-import type { KernelModule } from '../../kernels/index.ts';
+import type { KernelModule } from '../../kernels/generated.ts';
 import { workgroupSize } from '../../kernels/sizes.ts';
 import type { PageKind } from './graph/parameter_set.ts';
 import { byteLength, type Tensor, type View } from './graph/tensor.ts';

@@ -17,7 +17,6 @@ export async function bundle(entry: string, outfile: string, platform: 'node' | 
     format: 'esm',
     target: platform === 'node' ? 'node20' : 'es2022',
     conditions: platform === 'browser' ? ['browser'] : [],
-    loader: { '.wesl': 'text' },
     external: platform === 'node' ? external : [],
     logLevel: 'error',
   });

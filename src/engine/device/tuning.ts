@@ -1,5 +1,5 @@
 /** What `aand tune` found on a device: plain data, whose entries decide before a profile's table does. */
-import { kernelModules } from '../../../kernels/index.ts';
+import { kernelDigest } from '../../../kernels/generated.ts';
 import type { AdapterDescription } from './adapter.ts';
 import { type LoweringContext, rewritesOf } from './context.ts';
 import type { MatrixKernel, MatrixProblem } from './families.ts';
@@ -32,9 +32,6 @@ interface TuningDevice {
 
 /** Device, profile, features and a hash of all kernel sources. */
 export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
-  let hash = 0x811c9dc5;
-  for (const text of Object.values(kernelModules))
-    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   const { vendor, architecture, description } = adapter;
   const { profile, target } = lowering;
   return [
@@ -47,7 +44,7 @@ export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
     ...(target.matrixUnits ?? []).map(
       ({ component, rows, columns, depth }) => `${component} units ${rows}x${columns}x${depth}`,
     ),
-    (hash >>> 0).toString(16),
+    kernelDigest,
   ].join('; ');
 }
 

@@ -4,7 +4,6 @@
  * and writes over it.
  */
 import { keepText, keptText } from '#platform';
-import type { LinkedKernel } from './linked.ts';
 
 // A hash of all that makes a kernel's text, which scripts/build.mjs puts in. Sources that run as they are
 // have none, and keep nothing.
@@ -13,25 +12,24 @@ const ownBuild = typeof KERNELS === 'undefined' ? undefined : KERNELS;
 
 interface Entry {
   readonly build: string;
-  readonly kernel: Omit<LinkedKernel, 'bindings'> & { readonly bindings: [string, unknown][] };
+  readonly code: string;
 }
 
-/** The kernel that this build kept under a name; undefined where there is none, or a damaged one. */
-export function keptKernel(name: string, build = ownBuild): LinkedKernel | undefined {
+/** The WGSL that this build kept under a name; undefined where there is none, or a damaged one. */
+export function keptKernel(name: string, build = ownBuild): string | undefined {
   const text = build && keptText(name);
   if (!text) return undefined;
   try {
     const entry = JSON.parse(text) as Entry;
-    if (entry.build !== build) return undefined;
-    return { ...entry.kernel, bindings: new Map(entry.kernel.bindings) as LinkedKernel['bindings'] };
+    return entry.build === build && typeof entry.code === 'string' ? entry.code : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** Keeps a kernel for later processes; where that is not possible they link it again. */
-export async function keepKernel(name: string, kernel: LinkedKernel, build = ownBuild): Promise<void> {
+export async function keepKernel(name: string, code: string, build = ownBuild): Promise<void> {
   if (!build) return;
-  const entry: Entry = { build, kernel: { ...kernel, bindings: [...kernel.bindings] } };
+  const entry: Entry = { build, code };
   await keepText(name, JSON.stringify(entry)).catch(() => {});
 }

@@ -1,112 +1,60 @@
-/**
- * From a kernel variant (module, entry point, conditions, constants) to WGSL text and what the host must know
- * of it.
- */
+/** From a kernel variant (module, entry point, conditions, constants) to WGSL text. */
 import { link, RecordResolver } from 'wesl';
-import { kernelModules } from '../../../kernels/index.ts';
+import { kernelContracts, kernelTexts } from '../../../kernels/generated.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
 import { keepKernel, keptKernel } from './cache.ts';
+import { kernelInterface } from './contract.ts';
 import { expand } from './expand.ts';
-import type { KernelBinding, LinkedKernel, UniformField } from './linked.ts';
-
-const allConditions = [
-  'add',
-  'batched',
-  'bias',
-  'by_workgroup',
-  'da',
-  'data_gradient',
-  'db',
-  'emulated',
-  'first',
-  'flat',
-  'four',
-  'gate',
-  'gradient_texture',
-  'half',
-  'map',
-  'matrix_half',
-  'output_half',
-  'packed_half',
-  'relu',
-  'residual_half',
-  'scaled',
-  'source_half',
-  'source_texture',
-  'split',
-  'statistics',
-  'stored',
-  'subgroups',
-  'taps',
-  'three',
-  'transposed',
-  'two',
-  'weights_half',
-  'weights_texture',
-];
-
-// What kernels/subgroup_matrix.wesl declares for the linker's sake.
-const extensionNames =
-  /^(?:alias (?:subgroup_matrix_\w+|row_major)|fn subgroupMatrix\w+)(?: = bool;|\(\) \{ ?\})$/gm;
 
 // Keeps parsed modules: parsing is most of a link's time, and every kernel imports the same few.
 const resolver = new RecordResolver(
-  Object.fromEntries(Object.entries(kernelModules).map(([name, text]) => [`${name}.wesl`, text])),
+  Object.fromEntries(Object.entries(kernelTexts).map(([name, text]) => [`${name}.wesl`, text])),
   { keepComments: false },
 );
-const linked = new Map<string, Promise<LinkedKernel>>();
+const linked = new Map<string, Promise<string>>();
 
-async function build(variant: KernelVariant): Promise<LinkedKernel> {
-  const conditions = Object.fromEntries(
-    allConditions.map((name) => [name, variant.conditions?.[name] ?? false]),
-  );
-  for (const name of Object.keys(variant.conditions ?? {}))
-    if (!allConditions.includes(name))
-      throw new Error(`kernel '${variant.module}': unknown condition '${name}'`);
+async function build(variant: KernelVariant): Promise<string> {
   const constants = Object.fromEntries(
     Object.entries(variant.constants ?? {}).map(([name, value]) => [name, `${value}u`]),
   );
   // Comments and source maps would take a tenth of the time.
-  const result = await link({
+  const { dest } = await link({
     resolver,
     rootModuleName: variant.module,
-    conditions,
+    conditions: { ...variant.conditions },
     constants,
     sourceMap: false,
   });
-  const code = expand(result.dest.replace(extensionNames, ''));
-  const block = code.match(/var<uniform> \w+: (\w+);/);
-  const struct = block && code.match(new RegExp(`struct ${block[1]} \\{([^}]*)\\}`));
-  const uniforms = [...(struct?.[1] ?? '').matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(
-    ([, name, type]) => ({ name, type }) as UniformField,
-  );
-  const bindings = new Map<string, KernelBinding>();
-  for (const [, number, name] of code.matchAll(/@binding\((\d+)\) var<storage, read_write> (\w+)\s*:/g))
-    bindings.set(name as string, { index: Number(number), kind: 'buffer', format: 'rgba32float' });
-  for (const [, number, name, format, access] of code.matchAll(
-    /@binding\((\d+)\) var (\w+)\s*:\s*texture_storage_2d<(\w+), (read|write)>/g,
-  ))
-    bindings.set(name as string, {
-      index: Number(number),
-      kind: access === 'read' ? 'texture' : 'written texture',
-      format: format as GPUTextureFormat,
-    });
-  return { code, uniforms, bindings };
+  return expand(withoutPlaceholders(dest, kernelContracts[variant.module].extensions));
 }
 
-async function keptOrBuilt(name: string, variant: KernelVariant): Promise<LinkedKernel> {
+/** Leaves out what kernels/extensions.wesl declares. */
+function withoutPlaceholders(text: string, names: readonly string[]): string {
+  if (!names.length) return text;
+  const lines = new Set(names.flatMap((name) => [`alias ${name} = bool;`, `fn ${name}() { }`]));
+  return text
+    .split('\n')
+    .map((line) => (lines.has(line) ? '' : line))
+    .join('\n');
+}
+
+async function keptOrBuilt(name: string, variant: KernelVariant): Promise<string> {
   const kept = keptKernel(name);
-  if (kept) return kept;
-  const kernel = await build(variant);
-  void keepKernel(name, kernel);
-  return kernel;
+  if (kept !== undefined) return kept;
+  const code = await build(variant);
+  void keepKernel(name, code);
+  return code;
 }
 
 /**
- * Links a variant; results are kept, in Node also for later processes. A failure is not: the next call links
+ * Links a variant; the text is kept, in Node also for later processes. A failure is not: the next call links
  * again.
+ *
+ * @returns WGSL, with all entry points of the module
+ * @throws Error naming the variant, where the kernel declares something else
  */
-export function linkKernel(variant: KernelVariant): Promise<LinkedKernel> {
+export async function linkKernel(variant: KernelVariant): Promise<string> {
+  kernelInterface(variant);
   // Entry points share a text.
   const name = variantKey(variant).replace(`.${variant.entry}`, '');
   let result = linked.get(name);

@@ -133,7 +133,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
   const product: Dispatch = {
     kernel: variantOf(kernel, {
       ...(parts ? {} : ending.conditions),
-      statistics: gather.statistics !== undefined,
+      ...(gather.statistics && { statistics: true }),
       data_gradient: dataGradient,
       batched: batches !== undefined,
       split: parts !== undefined,

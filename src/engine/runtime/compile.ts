@@ -1,6 +1,7 @@
 /** From a tape to what a program runs: passes, plan, memory, kernels, and the prologue's first run. */
 import type { Tape } from '../graph/tape.ts';
 import { roundUp, type Tensor } from '../graph/tensor.ts';
+import { checkPlan } from '../kernels/check.ts';
 import { fuse } from '../passes/index.ts';
 import { selectProgram } from '../plan/lower.ts';
 import type { PlaceResult } from '../plan/place.ts';
@@ -63,6 +64,7 @@ export async function compileProgram(
   const outputs = Object.values(options.outputs);
   const fused = fuse(tape, outputs, engine.lowering);
   const { prologue, main } = selectProgram(fused, engine.lowering);
+  checkPlan([...prologue, ...main]);
   const { result: memory, verdict } = engine.attempt('allocating the memory of a program', () =>
     allocate(engine, owned, tape, store, { prologue, main, outputs }),
   );

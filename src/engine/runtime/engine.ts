@@ -310,27 +310,28 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * The pipeline of a kernel variant with exactly these storage bindings; created once, and tried again where
-   * that failed.
+   * The pipeline of a kernel variant; created once, and tried again where that failed.
+   *
+   * @throws Error naming the kernel, where it declares something else or does not compile
    */
-  pipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
+  pipeline(variant: KernelVariant): Promise<Pipeline> {
     const key = variantKey(variant);
     let result = this.#pipelines.get(key);
     if (!result) {
-      result = this.guard(this.#createPipeline(variant, bindings), `kernel ${key} was not compiled`);
+      result = this.guard(this.#createPipeline(variant), `kernel ${key} was not compiled`);
       this.#pipelines.set(key, result);
       result.catch(() => this.#pipelines.delete(key));
     }
     return result;
   }
 
-  async #createPipeline(variant: KernelVariant, bindings: readonly string[]): Promise<Pipeline> {
+  async #createPipeline(variant: KernelVariant): Promise<Pipeline> {
     // One by one, so that the driver compiles the first kernels while the others are linked.
     const linked = this.#linked.then(() => linkKernel(variant));
     this.#linked = linked.then(nextTurn, () => {});
     await linked;
     this.check();
-    const pipeline = await createPipeline(this.device, variant, bindings);
+    const pipeline = await createPipeline(this.device, variant);
     await this.#warmUp?.compile(variant, pipeline);
     return pipeline;
   }

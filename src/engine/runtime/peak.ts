@@ -33,7 +33,7 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
       repeat: number,
     ) => {
       const variant: KernelVariant = { module: 'peak', entry };
-      const { pipeline, layout } = await engine.pipeline(variant, ['input', 'output']);
+      const { pipeline, layout } = await engine.pipeline(variant);
       engine.write(uniforms, 0, new Uint32Array(values));
       const bindGroup = device.createBindGroup({
         layout,

@@ -1,45 +1,40 @@
 /** Compute pipelines from kernel variants. */
 import { describedError } from '../../base/errors.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
+import { type KernelBinding, type KernelInterface, kernelInterface } from '../kernels/contract.ts';
 import { linkKernel } from '../kernels/link.ts';
-import type { LinkedKernel } from '../kernels/linked.ts';
 
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
-  readonly kernel: LinkedKernel;
+  readonly kernel: KernelInterface;
+  /** WGSL. */
+  readonly code: string;
   readonly label: string;
-  /** Names of the storage bindings in its layout. */
-  readonly bindings: readonly string[];
+}
+
+function layoutEntry({ index, kind, format }: KernelBinding): GPUBindGroupLayoutEntry {
+  const place = { binding: index, visibility: GPUShaderStage.COMPUTE };
+  if (kind === 'buffer') return { ...place, buffer: { type: 'storage' } };
+  const access = kind === 'read texture' ? 'read-only' : 'write-only';
+  return { ...place, storageTexture: { access, format: format as GPUTextureFormat } };
 }
 
 /**
- * @param bindings the storage bindings that the entry point uses
- * @throws Error with the compiler's messages
+ * @throws Error naming the variant, where its kernel declares something else, or with the compiler's messages
  */
-export async function createPipeline(
-  device: GPUDevice,
-  variant: KernelVariant,
-  bindings: readonly string[],
-): Promise<Pipeline> {
+export async function createPipeline(device: GPUDevice, variant: KernelVariant): Promise<Pipeline> {
   const label = variantKey(variant);
-  const kernel = await linkKernel(variant);
-  const entries: GPUBindGroupLayoutEntry[] = bindings.map((name) => {
-    const binding = kernel.bindings.get(name);
-    if (binding === undefined) throw new Error(`kernel ${label} has no binding '${name}'`);
-    if (binding.kind === 'buffer')
-      return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } };
-    const access = binding.kind === 'texture' ? 'read-only' : 'write-only';
-    const storageTexture = { access, format: binding.format } as const;
-    return { binding: binding.index, visibility: GPUShaderStage.COMPUTE, storageTexture };
-  });
-  if (kernel.uniforms.length)
+  const kernel = kernelInterface(variant);
+  const code = await linkKernel(variant);
+  const entries = [...kernel.bindings.values()].map(layoutEntry);
+  if (kernel.readsUniforms)
     entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
   // What is wrong with layout or text is said by the pipeline that is made of them, so that the scope's own
   // answer is not needed.
   device.pushErrorScope('validation');
   const layout = device.createBindGroupLayout({ label, entries });
-  const module = device.createShaderModule({ label, code: kernel.code });
+  const module = device.createShaderModule({ label, code });
   const creating = device.createComputePipelineAsync({
     label,
     layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
@@ -47,7 +42,7 @@ export async function createPipeline(
   });
   device.popErrorScope().catch(() => {});
   try {
-    return { pipeline: await creating, layout, kernel, label, bindings };
+    return { pipeline: await creating, layout, kernel, code, label };
   } catch (error) {
     const { messages } = await module.getCompilationInfo().catch(() => ({ messages: [] }));
     const texts = messages

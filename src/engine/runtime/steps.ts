@@ -5,6 +5,7 @@
 import { textureWidth } from '../../../kernels/sizes.ts';
 import { boundTensor, type Dispatch } from '../dispatch.ts';
 import { bytesPerQuad, type Tensor } from '../graph/tensor.ts';
+import type { KernelBinding } from '../kernels/contract.ts';
 import type { PlannedNode } from '../plan/plan.ts';
 import type { Engine } from './engine.ts';
 import type { ProgramMemory, Range } from './memory.ts';
@@ -35,6 +36,8 @@ interface Planned {
 
 // Work per submit, so that a display stays alive and a watchdog calm: about 50 ms on a slow integrated GPU.
 const flopsPerSubmit = 2e11;
+// Of the uniforms: the alignment that every device accepts.
+const bytesPerDispatch = 256;
 
 /**
  * Creates pipelines, uniforms and bind groups.
@@ -53,10 +56,7 @@ export async function buildSteps(
   const pipelines = await engine.guard(
     Promise.all(
       planned.map(async ({ dispatch }) => {
-        const pipeline =
-          dispatch.kernel === 'copy'
-            ? undefined
-            : await engine.pipeline(dispatch.kernel, Object.keys(dispatch.bindings));
+        const pipeline = dispatch.kernel === 'copy' ? undefined : await engine.pipeline(dispatch.kernel);
         onPipeline();
         return pipeline;
       }),
@@ -81,11 +81,14 @@ function bindSteps(
     if (!pipeline) return { operation, dispatch, label: 'copy', work: copyStep(dispatch, memory) };
     const { kernel, layout, label } = pipeline;
     const entries: GPUBindGroupEntry[] = Object.entries(dispatch.bindings).map(([name, binding]) => ({
-      binding: kernel.bindings.get(name)?.index as number,
+      binding: (kernel.bindings.get(name) as KernelBinding).index,
       resource: memory.resolve(binding),
     }));
-    if (kernel.uniforms.length)
-      entries.push({ binding: 0, resource: { buffer: uniforms, offset: index * 256, size: 256 } });
+    if (kernel.readsUniforms)
+      entries.push({
+        binding: 0,
+        resource: { buffer: uniforms, offset: index * bytesPerDispatch, size: bytesPerDispatch },
+      });
     const bindGroup = engine.device.createBindGroup({ label: `${operation} ${label}`, layout, entries });
     return { operation, dispatch, label, work: { pipeline: pipeline.pipeline, bindGroup } };
   });
@@ -117,21 +120,19 @@ function writeUniforms(
   planned: readonly Planned[],
   pipelines: readonly (Pipeline | undefined)[],
 ): GPUBuffer {
-  const data = new DataView(new ArrayBuffer(Math.max(planned.length, 1) * 256));
+  const data = new DataView(new ArrayBuffer(Math.max(planned.length, 1) * bytesPerDispatch));
   planned.forEach(({ dispatch }, index) => {
     const pipeline = pipelines[index];
     if (!pipeline) return;
-    const { kernel, label } = pipeline;
-    kernel.uniforms.forEach(({ name, type }, field) => {
-      const value = dispatch.uniforms[name] ?? 0;
-      const offset = index * 256 + field * 4;
-      if (type === 'f32') data.setFloat32(offset, value, true);
-      else if (type === 'i32') data.setInt32(offset, value, true);
-      else data.setUint32(offset, value, true);
-    });
-    for (const name of Object.keys(dispatch.uniforms))
-      if (!kernel.uniforms.some((field) => field.name === name))
-        throw new Error(`kernel ${label} has no uniform '${name}'`);
+    for (const { name, type, offset } of pipeline.kernel.uniforms.values()) {
+      const value = dispatch.uniforms[name];
+      // What the entry point reads is there (checkPlan).
+      if (value === undefined) continue;
+      const place = index * bytesPerDispatch + offset;
+      if (type === 'f32') data.setFloat32(place, value, true);
+      else if (type === 'i32') data.setInt32(place, value, true);
+      else data.setUint32(place, value, true);
+    }
   });
   const buffer = owned.createBuffer(
     'uniforms',

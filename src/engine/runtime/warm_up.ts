@@ -6,7 +6,7 @@
  */
 
 import type { KernelVariant } from '../dispatch.ts';
-import type { KernelBinding } from '../kernels/linked.ts';
+import type { KernelBinding } from '../kernels/contract.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 
 interface Task {
@@ -44,19 +44,17 @@ class Bench {
   }
 
   /** @param onStart told when the device has ended what it was doing before */
-  async compile({ pipeline, layout, kernel, bindings }: Pipeline, onStart?: () => void): Promise<void> {
+  async compile({ pipeline, layout, kernel }: Pipeline, onStart?: () => void): Promise<void> {
     const { device } = this;
     if (onStart) device.queue.onSubmittedWorkDone().then(onStart, () => {});
-    const entries = bindings.map((name): GPUBindGroupEntry => {
-      const { index, kind, format } = kernel.bindings.get(name) as NonNullable<
-        ReturnType<typeof kernel.bindings.get>
-      >;
+    const entries = [...kernel.bindings.values()].map((binding): GPUBindGroupEntry => {
+      const { index, kind } = binding;
       // A range for each: a buffer's range cannot be bound twice for writing.
       if (kind === 'buffer')
         return { binding: index, resource: { buffer: this.#storage, offset: slot * index, size: slot } };
-      return { binding: index, resource: this.#texture(kind, format) };
+      return { binding: index, resource: this.#texture(binding) };
     });
-    if (kernel.uniforms.length) entries.push({ binding: 0, resource: { buffer: this.#uniforms } });
+    if (kernel.readsUniforms) entries.push({ binding: 0, resource: { buffer: this.#uniforms } });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
@@ -72,12 +70,17 @@ class Bench {
    * Made once: Mesa's driver makes and destroys views of textures only while it computes nothing, so the
    * caller would wait.
    */
-  #texture(kind: KernelBinding['kind'], format: GPUTextureFormat): GPUTextureView {
+  #texture({ kind, format }: KernelBinding): GPUTextureView {
     const key = `${kind} ${format}`;
     let view = this.#textures.get(key);
     if (!view) {
       view = this.device
-        .createTexture({ label: key, size: [1, 1], format, usage: GPUTextureUsage.STORAGE_BINDING })
+        .createTexture({
+          label: key,
+          size: [1, 1],
+          format: format as GPUTextureFormat,
+          usage: GPUTextureUsage.STORAGE_BINDING,
+        })
         .createView();
       this.#textures.set(key, view);
     }
@@ -113,7 +116,7 @@ export class WarmUp {
    */
   #next(): Task | undefined {
     if (!this.#helping) return this.#queue.shift();
-    const length = ({ pipeline }: Task) => pipeline.kernel.code.length;
+    const length = ({ pipeline }: Task) => pipeline.code.length;
     const longest = this.#queue.reduce<Task | undefined>(
       (best, task) => (best && length(best) >= length(task) ? best : task),
       undefined,
@@ -146,7 +149,7 @@ export class WarmUp {
       const bench = new Bench(device);
       for (let task = this.#next(); task; task = this.#next()) {
         // What the helper cannot compile, the device itself compiles at its first use.
-        await createPipeline(device, task.variant, task.pipeline.bindings)
+        await createPipeline(device, task.variant)
           .then((pipeline) => bench.compile(pipeline))
           .catch(() => {});
         task.resolve();

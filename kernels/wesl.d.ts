@@ -1,4 +1,0 @@
-declare module '*.wesl' {
-  const text: string;
-  export default text;
-}

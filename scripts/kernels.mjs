@@ -1,0 +1,34 @@
+// Writes kernels/generated.ts from the kernel files (scripts/kernels/generate.ts). Run by the build, the type
+// check and the tests. With --out DIR it also writes the WGSL of every variant that is shipped.
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+/** Runs a TypeScript file of the project and returns what it exports. */
+async function load(entry) {
+  const folder = join('node_modules', '.cache', 'kernels');
+  const outfile = join(folder, `${process.pid}.mjs`);
+  mkdirSync(folder, { recursive: true });
+  await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20.9',
+    packages: 'external',
+    logLevel: 'error',
+  });
+  try {
+    return await import(pathToFileURL(outfile).href);
+  } finally {
+    rmSync(outfile);
+  }
+}
+
+export async function generateKernels() {
+  (await load('scripts/kernels/generate.ts')).generateKernels();
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await generateKernels();
