@@ -233,7 +233,7 @@ fn g() { var a: array<u32, 4>; for (var i = 0u; i < 4u; i++) { a[i] = i; } }`;
   });
 
   test('every array of accumulators of the lane kernel is split', async () => {
-    const { code } = await linkKernel({
+    const code = await linkKernel({
       module: 'conv2d_lane',
       entry: 'main',
       conditions: { bias: true, subgroups: true },

@@ -4,7 +4,7 @@
  * gives. So a profile may name another kernel file, another entry point or another shape, and nothing else
  * changes.
  */
-import type { KernelModule } from '../../../kernels/index.ts';
+import type { KernelModule } from '../../../kernels/generated.ts';
 import { workgroupSize } from '../../../kernels/sizes.ts';
 import { groups, type KernelVariant } from '../dispatch.ts';
 import type { Target } from './target.ts';

@@ -1,5 +1,5 @@
 /** The matrix kernels of this package in all their shapes, as candidates of the matrix families. */
-import type { KernelModule } from '../../../kernels/index.ts';
+import type { KernelModule } from '../../../kernels/generated.ts';
 import { matrixTile, tileThreads } from '../../../kernels/sizes.ts';
 import type { MatrixFamilyName, MatrixKernel, MatrixProblem } from './families.ts';
 import type { MatrixUnit, Target } from './target.ts';
