@@ -33,8 +33,10 @@ from_backports=()
 has_loader || need+=(libvulkan1)
 if ! has_gpu_driver && ! mesa_is_new; then from_backports+=(mesa-vulkan-drivers); fi
 if [ "$tests" = yes ]; then
-  command -v chromium >/dev/null || command -v google-chrome >/dev/null || [ -n "${CHROMIUM:-}" ] || need+=(chromium)
-  command -v firefox-esr >/dev/null || command -v firefox >/dev/null || [ -n "${FIREFOX:-}" ] || need+=(firefox-esr)
+  command -v chromium >/dev/null || command -v google-chrome >/dev/null ||
+    [ -n "${CHROMIUM:-}" ] || need+=(chromium)
+  command -v firefox-esr >/dev/null || command -v firefox >/dev/null ||
+    [ -n "${FIREFOX:-}" ] || need+=(firefox-esr)
   command -v redis-server >/dev/null || need+=(redis-server)
   command -v openssl >/dev/null || need+=(openssl)
 fi
@@ -44,8 +46,11 @@ wanted="${need[*]} ${from_backports[*]}"
 command -v apt-get >/dev/null || fail "please install with your package manager: $wanted (Mesa 24 or newer)"
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  { command -v sudo >/dev/null && sudo -n true 2>/dev/null; } ||
-    fail "root rights are needed; please run: sudo bash scripts/setup-system.sh$([ "$tests" = yes ] && echo ' --tests')"
+  if ! { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; then
+    again="sudo bash scripts/setup-system.sh"
+    if [ "$tests" = yes ]; then again+=" --tests"; fi
+    fail "root rights are needed; please run: $again"
+  fi
   as_root=(sudo)
 fi
 
@@ -71,11 +76,15 @@ add_backports() {
           sub(/\[[^]]*\] */, "")
           if ($3 == code && found == "") found = $2 " " signed
         }
-        function stanza() { if (uri != "" && index(suites, " " code " ") && found == "") found = uri " " key; uri = suites = key = "" }
+        function stanza() {
+          if (uri != "" && index(suites, " " code " ") && found == "") found = uri " " key
+          uri = suites = key = ""
+        }
         END { stanza(); print found }
       '
   ) || true
-  [ -n "${uri:-}" ] || fail "no apt source for $VERSION_CODENAME found; please install mesa-vulkan-drivers 24 or newer"
+  [ -n "${uri:-}" ] ||
+    fail "no apt source for $VERSION_CODENAME found; please install mesa-vulkan-drivers 24 or newer"
   echo "deb${key:+ [signed-by=$key]} $uri $suite main" | "${as_root[@]}" tee "$target" >/dev/null
 }
 
@@ -87,8 +96,14 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 "${as_root[@]}" apt-get update >"$log" 2>&1 || { cat "$log" >&2; fail "apt-get update failed"; }
-install() { "${as_root[@]}" apt-get install -y --no-install-recommends "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2; fail "apt-get install $* failed"; }; }
+install() {
+  "${as_root[@]}" apt-get install -y --no-install-recommends "$@" >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    fail "apt-get install $* failed"
+  }
+}
 [ ${#from_backports[@]} -eq 0 ] || install "${target[@]}" "${from_backports[@]}"
 [ ${#need[@]} -eq 0 ] || install "${need[@]}"
-mesa_is_new || has_gpu_driver || fail "Mesa $(mesa_version) is too old for WebGPU: please install mesa-vulkan-drivers 24 or newer"
+mesa_is_new || has_gpu_driver ||
+  fail "Mesa $(mesa_version) is too old for WebGPU: please install mesa-vulkan-drivers 24 or newer"
 say "done"

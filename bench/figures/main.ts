@@ -1,7 +1,7 @@
 /**
  * `npm run figures`: writes the tables of README.md and docs/ from bench/results and from the command line's
- * definitions. With `--check` nothing is written: exit code 1 where a document is stale. `--pictures` draws the
- * tutorial's pictures.
+ * definitions. With `--check` nothing is written: exit code 1 where a document is stale. `--pictures` draws
+ * the tutorial's pictures.
  */
 import { execSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

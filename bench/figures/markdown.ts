@@ -28,8 +28,9 @@ export function wrap(text: string, first = '', rest = first): string {
 const marker = /<!-- figures:(\S+) -->[\s\S]*?<!-- \/figures -->/g;
 
 /**
- * Writes every figure into its place: between `<!-- figures:NAME -->` and `<!-- /figures -->`. A figure of one
- * line stays in its line; others get lines of their own.
+ * Writes every figure into its place: between `<!-- figures:NAME -->` and `<!-- /figures -->`. A figure of
+ * one line stays in its line; others get lines of their own.
+ *
  * @param path of the document, for messages
  * @param figures each figure's text, by name
  * @param used gets the names that the document has

@@ -4,7 +4,9 @@ const config = await (await fetch('/data/config.json')).json();
 const floats = async (path) => new Float32Array(await (await fetch(path)).arrayBuffer());
 
 async function onnxruntime() {
-  const ort = await import(provider === 'webgpu' ? '/onnxruntime/ort.webgpu.bundle.min.mjs' : '/onnxruntime/ort.wasm.bundle.min.mjs');
+  const ort = await import(
+    provider === 'webgpu' ? '/onnxruntime/ort.webgpu.bundle.min.mjs' : '/onnxruntime/ort.wasm.bundle.min.mjs'
+  );
   ort.env.wasm.wasmPaths = '/onnxruntime/';
   ort.env.logLevel = 'error';
   const model = new Uint8Array(await (await fetch('/data/model.onnx')).arrayBuffer());
@@ -16,7 +18,9 @@ async function onnxruntime() {
 async function tensorflow() {
   const script = (src) =>
     new Promise((resolve, reject) => {
-      document.head.append(Object.assign(document.createElement('script'), { src, onload: resolve, onerror: reject }));
+      document.head.append(
+        Object.assign(document.createElement('script'), { src, onload: resolve, onerror: reject }),
+      );
     });
   await script('/tfjs/tf.min.js');
   await script('/tfjs-webgpu/tf-backend-webgpu.min.js');
@@ -27,7 +31,10 @@ async function tensorflow() {
   const values = await floats('/data/weights.bin');
   const index = await (await fetch('/data/weights.json')).json();
   const weights = Object.fromEntries(
-    Object.entries(index).map(([name, { shape, offset, length }]) => [name, { shape, values: values.subarray(offset, offset + length) }]),
+    Object.entries(index).map(([name, { shape, offset, length }]) => [
+      name,
+      { shape, values: values.subarray(offset, offset + length) },
+    ]),
   );
   const classify = inference(tf, weights);
   const images = tf.transpose(tf.tensor4d(await floats('/data/images.bin'), config.shape), [0, 2, 3, 1]);

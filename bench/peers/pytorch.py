@@ -1,4 +1,6 @@
-"""ResNet-18 in PyTorch (CPU, or CUDA where it is there): forward in eval mode, or an Adam step. Same protocol as worker.mjs."""
+"""ResNet-18 in PyTorch (on CUDA where it is there, else on the CPU): forward in eval mode, or an Adam step.
+
+The protocol is that of worker.mjs."""
 import json
 import sys
 import time
@@ -21,7 +23,9 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(planes)
         self.downsample = None
         if stride != 1 or inputs != planes:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, planes, 1, stride, bias=False), nn.BatchNorm2d(planes))
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, planes, 1, stride, bias=False), nn.BatchNorm2d(planes)
+            )
 
     def forward(self, x):
         inner = F.relu(self.bn1(self.conv1(x)))
@@ -65,7 +69,11 @@ torch.set_num_threads(2)
 model = ResNet18()
 model.load_state_dict(load(config["folder"]), strict=False)
 model.to(device)
-images = torch.from_numpy(np.fromfile(f"{config['folder']}/images.bin", dtype=np.float32)).reshape(config["shape"]).to(device)
+images = (
+    torch.from_numpy(np.fromfile(f"{config['folder']}/images.bin", dtype=np.float32))
+    .reshape(config["shape"])
+    .to(device)
+)
 
 if config["work"] == "forward":
     model.eval()
@@ -73,6 +81,7 @@ if config["work"] == "forward":
     def run():
         with torch.no_grad():
             return model(images).flatten().cpu().tolist()
+
 else:
     model.train()
     labels = torch.tensor(config["labels"], device=device)

@@ -3,10 +3,24 @@
  * operations to train.
  */
 
-const blocks = ['layer1.0', 'layer1.1', 'layer2.0', 'layer2.1', 'layer3.0', 'layer3.1', 'layer4.0', 'layer4.1'];
+const blocks = [
+  'layer1.0',
+  'layer1.1',
+  'layer2.0',
+  'layer2.1',
+  'layer3.0',
+  'layer3.1',
+  'layer4.0',
+  'layer4.1',
+];
 const strideOf = (block) => (block.endsWith('.0') && !block.startsWith('layer1') ? 2 : 1);
 const epsilon = 1e-5;
-const pads = (padding) => [[0, 0], [padding, padding], [padding, padding], [0, 0]];
+const pads = (padding) => [
+  [0, 0],
+  [padding, padding],
+  [padding, padding],
+  [0, 0],
+];
 
 const filter = (tf, { values, shape }) => tf.transpose(tf.tensor4d(values, shape), [2, 3, 1, 0]);
 const fullyConnected = (tf, { values, shape }) => tf.transpose(tf.tensor2d(values, shape.slice(0, 2)));
@@ -68,7 +82,8 @@ export function trainingStep(tf, weights, learningRate) {
     const { mean, variance } = tf.moments(x, [0, 1, 2]);
     return tf.batchNorm(x, mean, variance, variables[`${name}.bias`], variables[`${name}.weight`], epsilon);
   };
-  const convolve = (x, name, stride, padding) => tf.conv2d(x, variables[`${name}.weight`], stride, pads(padding));
+  const convolve = (x, name, stride, padding) =>
+    tf.conv2d(x, variables[`${name}.weight`], stride, pads(padding));
   const forward = (images) => {
     let x = tf.maxPool(tf.relu(norm(convolve(images, 'conv1', 2, 3), 'bn1')), 3, 2, 1, 'floor');
     for (const block of blocks) {

@@ -8,7 +8,10 @@ const require = createRequire(import.meta.url);
 if (config.provider === 'webgpu') {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
-  Object.defineProperty(globalThis, 'navigator', { value: { gpu: create([]), userAgent: 'node' }, configurable: true });
+  Object.defineProperty(globalThis, 'navigator', {
+    value: { gpu: create([]), userAgent: 'node' },
+    configurable: true,
+  });
 }
 const tf = require('@tensorflow/tfjs');
 if (config.provider === 'webgpu') require('@tensorflow/tfjs-backend-webgpu');
@@ -20,7 +23,10 @@ else {
 await tf.setBackend(config.provider);
 await tf.ready();
 const [n, c, h, w] = config.shape;
-const images = tf.transpose(tf.tensor4d(floats(join(config.folder, 'images.bin')), [n, c, h, w]), [0, 2, 3, 1]);
+const images = tf.transpose(
+  tf.tensor4d(floats(join(config.folder, 'images.bin')), [n, c, h, w]),
+  [0, 2, 3, 1],
+);
 const weights = readWeights(config.folder);
 let run;
 if (config.work === 'forward') {

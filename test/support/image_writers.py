@@ -17,9 +17,26 @@ def pack_bits(rows, bits):
 
 # ---- BMP
 
-def bmp(rows, bits, palette=(), header=40, top_down=False, gap=0, compression=0, masks=(), data=None, used=None, size=None,
-        offset=None):
-    """rows: the packed bytes of each row from the top. masks: of BITFIELDS. data: ready pixels instead of rows."""
+
+def bmp(
+    rows,
+    bits,
+    palette=(),
+    header=40,
+    top_down=False,
+    gap=0,
+    compression=0,
+    masks=(),
+    data=None,
+    used=None,
+    size=None,
+    offset=None,
+):
+    """A bitmap.
+
+    rows: the packed bytes of each row, from the top. masks: those of BITFIELDS. data: ready pixels instead of
+    rows.
+    """
     height = len(rows) if rows else size[1]
     width = size[0]
     entries = b"".join(bytes((b, g, r)) + (b"" if header == 12 else b"\0") for r, g, b in palette)
@@ -29,19 +46,41 @@ def bmp(rows, bits, palette=(), header=40, top_down=False, gap=0, compression=0,
     if header == 12:
         dib = struct.pack("<IHHHH", 12, width, height, 1, bits)
     else:
-        dib = struct.pack("<IiiHHIIiiII", header, width, -height if top_down else height, 1, bits, compression, len(data), 2835,
-                          2835, len(palette) if used is None else used, 0)[:header]
+        dib = struct.pack(
+            "<IiiHHIIiiII",
+            header,
+            width,
+            -height if top_down else height,
+            1,
+            bits,
+            compression,
+            len(data),
+            2835,
+            2835,
+            len(palette) if used is None else used,
+            0,
+        )[:header]
         if header > 40:
             more = struct.pack(f"<{len(masks)}I", *masks) if masks else b""
             dib += more + b"\0" * (header - 40 - len(more))
         elif masks:
             dib += struct.pack(f"<{len(masks)}I", *masks)
     start = 14 + len(dib) + len(entries) + gap
-    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start if offset is None else offset) + dib + entries + b"\x77" * gap + data
+    return (
+        b"BM"
+        + struct.pack("<IHHI", start + len(data), 0, 0, start if offset is None else offset)
+        + dib
+        + entries
+        + b"\x77" * gap
+        + data
+    )
 
 
 def rle8(indices, absolute=False, skip=None):
-    """Runs of one row after the other from the bottom; skip: a column from which the pixels of each row up to the next one are left out."""
+    """Runs of one row after the other, from the bottom.
+
+    skip: the first column that is left out of each row, and the first one behind it.
+    """
     out = b""
     for row in reversed(list(indices)):
         row = list(map(int, row))
@@ -90,6 +129,7 @@ def rle4(indices, longest=0):
 
 # ---- PNG
 
+
 def png_chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -120,11 +160,23 @@ def png(samples, colour_type, bits, chunks=(), palette=None, interlaced=False):
     def rows_of(part):
         if bits == 16:
             return [row.astype(">u2").tobytes() for row in part]
-        return pack_bits(part.reshape(part.shape[0], -1), bits) if bits < 8 else [row.astype(np.uint8).tobytes() for row in part]
+        return (
+            pack_bits(part.reshape(part.shape[0], -1), bits)
+            if bits < 8
+            else [row.astype(np.uint8).tobytes() for row in part]
+        )
 
     pixel_bytes = max(1, count * bits // 8)
     if interlaced:
-        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+        passes = [
+            (0, 0, 8, 8),
+            (4, 0, 8, 8),
+            (0, 4, 4, 8),
+            (2, 0, 4, 4),
+            (0, 2, 2, 4),
+            (1, 0, 2, 2),
+            (0, 1, 1, 2),
+        ]
         raw = b""
         for x, y, dx, dy in passes:
             part = samples[y::dy, x::dx]
@@ -134,7 +186,9 @@ def png(samples, colour_type, bits, chunks=(), palette=None, interlaced=False):
         raw = png_filter(rows_of(samples), pixel_bytes)
     body = zlib.compress(raw, 9)
     half = len(body) // 2
-    out = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, int(interlaced)))
+    out = b"\x89PNG\r\n\x1a\n" + png_chunk(
+        b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, int(interlaced))
+    )
     before = [c for c in chunks if c[0] not in (b"tRNS", b"eXIf")]
     after = [c for c in chunks if c[0] in (b"tRNS", b"eXIf")]
     out += b"".join(png_chunk(*c) for c in before)
@@ -146,9 +200,12 @@ def png(samples, colour_type, bits, chunks=(), palette=None, interlaced=False):
 
 # ---- TIFF
 
+
 def exif(orientation, little=False):
     order = "<" if little else ">"
-    return (b"II*\0" if little else b"MM\0*") + struct.pack(order + "IHHHIHHI", 8, 1, 0x112, 3, 1, orientation, 0, 0)
+    return (b"II*\0" if little else b"MM\0*") + struct.pack(
+        order + "IHHHIHHI", 8, 1, 0x112, 3, 1, orientation, 0, 0
+    )
 
 
 def tiff_pack_bits(data):
@@ -162,8 +219,23 @@ def tiff_pack_bits(data):
     return out
 
 
-def tiff(samples, bits, photometric, little=True, big=False, compression=1, predictor=1, tile=None, rows_per_strip=None, planar=1,
-         extra=(), sample_format=None, colour_map=None, orientation=None, fill_order=1):
+def tiff(
+    samples,
+    bits,
+    photometric,
+    little=True,
+    big=False,
+    compression=1,
+    predictor=1,
+    tile=None,
+    rows_per_strip=None,
+    planar=1,
+    extra=(),
+    sample_format=None,
+    colour_map=None,
+    orientation=None,
+    fill_order=1,
+):
     """samples: [height, width, count] of stored numbers (integers or floats)."""
     height, width, count = samples.shape
     order = "<" if little else ">"
@@ -222,10 +294,29 @@ def tiff(samples, bits, photometric, little=True, big=False, compression=1, pred
         at += len(block) + len(block) % 2
     body = b"".join(block + b"\0" * (len(block) % 2) for block in blocks)
     long_type, word = (16, "Q") if big else (4, "I")
-    fields = [(256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * count), (259, 3, [compression]), (262, 3, [photometric]),
-              (277, 3, [count]), (284, 3, [planar])]
-    fields += [(322, 4, [tile[0]]), (323, 4, [tile[1]]), (324, long_type, offsets), (325, long_type, [len(b) for b in blocks])] if tile \
-        else [(273, long_type, offsets), (278, 4, [rows_per_strip or height]), (279, long_type, [len(b) for b in blocks])]
+    fields = [
+        (256, 4, [width]),
+        (257, 4, [height]),
+        (258, 3, [bits] * count),
+        (259, 3, [compression]),
+        (262, 3, [photometric]),
+        (277, 3, [count]),
+        (284, 3, [planar]),
+    ]
+    fields += (
+        [
+            (322, 4, [tile[0]]),
+            (323, 4, [tile[1]]),
+            (324, long_type, offsets),
+            (325, long_type, [len(b) for b in blocks]),
+        ]
+        if tile
+        else [
+            (273, long_type, offsets),
+            (278, 4, [rows_per_strip or height]),
+            (279, long_type, [len(b) for b in blocks]),
+        ]
+    )
     if predictor != 1:
         fields.append((317, 3, [predictor]))
     if extra:
@@ -252,11 +343,16 @@ def tiff(samples, bits, photometric, little=True, big=False, compression=1, pred
             directory += struct.pack(order + word, extra_at + len(more))
             more += packed + b"\0" * (len(packed) % 2)
     directory += struct.pack(order + word, 0)
-    magic = (b"II" if little else b"MM") + (struct.pack(order + "HHHQ", 43, 8, 0, directory_at) if big else struct.pack(order + "HI", 42, directory_at))
+    magic = (b"II" if little else b"MM") + (
+        struct.pack(order + "HHHQ", 43, 8, 0, directory_at)
+        if big
+        else struct.pack(order + "HI", 42, directory_at)
+    )
     return magic + body + directory + more
 
 
 # ---- JPEG
+
 
 def jpeg_segments(data):
     """(marker, whole segment) up to the first scan, then the rest."""
@@ -269,7 +365,10 @@ def jpeg_segments(data):
 
 
 def jpeg_with(data, drop=(), adobe=None, app=()):
-    """The file without some markers, with an Adobe marker of a transform, and with more segments (marker, data) in front."""
+    """The file without some markers, with an Adobe marker of a transform, and with more segments in front.
+
+    app: those segments, as (marker, data).
+    """
     segments, rest = jpeg_segments(data)
     extra = [(m, b"\xff" + bytes((m,)) + struct.pack(">H", len(d) + 2) + d) for m, d in app]
     if adobe is not None:

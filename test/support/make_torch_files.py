@@ -1,5 +1,8 @@
-"""Writes the committed fixtures (without arguments), or PyTorch files of a whole detector with the teacher's features:
-make_torch_files.py SPEC.json FOLDER, SPEC = {backbone, block, blocks, expansion, width, size, tensors: {name: shape}}."""
+"""Writes PyTorch files for the tests: `make_torch_files.py [SPEC.json FOLDER]`.
+
+Without arguments: the committed fixtures. With them: the files of a whole detector with the teacher's
+features, where SPEC = {backbone, block, blocks, expansion, width, size, tensors: {name: shape}}.
+"""
 import collections
 import json
 import os
@@ -11,16 +14,31 @@ import torch.nn.functional as F
 
 def fixtures(folder):
     base = torch.arange(10.0)
-    state = collections.OrderedDict([
-        ("conv.weight", torch.nn.Parameter(torch.arange(24.0).reshape(2, 3, 4))),
-        ("permuted", torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1)),
-        ("channels_last", torch.arange(48.0).reshape(2, 3, 2, 4).contiguous(memory_format=torch.channels_last)),
-        ("half", torch.tensor([1.5, -2.25]).half()), ("bf16", torch.tensor([1.5, -3.0]).bfloat16()),
-        ("double", torch.tensor([1e-3]).double()), ("num_batches_tracked", torch.tensor(7)),
-        ("view", base[3:7]), ("shared", base), ("int", torch.tensor([-5], dtype=torch.int32)),
-        ("flag", torch.tensor([True, False])), ("empty", torch.zeros(0, 3))])
+    state = collections.OrderedDict(
+        [
+            ("conv.weight", torch.nn.Parameter(torch.arange(24.0).reshape(2, 3, 4))),
+            ("permuted", torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1)),
+            (
+                "channels_last",
+                torch.arange(48.0).reshape(2, 3, 2, 4).contiguous(memory_format=torch.channels_last),
+            ),
+            ("half", torch.tensor([1.5, -2.25]).half()),
+            ("bf16", torch.tensor([1.5, -3.0]).bfloat16()),
+            ("double", torch.tensor([1e-3]).double()),
+            ("num_batches_tracked", torch.tensor(7)),
+            ("view", base[3:7]),
+            ("shared", base),
+            ("int", torch.tensor([-5], dtype=torch.int32)),
+            ("flag", torch.tensor([True, False])),
+            ("empty", torch.zeros(0, 3)),
+        ]
+    )
     torch.save(state, os.path.join(folder, "torch_zip.pth"))
-    torch.save({"encoder_AT": state, "epoch": 3}, os.path.join(folder, "torch_legacy.pth"), _use_new_zipfile_serialization=False)
+    torch.save(
+        {"encoder_AT": state, "epoch": 3},
+        os.path.join(folder, "torch_legacy.pth"),
+        _use_new_zipfile_serialization=False,
+    )
 
     class Hostile:
         def __reduce__(self):
@@ -41,7 +59,9 @@ def values(name, shape):
 
 def features(s, spec, x):
     def norm(x, name):
-        return F.batch_norm(x, s[name + ".running_mean"], s[name + ".running_var"], s[name + ".weight"], s[name + ".bias"])
+        return F.batch_norm(
+            x, s[name + ".running_mean"], s[name + ".running_var"], s[name + ".weight"], s[name + ".bias"]
+        )
 
     def block(x, name, stride):
         skip = x
@@ -69,17 +89,33 @@ def detector(spec, folder):
     parts = {"teacher.": {}, "bottleneck.": {}, "student.": {}}
     for name, shape in spec["tensors"].items():
         prefix = name.split(".")[0] + "."
-        parts[prefix][name[len(prefix):]] = values(name, shape)
+        parts[prefix][name[len(prefix) :]] = values(name, shape)
     teacher = {name: value for name, value in parts["teacher."].items() if not name.startswith("feat_recons")}
-    extra = {"layer4.0.conv1.weight": torch.zeros(8, 4, 3, 3), "fc.weight": torch.zeros(10, 8), "fc.bias": torch.zeros(10),
-             "bn1.num_batches_tracked": torch.tensor(3)}
-    torch.save(collections.OrderedDict(teacher, **extra), os.path.join(folder, "torchvision.pth"), _use_new_zipfile_serialization=False)
-    torch.save({"encoder_AT": collections.OrderedDict(parts["teacher."], **extra)}, os.path.join(folder, "stage1.pth"))
+    extra = {
+        "layer4.0.conv1.weight": torch.zeros(8, 4, 3, 3),
+        "fc.weight": torch.zeros(10, 8),
+        "fc.bias": torch.zeros(10),
+        "bn1.num_batches_tracked": torch.tensor(3),
+    }
+    torch.save(
+        collections.OrderedDict(teacher, **extra),
+        os.path.join(folder, "torchvision.pth"),
+        _use_new_zipfile_serialization=False,
+    )
+    torch.save(
+        {"encoder_AT": collections.OrderedDict(parts["teacher."], **extra)},
+        os.path.join(folder, "stage1.pth"),
+    )
     bn = collections.OrderedDict(parts["bottleneck."])
     bn["conv4.weight"] = torch.zeros(4, 4, 1, 1)
     bn["memory.keys"] = torch.zeros(3)
-    torch.save({"bn": bn, "decoder_ss": collections.OrderedDict(parts["student."])}, os.path.join(folder, "stage2.pth"))
-    torch.save({"bn": bn, "decoder": collections.OrderedDict(parts["student."])}, os.path.join(folder, "rd4ad.pth"))
+    torch.save(
+        {"bn": bn, "decoder_ss": collections.OrderedDict(parts["student."])},
+        os.path.join(folder, "stage2.pth"),
+    )
+    torch.save(
+        {"bn": bn, "decoder": collections.OrderedDict(parts["student."])}, os.path.join(folder, "rd4ad.pth")
+    )
     size = spec["size"]
     image = torch.sin(torch.arange(3 * size * size).float() * 0.37).reshape(1, 3, size, size)
     with torch.no_grad():
@@ -93,8 +129,20 @@ if len(sys.argv) == 1:
 elif sys.argv[1] == "--check":
     for path in sys.argv[2:]:
         state = torch.load(path, weights_only=True)
-        flat = {k: v for part, inner in state.items() for k, v in (inner.items() if hasattr(inner, "items") else [(part, inner)])}
-        print(json.dumps({"keys": list(state)[:2], "tensors": len(flat), "sum": float(sum(v.double().sum() for v in flat.values()))}))
+        flat = {
+            k: v
+            for part, inner in state.items()
+            for k, v in (inner.items() if hasattr(inner, "items") else [(part, inner)])
+        }
+        print(
+            json.dumps(
+                {
+                    "keys": list(state)[:2],
+                    "tensors": len(flat),
+                    "sum": float(sum(v.double().sum() for v in flat.values())),
+                }
+            )
+        )
 else:
     with open(sys.argv[1]) as file:
         detector(json.load(file), sys.argv[2])
