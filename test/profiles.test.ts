@@ -1,0 +1,267 @@
+/** Device profiles: which adapter gets which, what each chooses, and that a new one needs nothing but itself. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import * as sizes from '../kernels/sizes.ts';
+import { describeAdapter } from '../src/engine/device/adapter.ts';
+import { chooseMatrixKernel, chooseSplits, chooseWinogradTiles } from '../src/engine/device/choose.ts';
+import { cpu } from '../src/engine/device/cpu.ts';
+import { describeKernel, type MatrixProblem } from '../src/engine/device/families.ts';
+import { gpu } from '../src/engine/device/gpu.ts';
+import { lane, tile } from '../src/engine/device/matrix_products.ts';
+import { mesaCpu } from '../src/engine/device/mesa_cpu.ts';
+import type { DeviceProfile } from '../src/engine/device/profile.ts';
+import { profileOf, profiles } from '../src/engine/device/profiles.ts';
+import { swiftshader } from '../src/engine/device/swiftshader.ts';
+import type { Target } from '../src/engine/device/target.ts';
+import { tuningKey } from '../src/engine/device/tuning.ts';
+import { gaussianNorm } from '../src/engine/ops/resample.ts';
+import type { Retargeting } from '../src/engine/runtime/retarget.ts';
+import { planning } from './support/targets.ts';
+
+const { side } = sizes.matrixTile;
+const { radius } = sizes.scoreMapGaussian;
+
+interface Info {
+  readonly vendor?: string;
+  readonly architecture?: string;
+  readonly device?: string;
+  readonly description?: string;
+  readonly subgroups?: readonly [least: number, most: number];
+  readonly fallback?: boolean;
+}
+
+function adapter(info: Info) {
+  const { vendor = '', architecture = '', device = '', description = '', subgroups, fallback = false } = info;
+  return describeAdapter({
+    features: new Set(
+      subgroups ? ['timestamp-query', 'subgroups'] : ['timestamp-query'],
+    ) as GPUSupportedFeatures,
+    info: {
+      vendor,
+      architecture,
+      device,
+      description,
+      subgroupMinSize: subgroups?.[0] ?? 4,
+      subgroupMaxSize: subgroups?.[1] ?? 128,
+      isFallbackAdapter: fallback,
+    } as GPUAdapterInfo,
+  });
+}
+
+// The first four are what Dawn 0.6.2, Chromium and Firefox said on a machine without a GPU.
+const adapters: Record<string, [Info, DeviceProfile]> = {
+  'lavapipe in Node': [
+    {
+      vendor: 'mesa',
+      architecture: 'software',
+      device: 'llvmpipe-llvm-15-0-6-256-bits-',
+      description: 'llvmpipe: Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6) 0.0.1',
+      subgroups: [8, 8],
+      fallback: true,
+    },
+    mesaCpu,
+  ],
+  'SwiftShader in Node': [
+    {
+      vendor: 'google',
+      architecture: 'swiftshader',
+      device: 'swiftshader-device-subzero-',
+      description: 'SwiftShader driver 5.0.0',
+      subgroups: [4, 4],
+      fallback: true,
+    },
+    swiftshader,
+  ],
+  'SwiftShader in Chromium': [
+    { vendor: 'google', architecture: 'swiftshader', subgroups: [4, 4], fallback: true },
+    swiftshader,
+  ],
+  'lavapipe in Firefox, which names nothing': [{ fallback: true }, cpu],
+  "Windows' own software driver": [
+    {
+      vendor: 'microsoft',
+      architecture: 'warp',
+      description: 'Microsoft Basic Render Driver',
+      fallback: true,
+    },
+    cpu,
+  ],
+  'a driver that calls itself a CPU': [{ description: 'Some CPU (build 3)' }, cpu],
+  'an AMD GPU': [{ vendor: 'amd', architecture: 'rdna-3', subgroups: [32, 64] }, gpu],
+  'an Intel GPU': [{ vendor: 'intel', architecture: 'gen-12lp', subgroups: [8, 32] }, gpu],
+  'an Apple GPU': [{ vendor: 'apple', architecture: 'metal-3', subgroups: [4, 64] }, gpu],
+  'a Qualcomm GPU': [{ vendor: 'qualcomm', architecture: 'adreno-7xx', subgroups: [64, 128] }, gpu],
+  'an Arm GPU': [{ vendor: 'arm', architecture: 'valhall', subgroups: [16, 16] }, gpu],
+  'an NVIDIA GPU': [{ vendor: 'nvidia', architecture: 'ampere', subgroups: [32, 32] }, gpu],
+  'a GPU in a browser that names nothing': [{}, gpu],
+};
+
+describe('an adapter gets the profile that recognises it', () => {
+  test.each(Object.entries(adapters))('%s', (_, [info, profile]) => {
+    expect(profileOf(adapter(info)).name).toBe(profile.name);
+  });
+
+  test('the first of a list, so that a special one can stand before', () => {
+    const ampere: DeviceProfile = { ...gpu, name: 'ampere', recognises: (a) => a.architecture === 'ampere' };
+    const list = [ampere, ...profiles];
+    expect(profileOf(adapter({ vendor: 'nvidia', architecture: 'ampere' }), list)).toBe(ampere);
+    expect(profileOf(adapter({ vendor: 'nvidia', architecture: 'turing' }), list)).toBe(gpu);
+  });
+
+  test('a subgroup has a size where the adapter fixes it and offers subgroups', () => {
+    const size = (info: Info) => adapter(info).subgroupSize;
+    expect([size({ subgroups: [8, 8] }), size({ subgroups: [32, 64] }), size({})]).toEqual([8, 0, 0]);
+    expect(adapter({ subgroups: [32, 64] }).subgroupSizes).toEqual({ least: 32, most: 64 });
+  });
+});
+
+test('names are unique, and every fault says what is done and when that can go', () => {
+  expect(new Set(profiles.map(({ name }) => name)).size).toBe(profiles.length);
+  for (const { faults } of profiles)
+    for (const { fault, workaround, evidence, until } of faults)
+      for (const text of [fault, workaround, evidence, until]) expect(text.length).toBeGreaterThan(10);
+});
+
+describe('tables', () => {
+  const convolution = (own: Partial<MatrixProblem>): MatrixProblem => ({
+    family: 'convolution',
+    rows: 1024,
+    columnQuads: 16,
+    depth: 144,
+    ...own,
+  });
+  const chosen = (changes: Retargeting, own: Partial<MatrixProblem> = {}) =>
+    describeKernel(chooseMatrixKernel(convolution(own), planning(changes)));
+  const of = (profile: DeviceProfile, subgroupSize: number, target: Partial<Target> = {}) => ({
+    profile,
+    target: { subgroupSize, ...target },
+  });
+
+  test.each<[string, string, Retargeting, Partial<MatrixProblem>]>([
+    ['lanes of 512-bit vectors', 'SUBGROUP 16, 4, 64, 1', of(mesaCpu, 16), {}],
+    ['a small product on them', 'SUBGROUP 16, 4, 32, 1', of(mesaCpu, 16), { rows: 63 }],
+    ["Winograd's products on them", 'SUBGROUP 16, 4, 32, 1', of(mesaCpu, 16), { batched: true }],
+    ['small ones of Winograd', 'SUBGROUP 16, 4, 16, 1', of(mesaCpu, 16), { batched: true, rows: 16 }],
+    ['256-bit vectors', 'SUBGROUP 8, 4, 32, 1', of(mesaCpu, 8), {}],
+    ['128-bit vectors that read textures', 'SUBGROUP 4, 4, 32, 1', of(mesaCpu, 4), {}],
+    ['SwiftShader', 'SUBGROUP 4, 2, 16, 4', of(swiftshader, 4), {}],
+    ['few columns on SwiftShader', 'SUBGROUP 4, 4, 32, 1', of(swiftshader, 4), { columnQuads: 15 }],
+    ['a processor without subgroups', 'SUBGROUP 1, 64, 8, 2', of(cpu, 0), {}],
+    ['one quad of columns there', 'SUBGROUP 1, 64, 8, 1', of(cpu, 0), { columnQuads: 1 }],
+    ['a GPU', 'ROWS 4, 2, 4', of(gpu, 32), {}],
+    ['few columns on a GPU', 'ROWS 4, 1, 4', of(gpu, 32), { columnQuads: 15 }],
+  ])('convolutions: %s', (_, expected, changes, own) => {
+    const [first, ...constants] = expected.split(', ');
+    const [name, value] = first?.split(' ') ?? [];
+    const { module, constants: found } = chooseMatrixKernel(convolution(own), planning(changes));
+    expect(module).toBe(name === 'ROWS' ? 'conv2d_tile' : 'conv2d_lane');
+    expect(Object.values(found ?? {})).toEqual([value, ...constants].map(Number));
+  });
+
+  test('weight gradients', () => {
+    const gradient = { family: 'weight_gradient' } as const;
+    expect(chosen(of(mesaCpu, 8), gradient)).toBe(describeKernel(lane('weight_gradient', 8, 4, 8, 1)));
+    expect(chosen(of(cpu, 0), gradient)).toBe(describeKernel(lane('weight_gradient', 1, 64, 2, 4)));
+    expect(chosen(of(gpu, 0), gradient)).toBe(describeKernel(tile('weight_gradient', 1, 2, 8)));
+  });
+
+  test('GPUs split sums whose tiles leave them idle, processors do not', () => {
+    const splits = (profile: DeviceProfile, workgroups: number, steps: number) =>
+      chooseSplits('convolution', workgroups, steps, planning({ profile }));
+    expect([splits(gpu, 8, 144), splits(gpu, 100, 144), splits(gpu, 8, 31), splits(gpu, 500, 500)]).toEqual([
+      8, 1, 1, 1,
+    ]);
+    expect(splits(mesaCpu, 1, 500)).toBe(1);
+  });
+
+  test("Winograd's form needs channels that pay for its transforms, and tiles that fill a kernel", () => {
+    const tiles = (changes: Retargeting, channels: number, side = 16, compact = false) =>
+      chooseWinogradTiles(
+        { height: side, width: side, inputChannels: channels, outputChannels: channels, compact },
+        planning(changes),
+      );
+    expect([tiles(of(mesaCpu, 8), 256), tiles(of(mesaCpu, 8), 255)]).toEqual([[4, 2], []]);
+    expect([tiles(of(swiftshader, 4), 32), tiles(of(swiftshader, 4), 31)]).toEqual([[4, 2], []]);
+    expect([tiles(of(swiftshader, 4), 32, 8), tiles(of(swiftshader, 4), 32, 6)]).toEqual([[2], []]);
+    expect([tiles(of(mesaCpu, 16), 256, 31, true), tiles(of(mesaCpu, 16), 256, 32, true)]).toEqual([
+      [],
+      [4, 2],
+    ]);
+    expect(tiles(of(gpu, 32), 512)).toEqual([]);
+  });
+
+  test('a GPU merges the moments of many tiles by workgroups', () => {
+    const merge = ({ kernels }: DeviceProfile, chunks: number) =>
+      kernels.batchNorm.merge({ chunks, channelQuads: 16 }, planning().target).itemsPerWorkgroup;
+    expect([merge(gpu, 31), merge(gpu, 32), merge(mesaCpu, 32)]).toEqual([64, 1, 64]);
+  });
+
+  test('sums per channel keep about 4096 threads busy with eight pixels each, or more', () => {
+    const chunk = (pixels: number, quads: number) =>
+      cpu.kernels.channelSums.chunk(pixels, quads, planning().target);
+    expect([chunk(65536, 16), chunk(64, 16), chunk(7, 1), chunk(100, 5000)]).toEqual([256, 8, 7, 100]);
+  });
+
+  test('what is forced decides before what was tuned, and that before the table', () => {
+    const problem = convolution({});
+    const [tuned, forced] = [tile('convolution', 8, 1, 4), tile('convolution', 4, 1, 4)];
+    const changes = { ...of(mesaCpu, 8), tuned: { [tuningKey(problem)]: tuned } };
+    expect(chooseMatrixKernel(problem, planning(changes))).toBe(tuned);
+    expect(chooseMatrixKernel({ ...problem, batched: true }, planning(changes))).not.toBe(tuned);
+    const force = { convolution: forced };
+    expect(chooseMatrixKernel(problem, planning({ ...changes, force }))).toBe(forced);
+  });
+
+  test('only Mesa reads operands from textures, where kernels may and subgroups are there', () => {
+    const textures = (changes: Retargeting) => {
+      const { profile, target } = planning(changes);
+      return profile.rewrites(target).textures;
+    };
+    expect(textures(of(mesaCpu, 8))).toBe(true);
+    expect(textures(of(mesaCpu, 0))).toBe(false);
+    expect(textures(of(mesaCpu, 8, { storageTextures: false }))).toBe(false);
+    expect([textures(of(swiftshader, 4)), textures(of(cpu, 8)), textures(of(gpu, 32))]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('kernel files have the sizes that the host counts with', () => {
+  const folder = new URL('../kernels/', import.meta.url);
+  const files = readdirSync(folder).filter((name) => name.endsWith('.wesl'));
+  const text = (name: string) => readFileSync(new URL(`${name}.wesl`, folder), 'utf8');
+  const numbers = (names: readonly string[], pattern: RegExp) => [
+    ...new Set(names.flatMap((name) => [...text(name).matchAll(pattern)].map(([, n]) => Number(n)))),
+  ];
+  const all = files.map((name) => name.slice(0, -5));
+
+  test.each<[string, readonly string[], RegExp, number[]]>([
+    // One kernel has a single thread, as a sum of four scalars needs no more.
+    ['threads of a workgroup', all, /@workgroup_size\((\d+)\)/g, [sizes.workgroupSize, 1]],
+    ['a line of a texture', all, /[%/] (\d{3,})u/g, [sizes.textureWidth]],
+    ['quads of a line of packed weights', ['texture'], /\) \/ (\d+)u \* \1u/g, [sizes.packedQuads]],
+    ['rows that a thread packs', ['texture'], /const chunk = (\d+)u/g, [sizes.packedRows]],
+    ['rows that a thread scales', ['batch_norm_fold'], /const rows_per_thread = (\d+)u/g, [sizes.scaledRows]],
+    [
+      'threads of a tile per side',
+      ['conv2d_tile', 'weight_gradient_tile'],
+      /let thread_(?:row|column) = local [/%] (\d+)u/g,
+      [sizes.tileThreads],
+    ],
+    ['rows of a workgroup with matrix units', ['subgroup_matrix'], /TILE_ROWS = (\d+)u/g, [2 * side]],
+    ["rows of a subgroup's matrices", ['conv2d_matrix'], /= (\d+)u \/ MATRIX_/g, [side]],
+    ["the Gaussian's radius", ['score_map'], /const RADIUS = (\d+)u/g, [sizes.scoreMapGaussian.radius]],
+    ['a row of pixels', ['score_map'], /line: array<f32, (\d+)>/g, [sizes.scoreMapLimits.row + 2 * radius]],
+    ['rows of the levels', ['score_map'], /level_rows: array<f32, (\d+)>/g, [sizes.scoreMapLimits.levels]],
+    ['rows of a map per workgroup', ['score_map'], /group\.y \* (\d+)u/g, [sizes.scoreMapTile.height]],
+    ['quads of them', ['score_map'], /group\.x \* (\d+)u/g, [sizes.scoreMapTile.width / 4]],
+  ])('%s', (_, names, pattern, expected) => {
+    expect(numbers(names, pattern)).toEqual(expected);
+  });
+
+  test('the radius is four deviations', () => {
+    expect(gaussianNorm(sizes.scoreMapGaussian.sigma).radius).toBe(radius);
+  });
+});
