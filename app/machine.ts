@@ -1,17 +1,13 @@
 /** The worker: everything that needs the GPU or much time. The page's own thread only draws and listens. */
 import * as Comlink from 'comlink';
 import { decodeImage } from '#platform';
-import { type DetectorFile, detectorStore, rewriteDetector, writeDetector } from '../src/detector/file.ts';
-import { MapRunner } from '../src/detector/map_runner.ts';
+import { Detector } from '../src/detector/detector.ts';
+import { type DetectorFile, rewriteDetector } from '../src/detector/file.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
-import type { ParameterStore } from '../src/engine/runtime/store.ts';
 import type { Image } from '../src/image/image.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
-
-import { backboneNamed } from '../src/model/backbones.ts';
-import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
-import { trainDetector } from '../src/train/train_detector.ts';
+import { fineTune } from '../src/session/fine_tune.ts';
 import { runBench } from './bench_run.ts';
 import { imageBytes, keptTraining } from './kept.ts';
 import { LongWork } from './long_work.ts';
@@ -27,9 +23,6 @@ import type {
   TuningProgress,
 } from './types.ts';
 
-// A tenth of training's rate: the student should bend, not start over.
-const fineTuneRate = 0.0005;
-const fineTuneEpochs = 4;
 const rememberedImages = 16;
 
 /** The model that the user opened; what it needs on the device is made when it is used. */
@@ -45,8 +38,7 @@ interface MarkedImage {
 
 interface OpenModel {
   readonly engine: Engine;
-  readonly store: ParameterStore;
-  readonly runner: MapRunner;
+  readonly detector: Detector;
 }
 
 function imageOf(bitmap: ImageBitmap): Image {
@@ -113,16 +105,13 @@ export class Machine {
 
   async #load({ file, name }: ChosenModel): Promise<OpenModel> {
     const engine = await this.#open();
-    const { backbone, mode, imageSize } = file.settings;
-    const store = detectorStore(engine, file, name);
-    return { engine, store, runner: new MapRunner(engine, store, backboneNamed(backbone), mode, imageSize) };
+    return { engine, detector: await Detector.fromFile(engine, file, name) };
   }
 
   async #close(): Promise<void> {
     const model = this.#model;
     this.#model = undefined;
-    await model?.runner.destroy();
-    model?.store.destroy();
+    await model?.detector.close();
   }
 
   /** The chosen model on a device that works. */
@@ -136,11 +125,11 @@ export class Machine {
   }
 
   async predict(source: ArrayBuffer | ImageBitmap, name: string): Promise<MapResult> {
-    const { runner, file } = await this.#opened();
+    const { detector } = await this.#opened();
     const started = performance.now();
     const image = await decode(source, name);
     const decoded = performance.now();
-    const [result] = await runner.predict([image], file.settings.tiling);
+    const [result] = await detector.runner.predict([image], detector.settings.tiling);
     if (!result) throw new Error(`${name}: no result`);
     if (!Number.isFinite(result.score)) throw new Error(`${name}: the score is ${result.score}`);
     const milliseconds = { decode: decoded - started, detect: performance.now() - decoded };
@@ -149,7 +138,7 @@ export class Machine {
 
   /** The levels behind an image's map. */
   async explain(source: ArrayBuffer | ImageBitmap, name: string): Promise<LevelMaps[]> {
-    const { runner } = await this.#opened();
+    const { runner } = (await this.#opened()).detector;
     const size = runner.imageSize;
     return runner.explain(resizeBicubic(await decode(source, name), size, size));
   }
@@ -181,38 +170,19 @@ export class Machine {
     settings: DetectorSettings,
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<{ images: number }> {
-    const { engine, file, runner } = await this.#opened();
-    const size = runner.imageSize;
-    const images: Image[] = [];
+    const { engine, file, detector } = await this.#opened();
+    const side = detector.settings.imageSize;
     const kept = await keptTraining();
-    const remembered = kept?.good.slice(0, rememberedImages) ?? [];
-    // What was marked makes up half of the images, for it is what the model shall learn.
-    const repeats = Math.max(1, Math.round(remembered.length / marked.length));
-    for (const { name, bytes } of marked) {
-      const image = resizeBicubic(await decode(bytes, name), size, size);
-      for (let i = 0; i < repeats; i++) images.push(image);
-    }
-    for (const [i, name] of remembered.entries())
+    const names = kept?.good.slice(0, rememberedImages) ?? [];
+    const learned: Image[] = [];
+    for (const { name, bytes } of marked) learned.push(resizeBicubic(await decode(bytes, name), side, side));
+    const remembered: Image[] = [];
+    for (const [i, name] of names.entries())
       if (kept)
-        images.push(resizeBicubic(await decodeImage(await imageBytes(kept, 'good', i), name), size, size));
-    const { store } = await trainDetector({
-      engine,
-      backbone: backboneNamed(settings.backbone),
-      mode: settings.mode,
-      teacher: file,
-      teacherName: 'the open model',
-      start: file,
-      images,
-      textures: proceduralTextures(),
-      imageSize: size,
-      batch: Math.min(8, images.length),
-      epochs: [1, fineTuneEpochs],
-      seed: 0,
-      baseRate: fineTuneRate,
-      onProgress,
-    });
-    const bytes = await writeDetector(store, settings);
-    store.destroy();
+        remembered.push(
+          resizeBicubic(await decodeImage(await imageBytes(kept, 'good', i), name), side, side),
+        );
+    const bytes = await fineTune(engine, file, { settings, marked: learned, remembered, onProgress });
     await this.openModel(bytes.buffer, 'the fine-tuned model');
     return { images: marked.length + remembered.length };
   }

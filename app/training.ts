@@ -3,24 +3,24 @@
  * one epoch.
  */
 import { decodeImage } from '#platform';
-import { DeviceLostError } from '../src/base/errors.ts';
 import { RandomStream } from '../src/base/random.ts';
+import type { Sample } from '../src/data/dataset.ts';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
-import { writeDetector } from '../src/detector/file.ts';
-import { MapRunner } from '../src/detector/map_runner.ts';
-import { newSettings } from '../src/detector/settings.ts';
+import { UnreadableFiles } from '../src/data/unreadable.ts';
+import type { MapRunner } from '../src/detector/map_runner.ts';
 import type { Engine } from '../src/engine/runtime/engine.ts';
-import type { ParameterStore } from '../src/engine/runtime/store.ts';
-import { TestSet } from '../src/eval/evaluate.ts';
-import { calibrate } from '../src/eval/thresholds.ts';
 import type { Image } from '../src/image/image.ts';
 import { denormalize, normalize } from '../src/image/normalize.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
 import { backboneNamed } from '../src/model/backbones.ts';
+import { throughLosses } from '../src/session/device_losses.ts';
+import { silent, systemClock } from '../src/session/ports.ts';
+import { memoryReader } from '../src/session/score_samples.ts';
+import { trainAndCalibrate } from '../src/session/train_and_calibrate.ts';
+import { holdOutLeast, holdOutShare } from '../src/session/training_plan.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
-import { trainDetector } from '../src/train/train_detector.ts';
 import { adoptOlder } from './adopt.ts';
 import { forecastJob } from './forecast.ts';
 import {
@@ -50,17 +50,12 @@ import type {
   TrainingResult,
 } from './types.ts';
 
-const heldOutShare = 0.1;
-const heldOutLeast = 10;
 const shownExamples = 4;
 const previewSide = 96;
 const previewCount = 8;
-// A driver that was reset needs a moment; one that is lost again and again will not come back.
-const restMilliseconds = 1500;
-const mostLosses = 3;
 
 interface Loaded {
-  readonly name: string;
+  readonly sample: Sample;
   readonly image: Image;
   readonly mask: Uint8Array;
 }
@@ -76,12 +71,29 @@ async function load(record: TrainingRecord, kind: 'good' | 'bad', rule: string):
   for (const [i, name] of record[kind].entries()) {
     const image = await decodeImage(await imageBytes(record, kind, i), name);
     loaded.push({
-      name,
+      sample: { path: name, stem: name, defect: kind },
       image: resizeBicubic(image, size, size),
       mask: foreground(image, ruleOf(rule), size),
     });
   }
   return loaded;
+}
+
+/** The maps of some images under the student of the moment. */
+async function show(runner: MapRunner, examples: readonly Loaded[]): Promise<Example[]> {
+  const shown: Example[] = [];
+  for (const { sample, image } of examples) {
+    const [result] = await runner.run([image]);
+    if (result)
+      shown.push({
+        name: sample.path,
+        pixels: image.data,
+        side: image.width,
+        score: result.score,
+        map: result.map,
+      });
+  }
+  return shown;
 }
 
 export class Trainer {
@@ -236,22 +248,14 @@ export class Trainer {
    * training goes on from its last checkpoint. Rejects with 'Interrupted' when it is paused.
    */
   async #runOn(record: TrainingRecord, callbacks: TrainingCallbacks): Promise<TrainingResult> {
-    let epochs = 0;
-    let losses = 0;
-    for (;;) {
-      const before = epochs;
-      try {
-        return await this.#run(await this.#open(), record, callbacks, () => epochs++);
-      } catch (error) {
-        if (!(error instanceof DeviceLostError) || this.#stop?.signal.aborted) throw error;
-        losses = epochs > before ? 1 : losses + 1;
-        if (losses >= mostLosses) throw error;
+    const signal = this.#stop?.signal;
+    return throughLosses(async (onEpoch) => this.#run(await this.#open(), record, callbacks, onEpoch), {
+      signal,
+      onLoss: () =>
         callbacks.onNotice(
           'The GPU was taken away and is opened again; the training goes on from its last checkpoint.',
-        );
-        await new Promise((rested) => setTimeout(rested, restMilliseconds));
-      }
-    }
+        ),
+    });
   }
 
   async #run(
@@ -261,133 +265,79 @@ export class Trainer {
     onEpoch: () => void,
   ): Promise<TrainingResult> {
     const { job } = record;
-    const backbone = backboneNamed(job.backbone);
-    const started = performance.now();
+    const started = systemClock.now();
     const good = await load(record, 'good', job.foreground);
     const bad = await load(record, 'bad', 'none');
-    const heldOutCount = good.length >= heldOutLeast ? Math.round(heldOutShare * good.length) : 0;
+    const heldOutCount = good.length >= holdOutLeast ? Math.round(holdOutShare * good.length) : 0;
+    // By place, not by name as the command line draws: trainings that are kept were split so.
     const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
     const train = good.filter((_, i) => !drawn.has(i));
     const heldOut = good.filter((_, i) => drawn.has(i));
-    const teacher = await readTeacher({ backbone: job.backbone, source: job.teacher });
     const images = train.map(({ image }) => image);
-    const imageNames = train.map(({ name }) => name);
+    const imageNames = train.map(({ sample }) => sample.path);
     const warnings = trainingSetWarnings(images, imageNames);
     if (warnings.length) callbacks.onWarning(`${warnings.join('. ')}.`);
     const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
-    let runner: MapRunner | undefined;
-    const { store, history } = await trainDetector({
+    const samplesOf = (list: readonly Loaded[]) => list.map(({ sample }) => sample);
+    return trainAndCalibrate(
       engine,
-      backbone,
-      mode: job.mode,
-      teacher,
-      teacherName: job.teacher,
-      images,
-      imageNames,
-      foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
-      textures: proceduralTextures(),
-      imageSize: job.imageSize,
-      batch: job.batch,
-      epochs: job.epochs,
-      seed: job.seed,
-      checkpoint: {
-        stage1: checkpoint(record, 'stage1.checkpoint'),
-        stage2: checkpoint(record, 'stage2.checkpoint'),
+      {
+        backbone: backboneNamed(job.backbone),
+        mode: job.mode,
+        teacher: await readTeacher({ backbone: job.backbone, source: job.teacher }),
+        teacherName: job.teacher,
+        images,
+        imageNames,
+        foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
+        textures: proceduralTextures(),
+        imageSize: job.imageSize,
+        batch: job.batch,
+        epochs: job.epochs,
+        seed: job.seed,
+        samples: {
+          train: samplesOf(train),
+          heldOut: samplesOf(heldOut),
+          test: samplesOf(bad),
+          testBorrowsGood: true,
+        },
       },
-      resume: true,
-      signal: this.#stop?.signal,
-      onResume: (stage, history) => callbacks.onResume(stage, history),
-      onProgress: (progress) => {
-        callbacks.onProgress(progress);
-        if (progress.images < progress.total) return;
-        onEpoch();
-        callbacks.onEpoch(progress.stage, progress.losses);
+      {
+        reader: memoryReader(new Map([...good, ...bad].map(({ sample, image }) => [sample, image]))),
+        // They were read when they were stored.
+        unreadable: new UnreadableFiles({ strict: true }),
+        imagesPerRun: 1,
+        signal: this.#stop?.signal,
+        checkpoint: {
+          stage1: checkpoint(record, 'stage1.checkpoint'),
+          stage2: checkpoint(record, 'stage2.checkpoint'),
+        },
+        resume: true,
+        onResume: (stage, history) => callbacks.onResume(stage, history),
+        reporter: {
+          ...silent,
+          training(progress) {
+            callbacks.onProgress(progress);
+            if (progress.images < progress.total) return;
+            onEpoch();
+            callbacks.onEpoch(progress.stage, progress.losses);
+          },
+        },
+        afterEpoch: async (runner) => callbacks.onExamples(await show(runner, examples)),
+        describe: ({ history }) => ({
+          training: { ...job, weights: job.teacher, history, images: train.length },
+          version: 'browser',
+        }),
+        saveModel: (bytes) => storeModel(record, bytes),
       },
-      afterEpoch: async (_, store) => {
-        runner ??= new MapRunner(engine, store, backbone, job.mode, job.imageSize);
-        await runner.refresh();
-        callbacks.onExamples(await this.#show(runner, examples));
-      },
-    });
-    runner ??= new MapRunner(engine, store, backbone, job.mode, job.imageSize);
-    try {
-      await runner.refresh();
-      const seconds = (performance.now() - started) / 1000;
-      return await this.#finish({ record, runner, store, history, bad, heldOut, train, seconds });
-    } finally {
-      await runner.destroy();
-      store.destroy();
-    }
-  }
-
-  async #show(runner: MapRunner, examples: readonly Loaded[]): Promise<Example[]> {
-    const shown: Example[] = [];
-    for (const { name, image } of examples) {
-      const [result] = await runner.run([image]);
-      if (result)
-        shown.push({ name, pixels: image.data, side: image.width, score: result.score, map: result.map });
-    }
-    return shown;
-  }
-
-  async #finish(o: {
-    record: TrainingRecord;
-    runner: MapRunner;
-    store: ParameterStore;
-    history: unknown;
-    bad: readonly Loaded[];
-    heldOut: readonly Loaded[];
-    train: readonly Loaded[];
-    seconds: number;
-  }): Promise<TrainingResult> {
-    const { record, runner, store } = o;
-    const { job } = record;
-    const results = new TestSet();
-    // Held-out images where there are some: what was trained on looks better than it should.
-    const good = o.heldOut.length ? o.heldOut : o.train;
-    for (const [defect, list] of [
-      ['good', good],
-      ['bad', o.bad],
-    ] as const)
-      for (const { name, image } of list) {
-        const [result] = await runner.run([image]);
-        if (result) await results.add({ path: name, stem: name, defect }, result, undefined);
-      }
-    const { image, imageRange, pixelRange } = await results.evaluate();
-    const source = o.heldOut.length ? 'held-out' : 'train';
-    const calibrations = calibrate({
-      rule: image ? { kind: 'f1' } : { kind: 'max' },
-      image,
-      pixel: null,
-      good: results.images.filter(({ anomalous }) => !anomalous).map(({ score }) => score),
-      goodSource: o.heldOut.length ? 'held-out good images' : 'good training images',
-      imageRange,
-      pixelRange,
-    });
-    const settings = newSettings({
-      backbone: job.backbone,
-      mode: job.mode,
-      imageSize: job.imageSize,
-      ...calibrations,
-      calibrationScores: results.images.map(({ score, anomalous, path }) => ({
-        score,
-        anomalous,
-        path,
-        source,
-      })),
-      training: { ...job, weights: job.teacher, history: o.history, images: o.train.length },
-      version: 'browser',
-    });
-    await results.close();
-    await storeModel(record, await writeDetector(store, settings));
-    return {
-      settings,
-      auroc: image?.auroc ?? null,
-      f1: image?.f1Max ?? null,
-      trainedOn: o.train.length,
-      heldOut: o.heldOut.length,
-      seconds: o.seconds,
-    };
+      ({ settings, evaluation, trainedAt }) => ({
+        settings,
+        auroc: evaluation.image?.auroc ?? null,
+        f1: evaluation.image?.f1Max ?? null,
+        trainedOn: train.length,
+        heldOut: heldOut.length,
+        seconds: (trainedAt - started) / 1000,
+      }),
+    );
   }
 
   model(): Promise<File> {

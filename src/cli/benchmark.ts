@@ -27,7 +27,7 @@ import { addDataOptions, type DataOptions } from './data_options.ts';
 import { listOf, modeOption, seedOption } from './options.ts';
 import { runThroughQueue } from './queue.ts';
 import { addQueueOptions, type QueueOptions } from './queue_broker.ts';
-import { addTrainingOptions, planTraining, type TrainingOptions } from './train.ts';
+import { addTrainingOptions, planTraining, type TrainingOptions } from './training_options.ts';
 
 interface BenchmarkOptions
   extends TrainingOptions,

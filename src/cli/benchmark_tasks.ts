@@ -12,7 +12,7 @@ import type { Progress } from '../train/trainer.ts';
 import { type DataOptions, datasetOptions } from './data_options.ts';
 import { openRunFolder } from './run_folder.ts';
 import { requestNames, runRequest } from './run_request.ts';
-import { planTraining, type TrainingOptions, type TrainPlan } from './train.ts';
+import { planTraining, type TrainingOptions, type TrainPlan } from './training_options.ts';
 import { trainAndTest } from './training_run.ts';
 
 const lockWaitMilliseconds = 45_000;

@@ -6,19 +6,15 @@
 import { basename, dirname } from 'node:path';
 import type { Command } from 'commander';
 import { readBytes, realPath } from '#platform';
-import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
-import { type DetectorFile, detectorStore, readDetector, rewriteDetector } from '../detector/file.ts';
-import { MapRunner } from '../detector/map_runner.ts';
-import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
-import { rankMetrics } from '../eval/metrics.ts';
-import { calibrate, isAnomalous, parseThreshold } from '../eval/thresholds.ts';
-import { backboneNamed } from '../model/backbones.ts';
+import { type DetectorFile, readDetector, rewriteDetector } from '../detector/file.ts';
+import { parseThreshold } from '../eval/thresholds.ts';
 import { OutputFile } from '../output/file.ts';
 import { OutputFolder } from '../output/folder.ts';
-import { runSamples } from '../session/score_samples.ts';
+import { drawThreshold, recalibrated, scoreForCalibration, thresholdInput } from '../session/calibrate.ts';
+import { fileReader } from '../session/score_samples.ts';
 import { checkReadable } from '../session/training_checks.ts';
 import { interruptSignal, usage, withEngine } from './common.ts';
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
@@ -64,30 +60,9 @@ async function score(
       tiling,
       label: 'reading images',
     });
-  return withEngine(async (engine) => {
-    const backbone = backboneNamed(settings.backbone);
-    const store = detectorStore(engine, file, model);
-    const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
-    const reporter = new ProgressReporter();
-    const results = await runSamples(runner, list, {
-      reporter,
-      signal,
-      label: 'calibrating',
-      tiling,
-      unreadable,
-    });
-    const { pixelRange } = await results.evaluate();
-    const scores: CalibrationScore[] = results.images.map(({ score, anomalous, path }) => ({
-      score,
-      anomalous,
-      path,
-      source: 'calibrate',
-    }));
-    await results.close();
-    await runner.destroy();
-    store.destroy();
-    return { scores, pixelRange };
-  });
+  const reporter = new ProgressReporter();
+  const scoring = { reader: fileReader, reporter, signal, label: 'calibrating', unreadable };
+  return withEngine((engine) => scoreForCalibration(engine, file, model, list, scoring));
 }
 
 /** Where the calibrated model goes: the model itself, whose old form is kept as a backup, or another file. */
@@ -132,51 +107,15 @@ export function calibrateCommand(program: Command): void {
         good.length > 0 || options.bad?.length
           ? await score(file, model, { good, bad: options.bad ?? [] }, unreadable)
           : undefined;
-      // Held-out and test images say more about new ones than those that the model learned from.
-      const kept = settings.calibrationScores.filter(({ source }) => source !== 'train');
-      const scores = fresh?.scores ?? (kept.length ? kept : settings.calibrationScores);
-      if (!scores.length && rule.kind !== 'value')
-        throw new Error(`${model} holds no calibration scores: give good images`);
-      const goodScores = scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
-      const metrics = rankMetrics(
-        Float32Array.from(scores, ({ score }) => score),
-        scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
-      );
-      const values = scores.map(({ score }) => score);
-      const imageRange = values.length ? rangeOf(values) : settings.image;
-      const pixelRange = fresh?.pixelRange ?? settings.pixel;
-      if (!imageRange || !pixelRange)
-        throw new Error(
-          `${model} has no threshold yet: give good images, whose scores the scale of its heat maps comes from`,
-        );
-      const found = usage(() =>
-        calibrate({
-          rule,
-          image: metrics,
-          pixel: null,
-          good: goodScores,
-          goodSource: fresh ? 'good images' : 'good images that the model remembers',
-          imageRange: { min: imageRange.min, max: imageRange.max },
-          pixelRange: { min: pixelRange.min, max: pixelRange.max },
-        }),
-      );
-      const others = fresh
-        ? settings.calibrationScores.filter(({ source }) => source !== 'calibrate')
-        : settings.calibrationScores;
-      const updated: DetectorSettings = {
-        ...settings,
-        ...found,
-        calibrationScores: [...others, ...(fresh?.scores ?? [])],
-      };
-      await target.write(await rewriteDetector(file, updated));
+      const input = thresholdInput(settings, model, { rule, fresh });
+      const drawn = usage(() => drawThreshold(input));
+      await target.write(await rewriteDetector(file, recalibrated(settings, drawn, fresh)));
       const { image: before } = settings;
       console.log(
         `threshold of images: ${before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'}`,
       );
-      console.log(`             is now: ${found.image.threshold.toPrecision(5)} (${found.image.rule})`);
-      const alarms = goodScores.filter((value) => isAnomalous(value, found.image)).length;
-      if (goodScores.length)
-        console.log(`  ${alarms} of ${goodScores.length} good images are called anomalous`);
+      console.log(`             is now: ${drawn.image.threshold.toPrecision(5)} (${drawn.image.rule})`);
+      if (drawn.good) console.log(`  ${drawn.falseAlarms} of ${drawn.good} good images are called anomalous`);
       console.log(`written to ${out}`);
       unreadable.finish();
     });

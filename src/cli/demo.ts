@@ -13,7 +13,7 @@ import { oneOf } from './options.ts';
 import { duration, ProgressReporter } from './progress.ts';
 import { percent } from './results.ts';
 import { openRunFolder } from './run_folder.ts';
-import { planTraining } from './train.ts';
+import { planTraining } from './training_options.ts';
 import { trainAndTest } from './training_run.ts';
 
 const trainCount = 40;

@@ -3,12 +3,12 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import { encodePng, overview, readBytes, realPath } from '#platform';
 import { isImagePath } from '../data/files.ts';
-import { withBands, withImage } from '../data/image_files.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
+import { predictFile, predictStream } from '../session/predict_stream.ts';
 import { checkReadable } from '../session/training_checks.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { findImagesByInput, strictOption, unreadableFiles } from './find_images.ts';
@@ -70,21 +70,9 @@ async function namePictures(
   return names;
 }
 
-/** Large images show their own progress between those of whole images. */
-type OnShare = (share: number) => void;
-
-async function predictFile(detector: Detector, path: string, onShare: OnShare): Promise<Prediction> {
-  if (detector.settings.tiling)
-    return withBands(path, (bands) => detector.predictTiles(bands, (done, total) => onShare(done / total)));
-  return withImage(path, async (image) => (await detector.predict([image]))[0] as Prediction);
-}
-
-/** Predicts one photograph: its row, and its picture as a PNG. */
-async function predictImage(detector: Detector, path: string, picture: string, onShare: OnShare) {
-  const prediction = await predictFile(detector, path, onShare);
+/** What was predicted for one photograph: its row, and its picture as a PNG. */
+async function render(detector: Detector, path: string, prediction: Prediction, picture: string) {
   const { score, normalizedScore, anomalous } = prediction;
-  if (!Number.isFinite(score))
-    throw new Error(`${path}: the score is ${score}; the model's weights are unusable`);
   const row: PredictionRow = {
     path,
     raw_score: score,
@@ -132,20 +120,19 @@ export function predictCommand(program: Command): void {
           // Where a second Ctrl-C ends the process at once.
           process.once('exit', () => rows.end());
           try {
-            for (const [i, { path, identity }] of images.entries()) {
-              signal.throwIfAborted();
-              const name = names[i] as string;
+            const stream = predictStream(detector, images, predictFile, {
+              unreadable,
+              signal,
+              onProgress: (done) => progress(done, images.length),
+            });
+            for await (const { photograph, index, prediction } of stream) {
+              const { path, identity } = photograph;
+              const name = names[index] as string;
               const picture = join(options.out, name);
-              const onShare = (share: number) => {
-                signal.throwIfAborted();
-                if (share < 1) progress(i + share, images.length);
-              };
-              const predicted = await unreadable.skip(() => predictImage(detector, path, picture, onShare));
-              if (predicted) {
-                await output.write(name, predicted.png, { from: identity, model: madeBy });
-                reporter.aside(() => rows.print(predicted.row));
-              }
-              progress(i + 1, images.length);
+              const shown = await unreadable.skip(() => render(detector, path, prediction, picture));
+              if (!shown) continue;
+              await output.write(name, shown.png, { from: identity, model: madeBy });
+              reporter.aside(() => rows.print(shown.row));
             }
           } finally {
             reporter.stop();

@@ -25,7 +25,7 @@ import { unreadableFiles } from './find_images.ts';
 import { imageSizeOption, seedOption, tileOption, tileOverlapOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { textureSource } from './textures.ts';
-import { tilingFrom } from './train.ts';
+import { tilingFrom } from './training_options.ts';
 
 const shownForegrounds = 16;
 const shownAnomalies = 32;

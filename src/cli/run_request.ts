@@ -6,14 +6,13 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { readBytes } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
-import { spread } from '../base/lists.ts';
 import type { Dataset, Sample } from '../data/dataset.ts';
 import { imagesIn } from '../data/files.ts';
-import { describeForeground, type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
+import { describeForeground } from '../data/foreground.ts';
 import { usesAnomalies } from '../model/method.ts';
 import { methodNamed } from '../model/methods.ts';
+import { chosenGood, foregroundOf, type TrainingPlan } from '../session/training_plan.ts';
 import { type InputDigest, listDigest, type Run, sha256 } from '../train/run.ts';
-import type { TrainPlan } from './train.ts';
 
 const known = new Map<string, string>();
 
@@ -58,19 +57,8 @@ export async function testInputs(test: readonly Sample[]): Promise<Run['inputs']
   };
 }
 
-/** The rule for foregrounds that a plan comes to; only stage I asks where the product is. */
-export function foregroundOf(plan: Pick<TrainPlan, 'mode' | 'foreground'>, dataset: Dataset): ForegroundRule {
-  if (!usesAnomalies(methodNamed(plan.mode))) return { kind: 'none' };
-  return plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name);
-}
-
-/** The good photographs that a plan takes, held-out ones too. */
-export function chosenGood(plan: Pick<TrainPlan, 'limit'>, dataset: Dataset): Sample[] {
-  return plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
-}
-
 /** What a plan asks for on a data set. */
-export async function runRequest(plan: TrainPlan, dataset: Dataset): Promise<Run> {
+export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<Run> {
   const rule = foregroundOf(plan, dataset);
   return {
     settings: {
@@ -106,7 +94,7 @@ export async function runRequest(plan: TrainPlan, dataset: Dataset): Promise<Run
 }
 
 /** Names of the items of a request's lists, for messages. */
-export function requestNames(plan: TrainPlan, dataset: Dataset): Record<string, string[]> {
+export function requestNames(plan: TrainingPlan, dataset: Dataset): Record<string, string[]> {
   return {
     'the photographs': chosenGood(plan, dataset).map(({ path }) => path),
     'the test photographs': dataset.test.map(({ path }) => path),

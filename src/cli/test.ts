@@ -4,12 +4,11 @@ import { readBytes } from '#platform';
 import { prepareMasks } from '../data/masks.ts';
 import { openDataset } from '../data/open.ts';
 import type { DataType } from '../detector/detector.ts';
-import { detectorStore, readDetector } from '../detector/file.ts';
-import { MapRunner } from '../detector/map_runner.ts';
+import { readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';
-import { backboneNamed } from '../model/backbones.ts';
 import { OutputFolder } from '../output/folder.ts';
-import { runSamples } from '../session/score_samples.ts';
+import { fileReader } from '../session/score_samples.ts';
+import { testDetector } from '../session/test_detector.ts';
 import { checkReadable } from '../session/training_checks.ts';
 import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
@@ -73,19 +72,9 @@ export function testCommand(program: Command): void {
     await withEngine(
       async (engine) => {
         const started = performance.now();
-        const backbone = backboneNamed(settings.backbone);
-        const store = detectorStore(engine, file, model, { half: dtype === 'f16' });
-        const runner = new MapRunner(engine, store, backbone, settings.mode, settings.imageSize);
-        const results = await runSamples(runner, dataset.test, {
-          reporter,
-          signal,
-          label: 'testing',
-          tiling,
-          labels,
-          unreadable,
-        });
-        try {
-          const evaluation = await results.evaluate();
+        const scoring = { reader: fileReader, reporter, signal, label: 'testing', labels, unreadable, dtype };
+        await testDetector(engine, file, model, dataset.test, scoring, async (outcome) => {
+          const { results, evaluation, detector } = outcome;
           // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
           const calibrations = { image: settings.image, pixel: settings.pixel };
           const { history, ...trained } = settings.training;
@@ -118,18 +107,14 @@ export function testCommand(program: Command): void {
             results,
             evaluation,
             calibrations,
-            runner,
+            runner: detector.runner,
             tiling,
             unreadable,
           });
           console.log(`${dataset.name}: ${results.images.length} test images`);
           console.log(metricsTable(evaluation.metrics));
           console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
-        } finally {
-          await results.close();
-          await runner.destroy();
-          store.destroy();
-        }
+        });
       },
       { subgroupMatrices },
     );

@@ -7,7 +7,7 @@ import type { ImageBands } from '../image/bands.ts';
 import type { ImageInput } from '../image/image.ts';
 import { kindOf } from '../image/image.ts';
 import { backboneNamed } from '../model/backbones.ts';
-import { detectorStore, readDetector } from './file.ts';
+import { type DetectorFile, detectorStore, readDetector } from './file.ts';
 import { MapRunner, type RawPrediction } from './map_runner.ts';
 import type { DetectorSettings } from './settings.ts';
 
@@ -68,7 +68,21 @@ export class Detector implements AsyncDisposable {
       throw new Error(
         `${what}: expected the bytes of a model file as Uint8Array (a Buffer is one), not ${kindOf(bytes)}`,
       );
-    const file = await readDetector(bytes, what);
+    return Detector.fromFile(engine, await readDetector(bytes, what), what, options);
+  }
+
+  /**
+   * Opens a model file that was read already.
+   *
+   * @param what its name, for error messages
+   * @throws Error naming tensors that do not fit; else as {@link open}
+   */
+  static async fromFile(
+    engine: Engine,
+    file: DetectorFile,
+    what = 'model',
+    options: { readonly dtype?: DataType } = {},
+  ): Promise<Detector> {
     const { settings } = file;
     const backbone = backboneNamed(settings.backbone);
     const store = detectorStore(engine, file, what, { half: options.dtype === 'f16' });
@@ -83,6 +97,11 @@ export class Detector implements AsyncDisposable {
       store,
       new MapRunner(engine, store, backbone, settings.mode, settings.imageSize),
     );
+  }
+
+  /** Raw maps and scores, and explanations of them; it is closed with the detector. */
+  get runner(): MapRunner {
+    return this.#runner;
   }
 
   /** Dispatches of one inference at batch 1, for reports. */

@@ -2,7 +2,6 @@
 
 import { loadResized } from '#platform';
 import { mapAhead } from '../base/concurrently.ts';
-import type { ProgressReporter } from '../cli/progress.ts';
 import type { Sample } from '../data/dataset.ts';
 import { withBands } from '../data/image_files.ts';
 import { loadMask } from '../data/masks.ts';
@@ -10,26 +9,71 @@ import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import type { MapRunner, RawPrediction } from '../detector/map_runner.ts';
 import { type Labels, TestSet } from '../eval/evaluate.ts';
+import type { ImageBands } from '../image/bands.ts';
 import type { Image } from '../image/image.ts';
+import { type Clock, type Reporter, systemClock } from './ports.ts';
+
+/** Where the images of samples come from. What cannot be read is an UnreadableError. */
+export interface SampleReader {
+  /** The image, resized to side x side. */
+  resized(sample: Sample, side: number): Promise<Image>;
+  /** Works with the image band by band, for tiles. */
+  bands<T>(sample: Sample, work: (bands: ImageBands) => Promise<T>): Promise<T>;
+  /** What is defective, 0/1 [height, width]; undefined where nobody knows. */
+  truth(sample: Sample, width: number, height: number): Promise<Uint8Array | undefined>;
+}
+
+/** Samples that are image files with masks. */
+export const fileReader: SampleReader = {
+  resized: ({ path }, side) => reading(path, () => loadResized(path, side)),
+  bands: ({ path }, work) => withBands(path, work),
+  async truth(sample, width, height) {
+    const { path, defect, maskPath } = sample;
+    if (defect !== 'good' && maskPath === undefined) return undefined;
+    return reading(maskPath ?? path, () => loadMask(sample, width, height));
+  },
+};
+
+/**
+ * Samples whose images are in memory, resized already; their defects have no masks.
+ *
+ * @param images by the samples that are scored
+ */
+export function memoryReader(images: ReadonlyMap<Sample, Image>): SampleReader {
+  return {
+    async resized(sample, side) {
+      const image = images.get(sample);
+      if (!image) throw new Error(`${sample.path}: its image is not in memory`);
+      if (image.width !== side || image.height !== side)
+        throw new Error(
+          `${sample.path} has ${image.width} x ${image.height} pixels, expected ${side} x ${side}`,
+        );
+      return image;
+    },
+    bands: ({ path }) => Promise.reject(new Error(`${path}: images in memory are not cut into tiles`)),
+    truth: async () => undefined,
+  };
+}
 
 /** Images with so many tiles show their own progress. */
 const manyTiles = 100;
-/** Images per run of the device. */
-const batchSize = 8;
-/** Images that are decoded ahead of the device. */
-const loadAhead = 2 * batchSize;
+const usualImagesPerRun = 8;
 
 interface Loaded {
   readonly sample: Sample;
   readonly image: Image;
 }
 
-export interface RunOptions {
-  readonly reporter: ProgressReporter;
+export interface ScoringOptions {
+  readonly reader: SampleReader;
+  readonly reporter: Reporter;
+  readonly clock?: Clock | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly label: string;
+  /** Images per run of the device. */
+  readonly imagesPerRun?: number | undefined;
   readonly tiling?: Tiling | undefined;
-  readonly labels?: Labels;
+  readonly labels?: Labels | undefined;
   /** Is told files that cannot be read. */
   readonly unreadable: UnreadableFiles;
 }
@@ -40,62 +84,56 @@ export interface RunOptions {
  *
  * @throws Error where no image can be read, or too many cannot
  */
-export async function runSamples(
+export async function scoreSamples(
   runner: MapRunner,
   samples: readonly Sample[],
-  options: RunOptions,
+  options: ScoringOptions,
 ): Promise<TestSet> {
-  const { reporter, signal, tiling, unreadable } = options;
+  const { reader, reporter, clock = systemClock, signal, tiling, unreadable } = options;
+  const { imagesPerRun = usualImagesPerRun } = options;
   const progress = reporter.counting(options.label);
   const results = new TestSet(options.labels);
   let done = 0;
   const add = async (sample: Sample, raw: RawPrediction, milliseconds: number) => {
-    const { maskPath, ...unmasked } = sample;
-    const known = sample.defect === 'good' || maskPath !== undefined;
-    const truth = known
-      ? await unreadable.skip(() =>
-          reading(maskPath ?? sample.path, () => loadMask(sample, raw.width, raw.height)),
-        )
-      : undefined;
+    const truth = await unreadable.skip(() => reader.truth(sample, raw.width, raw.height));
+    const { maskPath: _, ...unmasked } = sample;
     await results.add(truth ? sample : unmasked, { ...raw, milliseconds }, truth);
   };
   try {
     if (tiling) {
       for (const sample of samples) {
         signal?.throwIfAborted();
-        const started = performance.now();
+        const started = clock.now();
         const onTiles = (tiles: number, total: number) => {
           signal?.throwIfAborted();
           if (total > manyTiles) progress(done + tiles / total, samples.length);
         };
         const raw = await unreadable.skip(() =>
-          withBands(sample.path, (bands) => runner.predictTiles(bands, tiling, onTiles)),
+          reader.bands(sample, (bands) => runner.predictTiles(bands, tiling, onTiles)),
         );
-        if (raw) await add(sample, raw, performance.now() - started);
+        if (raw) await add(sample, raw, clock.now() - started);
         progress(++done, samples.length);
       }
     } else {
       const load = async (sample: Sample): Promise<Loaded | undefined> => {
-        const image = await unreadable.skip(() =>
-          reading(sample.path, () => loadResized(sample.path, runner.imageSize)),
-        );
+        const image = await unreadable.skip(() => reader.resized(sample, runner.imageSize));
         return image && { sample, image };
       };
       let batch: Loaded[] = [];
       const runBatch = async () => {
         if (!batch.length) return;
-        const started = performance.now();
+        const started = clock.now();
         const raw = await runner.run(batch.map(({ image }) => image));
-        const milliseconds = (performance.now() - started) / batch.length;
+        const milliseconds = (clock.now() - started) / batch.length;
         for (const [i, { sample }] of batch.entries())
           await add(sample, raw[i] as RawPrediction, milliseconds);
         batch = [];
       };
-      for await (const loaded of mapAhead(samples, load, loadAhead)) {
+      for await (const loaded of mapAhead(samples, load, 2 * imagesPerRun)) {
         signal?.throwIfAborted();
         done++;
         if (loaded) batch.push(loaded);
-        if (batch.length < batchSize && done < samples.length) continue;
+        if (batch.length < imagesPerRun && done < samples.length) continue;
         await runBatch();
         progress(done, samples.length);
       }

@@ -1,8 +1,6 @@
 /** What can be known before a training begins is checked before it begins, for it may take days. */
 import { loadResized } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
-import type { ProgressReporter } from '../cli/progress.ts';
-import type { TrainPlan } from '../cli/train.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { withBands } from '../data/image_files.ts';
 import type { Tiling } from '../data/tiles.ts';
@@ -11,13 +9,15 @@ import { backboneNamed } from '../model/backbones.ts';
 import { groups } from '../model/groups.ts';
 import { detectorParameters } from '../model/methods.ts';
 import { matchParameters } from '../weights/parameters.ts';
+import type { Reporter } from './ports.ts';
+import type { TrainingPlan } from './training_plan.ts';
 
 /**
  * Rules that need what the data set does not have, and a teacher that does not fit the backbone.
  *
  * @throws Error naming the option or the file
  */
-export function checkPlan(plan: TrainPlan, { test }: Dataset): void {
+export function checkPlan(plan: TrainingPlan, { test }: Dataset): void {
   const good = test.filter(({ defect }) => defect === 'good').length;
   const counted = `the test set holds ${good} good and ${test.length - good} defective images`;
   if (plan.threshold?.kind === 'f1' && (!good || good === test.length))
@@ -41,7 +41,7 @@ export async function checkReadable<T extends string | { readonly path: string }
   samples: readonly T[],
   options: {
     readonly unreadable: UnreadableFiles;
-    readonly reporter: ProgressReporter;
+    readonly reporter: Reporter;
     readonly signal?: AbortSignal | undefined;
     readonly tiling?: Tiling | undefined;
     readonly label: string;

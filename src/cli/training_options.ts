@@ -1,0 +1,163 @@
+/** The options of a training, shared by train, benchmark and demo, and the plan that they come to. */
+import { type Command, Option } from 'commander';
+import { checkTiling, type Tiling } from '../data/tiles.ts';
+import type { Labels } from '../eval/evaluate.ts';
+import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
+import type { Mode } from '../model/methods.ts';
+import type { TrainingPlan } from '../session/training_plan.ts';
+import { readWeights, UsageError, usage } from './common.ts';
+import { foregroundFrom, foregroundOption } from './data_options.ts';
+import { strictOption, unreadableFiles } from './find_images.ts';
+import {
+  backboneOption,
+  batchOption,
+  checkedBy,
+  countOption,
+  imageSizeOption,
+  shareOrNoneOption,
+  stageEpochsOption,
+  tileOption,
+  tileOverlapOption,
+} from './options.ts';
+import { packagedFile } from './package.ts';
+import { textureSource } from './textures.ts';
+/** Options of training, shared by `train` and `benchmark`. */
+export interface TrainingOptions {
+  readonly backbone: string;
+  readonly weights?: string;
+  readonly textures?: string;
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly epochs: readonly [number, number];
+  readonly limit?: number;
+  readonly foreground?: string;
+  readonly tile?: number;
+  readonly tileOverlap?: number;
+  readonly threshold?: string;
+  readonly holdOut?: number;
+  readonly labels?: Labels;
+  readonly select?: 'last' | 'test-oracle';
+  readonly strict?: boolean;
+}
+
+export interface TrainCommandOptions extends TrainingOptions {
+  readonly out: string;
+  readonly mode: Mode;
+  readonly seed: number;
+  readonly resume?: boolean;
+  readonly force?: boolean;
+}
+
+/** A training as the command line plans it: options after checks that need no data. */
+export interface TrainPlan extends TrainingPlan {
+  /** The run's folder. */
+  readonly out: string;
+  /** Continue from the checkpoints in the folder. */
+  readonly resume: boolean;
+}
+
+/** --tile and --tile-overlap (a quarter of a tile where it is not given). */
+export function tilingFrom(o: { readonly tile?: number; readonly tileOverlap?: number }): Tiling | undefined {
+  if (o.tile === undefined) {
+    if (o.tileOverlap !== undefined) throw new UsageError('--tile-overlap needs --tile');
+    return undefined;
+  }
+  const size = o.tile;
+  const overlap = o.tileOverlap ?? Math.floor(size / 4);
+  usage(() => checkTiling({ size, overlap }));
+  return { size, overlap };
+}
+
+export function thresholdFrom(text: string | undefined): ThresholdRule | undefined {
+  return text === undefined ? undefined : usage(() => parseThreshold(text));
+}
+
+export async function planTraining(options: TrainCommandOptions): Promise<TrainPlan> {
+  const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
+  if (!options.weights && backbone !== 'resnet18')
+    throw new UsageError(
+      `--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`,
+    );
+  const unreadable = unreadableFiles({ strict: options.strict ?? false });
+  const teacherPath = options.weights ?? packagedFile('weights/teacher_resnet18.safetensors');
+  return {
+    out: options.out,
+    backbone,
+    mode,
+    imageSize,
+    batch,
+    epochs,
+    seed,
+    limit,
+    resume: options.resume ?? false,
+    foreground: foregroundFrom(options.foreground),
+    tiling: tilingFrom(options),
+    threshold: thresholdFrom(options.threshold),
+    holdOut,
+    labels: options.labels ?? 'folder',
+    select: options.select ?? 'last',
+    teacherPath,
+    teacher: await readWeights(teacherPath),
+    textures: await textureSource(options.textures, imageSize, unreadable),
+    unreadable,
+  };
+}
+
+/** Options that `train` and `benchmark` share. */
+export function addTrainingOptions(command: Command): Command {
+  return command
+    .option(
+      '--backbone <name>',
+      'resnet18, resnet34, resnet50 or wide_resnet50_2',
+      backboneOption,
+      'resnet18',
+    )
+    .option(
+      '--weights <file>',
+      'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher',
+    )
+    .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
+    .option('--image-size <pixels>', 'side of the network input, a multiple of 32', imageSizeOption, 256)
+    .option('--batch <count>', 'images per step', batchOption, 16)
+    .option('--epochs <stage1,stage2>', 'epochs of the two stages', stageEpochsOption, [100, 120])
+    .option(
+      '--limit <count>',
+      'use this many training images, spread evenly over the sorted list',
+      countOption,
+    )
+    .option(...foregroundOption, 'auto')
+    .option(
+      '--tile <pixels>',
+      'cut images into squares of this side instead of resizing them whole',
+      tileOption,
+    )
+    .option(
+      '--tile-overlap <pixels>',
+      'what neighbouring tiles share; default: a quarter of a tile',
+      tileOverlapOption,
+    )
+    .option(
+      '--threshold <rule>',
+      `${thresholdHelp}; default: f1 with a test set, else max of held-out good images`,
+      checkedBy(parseThreshold),
+    )
+    .option(
+      '--hold-out <share>',
+      'good images kept from training for the threshold; default: .1 without a test set',
+      shareOrNoneOption,
+    )
+    .addOption(
+      new Option('--labels <by>', "an image is defective by its folder's name, or by its mask")
+        .choices(['folder', 'mask'])
+        .default('folder'),
+    )
+    .addOption(
+      new Option(
+        '--select <epoch>',
+        'the last epoch, or the one best on the test set (for comparison with papers only)',
+      )
+        .choices(['last', 'test-oracle'])
+        .default('last'),
+    )
+    .addOption(strictOption());
+}

@@ -1,0 +1,149 @@
+/** The use case of a calibration: a new threshold for a model, without training. */
+
+import { rangeOf } from '../base/lists.ts';
+import type { Sample } from '../data/dataset.ts';
+import type { DetectorFile } from '../detector/file.ts';
+import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { type RankMetrics, rankMetrics } from '../eval/metrics.ts';
+import { type Calibration, calibrate, isAnomalous, type ThresholdRule } from '../eval/thresholds.ts';
+import type { ScoringOptions } from './score_samples.ts';
+import { testDetector } from './test_detector.ts';
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Scores that a threshold is drawn from. */
+export interface Scored {
+  readonly scores: readonly CalibrationScore[];
+  /** Range of the values in the images' maps. */
+  readonly pixelRange: Range;
+}
+
+/** Scores the images of a calibration with a model. */
+export function scoreForCalibration(
+  engine: Engine,
+  file: DetectorFile,
+  name: string,
+  samples: readonly Sample[],
+  options: Omit<ScoringOptions, 'tiling'>,
+): Promise<Scored> {
+  return testDetector(engine, file, name, samples, options, ({ results, evaluation }) => ({
+    scores: results.images.map(({ score, anomalous, path }) => ({
+      score,
+      anomalous,
+      path,
+      source: 'calibrate',
+    })),
+    pixelRange: evaluation.pixelRange,
+  }));
+}
+
+/** Where a threshold came from, and what it does to the scores. */
+export interface DrawnThreshold {
+  readonly image: Calibration;
+  readonly pixel: Calibration;
+  /** Of the scores; null unless both classes are there. */
+  readonly metrics: RankMetrics | null;
+  /** Good images among the scores, and how many of them the threshold calls anomalous. */
+  readonly good: number;
+  readonly falseAlarms: number;
+}
+
+/** What a threshold is drawn from. */
+export interface ThresholdInput {
+  /** Undefined: F1-max where both classes are there, else no false alarm on the good ones. */
+  readonly rule?: ThresholdRule | undefined;
+  readonly scores: readonly CalibrationScore[];
+  /** What the good images are, in words. */
+  readonly goodSource: string;
+  /** Undefined: that of the scores. */
+  readonly imageRange?: Range | undefined;
+  /** Undefined, where nobody knows it: that of the scores. */
+  readonly pixelRange?: Range | undefined;
+}
+
+/**
+ * Draws a threshold from raw scores.
+ *
+ * @throws Error where the rule needs a class that is absent
+ */
+export function drawThreshold(o: ThresholdInput): DrawnThreshold {
+  const values = o.scores.map(({ score }) => score);
+  const good = o.scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
+  const metrics = rankMetrics(
+    Float32Array.from(values),
+    o.scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
+  );
+  const imageRange = o.imageRange ?? rangeOf(values);
+  const { image, pixel } = calibrate({
+    rule: o.rule ?? (metrics ? { kind: 'f1' } : { kind: 'false-alarms', rate: 0 }),
+    image: metrics,
+    pixel: null,
+    good,
+    goodSource: o.goodSource,
+    imageRange,
+    pixelRange: o.pixelRange ?? imageRange,
+  });
+  const falseAlarms = good.filter((value) => isAnomalous(value, image)).length;
+  return { image, pixel, metrics, good: good.length, falseAlarms };
+}
+
+/** What a range is of, without the other fields of a calibration. */
+function bare(range: Range | null | undefined): Range | undefined {
+  return range ? { min: range.min, max: range.max } : undefined;
+}
+
+/**
+ * What a model's new threshold is drawn from: fresh scores, or without any those that it holds. Held-out and
+ * test images say more about new ones than those that the model learned from.
+ *
+ * @param name what messages call the model
+ * @throws Error where there is nothing to draw the threshold from
+ */
+export function thresholdInput(
+  settings: DetectorSettings,
+  name: string,
+  { rule, fresh }: { readonly rule: ThresholdRule; readonly fresh?: Scored | undefined },
+): ThresholdInput {
+  const kept = settings.calibrationScores.filter(({ source }) => source !== 'train');
+  const scores = fresh?.scores ?? (kept.length ? kept : settings.calibrationScores);
+  if (!scores.length && rule.kind !== 'value')
+    throw new Error(`${name} holds no calibration scores: give good images`);
+  const imageRange = scores.length ? rangeOf(scores.map(({ score }) => score)) : bare(settings.image);
+  const pixelRange = bare(fresh?.pixelRange ?? settings.pixel);
+  if (!imageRange || !pixelRange)
+    throw new Error(
+      `${name} has no threshold yet: give good images, whose scores the scale of its heat maps comes from`,
+    );
+  const goodSource = fresh ? 'good images' : 'good images that the model remembers';
+  return { rule, scores, goodSource, imageRange, pixelRange };
+}
+
+/** A model's settings with a threshold that was drawn anew, and the fresh scores that it came from. */
+export function recalibrated(
+  settings: DetectorSettings,
+  { image, pixel }: Pick<DrawnThreshold, 'image' | 'pixel'>,
+  fresh?: Scored,
+): DetectorSettings {
+  const { calibrationScores } = settings;
+  const others = fresh ? calibrationScores.filter(({ source }) => source !== 'calibrate') : calibrationScores;
+  return { ...settings, image, pixel, calibrationScores: [...others, ...(fresh?.scores ?? [])] };
+}
+
+/**
+ * The scores of a model with what a person said of some images: it replaces what was known of images of the
+ * same name. Scores of images that were trained on are left out.
+ */
+export function correctedScores(
+  known: readonly CalibrationScore[],
+  marked: readonly { readonly name: string; readonly anomalous: boolean; readonly score: number }[],
+): CalibrationScore[] {
+  const names = new Set(marked.map(({ name }) => name));
+  return [
+    ...known.filter(({ path, source }) => source !== 'train' && !(path && names.has(path))),
+    ...marked.map(({ name, anomalous, score }) => ({ score, anomalous, path: name, source: 'corrected' })),
+  ];
+}

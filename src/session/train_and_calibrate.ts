@@ -1,0 +1,294 @@
+/**
+ * The use case of a training: learns from good images, judges the test set and the images for the threshold,
+ * draws the threshold, and hands the model over.
+ */
+
+import type { Sample } from '../data/dataset.ts';
+import type { Tiling } from '../data/tiles.ts';
+import type { UnreadableFiles } from '../data/unreadable.ts';
+import { writeDetector } from '../detector/file.ts';
+import { MapRunner } from '../detector/map_runner.ts';
+import { type CalibrationScore, type DetectorSettings, newSettings } from '../detector/settings.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
+import type { Evaluation, Labels, TestSet } from '../eval/evaluate.ts';
+import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
+import type { Image } from '../image/image.ts';
+import type { TrainDetectorOptions } from '../train/check_options.ts';
+import type { CheckpointStorage } from '../train/checkpoint.ts';
+import { describeRun } from '../train/describe_run.ts';
+import type { Run } from '../train/run.ts';
+import { type TrainedDetector, trainDetector } from '../train/train_detector.ts';
+import { BestOnTest } from './best_on_test.ts';
+import { type Clock, type Reporter, silent, systemClock } from './ports.ts';
+import { type SampleReader, scoreSamples } from './score_samples.ts';
+
+/** What a training learns from, and how; the caller's device and ports are apart. */
+export interface TrainingJob
+  extends Pick<
+    TrainDetectorOptions,
+    | 'backbone'
+    | 'mode'
+    | 'teacher'
+    | 'teacherName'
+    | 'imageNames'
+    | 'foregrounds'
+    | 'variant'
+    | 'textures'
+    | 'imageSize'
+    | 'batch'
+    | 'epochs'
+    | 'seed'
+  > {
+  /** Good images, resized to imageSize x imageSize. */
+  readonly images: readonly Image[];
+  readonly tiling?: Tiling | undefined;
+  /** Images that are judged after the training. */
+  readonly samples: {
+    /** Those that were trained on: the threshold comes from them where none are held out. */
+    readonly train: readonly Sample[];
+    /** Good images that were kept from the training, for the threshold. */
+    readonly heldOut: readonly Sample[];
+    readonly test: readonly Sample[];
+    /** The test set holds defects alone: the good images of the threshold are tested with them. */
+    readonly testBorrowsGood?: boolean;
+  };
+  /** Undefined: F1-max with a test set of both classes, else the largest score of good images. */
+  readonly threshold?: ThresholdRule | undefined;
+  readonly labels?: Labels | undefined;
+}
+
+/** How the caller wants a training run. */
+export interface TrainingPorts {
+  readonly reader: SampleReader;
+  readonly unreadable: UnreadableFiles;
+  readonly reporter?: Reporter | undefined;
+  readonly clock?: Clock | undefined;
+  /** Images that the device judges at once; an image's result has the same bits in any number. */
+  readonly imagesPerRun?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly checkpoint?: TrainDetectorOptions['checkpoint'];
+  /** Continue from the checkpoints that are there. */
+  readonly resume?: boolean;
+  readonly onResume?: TrainDetectorOptions['onResume'];
+  /** Called after each epoch of the last stage, with a runner on its parameters. */
+  readonly afterEpoch?: ((runner: MapRunner) => Promise<void>) | undefined;
+  /** Choose the epoch that is best on the test set, as the authors do, instead of the last one. */
+  readonly selectOnTest?:
+    | {
+        readonly storage: CheckpointStorage;
+        /** The run with the digests of the test set. */
+        run(described: Run): Promise<Run>;
+        readonly names?: Readonly<Record<string, readonly string[]>>;
+      }
+    | undefined;
+  /** The record of the training that the model file holds, and the version of the program. */
+  describe(trained: {
+    readonly history: TrainedDetector['history'];
+    readonly bestEpoch: number | undefined;
+  }): {
+    readonly training: Readonly<Record<string, unknown>>;
+    readonly version: string;
+  };
+  /** Keeps the model, before anything else is made of the result. */
+  saveModel(bytes: Uint8Array<ArrayBuffer>, settings: DetectorSettings): Promise<void>;
+}
+
+/** What a training came to. Test set and runner are closed when its user returns. */
+export interface TrainingOutcome {
+  readonly settings: DetectorSettings & {
+    readonly image: NonNullable<DetectorSettings['image']>;
+    readonly pixel: NonNullable<DetectorSettings['pixel']>;
+  };
+  readonly history: TrainedDetector['history'];
+  /** The epoch that was chosen on the test set. */
+  readonly bestEpoch: number | undefined;
+  /** The tested images; those of the threshold where there is no test set. */
+  readonly shown: TestSet;
+  readonly evaluation: Evaluation;
+  readonly runner: MapRunner;
+  /** When the training was over, by the clock. */
+  readonly trainedAt: number;
+}
+
+/** The sum of both areas under the curve: what the authors choose the epoch by. */
+async function areas(results: TestSet): Promise<number> {
+  const { metrics } = await results.evaluate();
+  return (metrics.image_AUROC ?? 0) + (metrics.pixel_AUROC ?? 0);
+}
+
+/** What the images say of a model, and the rule and the scores that its threshold comes from. */
+interface Judgement {
+  readonly shown: TestSet;
+  readonly evaluation: Evaluation;
+  readonly rule: ThresholdRule;
+  readonly goodScores: readonly number[];
+  readonly calibrationScores: readonly CalibrationScore[];
+}
+
+function remembered({ images }: TestSet, source: string): CalibrationScore[] {
+  return images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
+}
+
+/** Scores the test set, and the good images where the threshold needs them. */
+async function judge(
+  score: (samples: readonly Sample[], label: string) => Promise<TestSet>,
+  { train, heldOut, test, testBorrowsGood = false }: TrainingJob['samples'],
+  threshold: ThresholdRule | undefined,
+): Promise<Judgement> {
+  const good = heldOut.length ? heldOut : train;
+  const source = heldOut.length ? 'held-out' : 'train';
+  const ruleOf = ({ image }: Evaluation): ThresholdRule =>
+    threshold ?? (image ? { kind: 'f1' } : { kind: 'max' });
+  if (testBorrowsGood) {
+    const shown = await score([...good, ...test], 'testing');
+    const evaluation = await shown.evaluate();
+    return {
+      shown,
+      evaluation,
+      rule: ruleOf(evaluation),
+      goodScores: shown.images.filter(({ anomalous }) => !anomalous).map(({ score }) => score),
+      calibrationScores: remembered(shown, source),
+    };
+  }
+  const tested = test.length ? await score(test, 'testing') : undefined;
+  const testing = await tested?.evaluate();
+  const needsGood = heldOut.length > 0 || !testing || !['f1', 'value'].includes(ruleOf(testing).kind);
+  const calibrating = needsGood ? await score(good, 'calibrating') : undefined;
+  const evaluation = testing ?? (await (calibrating as TestSet).evaluate());
+  return {
+    shown: tested ?? (calibrating as TestSet),
+    evaluation,
+    rule: testing ? ruleOf(testing) : (threshold ?? { kind: 'max' }),
+    goodScores: calibrating?.images.map(({ score }) => score) ?? [],
+    calibrationScores: [
+      ...(tested ? remembered(tested, 'test') : []),
+      ...(calibrating ? remembered(calibrating, source) : []),
+    ],
+  };
+}
+
+/** A runner on the parameters of a training, made when it is first needed and kept up to date. */
+class TrainingRunner {
+  readonly #make: (store: ParameterStore) => MapRunner;
+  #runner: MapRunner | undefined;
+
+  constructor(make: (store: ParameterStore) => MapRunner) {
+    this.#make = make;
+  }
+
+  /** The runner with the parameters that the store holds now. */
+  async on(store: ParameterStore): Promise<MapRunner> {
+    this.#runner ??= this.#make(store);
+    await this.#runner.refresh();
+    return this.#runner;
+  }
+
+  async destroy(): Promise<void> {
+    await this.#runner?.destroy();
+  }
+}
+
+/**
+ * Trains, calibrates, and keeps the model.
+ *
+ * @param use works with the outcome; its result is the use case's
+ * @throws Error on inputs that do not fit; Interrupted and AbortError where the signal is raised;
+ *   CheckpointError on checkpoints of another run; OutOfMemoryError; DeviceLostError
+ */
+export async function trainAndCalibrate<T>(
+  engine: Engine,
+  job: TrainingJob,
+  ports: TrainingPorts,
+  use: (outcome: TrainingOutcome) => T | Promise<T>,
+): Promise<T> {
+  const { samples, tiling, labels, threshold, ...options } = job;
+  const { reader, unreadable, reporter = silent, clock = systemClock, signal, resume = false } = ports;
+  const { backbone, mode, imageSize } = job;
+  const { imagesPerRun } = ports;
+  const scoring = { reader, reporter, clock, signal, tiling, unreadable, imagesPerRun };
+  const running = new TrainingRunner((store) => new MapRunner(engine, store, backbone, mode, imageSize));
+  const opened: TestSet[] = [];
+  let trained: TrainedDetector | undefined;
+  try {
+    const run = ports.checkpoint && (await describeRun(options));
+    const oracle =
+      ports.selectOnTest && samples.test.length && run
+        ? await BestOnTest.open(
+            {
+              storage: ports.selectOnTest.storage,
+              run: await ports.selectOnTest.run(run),
+              names: ports.selectOnTest.names ?? {},
+            },
+            resume,
+            job.epochs[1],
+            async (store) => {
+              const label = 'testing this epoch';
+              const results = await scoreSamples(await running.on(store), samples.test, {
+                ...scoring,
+                label,
+              });
+              try {
+                return await areas(results);
+              } finally {
+                await results.close();
+              }
+            },
+          )
+        : undefined;
+    const { afterEpoch } = ports;
+    trained = await trainDetector({
+      ...options,
+      engine,
+      ...(run && { run }),
+      checkpoint: ports.checkpoint,
+      resume,
+      signal,
+      onResume: ports.onResume,
+      onProgress: reporter.training,
+      afterEpoch: async (epoch, store) => {
+        await oracle?.after(epoch, store);
+        if (afterEpoch) await afterEpoch(await running.on(store));
+      },
+    });
+    const { store, history } = trained;
+    reporter.stop();
+    const bestEpoch = await oracle?.restore(store);
+    const trainedAt = clock.now();
+
+    const runner = await running.on(store);
+    const score = async (list: readonly Sample[], label: string) => {
+      const results = await scoreSamples(runner, list, { ...scoring, label, labels });
+      opened.push(results);
+      return results;
+    };
+    const { shown, evaluation, rule, goodScores, calibrationScores } = await judge(score, samples, threshold);
+    const calibrations = calibrate({
+      rule,
+      image: evaluation.image,
+      pixel: evaluation.pixel,
+      good: goodScores,
+      goodSource: samples.heldOut.length ? 'held-out good images' : 'good training images',
+      imageRange: evaluation.imageRange,
+      pixelRange: evaluation.pixelRange,
+    });
+    const settings = {
+      ...newSettings({
+        backbone: backbone.name,
+        mode,
+        imageSize,
+        ...(tiling && { tiling }),
+        ...calibrations,
+        calibrationScores,
+        ...ports.describe({ history, bestEpoch }),
+      }),
+      ...calibrations,
+    };
+    await ports.saveModel(await writeDetector(store, settings), settings);
+    return await use({ settings, history, bestEpoch, shown, evaluation, runner, trainedAt });
+  } finally {
+    for (const results of opened) await results.close();
+    await running.destroy();
+    trained?.store.destroy();
+  }
+}

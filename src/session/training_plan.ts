@@ -1,0 +1,91 @@
+/** The plan of a training on a data set, and what follows from it alone. */
+
+import { spread } from '../base/lists.ts';
+import type { Dataset, Sample } from '../data/dataset.ts';
+import { type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
+import { splitByName } from '../data/split.ts';
+import type { Tiling } from '../data/tiles.ts';
+import type { UnreadableFiles } from '../data/unreadable.ts';
+import type { Labels } from '../eval/evaluate.ts';
+import type { ThresholdRule } from '../eval/thresholds.ts';
+import { usesAnomalies } from '../model/method.ts';
+import { type Mode, methodNamed } from '../model/methods.ts';
+import type { TextureSource } from '../synthetic/anomaly.ts';
+import type { SafetensorsFile } from '../weights/safetensors.ts';
+
+/** What a training is asked for, checked as far as that needs no data. */
+export interface TrainingPlan {
+  readonly backbone: string;
+  readonly mode: Mode;
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly epochs: readonly [number, number];
+  readonly seed: number;
+  readonly limit: number | undefined;
+  /** Name of the teacher's file. */
+  readonly teacherPath: string;
+  readonly teacher: SafetensorsFile;
+  readonly textures: TextureSource;
+  /** Undefined: by the data set's category. */
+  readonly foreground: ForegroundRule | undefined;
+  readonly tiling: Tiling | undefined;
+  /** Undefined: F1-max with a test set, else the largest score of held-out good images. */
+  readonly threshold: ThresholdRule | undefined;
+  /**
+   * Share of the good images that is kept from training for the threshold; undefined: .1 where there is no
+   * test set.
+   */
+  readonly holdOut: number | undefined;
+  readonly labels: Labels;
+  readonly select: 'last' | 'test-oracle';
+  /** What of the textures, the training and the test images cannot be read. */
+  readonly unreadable: UnreadableFiles;
+}
+
+/** The rule for foregrounds that a plan comes to; only synthetic anomalies ask where the product is. */
+export function foregroundOf(
+  plan: Pick<TrainingPlan, 'mode' | 'foreground'>,
+  dataset: Dataset,
+): ForegroundRule {
+  if (!usesAnomalies(methodNamed(plan.mode))) return { kind: 'none' };
+  return plan.foreground ?? foregroundRuleFor(dataset.format, dataset.name);
+}
+
+/** The good photographs that a plan takes, held-out ones too. */
+export function chosenGood(plan: Pick<TrainingPlan, 'limit'>, dataset: Dataset): Sample[] {
+  return plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
+}
+
+/** Share of the good images that is held out for the threshold where there is no test set. */
+export const holdOutShare = 0.1;
+/** Of fewer good images none is held out: all are needed for training. */
+export const holdOutLeast = 10;
+
+export interface GoodSplit {
+  readonly train: readonly Sample[];
+  /** Kept apart from the training, for the threshold. */
+  readonly heldOut: readonly Sample[];
+}
+
+/**
+ * Good images for training and, apart from them, for the threshold.
+ *
+ * @throws Error where a share is asked for and there are fewer than two images
+ */
+export function splitGood(plan: TrainingPlan, dataset: Dataset): GoodSplit {
+  const chosen = chosenGood(plan, dataset);
+  const automatic = !dataset.test.length && chosen.length >= holdOutLeast ? holdOutShare : 0;
+  const share = plan.holdOut ?? automatic;
+  if (!share) return { train: chosen, heldOut: [] };
+  if (chosen.length < 2)
+    throw new Error('--hold-out needs two good images: it keeps one and leaves one for training');
+  const { drawn, rest } = splitByName(chosen, share, plan.seed, 'hold-out');
+  return { train: rest, heldOut: drawn };
+}
+
+/** What tells a run on these images from others: tiles, and how many images were held out. */
+export function variantOf({ tiling }: Pick<TrainingPlan, 'tiling'>, heldOut: number): string {
+  return [tiling ? `tiles ${tiling.size}/${tiling.overlap}` : '', heldOut ? `${heldOut} held out` : '']
+    .filter(Boolean)
+    .join(', ');
+}
