@@ -10,13 +10,13 @@ import { writeDetector } from '../src/detector/file.ts';
 import { MapRunner } from '../src/detector/map_runner.ts';
 import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
+import { initialize } from '../src/engine/runtime/initialize.ts';
 import { Program } from '../src/engine/runtime/program.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { checkImage, type Image, type ImageInput } from '../src/image/image.ts';
 import { encodePng, preprocess, type TrainDetectorOptions, train } from '../src/index.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { groups } from '../src/model/groups.ts';
-import { initialize } from '../src/model/initialize.ts';
 import { detectorParameters } from '../src/model/methods.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 

@@ -22,9 +22,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
+import { initialize } from '../src/engine/runtime/initialize.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { backbones } from '../src/model/backbones.ts';
-import { initialize } from '../src/model/initialize.ts';
 import { detectorParameters } from '../src/model/methods.ts';
 import { part, writeImage } from './support/layouts.ts';
 

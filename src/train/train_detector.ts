@@ -1,8 +1,8 @@
 /** All stages of a method, one after the other: from good images to a detector's parameters. */
 
+import { initialize } from '../engine/runtime/initialize.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
 import { groups } from '../model/groups.ts';
-import { initialize } from '../model/initialize.ts';
 import { type Losses, type Stage, stageName } from '../model/method.ts';
 import { detectorParameters, methodNamed } from '../model/methods.ts';
 import { teacherFile } from '../weights/import.ts';

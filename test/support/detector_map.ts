@@ -3,11 +3,11 @@
 import { RandomStream } from '../../src/base/random.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
+import { initialize } from '../../src/engine/runtime/initialize.ts';
 import { Program } from '../../src/engine/runtime/program.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { backbones } from '../../src/model/backbones.ts';
 import { groups } from '../../src/model/groups.ts';
-import { initialize } from '../../src/model/initialize.ts';
 import { detect, detectorParameters } from '../../src/model/methods.ts';
 import { randomValues } from './operations.ts';
 

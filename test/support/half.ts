@@ -4,11 +4,11 @@ import { RandomStream } from '../../src/base/random.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { initialize } from '../../src/engine/runtime/initialize.ts';
 import { Program } from '../../src/engine/runtime/program.ts';
 import { type Retargeting, retarget } from '../../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { backbones } from '../../src/model/backbones.ts';
-import { initialize } from '../../src/model/initialize.ts';
 import { detect, detectorParameters } from '../../src/model/methods.ts';
 
 const size = 64;

@@ -9,11 +9,11 @@ import { Detector } from '../../src/detector/detector.ts';
 import { writeDetector } from '../../src/detector/file.ts';
 import { newSettings } from '../../src/detector/settings.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
+import { initialize } from '../../src/engine/runtime/initialize.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { Image } from '../../src/image/image.ts';
 import { backbones } from '../../src/model/backbones.ts';
 import { groups } from '../../src/model/groups.ts';
-import { initialize } from '../../src/model/initialize.ts';
 import { detectorParameters } from '../../src/model/methods.ts';
 import type { SoakKind, SoakResult } from './soak.ts';
 

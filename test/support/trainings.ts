@@ -2,11 +2,11 @@
 
 import { RandomStream } from '../../src/base/random.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { initialize } from '../../src/engine/runtime/initialize.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { Image } from '../../src/image/image.ts';
 import { backbones } from '../../src/model/backbones.ts';
 import { groups } from '../../src/model/groups.ts';
-import { initialize } from '../../src/model/initialize.ts';
 import { detectorParameters } from '../../src/model/methods.ts';
 import { proceduralTextures } from '../../src/synthetic/procedural_textures.ts';
 import type { TrainDetectorOptions } from '../../src/train/check_options.ts';

@@ -1,8 +1,8 @@
 /** Draws parameters from their initial distributions. */
 
-import { RandomStream } from '../base/random.ts';
-import { elements } from '../engine/graph/tensor.ts';
-import type { ParameterStore } from '../engine/runtime/store.ts';
+import { RandomStream } from '../../base/random.ts';
+import { elements } from '../graph/tensor.ts';
+import type { ParameterStore } from './store.ts';
 
 /**
  * Draws every parameter of the groups (method, 3.7); each has a stream of its own, so order does not matter.
