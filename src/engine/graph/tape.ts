@@ -101,10 +101,15 @@ export function need(tensors: Tensors, name: string): Tensor {
 
 const zeros: Initial = { kind: 'constant', value: 0 };
 
+/** What a model records its operations on. */
 export class Tape {
+  /** Where the tape's parameters are defined; tapes of one model share it. */
   readonly parameters: ParameterSet;
+  /** The operations in their order. */
   readonly nodes: Node[] = [];
+  /** The tensors whose values are given at every run. */
   readonly inputs: Tensor[] = [];
+  /** Tensors with fixed values. */
   readonly constants = new Map<Tensor, Float32Array | Uint32Array>();
   /** Gradient tensors that live beside their parameter, for the optimiser. */
   readonly parameterGradients = new Map<Tensor, Tensor>();
@@ -117,14 +122,23 @@ export class Tape {
     this.parameters = parameters;
   }
 
-  /** @throws Error naming the tensor, where a size is not a whole number of at least 1 */
+  /**
+   * A tensor, without anything that computes it: what operations are made of. Models use {@link Tape.input},
+   * {@link Tape.parameter}, {@link Tape.constant} and the functions of operations.
+   *
+   * @throws Error naming the tensor, where a size is not a whole number of at least 1
+   */
   tensor(name: string, spec: TensorSpec, role: Role): Tensor {
     if (!spec.shape.every((size) => Number.isSafeInteger(size) && size > 0))
       throw new Error(`tensor ${name} [${spec.shape}]: every size must be a whole number of at least 1`);
     return { id: this.#nextId++, name, role, shape: [...spec.shape], layout: spec.layout, half: spec.half };
   }
 
-  /** A tensor whose values are given at every run. */
+  /**
+   * A tensor whose values are given at every run, under its name.
+   *
+   * @throws Error where the name is taken
+   */
   input(name: string, shape: readonly number[], layout: Layout): Tensor {
     if (this.inputs.some((input) => input.name === name))
       throw new Error(`input '${name}' is declared twice`);
@@ -133,7 +147,13 @@ export class Tape {
     return tensor;
   }
 
-  /** A tensor of the model, defined in the tape's parameter set on first use. */
+  /**
+   * A parameter, defined in the tape's parameter set at its first use; the same tensor at every later one.
+   *
+   * @param group parameters of a group are trained together
+   * @param initial how its values are drawn by `initialize`; zeros by default
+   * @throws Error where it is already defined with another shape, layout or group
+   */
   parameter(
     name: string,
     shape: readonly number[],
@@ -150,7 +170,18 @@ export class Tape {
     return tensor;
   }
 
-  /** A tensor with fixed values. */
+  /** The parameters of a group that this tape has used, in the order of their first use. */
+  parametersOf(group: string): Tensor[] {
+    return [...this.#parameterTensors.values()].filter(
+      ({ name }) => this.parameters.spec(name).group === group,
+    );
+  }
+
+  /**
+   * A tensor with fixed values.
+   *
+   * @param values in the order of the shape
+   */
   constant(
     name: string,
     shape: readonly number[],
@@ -162,7 +193,13 @@ export class Tape {
     return tensor;
   }
 
-  /** Appends an operation; returns its outputs by name. */
+  /**
+   * Appends an operation.
+   *
+   * @param inputs by the names that the operation gives them; undefined ones are left out
+   * @returns its outputs by name
+   * @throws Error naming the operation and its inputs, where their shapes do not fit
+   */
   record<A extends Attributes>(
     definition: OpDefinition<A>,
     inputs: Record<string, Tensor | undefined>,

@@ -6,9 +6,12 @@ import { need, type Tape } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
 
+/** Adam's constants (Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980). */
 export interface AdamOptions {
   readonly learningRate: number;
+  /** Decay of the first and of the second moment, each in 0..1. */
   readonly betas: readonly [number, number];
+  /** Added to the root of the second moment. */
   readonly epsilon: number;
 }
 
@@ -52,10 +55,12 @@ const adamDefinition: Operation<AdamAttributes> = {
 };
 
 /**
- * Updates every parameter of a group from the gradients given here. Parameters of the group without a
- * gradient keep their values: their gradient memory stays zero.
+ * Appends Adam's update of every parameter of a group. Parameters of the group without a gradient keep their
+ * values: their gradient memory stays zero. The moments lie beside the parameters, from zeros on.
  *
- * @param step input [2], see {@link adamStep}
+ * @param gradientOf what `gradients` returned
+ * @param step an input [2], dense, whose values {@link adamStep} gives at every run
+ * @throws Error where a parameter is of another group
  */
 export function adam(
   tape: Tape,
@@ -74,7 +79,12 @@ export function adam(
   tape.record(adamDefinition, { step }, { group, pageQuads, beta1, beta2, epsilon: options.epsilon });
 }
 
-/** The `step` input for step number t = 1, 2, ...: bias corrections computed in float64, as PyTorch does. */
+/**
+ * The values of the `step` input: learning rate and bias corrections, computed in float64 as PyTorch does.
+ *
+ * @param t number of the step: 1, 2, ...
+ * @returns [learningRate / (1 - beta1^t), sqrt(1 - beta2^t)]
+ */
 export function adamStep(t: number, { learningRate, betas }: AdamOptions): Float32Array {
   return new Float32Array([learningRate / (1 - betas[0] ** t), Math.sqrt(1 - betas[1] ** t)]);
 }

@@ -136,7 +136,11 @@ export interface AmplificationInputs {
   readonly margin?: number;
 }
 
-/** -> [1]. */
+/**
+ * The amplification loss of stage I (docs/method.md): amplified features have to move away from normal ones.
+ *
+ * @returns [1]
+ */
 export function amplificationLoss(tape: Tape, inputs: AmplificationInputs): Tensor {
   if (roundUp(positions(inputs.normal), 4) !== positions(inputs.normal))
     throw new Error('amplificationLoss: the number of normal rows must be a multiple of 4; pad it');

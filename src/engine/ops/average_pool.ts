@@ -51,7 +51,12 @@ const averagePoolGradient: Operation<{ shape: readonly number[] }> = {
   },
 };
 
-/** [N,H,W,C] -> [N,1,1,C]. */
+/**
+ * The mean over all pixels of each image.
+ *
+ * @param x [N,H,W,C]
+ * @returns [N,1,1,C]
+ */
 export function globalAveragePool(tape: Tape, x: Tensor): Tensor {
   return tape.record(averagePoolDefinition, { x }, {}).y as Tensor;
 }

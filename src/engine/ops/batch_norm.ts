@@ -276,23 +276,38 @@ function lowerGradient(
   ];
 }
 
+/** Vectors over channels, [C]. */
 export interface BatchNormParameters {
+  /** Scale. */
   readonly weight: Tensor;
+  /** Shift. */
   readonly bias: Tensor;
   readonly running_mean: Tensor;
   readonly running_var: Tensor;
 }
 
+/** How a batch norm normalises, and what follows it. */
 export interface BatchNormOptions {
+  /** Statistics of the batch, and the running ones are updated; otherwise the running statistics. */
   readonly training: boolean;
+  /** Ends with max(., 0). */
   readonly relu?: boolean;
-  /** Added after the normalisation, before the ReLU. */
+  /** Added after the normalisation, before the ReLU; of x's shape. */
   readonly residual?: Tensor;
+  /** Added to the variance; 1e-5 by default. */
   readonly epsilon?: number;
+  /** Share of the batch in the new running statistics; 0.1 by default. */
   readonly momentum?: number;
 }
 
-/** relu?(batch_norm(x) + residual?) over [N,H,W,C]. */
+/**
+ * Batch normalisation as PyTorch's BatchNorm2d, with what follows it in residual networks:
+ * relu?(weight * (x - mean) / sqrt(var + epsilon) + bias + residual?).
+ *
+ * @param x [N,H,W,C]
+ * @returns [N,H,W,C]
+ * @throws Error naming the operand whose shape does not fit
+ */
 export function batchNorm(
   tape: Tape,
   x: Tensor,

@@ -119,7 +119,12 @@ const sliceDefinition: Operation<{ offset: number; count: number }> = {
   ],
 };
 
-/** Up to four: [N,H,W,C0], [N,H,W,C1], ... -> [N,H,W,C0+C1+...]. */
+/**
+ * Tensors one after the other along their channels.
+ *
+ * @param tensors up to four, [N,H,W,C0], [N,H,W,C1], ...
+ * @returns [N,H,W,C0+C1+...]
+ */
 export function concat(tape: Tape, tensors: readonly Tensor[]): Tensor {
   return tape.record(concatDefinition, Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])), {})
     .y as Tensor;

@@ -184,13 +184,25 @@ export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
   lower: (node, context) => lowerConvolution(node, context, true),
 };
 
+/** Whole numbers, the same in both directions. */
 export interface ConvolutionOptions {
+  /** Pixels from one output to the next; 1 by default. */
   readonly stride?: number;
+  /** Zeros around the image; 0 by default. */
   readonly padding?: number;
+  /** Pixels from one weight to the next; 1 by default. */
   readonly dilation?: number;
 }
 
-/** x [N,H,W,Ci] * w [kh,kw,Ci,Co] (+ b [Co]) -> [N,OH,OW,Co]. */
+/**
+ * A convolution (a cross-correlation, as PyTorch's Conv2d).
+ *
+ * @param x [N,H,W,Ci]
+ * @param w [kernelHeight,kernelWidth,Ci,Co], in the `filter` layout
+ * @param b [Co]
+ * @returns [N,OH,OW,Co], OH = floor((H + 2 * padding - dilation * (kernelHeight - 1) - 1) / stride) + 1
+ * @throws Error where channels differ, or the kernel is larger than the padded image
+ */
 export function conv2d(
   tape: Tape,
   x: Tensor,
@@ -203,8 +215,12 @@ export function conv2d(
 }
 
 /**
- * x [N,H,W,Co], w [kh,kw,Ci,Co] -> [N,(H-1)*stride+kh,(W-1)*stride+kw,Ci]: the adjoint of conv2d with the
- * same weights.
+ * The adjoint of {@link conv2d} with the same weights, without padding (PyTorch's ConvTranspose2d).
+ *
+ * @param x [N,H,W,Co]
+ * @param w [kernelHeight,kernelWidth,Ci,Co], in the `filter` layout
+ * @returns [N,(H-1)*stride+kernelHeight,(W-1)*stride+kernelWidth,Ci]
+ * @throws Error where channels differ
  */
 export function convTranspose2d(tape: Tape, x: Tensor, w: Tensor, options: { stride?: number } = {}): Tensor {
   const stride = options.stride ?? 1;

@@ -127,8 +127,11 @@ function lowerGradient(
 }
 
 /**
- * Cosine distances of a and b [N,H,W,C]; each norm clamped at epsilon.
+ * Cosine distances, 1 - a·b / (|a| |b|), in 0..2.
  *
+ * @param a [N,H,W,C]
+ * @param b of a's shape
+ * @param epsilon the least that a norm counts
  * @returns map [N,H,W], one value per position; flat [N], one per image over all of its values
  */
 export function cosineDistance(

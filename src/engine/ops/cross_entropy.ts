@@ -52,7 +52,14 @@ const crossEntropyGradient: Operation = {
   },
 };
 
-/** logits [N,1,1,classes], labels [N] (class indices as floats) -> the loss of each image, [N]. */
+/**
+ * Softmax cross-entropy: log(sum exp(logits)) - logits[label].
+ *
+ * @param logits [N,1,1,classes]
+ * @param labels [N], dense: class indices as floats, whole numbers in 0..classes-1
+ * @returns the loss of each image, [N]
+ * @throws Error where the shapes differ from these
+ */
 export function crossEntropy(tape: Tape, logits: Tensor, labels: Tensor): Tensor {
   return tape.record(crossEntropyDefinition, { logits, labels }, {}).losses as Tensor;
 }

@@ -103,17 +103,28 @@ const scaleDefinition: Operation<{ factor: number }> = {
   ],
 };
 
-/** a + b; b may have a batch of 1 where a has more. */
+/**
+ * a + b.
+ *
+ * @param b of a's shape and layout; its batch may be 1 where a has more, then without a gradient
+ * @returns of a's shape
+ * @throws Error where the shapes differ in more than that
+ */
 export function add(tape: Tape, a: Tensor, b: Tensor): Tensor {
   return tape.record(addDefinition, { a, b }, {}).y as Tensor;
 }
 
-/** max(a, 0). */
+/** max(a, 0), of a's shape; the gradient at 0 is 0. */
 export function relu(tape: Tape, a: Tensor): Tensor {
   return tape.record(reluDefinition, { a }, {}).y as Tensor;
 }
 
-/** factor * scalar[0] * a; no gradient (used by backward rules). */
+/**
+ * factor * scalar[0] * a, for backward rules: it has no gradient of its own.
+ *
+ * @param scalar [1]
+ * @returns of a's shape
+ */
 export function scale(tape: Tape, a: Tensor, scalar: Tensor, factor = 1): Tensor {
   return tape.record(scaleDefinition, { a, scalar }, { factor }).y as Tensor;
 }

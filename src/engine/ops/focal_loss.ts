@@ -62,6 +62,11 @@ const focalGradient: Operation<FocalAttributes> = {
 };
 
 /**
+ * Focal loss of a gate against a mask (docs/method.md), and what the gate finds.
+ *
+ * @param gate in 0..1, dense, of any shape
+ * @param mask 0 or 1, of the gate's shape
+ * @param alpha weight of positions where the mask is 1; the others have 1 - alpha
  * @returns loss [1]; counts [4] = true positives, predicted positives, positives, positions of [gate > 0.5]
  *   against the mask
  */

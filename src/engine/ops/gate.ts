@@ -80,7 +80,8 @@ const gateGradient: Operation<GateAttributes> = {
  * Matching gate: softmax over cosines with 2L keys at a temperature, summed over the abnormal half.
  *
  * @param query [N,H,W,C]
- * @param keys [1,1,2L,C], the first L normal
+ * @param keys [1,1,2L,C], in the `filter` layout, the first L normal
+ * @param temperature divides the cosines before the softmax
  * @returns gate [N,H,W] in (0, 1)
  */
 export function matchingGate(tape: Tape, query: Tensor, keys: Tensor, temperature = 0.2): Tensor {
@@ -159,7 +160,15 @@ const gatedResidualGradient: Operation<NoAttributes> = {
   },
 };
 
-/** x * (1 + gate * tanh(r)): x, r [N,H,W,C], gate [N,H,W]. */
+/**
+ * x * (1 + gate * tanh(r)).
+ *
+ * @param x [N,H,W,C]
+ * @param r of x's shape
+ * @param gate [N,H,W]
+ * @returns of x's shape
+ * @throws Error where the shapes do not fit
+ */
 export function gatedResidual(tape: Tape, x: Tensor, r: Tensor, gate: Tensor): Tensor {
   return tape.record(gatedResidualDefinition, { x, r, gate }, {}).y as Tensor;
 }

@@ -4,7 +4,12 @@ import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
 
-type PoolAttributes = { readonly kernel: number; readonly stride: number; readonly padding: number };
+/** Sizes in pixels; `padding` counts as minus infinity, and is at most half of the kernel. */
+export type PoolAttributes = {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+};
 
 function dispatch(
   entry: string,
@@ -74,7 +79,13 @@ const maxPool2dGradient: Operation<PoolAttributes & { shape: readonly number[] }
   },
 };
 
-/** [N,H,W,C] -> [N,OH,OW,C]. */
+/**
+ * The largest value under each window; of equal ones the first, as in PyTorch.
+ *
+ * @param x [N,H,W,C]
+ * @returns [N,OH,OW,C], OH = floor((H + 2 * padding - kernel) / stride) + 1
+ * @throws Error where the padding is more than half of the kernel, or no window fits
+ */
 export function maxPool2d(tape: Tape, x: Tensor, attributes: PoolAttributes): Tensor {
   return tape.record(maxPool2dDefinition, { x }, attributes).y as Tensor;
 }

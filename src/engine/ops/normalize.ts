@@ -68,7 +68,11 @@ const normalizeGradient: Operation<NormalizeAttributes> = {
   },
 };
 
-/** x / max(|x|, epsilon) over the last dimension. */
+/**
+ * x / max(|x|, epsilon), with the norm over the last dimension.
+ *
+ * @returns of x's shape
+ */
 export function l2Normalize(tape: Tape, x: Tensor, epsilon = 1e-12): Tensor {
   return tape.record(normalizeDefinition, { x }, { epsilon }).y as Tensor;
 }

@@ -37,8 +37,11 @@ const normalizePixelsDefinition: Operation<PixelAttributes> = {
 };
 
 /**
+ * Bytes of images as normalised values, by a table.
+ *
  * @param words the bytes of N images [H,W,3], four to a word, dense
  * @param table normalised value of each byte and channel [256,3], channels layout
+ * @param shape [N,H,W,3]
  * @returns [N,H,W,3]
  */
 export function normalizePixels(

@@ -86,7 +86,12 @@ const meanDefinition: Operation<Record<string, never>> = {
   },
 };
 
-/** Mean of a dense tensor -> [1]. */
+/**
+ * The mean over all values.
+ *
+ * @param x in the `dense` layout, of any shape
+ * @returns [1]
+ */
 export function mean(tape: Tape, x: Tensor): Tensor {
   return tape.record(meanDefinition, { x }, {}).y as Tensor;
 }
@@ -143,7 +148,13 @@ const meanSquareErrorDefinition: Operation<Record<string, never>> = {
   },
 };
 
-/** mean((a - b)^2) over all values -> [1]. */
+/**
+ * mean((a - b)^2) over all values.
+ *
+ * @param b of a's shape
+ * @returns [1]
+ * @throws Error where the shapes differ
+ */
 export function meanSquareError(tape: Tape, a: Tensor, b: Tensor): Tensor {
   return tape.record(meanSquareErrorDefinition, { a, b }, {}).y as Tensor;
 }
@@ -184,12 +195,18 @@ const weightedSumDefinition: Operation<{ weights: readonly number[] }> = {
   },
 };
 
-/** A constant scalar 1. */
+/** A constant [1] that holds 1: the seed of a loss's gradient. */
 export function one(tape: Tape): Tensor {
   return tape.constant('one', [1], 'dense', new Float32Array([1]));
 }
 
-/** Sum of weights[i] * scalars[i]. */
+/**
+ * The sum of weights[i] * scalars[i].
+ *
+ * @param scalars each [1]
+ * @param weights one for each scalar
+ * @returns [1]
+ */
 export function weightedSum(tape: Tape, scalars: readonly Tensor[], weights: readonly number[]): Tensor {
   if (scalars.length > 4) {
     const head = weightedSum(tape, scalars.slice(0, 3), weights.slice(0, 3));

@@ -106,12 +106,24 @@ const blurDefinition: Operation<BlurAttributes> = {
   },
 };
 
-/** [N,h,w] -> [N,height,width], corners aligned: source = target * (n - 1) / (size - 1). */
+/**
+ * Bilinear interpolation with aligned corners: source = target * (n - 1) / (size - 1).
+ *
+ * @param x [N,h,w], dense
+ * @returns [N,height,width]
+ */
 export function upsampleBilinear(tape: Tape, x: Tensor, height: number, width: number): Tensor {
   return tape.record(upsampleDefinition, { x }, { height, width }).y as Tensor;
 }
 
-/** Separable Gaussian, radius 4 sigma, half-sample reflection. */
+/**
+ * A Gaussian blur, first along rows and then along columns, of radius 4 sigma, with reflection at the borders
+ * (scipy's gaussian_filter).
+ *
+ * @param x [N,h,w], dense
+ * @param sigma in pixels
+ * @returns of x's shape
+ */
 export function gaussianBlur(tape: Tape, x: Tensor, sigma = 4): Tensor {
   return tape.record(blurDefinition, { x }, { sigma, transposed: false }).y as Tensor;
 }

@@ -114,14 +114,24 @@ const subtractDefinition: Operation<NoAttributes> = {
 };
 
 /**
- * Rows of x [N,H,W,C] at flat position indices [R] (u32; 0xffffffff = a row of zeros; others distinct) ->
- * [1,R,1,C].
+ * The channels of chosen positions.
+ *
+ * @param x [N,H,W,C]
+ * @param indices [R], dense, whole numbers: positions in 0..N*H*W-1, each at most once, or 0xffffffff for a row
+ *   of zeros
+ * @returns [1,R,1,C]
  */
 export function gatherRows(tape: Tape, x: Tensor, indices: Tensor): Tensor {
   return tape.record(gatherDefinition, { x, indices }, {}).y as Tensor;
 }
 
-/** x - other. */
+/**
+ * x - other.
+ *
+ * @param x [N,H,W,C]
+ * @param other of x's shape
+ * @returns of x's shape
+ */
 export function subtract(tape: Tape, x: Tensor, other: Tensor): Tensor {
   return tape.record(subtractDefinition, { x, other }, {}).y as Tensor;
 }

@@ -85,6 +85,9 @@ const scoreMapDefinition: Operation<ScoreAttributes> = {
 };
 
 /**
+ * The anomaly map of a teacher's and a student's features: cosine distances of three levels, brought to the
+ * image's size, added and blurred (docs/method.md).
+ *
  * @param teacher three feature maps [N,n,n,C], finest first
  * @param student their reconstructions, same shapes
  * @param size side of the map in pixels, a multiple of 16

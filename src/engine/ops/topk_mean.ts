@@ -56,7 +56,13 @@ const topkGradient: Operation<TopkAttributes & { shape: readonly number[] }> = {
   },
 };
 
-/** [N, ...] -> [N]; k is clamped to the number of values per image (method, 3.12). */
+/**
+ * The mean of the k largest values of each image.
+ *
+ * @param x [N, ...], dense
+ * @param k at least 1; more than an image has counts as all
+ * @returns [N]
+ */
 export function topkMean(tape: Tape, x: Tensor, k: number): Tensor {
   return tape.record(topkMeanDefinition, { x }, { k: Math.min(k, perImage(x)) }).mean as Tensor;
 }
