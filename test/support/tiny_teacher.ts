@@ -3,10 +3,10 @@
 import { RandomStream } from '../../src/base/random.ts';
 import type { Sample } from '../../src/data/dataset.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
+import { initialize } from '../../src/engine/runtime/initialize.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { Image } from '../../src/image/image.ts';
 import { groups } from '../../src/model/groups.ts';
-import { initialize } from '../../src/model/initialize.ts';
 import { detectorParameters } from '../../src/model/methods.ts';
 import type { Teacher } from '../../src/model/teacher.ts';
 import { storeParameters } from '../../src/weights/parameters.ts';
