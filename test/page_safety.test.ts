@@ -2,10 +2,8 @@
  * Nothing that a model, a file, a folder or a table says runs or loads anything: the page and the report, in
  * headless Chromium.
  */
-import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -17,7 +15,7 @@ import {
 import { writeDetectorTensors } from '../src/detector/file.ts';
 import { chooser, click, polling, textOf, waitForText } from './support/app_actions.ts';
 import { ready } from './support/app_site.ts';
-import { bundle } from './support/bundle.ts';
+import { useCommand } from './support/command.ts';
 import { part, writeImage } from './support/layouts.ts';
 import { randomDetector, rawFile, settings } from './support/model_files.ts';
 import { answer, fillTraining, type PageCopies, serveCopies } from './support/page_copies.ts';
@@ -47,6 +45,7 @@ const counts = (page: Page) =>
   });
 
 describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
+  const command = useCommand();
   let site: PageCopies;
   let browser: Browser;
   let inside: Watched;
@@ -267,17 +266,11 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
       `test/${formula}/1`,
     ])
       await writeImage(join(data, `${path}.png`), part(0, 1).image);
-    const cliFolder = mkdtempSync(join(process.cwd(), 'node_modules', '.aand-safety-'));
     const out = join(site.root, 'report');
     mkdirSync(out);
-    try {
-      const cli = join(cliFolder, 'cli.mjs');
-      await bundle('src/cli/main.ts', cli, 'node');
-      const env = { ...process.env, ...(lavapipeDriver && { VK_DRIVER_FILES: lavapipeDriver }) };
-      await promisify(execFile)('node', [cli, 'test', modelPath(), data, '--out', out], { env });
-    } finally {
-      rmSync(cliFolder, { recursive: true, force: true });
-    }
+    const env = lavapipeDriver ? { VK_DRIVER_FILES: lavapipeDriver } : {};
+    const { code, stderr } = await command.run(['test', modelPath(), data, '--out', out], { env });
+    expect(code, stderr).toBe(0);
     expect(
       readFileSync(join(out, 'scores.csv'), 'utf8')
         .split('\n')

@@ -1,20 +1,16 @@
 /** The built page on a local server with a small model of the command line, and a browser that shows it. */
-import { execFile } from 'node:child_process';
 import { cpSync, createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
 import type { Browser, Page } from 'puppeteer-core';
 import sirv from 'sirv';
 import { afterAll, beforeAll } from 'vitest';
 import { lavapipeDriver } from '../../bench/support/browsers.ts';
-import { bundle } from './bundle.ts';
+import { type Command, useCommand } from './command.ts';
 import { writeMvtec } from './layouts.ts';
-
-const run = promisify(execFile);
 
 /** Where the server puts what a page sends it. */
 export const savedPath = 'saved';
@@ -35,16 +31,13 @@ export interface Site {
 }
 
 /** Serves the built page without the demo model, which this machine may have or not. */
-export async function openSite(): Promise<Site> {
+export async function openSite(command: Command): Promise<Site> {
   const folder = mkdtempSync(join(tmpdir(), 'aand-app-'));
   const page = join(folder, 'site');
-  // Inside of the project, where the bundle finds its packages.
-  const cliFolder = mkdtempSync(join(process.cwd(), 'node_modules', '.aand-app-'));
-  const cli = join(cliFolder, 'cli.mjs');
-  await bundle('src/cli/main.ts', cli, 'node');
   const aand = async (args: readonly string[], driver: string | undefined = lavapipeDriver) => {
-    const env = { ...process.env, VK_DRIVER_FILES: driver as string };
-    return (await run('node', [cli, ...args], { env, maxBuffer: 2 ** 26 })).stdout;
+    const { code, stdout, stderr } = await command.run(args, { env: { VK_DRIVER_FILES: driver } });
+    if (code !== 0) throw new Error(`aand ${args[0]} ended with ${code}: ${stderr}`);
+    return stdout;
   };
   await writeMvtec(folder, 'washer', 0, 12);
   const shape = ['--image-size', '64', '--batch', '4', '--epochs', '1,2', '--foreground', 'none'];
@@ -89,7 +82,6 @@ export async function openSite(): Promise<Site> {
     async close() {
       await stop();
       rmSync(folder, { recursive: true, force: true });
-      rmSync(cliFolder, { recursive: true, force: true });
     },
   };
 }
@@ -130,9 +122,10 @@ export interface Shown {
 
 /** Opens site, browser and page before the tests of a suite, and closes them after it. */
 export function showPage(launch: () => Promise<Browser>): Shown {
+  const command = useCommand();
   const shown = {} as Shown;
   beforeAll(async () => {
-    shown.site = await openSite();
+    shown.site = await openSite(command);
     shown.browser = await launch();
     shown.opened = await openPage(shown.browser, shown.site.url);
   });

@@ -1,13 +1,12 @@
 /**
- * Entry of the browser tests: `runInPage(minimal)` fetches the golden files from its own server and returns
- * the results.
+ * Entry of the browser tests: `runInPage(set, minimal)` fetches the golden file from its own server and
+ * returns the results.
  */
-import { encodeResults, runChecks } from './checks.ts';
+import { type CheckedSet, encodeResults, runChecks } from './checks.ts';
 
-async function runInPage(minimal: boolean): Promise<string> {
-  const fetched = async (name: string) =>
-    new Uint8Array(await (await fetch(`/${name}.safetensors`)).arrayBuffer());
-  return encodeResults(await runChecks(await fetched('ops'), await fetched('models'), minimal));
+async function runInPage(set: CheckedSet, minimal: boolean): Promise<string> {
+  const bytes = new Uint8Array(await (await fetch(`/${set}.safetensors`)).arrayBuffer());
+  return encodeResults(await runChecks(set, bytes, minimal));
 }
 
 Object.assign(globalThis, { runInPage });

@@ -1,5 +1,5 @@
 /**
- * What runs the same in Node and in browsers: the golden operations and one whole detector. Results by name.
+ * What runs the same in Node and in browsers: the golden operations, or a whole detector. Results by name.
  */
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
@@ -13,19 +13,23 @@ export interface CheckResult {
   readonly results: Record<string, Float32Array>;
 }
 
-/** @param minimal WebGPU's default limits and no optional feature */
-export async function runChecks(ops: Uint8Array, models: Uint8Array, minimal: boolean): Promise<CheckResult> {
+/** What is run: the golden operations, or the detector of a resnet18. */
+export type CheckedSet = 'ops' | 'models';
+
+/**
+ * @param bytes the golden file of the set
+ * @param minimal WebGPU's default limits and no optional feature
+ */
+export async function runChecks(set: CheckedSet, bytes: Uint8Array, minimal: boolean): Promise<CheckResult> {
   const engine = await Engine.open({ minimal });
   try {
-    const results = {
-      ...(await runGoldenOps(engine, new GoldenSet(readSafetensors(ops, 'ops')))),
-      ...(await runGoldenModel(engine, new GoldenSet(readSafetensors(models, 'models')), 'resnet18')),
-    };
+    const golden = new GoldenSet(readSafetensors(bytes, set));
     const { vendor, architecture, description } = engine.adapter;
     return {
       adapter: `${vendor} ${architecture} ${description}`,
       subgroupSize: engine.target.subgroupSize,
-      results,
+      results:
+        set === 'ops' ? await runGoldenOps(engine, golden) : await runGoldenModel(engine, golden, 'resnet18'),
     };
   } finally {
     await engine.close();
