@@ -45,7 +45,7 @@ async function adoptTraining(older: Folder): Promise<void> {
   if (model) await storeModel(record, await bytesOf(model));
 }
 
-/** Does nothing where there is nothing older, or this copy of the page keeps something already. */
+/** Does nothing where there is nothing older, or where this copy of the page keeps something already. */
 export async function adoptOlder(): Promise<void> {
   const top = await navigator.storage.getDirectory();
   const older = await folderAt(top, 'training');

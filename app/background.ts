@@ -1,4 +1,4 @@
-/** While a training runs: keeps the screen on, and says what it means that the page is in the background. */
+/** While a training runs: keeps the screen on, and says what happens to a page in the background. */
 import { minutes } from './time.ts';
 
 export interface BackgroundWatch {
@@ -6,7 +6,7 @@ export interface BackgroundWatch {
   stop(): void;
 }
 
-/** @param tell shows a sentence; a hidden page shows it when it is seen again */
+/** @param tell shows a sentence. A hidden page shows it when it is seen again */
 export function watchBackground(tell: (text: string) => void): BackgroundWatch {
   let running = false;
   let lock: WakeLockSentinel | undefined;
@@ -22,7 +22,8 @@ export function watchBackground(tell: (text: string) => void): BackgroundWatch {
     if (document.hidden) {
       hiddenSince = performance.now();
       tell(
-        'This page is in the background: the training goes on, but browsers slow such pages down and may put them to sleep. ' +
+        'This page is in the background: the training goes on, but browsers slow such pages down and may put ' +
+          'them to sleep. ' +
           'Keep it in a window of its own; every finished epoch is kept.',
       );
       return;
@@ -30,7 +31,8 @@ export function watchBackground(tell: (text: string) => void): BackgroundWatch {
     const seconds = (performance.now() - (hiddenSince ?? performance.now())) / 1000;
     hiddenSince = undefined;
     tell(
-      `The page was in the background for ${minutes(seconds)}; the training went on as far as the browser let it.`,
+      `The page was in the background for ${minutes(seconds)}; ` +
+        'the training went on as far as the browser let it.',
     );
     hold();
   });

@@ -37,7 +37,8 @@ export function createBenchView(root: HTMLElement): void {
       ),
     );
     const { gflops, gbytesPerSecond } = peaks;
-    status.textContent = `${adapter}: peaks ${gflops.toFixed(0)} GFLOP/s and ${gbytesPerSecond.toFixed(1)} GB/s, measured`;
+    const measured = `${gflops.toFixed(0)} GFLOP/s and ${gbytesPerSecond.toFixed(1)} GB/s`;
+    status.textContent = `${adapter}: peaks ${measured}, measured`;
     const intensities = results.map(({ intensity }) => intensity);
     const [low, high] = [Math.min(...intensities) / 2, Math.max(...intensities) * 2];
     const knee = Math.min(Math.max(gflops / gbytesPerSecond, low), high);
@@ -85,7 +86,8 @@ export function createBenchView(root: HTMLElement): void {
     const count = await machine.tuned();
     tuneStatus.textContent = count
       ? `${count} products are tuned on this device.`
-      : 'Not tuned: kernels are chosen by a table. Tuning measures them on this device and keeps the fastest.';
+      : 'Not tuned: kernels are chosen by a table. ' +
+        'Tuning measures them on this device and keeps the fastest.';
   };
   const tuneNow = () =>
     attempt(async () => {
@@ -96,7 +98,8 @@ export function createBenchView(root: HTMLElement): void {
           Number(imageSize.value),
           Number(batch.value),
           Comlink.proxy(({ done, total, regret }: TuningProgress) => {
-            tuneStatus.textContent = `${done} of ${total} products; so far the table is ${regret.toFixed(2)} times as slow as the best`;
+            const slower = `${regret.toFixed(2)} times as slow as the best`;
+            tuneStatus.textContent = `${done} of ${total} products; so far the table is ${slower}`;
           }),
         );
         await showTuned();
@@ -154,6 +157,6 @@ export function createBenchView(root: HTMLElement): void {
       tuneStatus,
     ),
   );
-  // Without a device the page has said so already.
+  // Where there is no device, the page has said so already.
   showTuned().catch(() => {});
 }

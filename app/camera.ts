@@ -15,7 +15,7 @@ export interface Camera {
  * Inspects the camera until it is stopped.
  *
  * @param onFrame takes over the picture
- * @param onEnd told once, with a reason where the user did not ask for it
+ * @param onEnd called once; with a reason, unless the user stopped it
  * @throws DOMException where there is no camera or it is not allowed, Error where the page is in the
  *   background
  */

@@ -36,7 +36,7 @@ function takeColours(): void {
   colours.text = css('--quiet');
   colours.line = css('--line');
 }
-// Functions, for Chart.js keeps plain colours of the scheme in which a chart was made.
+// Functions, because Chart.js keeps plain colours as they were when the chart was made, dark or light.
 const text = () => colours.text;
 const line = () => colours.line;
 Chart.defaults.set('scale', {
@@ -47,7 +47,7 @@ Chart.defaults.set('scale', {
 });
 Chart.defaults.set('plugins.legend', { labels: { color: text } });
 
-// Charts that are drawn already follow when the system turns dark or light.
+// Charts that are there already are drawn anew when the system turns dark or light.
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   takeColours();
   for (const shown of Object.values(Chart.instances)) shown.update();

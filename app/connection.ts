@@ -5,8 +5,8 @@ import type { Machine } from './machine.ts';
 const worker = new Worker('machine.js', { type: 'module' });
 export const machine = Comlink.wrap<Machine>(worker);
 /**
- * Its training. One proxy, and held: a proxy that is collected closes its channel, and an answer that is
- * under way never arrives.
+ * Its training. There is one proxy, and it is kept: a proxy that is collected closes its channel, and an
+ * answer under way never arrives.
  */
 export const training = machine.trainer();
 
@@ -16,17 +16,30 @@ export function advice(error: unknown): string {
   const text = message || name || 'Something failed without saying what.';
   if (/offers no WebGPU|No WebGPU adapter/.test(text))
     return (
-      'This browser gives the page no WebGPU. Use a current Chrome, Edge, Firefox or Safari over https or on localhost; ' +
+      'This browser gives the page no WebGPU. Use a current Chrome, Edge, Firefox or Safari over https or on ' +
+      'localhost; ' +
       'in Linux Chrome, chrome://flags/#enable-unsafe-webgpu turns it on.'
     );
   if (name === 'DeviceLostError')
-    return 'The GPU was taken away (driver reset, sleep, or too much work). The page opens it again at the next action; a training goes on from its last checkpoint.';
+    return (
+      'The GPU was taken away (driver reset, sleep, or too much work). The page opens it again at the next ' +
+      'action. A training goes on from its last checkpoint.'
+    );
   if (name === 'OutOfMemoryError' || /allocation failed|more than the \d+ that this device binds/i.test(text))
-    return `The memory is not enough: choose a smaller batch, image size or backbone, or close other tabs. (${text})`;
+    return (
+      'The memory is not enough: choose a smaller batch, image size or backbone, or close other tabs. ' +
+      `(${text})`
+    );
   if (name === 'QuotaExceededError' || /quota/i.test(text))
-    return `The browser's storage is full: free some space on this device, or discard what is kept here. What was kept before is unchanged. (${text})`;
+    return (
+      "The browser's storage is full: free some space on this device, or discard what is kept here. " +
+      `What was kept before is unchanged. (${text})`
+    );
   if (name === 'NotReadableError')
-    return 'A file cannot be read any more: it was changed, moved or deleted after it was chosen. Choose it again.';
+    return (
+      'A file cannot be read any more: it was changed, moved or deleted after it was chosen. ' +
+      'Choose it again.'
+    );
   return text;
 }
 

@@ -6,7 +6,7 @@ import { forecastTraining } from '../src/train/forecast_training.ts';
 import { minutes } from './time.ts';
 import type { ForecastFacts, TrainingJob } from './types.ts';
 
-// Browsers do not tell the GPU's memory. Above this much a laptop's begins to struggle.
+// Browsers do not tell how much memory the GPU has. Above this much many laptops become slow.
 const comfortableBytes = 2 * 2 ** 30;
 const longSeconds = 3600;
 const smallestImage = 64;
@@ -37,7 +37,7 @@ export async function forecastJob(engine: Engine, job: TrainingJob, images: numb
   const peaks = await measurePeaks(engine);
   const needOf = (shape: TrainingJob): Need =>
     forecastTraining(engine, peaks, backboneNamed(shape.backbone), shape, images);
-  /** The first shape that will do, with what it needs; one that the device cannot bind will not. */
+  /** The first shape that fits, with what it needs. A shape that the device cannot bind does not fit. */
   const first = (shapes: readonly TrainingJob[], enough: (need: Need) => boolean) => {
     for (const shape of shapes) {
       try {
@@ -61,7 +61,8 @@ export async function forecastJob(engine: Engine, job: TrainingJob, images: numb
     const faster = first(sameBatch, ({ seconds }) => seconds < need.seconds / 2);
     const other =
       faster && `${difference(job, faster.shape)} (${minutes(faster.need.seconds)}), or fewer epochs`;
-    return `That is long. ${other ? `Faster: ${other}.` : 'Fewer epochs are faster.'} It can be paused and resumed.`;
+    const advice = other ? `Faster: ${other}.` : 'Fewer epochs are faster.';
+    return `That is long. ${advice} It can be paused and resumed.`;
   };
   try {
     const need = needOf(job);

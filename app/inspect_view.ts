@@ -22,9 +22,9 @@ export function createInspectView(root: HTMLElement) {
   let wanted: Item | undefined;
   // The selected image alone is kept decoded: a folder of photographs would fill the memory.
   let picture: ImageBitmap | undefined;
-  // What was begun with another model, or before newer files came, stops where it is.
+  // Work that was begun with another model, or before newer files came, stops where it is.
   let generation = 0;
-  // The sample of the demo model makes room for the user's own images.
+  // The demo model's sample goes when the user opens images of their own.
   let showingDemo = false;
   let camera: Camera | undefined;
 
@@ -83,7 +83,9 @@ export function createInspectView(root: HTMLElement) {
     const { decode, detect } = result.milliseconds;
     const normalized = normalizeScore(result.score, threshold);
     const raw = `raw ${result.score.toFixed(4)}`;
-    details.textContent = `${item.name}: ${normalized === null ? raw : `score ${normalized.toFixed(3)} (${raw})`}; decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
+    const score = normalized === null ? raw : `score ${normalized.toFixed(3)} (${raw})`;
+    const times = `decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
+    details.textContent = `${item.name}: ${score}; ${times}`;
   };
 
   const list = () => table.show(items, selected, threshold);
@@ -128,7 +130,8 @@ export function createInspectView(root: HTMLElement) {
       thresholdText.textContent = `${value.toFixed(4)} (${rule})`;
     } else
       thresholdText.textContent =
-        'none: this model is not calibrated, scores are raw. Inspect some images, mark them below as good or bad and recalibrate.';
+        'none: this model is not calibrated, scores are raw. ' +
+        'Inspect some images, mark them below as good or bad and recalibrate.';
     draw();
     list();
   };
@@ -144,7 +147,8 @@ export function createInspectView(root: HTMLElement) {
     settings = await machine.openModel(Comlink.transfer(bytes, [bytes]), name);
     generation++;
     const { backbone, mode, imageSize, training } = settings;
-    modelLine.textContent = `${name}: ${String(training.category ?? training.name ?? '')} ${backbone}, ${mode}, ${imageSize} pixels`;
+    const product = String(training.category ?? training.name ?? '');
+    modelLine.textContent = `${name}: ${product} ${backbone}, ${mode}, ${imageSize} pixels`;
     setThreshold(settings.image);
     const files = items.map(({ file }) => file).filter((file) => file !== undefined);
     items = [];
@@ -189,7 +193,8 @@ export function createInspectView(root: HTMLElement) {
       showProblem(
         failed.length === 1
           ? failed[0]
-          : `${failed.length} of ${images.length} images failed: ${failed.slice(0, 5).join('; ')}${failed.length > 5 ? '; …' : ''}`,
+          : `${failed.length} of ${images.length} images failed: ` +
+              `${failed.slice(0, 5).join('; ')}${failed.length > 5 ? '; …' : ''}`,
       );
   };
 
@@ -214,10 +219,11 @@ export function createInspectView(root: HTMLElement) {
     ).length;
     settings = { ...settings, calibrationScores: scores };
     setThreshold({ ...found, rule: words });
-    corrections.textContent = `Threshold ${before} → ${found.threshold.toFixed(4)}; ${changed} of ${items.length} verdicts changed.`;
+    const moved = `Threshold ${before} → ${found.threshold.toFixed(4)}`;
+    corrections.textContent = `${moved}; ${changed} of ${items.length} verdicts changed.`;
   };
 
-  /** Lets the model learn the images that were marked as good; what it thinks of them now is shown. */
+  /** Lets the model learn the images that were marked as good, and shows their new scores. */
   const fineTune = () =>
     attempt(async () => {
       const marked = items.filter(({ label, file }) => label === 'good' && file);
@@ -235,7 +241,8 @@ export function createInspectView(root: HTMLElement) {
           files,
           { ...settings, image: threshold, pixel: pixel() },
           Comlink.proxy(({ epoch, epochs, remaining }: TrainingProgress) => {
-            corrections.textContent = `learning, epoch ${epoch + 1} of ${epochs}, ${Math.ceil(remaining)} s left`;
+            const left = `${Math.ceil(remaining)} s left`;
+            corrections.textContent = `learning, epoch ${epoch + 1} of ${epochs}, ${left}`;
           }),
         );
         for (const item of items) {
@@ -247,7 +254,9 @@ export function createInspectView(root: HTMLElement) {
           ({ name, result }) =>
             `${name} ${(before.get(name) as number).toFixed(3)} → ${result.score.toFixed(3)}`,
         );
-        corrections.textContent = `Learned from ${images} good images. Raw scores: ${changes.slice(0, 4).join(', ')}. Recalibrate, then save the model.`;
+        corrections.textContent =
+          `Learned from ${images} good images. Raw scores: ${changes.slice(0, 4).join(', ')}. ` +
+          'Recalibrate, then save the model.';
         draw();
         list();
       } finally {
@@ -298,7 +307,8 @@ export function createInspectView(root: HTMLElement) {
       camera = await openCamera(
         (bitmap, result, framesPerSecond) => {
           showPicture({ name: 'camera', file: undefined, result, label: undefined }, bitmap);
-          details.textContent = `${framesPerSecond.toFixed(1)} frames per second; ${details.textContent ?? ''}`;
+          const rate = `${framesPerSecond.toFixed(1)} frames per second`;
+          details.textContent = `${rate}; ${details.textContent ?? ''}`;
         },
         (reason) => {
           camera = undefined;
@@ -384,7 +394,8 @@ export function createInspectView(root: HTMLElement) {
           element(
             'p',
             { className: 'quiet' },
-            'Was the verdict of the shown image wrong? Mark it. Recalibrating draws the threshold anew from all scores that are known; fine-tuning lets the model learn what was marked as good.',
+            'Was the verdict of the shown image wrong? Mark it. Recalibrating draws the threshold anew ' +
+              'from all scores that are known. Fine-tuning lets the model learn what was marked as good.',
           ),
           element(
             'div',
@@ -420,7 +431,7 @@ export function createInspectView(root: HTMLElement) {
       const own = generation;
       const answer = await fetch('demo.safetensors');
       const bytes = await answer.arrayBuffer();
-      // The user was faster.
+      // The user opened a model before the page's own was there.
       if (own !== generation || settings) return;
       showingDemo = true;
       await attempt(() => openModel(bytes, 'demo model'));

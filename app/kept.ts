@@ -1,7 +1,7 @@
 /**
- * What is kept of trainings on this device: the images and checkpoints of one, and one finished model.
- * Records name the folders that count and are written last, so that what was kept before stays until the new
- * is complete.
+ * What is kept of trainings on this device: the images and checkpoints of one training, and one finished
+ * model. A record names the folders that count. It is written last, so what was kept before stays until the new
+ * training or model is complete.
  */
 import { decodeImage } from '#platform';
 import { namesIn, openFile, readFile, readRecord, removeTree, writeFile } from './storage.ts';
@@ -31,7 +31,7 @@ const imagePath = (id: string, kind: 'good' | 'bad', index: number) => `${folder
 export const keptTraining = () => readRecord<TrainingRecord>(trainingRecord);
 export const keptModel = () => readRecord<ModelRecord>(modelRecord);
 
-/** The finished model, still on the disk: nobody but its reader holds its megabytes. */
+/** The finished model as a file on the disk: it is not in memory before it is read. */
 export async function modelFile(): Promise<File> {
   const record = await keptModel();
   const file = record && (await openFile(modelPath(record.id)));
@@ -58,7 +58,7 @@ export const checkpoint = ({ id }: TrainingRecord, name: string) => ({
   save: (data: Uint8Array) => writeFile(`${folderOf(id)}/${name}`, data),
 });
 
-/** What no record names: left by a tab that was closed while it stored. */
+/** Folders that no record names: left by a tab that was closed while it stored. */
 async function sweep(folder: string, keep: string | undefined): Promise<void> {
   for (const name of await namesIn(folder)) if (name !== keep) await removeTree(`${folder}/${name}`);
 }
@@ -81,7 +81,7 @@ export async function storeTraining(
   const id = crypto.randomUUID();
   const names: Record<'good' | 'bad', string[]> = { good: [], bad: [] };
   const unreadable: string[] = [];
-  // Sorted by name, for the order decides what an epoch sees when.
+  // Sorted by name, because the order of a list decides the order of an epoch.
   const sorted = [...images].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   try {
     for (const [i, { kind, name, file }] of sorted.entries()) {

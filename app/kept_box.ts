@@ -11,15 +11,17 @@ export const saveModel = async () => {
 };
 
 const describe = ({ job, good, bad, finished }: NonNullable<Kept['training']>) =>
-  `"${job.name}": ${good} good${bad ? `, ${bad} bad` : ''}, ${job.backbone}, ${job.imageSize} pixels, epochs ${job.epochs.join(' and ')}${finished ? ', finished' : ', not finished'}`;
+  `"${job.name}": ${good} good${bad ? `, ${bad} bad` : ''}, ${job.backbone}, ${job.imageSize} pixels, ` +
+  `epochs ${job.epochs.join(' and ')}, ${finished ? 'finished' : 'not finished'}`;
 
-/** @returns whether a new training may take the place of what is kept; what is lost by it was said */
+/** @returns whether a new training may take the place of what is kept; the user was told what is lost */
 export async function mayReplace({ training: kept, model }: Kept): Promise<boolean> {
   const unfinished = kept && !kept.finished ? kept.job : undefined;
   if (unfinished) {
     const answer = await ask(
       'A training is not finished',
-      `"${unfinished.name}" can still be resumed. A new training takes its place: its images and checkpoints are deleted.`,
+      `"${unfinished.name}" can still be resumed. ` +
+        'A new training takes its place: its images and checkpoints are deleted.',
       ['Delete it and start', 'Keep it'],
     );
     if (answer !== 'Delete it and start') return false;
@@ -27,7 +29,8 @@ export async function mayReplace({ training: kept, model }: Kept): Promise<boole
   if (!model) return true;
   const answer = await ask(
     'A finished model is kept',
-    `The model of "${model.name}" stays on this device until the new training is complete. Then the new model takes its place.`,
+    `The model of "${model.name}" stays on this device until the new training is complete. ` +
+      'Then the new model takes its place.',
     ['Start', 'Save the model and start', 'Cancel'],
   );
   if (answer === 'Save the model and start') await saveModel();
@@ -84,7 +87,8 @@ export function createKeptBox(
         element(
           'p',
           {},
-          'What is kept on this device belongs to that tab until its training ends or is paused. This tab can inspect, preview and forecast.',
+          'What is kept on this device belongs to that tab until its training ends or is paused. ' +
+            'This tab can inspect, preview and forecast.',
         ),
       ];
     const parts: HTMLElement[] = [];
@@ -98,7 +102,8 @@ export function createKeptBox(
           button('Resume', onResume, 'primary'),
           discard(
             'Delete the training?',
-            `"${kept.job.name}" can still be resumed. Its images and checkpoints are deleted from this device.`,
+            `"${kept.job.name}" can still be resumed. ` +
+              'Its images and checkpoints are deleted from this device.',
             async () => (await training).discardTraining(),
           ),
         ),
@@ -129,7 +134,7 @@ export function createKeptBox(
   const show = async () => {
     clearTimeout(again);
     const kept = await (await training).kept();
-    // A tab that was closed cannot say that it is gone.
+    // A tab that was closed cannot tell that it is gone.
     if (kept.elsewhere) again = setTimeout(refresh, lookMilliseconds);
     onElsewhere(kept.elsewhere);
     const parts = content(kept);

@@ -1,6 +1,6 @@
 /**
- * Training, fine-tuning, tuning and the bench, one at a time: two would slow each other down and falsify what
- * they measure.
+ * Training, fine-tuning, tuning and the bench run one at a time: two would slow each other down and measure
+ * wrong times.
  */
 export class LongWork {
   #running: string | undefined;

@@ -24,7 +24,7 @@ interface ServiceWorkerScope {
 // TypeScript's DOM types know pages, not service workers.
 const scope = self as unknown as ServiceWorkerScope;
 const home = scope.registration.scope;
-// The path in one word, without the sign that ends it.
+// The path as one word; the sign that ends it is left out.
 const cachePrefix = `aand-${encodeURIComponent(new URL(home).pathname)}@`;
 const cacheName = `${cachePrefix}${BUILD}`;
 const needed = [
@@ -36,7 +36,7 @@ const needed = [
   'contents.json',
   'teacher_resnet18.safetensors',
 ];
-// Kept when they were asked for: not every copy has them.
+// Kept once they were asked for, because not every copy of the page has them.
 const others = ['index.html', 'demo.safetensors', 'demo.png'];
 const ownFiles = new Set([...needed, ...others].map((file) => new URL(file, home).href));
 

@@ -35,7 +35,9 @@ export function createProgress() {
     const values = Object.entries(losses)
       .map(([key, value]) => `${key} ${value.toPrecision(3)}`)
       .join(', ');
-    status.textContent = `${stage}, epoch ${epoch + 1} of ${epochs}: ${values}; ${imagesPerSecond.toFixed(1)} images/s, ${minutes(remaining)} left in this stage`;
+    status.textContent =
+      `${stage}, epoch ${epoch + 1} of ${epochs}: ${values}; ` +
+      `${imagesPerSecond.toFixed(1)} images/s, ${minutes(remaining)} left in this stage`;
   };
 
   const onEpoch = (stage: string, values: Readonly<Record<string, number>>) => {

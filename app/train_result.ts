@@ -28,7 +28,8 @@ export function showResult(
     element(
       'p',
       { className: 'quiet' },
-      `Threshold: ${settings.image?.rule ?? 'none'}.${auroc === null ? ' Without bad images nothing can be measured.' : ''}`,
+      `Threshold: ${settings.image?.rule ?? 'none'}.` +
+        (auroc === null ? ' Without bad images nothing can be measured.' : ''),
     ),
     element('div', { className: 'chart' }, canvas),
     element(

@@ -76,7 +76,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
 
   const refresh = () => {
     summary.textContent = good.size
-      ? `${good.size} good${bad.size ? `, ${bad.size} bad` : '; no bad ones: the threshold will come from good images alone'}`
+      ? `${good.size} good` +
+        (bad.size ? `, ${bad.size} bad` : '; no bad ones: the threshold will come from good images alone')
       : 'Nothing yet. Twenty good photographs are a start.';
     const usable = good.size > 0 && !running;
     for (const control of [look, estimate]) control.disabled = !usable;
@@ -138,7 +139,9 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
         let loaded = await add(false);
         if (loaded.replaces !== undefined) {
           forecast.textContent = '';
-          const text = `"${loaded.replaces}" is kept as the ${loaded.backbone} teacher of this page. A training that was begun with it cannot be resumed without it.`;
+          const text =
+            `"${loaded.replaces}" is kept as the ${loaded.backbone} teacher of this page. ` +
+            'A training that was begun with it cannot be resumed without it.';
           if ((await ask('Replace the teacher?', text, ['Replace it', 'Keep it'])) !== 'Replace it') return;
           loaded = await add(true);
         }
@@ -246,7 +249,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const cancel = button('Cancel and discard', () =>
     attempt(async () => {
       const text =
-        'The training stops. Its images and checkpoints are deleted from this device; an earlier model stays.';
+        'The training stops. Its images and checkpoints are deleted from this device. An earlier model stays.';
       if ((await ask('Delete the training?', text, ['Delete', 'Go on'])) !== 'Delete') return;
       await (await training).discardTraining();
       progressCard.hidden = true;
@@ -255,7 +258,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   );
   foreground.title = foregroundHelp;
   teacher.title =
-    "What the student learns to imitate. torchvision's ImageNet weights (resnet18-f37072fd.pth, wide_resnet50_2-95faca4d.pth) find more than the packaged ones.";
+    "What the student learns to imitate. torchvision's ImageNet weights (resnet18-f37072fd.pth, " +
+    'wide_resnet50_2-95faca4d.pth) find more than the packaged ones.';
 
   root.append(
     kept.box,

@@ -13,8 +13,7 @@ export async function isHeldElsewhere(): Promise<boolean> {
   return held?.some((lock) => lock.name === name) ?? false;
 }
 
-// Moving what earlier versions kept, or deleting, holds the lock for moments: no reason to refuse another
-// tab.
+// Moving or deleting what earlier versions kept holds the lock for moments only. Another tab waits that long.
 const patience = 2000;
 
 /**
