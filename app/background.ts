@@ -22,8 +22,8 @@ export function watchBackground(tell: (text: string) => void): BackgroundWatch {
     if (document.hidden) {
       hiddenSince = performance.now();
       tell(
-        'This page is in the background: the training goes on, but browsers slow such pages down and may put ' +
-          'them to sleep. ' +
+        'This page is in the background: the training goes on, but browsers slow such pages down and may ' +
+          'put them to sleep. ' +
           'Keep it in a window of its own; every finished epoch is kept.',
       );
       return;

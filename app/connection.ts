@@ -16,8 +16,8 @@ export function advice(error: unknown): string {
   const text = message || name || 'Something failed without saying what.';
   if (/offers no WebGPU|No WebGPU adapter/.test(text))
     return (
-      'This browser gives the page no WebGPU. Use a current Chrome, Edge, Firefox or Safari over https or on ' +
-      'localhost; ' +
+      'This browser gives the page no WebGPU. Use a current Chrome, Edge, Firefox or Safari over https or ' +
+      'on localhost; ' +
       'in Linux Chrome, chrome://flags/#enable-unsafe-webgpu turns it on.'
     );
   if (name === 'DeviceLostError')

@@ -1,7 +1,7 @@
 /**
  * What is kept of trainings on this device: the images and checkpoints of one training, and one finished
- * model. A record names the folders that count. It is written last, so what was kept before stays until the new
- * training or model is complete.
+ * model. A record names the folders that count. It is written last, so what was kept before stays until the
+ * new training or model is complete.
  */
 import { decodeImage } from '#platform';
 import { namesIn, openFile, readFile, readRecord, removeTree, writeFile } from './storage.ts';

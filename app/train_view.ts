@@ -249,7 +249,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const cancel = button('Cancel and discard', () =>
     attempt(async () => {
       const text =
-        'The training stops. Its images and checkpoints are deleted from this device. An earlier model stays.';
+        'The training stops. Its images and checkpoints are deleted from this device. ' +
+        'An earlier model stays.';
       if ((await ask('Delete the training?', text, ['Delete', 'Go on'])) !== 'Delete') return;
       await (await training).discardTraining();
       progressCard.hidden = true;
