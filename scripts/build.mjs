@@ -1,10 +1,13 @@
-// Builds dist/: the command line, the library for Node and for browsers, the bench. One esbuild pass per
-// platform; kernels are inlined as text, native packages stay external.
+// Builds dist/: the command line, the library for Node and for browsers, the page, the bench. Packages of plain
+// JavaScript are bundled, so that nothing else is installed with this one; dist/THIRD_PARTY_NOTICES.txt has
+// their licences.
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
+import { rolldown } from 'rolldown';
 import { copyDemo } from './copy_demo.mjs';
 import { generateKernels } from './kernels.mjs';
+import { notices, packagesOf } from './notices.mjs';
 
 await generateKernels();
 // What makes the text of a kernel: kept texts of other builds are left alone (src/engine/kernels/cache.ts).
@@ -18,74 +21,110 @@ for (const file of [
   kernels.update(readFileSync(file));
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+const define = { KERNELS: JSON.stringify(kernels.digest('hex').slice(0, 16)) };
 const common = {
   bundle: true,
   format: 'esm',
   target: 'es2022',
   sourcemap: true,
   logLevel: 'warning',
-  define: { KERNELS: JSON.stringify(kernels.digest('hex').slice(0, 16)) },
+  define,
+  metafile: true,
+  // Paths in the outputs do not depend on where node_modules really is.
+  preserveSymlinks: true,
 };
-const external = [
-  // The linker is bundled: loading its many files would cost every start.
-  ...Object.keys(manifest.dependencies).filter((name) => name !== 'wesl'),
-  ...Object.keys(manifest.peerDependencies),
-  'benchmark',
-  'puppeteer-core',
-];
-
-rmSync('dist', { recursive: true, force: true });
-await build({
+const node = {
   ...common,
   platform: 'node',
   target: 'node20.9',
-  external,
+  external: [...Object.keys(manifest.peerDependencies), 'benchmark', 'puppeteer-core'],
   outdir: 'dist',
   outbase: '.',
   splitting: true,
-  entryNames: '[name]',
-  chunkNames: 'chunks/[name]-[hash]',
-  entryPoints: {
+  entryNames: '[dir]/[name]',
+  // Some of the bundled packages are CommonJS and ask for Node's modules with `require`.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+};
+const browser = { ...common, platform: 'browser', conditions: ['browser'], minify: true };
+
+rmSync('dist', { recursive: true, force: true });
+const engine = existsSync('src/engine/index.ts') ? { engine: 'src/engine/index.ts' } : {};
+const shipped = [];
+/** Builds for Node into dist, with what the entry points share in a folder. */
+async function buildNode(entryPoints, chunks) {
+  const { metafile } = await build({
+    ...node,
+    chunkNames: `${chunks}/[name]-[hash]`,
+    // Tinypool looks for its thread's file in the folder `entry` beside its own code.
+    entryPoints: { ...entryPoints, [`${chunks}/entry/worker`]: 'node_modules/tinypool/dist/entry/worker.js' },
+  });
+  for (const [path, { inputs }] of Object.entries(metafile.outputs))
+    if ('node_modules/tinypool/dist/index.js' in inputs && !path.startsWith(`dist/${chunks}/`))
+      throw new Error(`${path} has Tinypool, which must lie in dist/${chunks} beside its thread`);
+  return metafile;
+}
+// The public faces and the command; one build, so that they share their modules and classes.
+const library = await buildNode(
+  {
     cli: 'src/cli/main.ts',
     decoder_worker: 'src/platform/node/decoder_worker.ts',
     index: 'src/index.ts',
-    bench: 'bench/main.ts',
-    bench_peers: 'bench/peers_main.ts',
-    bench_figures: 'bench/figures/main.ts',
-    peer_ours: 'bench/peer_ours.ts',
+    ...engine,
   },
-});
-await build({
-  ...common,
+  'chunks',
+);
+shipped.push(...packagesOf(library));
+// Not shipped.
+await buildNode(
+  { bench: 'bench/main.ts', bench_peers: 'bench/peers_main.ts', peer_ours: 'bench/peer_ours.ts' },
+  'bench_chunks',
+);
+
+// For pages without a bundler: one file.
+const single = await build({ ...browser, outdir: 'dist', entryPoints: { browser: 'src/browser.ts' } });
+shipped.push(...packagesOf(single.metafile));
+await build({ ...browser, outdir: 'dist', entryPoints: { peer_page: 'bench/peer_page.ts' } });
+
+// For bundlers: one file per module, so that they take what is used and nothing else (package.json says that
+// no module has side effects).
+const modules = await rolldown({
+  input: { browser: 'src/browser.ts', ...engine },
   platform: 'browser',
-  conditions: ['browser'],
-  minify: true,
-  outdir: 'dist',
-  entryPoints: { browser: 'src/browser.ts', peer_page: 'bench/peer_page.ts' },
+  resolve: { symlinks: false, conditionNames: ['browser', 'import', 'module', 'default'] },
+  transform: { define, target: 'es2022' },
+  treeshake: { moduleSideEffects: false },
+  logLevel: 'warn',
 });
+const { output } = await modules.write({
+  dir: 'dist/browser',
+  format: 'es',
+  preserveModules: true,
+  preserveModulesRoot: 'src',
+  // npm leaves every folder of this name out of a package.
+  entryFileNames: ({ name }) => `${name.replaceAll('node_modules', 'packages')}.js`,
+});
+await modules.close();
+shipped.push(...packagesOf(output));
+
 // The page: a folder of static files for any host.
-const page = {
-  ...common,
-  platform: 'browser',
-  conditions: ['browser'],
-  minify: true,
-  sourcemap: false,
-  outdir: 'dist/app',
-};
-const { metafile } = await build({
-  ...page,
-  entryPoints: { main: 'app/main.ts', machine: 'app/machine.ts' },
-  metafile: true,
-});
+const page = { ...browser, sourcemap: false, outdir: 'dist/app' };
+const app = await build({ ...page, entryPoints: { main: 'app/main.ts', machine: 'app/machine.ts' } });
+shipped.push(...packagesOf(app.metafile));
 for (const file of ['index.html', 'style.css', 'icon.svg']) cpSync(`app/${file}`, `dist/app/${file}`);
 cpSync('weights/teacher_resnet18.safetensors', 'dist/app/teacher_resnet18.safetensors');
 copyDemo();
 const hash = createHash('sha256');
-for (const file of [...Object.keys(metafile.outputs), 'dist/app/index.html', 'dist/app/style.css'].sort())
+for (const file of [...Object.keys(app.metafile.outputs), 'dist/app/index.html', 'dist/app/style.css'].sort())
   hash.update(readFileSync(file));
 await build({
   ...page,
   entryPoints: { service_worker: 'app/service_worker.ts' },
   define: { BUILD: JSON.stringify(hash.digest('hex').slice(0, 12)) },
 });
+
+// The reports draw with it: its text goes into their pages.
+cpSync('node_modules/chart.js/dist/chart.umd.min.js', 'dist/chart.umd.min.js');
+writeFileSync('dist/THIRD_PARTY_NOTICES.txt', notices([...shipped, 'node_modules/chart.js']));
 chmodSync('dist/cli.js', 0o755);

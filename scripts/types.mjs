@@ -1,20 +1,62 @@
-// Type declarations of the library: dist/types. The platform is named by the package's own imports inside;
-// outside it is a path.
+// Type declarations of the public faces: dist/types, one file per face and what they share. They need nothing
+// else: no other package, and of the compiler's libraries only `esnext.disposable`.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { rollup } from 'rollup';
+import { dts } from 'rollup-plugin-dts';
 import { generateKernels } from './kernels.mjs';
 
+const declarations = 'dist/declarations';
+const types = 'dist/types';
+rmSync(types, { recursive: true, force: true });
 await generateKernels();
 execFileSync('npx', ['tsc', '-p', 'tsconfig.types.json'], { stdio: 'inherit' });
-const root = 'dist/types';
-for (const name of readdirSync(root, { recursive: true })) {
+
+const faces = { index: 'src/index', browser: 'src/browser', engine: 'src/engine/index' };
+const bundle = await rollup({
+  input: Object.fromEntries(
+    Object.entries(faces)
+      .map(([face, file]) => [face, join(declarations, `${file}.d.ts`)])
+      .filter(([, file]) => existsSync(file)),
+  ),
+  plugins: [
+    {
+      name: 'platform',
+      // Both platforms have the same types (src/platform/contract.ts).
+      resolveId: (name) => (name === '#platform' ? resolve(declarations, 'src/platform/node.d.ts') : null),
+    },
+    dts(),
+  ],
+  onwarn(warning) {
+    throw new Error(`types: ${warning.message}`);
+  },
+});
+await bundle.write({
+  dir: types,
+  format: 'es',
+  entryFileNames: '[name].d.ts',
+  chunkFileNames: ({ name }) => `shared/${name.replace(/\.d$/, '')}.d.ts`,
+});
+await bundle.close();
+rmSync(declarations, { recursive: true });
+
+// Types that the platform has and that not every project declares: they are looked up where the file is used,
+// and are plain objects (or texts) where they are not declared.
+const platformTypes = /\b(?:GPU(?:[A-Z]\w*)?|AbortSignal)\b/g;
+const texts = new Set(['GPUTextureFormat']);
+const head = '/// <reference lib="esnext.disposable" />\n';
+for (const name of readdirSync(types, { recursive: true })) {
   if (!name.endsWith('.d.ts')) continue;
-  const path = join(root, name);
-  const platform = relative(dirname(path), join(root, 'src/platform/node.ts'));
-  const text = readFileSync(path, 'utf8').replaceAll(
-    "'#platform'",
-    `'${platform.startsWith('.') ? platform : `./${platform}`}'`,
-  );
-  writeFileSync(path, text.replaceAll('"#platform"', `"${platform}"`));
+  const path = join(types, name);
+  const text = readFileSync(path, 'utf8').replace(/^\/\/\/ <reference .*\n/gm, '');
+  const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+  const used = [...new Set(code.match(platformTypes) ?? [])].sort();
+  const aliases = used.map((type) => {
+    const known = texts.has(type)
+      ? 'string'
+      : `typeof globalThis extends { ${type}: { prototype: infer T } } ? T : object`;
+    return `type ${type} = ${known};\n`;
+  });
+  writeFileSync(path, `${head}${aliases.join('')}${text}`);
 }

@@ -1,19 +1,79 @@
-/** The library for browsers: the same engine, model, training and evaluation; no files. */
-// What the declarations need from a compiler, whatever its settings.
-/// <reference types="@webgpu/types" preserve="true" />
-/// <reference lib="esnext.disposable" preserve="true" />
+/**
+ * The library for browsers: detectors, their training and their evaluation on an engine of its own; no files.
+ *
+ * @packageDocumentation
+ */
 export { decodeImage } from '#platform';
-export { ClosedError, DeviceLostError, OutOfMemoryError } from './base/errors.ts';
+export {
+  AandError,
+  CheckpointError,
+  ClosedError,
+  DeviceLostError,
+  type ErrorCode,
+  errorCode,
+  Interrupted,
+  InvalidArgumentError,
+  InvalidDatasetError,
+  InvalidImageError,
+  InvalidModelError,
+  InvalidWeightsError,
+  KernelError,
+  MissingPackageError,
+  NoAdapterError,
+  NotFiniteError,
+  OutOfMemoryError,
+  UnreadableError,
+  UnsupportedError,
+} from './base/errors.ts';
+export type { Sample } from './data/dataset.ts';
+export type { Tiling } from './data/tiles.ts';
 export { type DataType, Detector, type Prediction } from './detector/detector.ts';
 export { writeDetector } from './detector/file.ts';
-export { type DetectorSettings, newSettings } from './detector/settings.ts';
+export type { RawPrediction } from './detector/map_runner.ts';
+export { type CalibrationScore, type DetectorSettings, newSettings } from './detector/settings.ts';
 export { Engine, type EngineOptions } from './engine/runtime/engine.ts';
-export { TestSet } from './eval/evaluate.ts';
+export type { ParameterStore } from './engine/runtime/store.ts';
+export type { Interval, Intervals } from './eval/bootstrap.ts';
+export {
+  type Evaluation,
+  type Labels,
+  type Metrics,
+  type Result,
+  type TestedImage,
+  TestSet,
+} from './eval/evaluate.ts';
+export { type RankMetrics, rankCurves, rankMetrics } from './eval/metrics.ts';
 export { jet } from './eval/panels.ts';
+export type { PixelMetrics, Point } from './eval/pixels.ts';
+export {
+  type Calibration,
+  type CalibrationInput,
+  calibrate,
+  isAnomalous,
+  maskOf,
+  normalizeScore,
+  parseThreshold,
+  type ThresholdRule,
+  thresholdFromGood,
+} from './eval/thresholds.ts';
+export type { ImageBands } from './image/bands.ts';
 export type { CanvasPixels, Image, ImageInput } from './image/image.ts';
 export { preprocess } from './image/normalize.ts';
 export { backboneNamed, backbones } from './model/backbones.ts';
-export { proceduralTextures } from './synthetic/procedural_textures.ts';
+export type { Losses } from './model/method.ts';
+export type { Mode } from './model/methods.ts';
+export type { Teacher } from './model/teacher.ts';
+export type { TextureSource } from './synthetic/anomaly.ts';
+export { type DrawnTextures, proceduralTextures } from './synthetic/procedural_textures.ts';
 export type { TrainDetectorOptions } from './train/check_options.ts';
-export { trainDetector as train } from './train/train_detector.ts';
-export { readSafetensors, writeSafetensors } from './weights/safetensors.ts';
+export type { CheckpointStorage } from './train/checkpoint.ts';
+export { type TrainedDetector, trainDetector as train } from './train/train_detector.ts';
+export type { Progress } from './train/trainer.ts';
+export {
+  readSafetensors,
+  type SafetensorsFile,
+  type StoredTensor,
+  type StoredType,
+  type TensorToStore,
+  writeSafetensors,
+} from './weights/safetensors.ts';

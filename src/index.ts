@@ -1,5 +1,10 @@
-/** The library for Node: everything that browsers have, and files. */
+/**
+ * The library for Node: everything that browsers have, and files.
+ *
+ * @packageDocumentation
+ */
 export { encodePng, loadResized } from '#platform';
 export * from './browser.ts';
-export { openDataset } from './data/open.ts';
-export { drawPanels } from './eval/panels.ts';
+export type { Dataset, Format } from './data/dataset.ts';
+export { type DatasetOptions, openDataset } from './data/open.ts';
+export { drawPanels, type PanelInput } from './eval/panels.ts';

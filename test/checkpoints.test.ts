@@ -1,6 +1,7 @@
 /** Checkpoints belong to exactly one run and are checked whole; numbers that run away end a training. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CheckpointError } from '../src/base/errors.ts';
 import { imageSource } from '../src/data/image_cache.ts';
 import { type PageKind, ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
@@ -11,7 +12,7 @@ import { groups } from '../src/model/groups.ts';
 import { detectorParameters } from '../src/model/methods.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import type { TrainDetectorOptions } from '../src/train/check_options.ts';
-import { CheckpointError, type CheckpointStorage } from '../src/train/checkpoint.ts';
+import type { CheckpointStorage } from '../src/train/checkpoint.ts';
 import { describeRun } from '../src/train/describe_run.ts';
 import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
 import { differences } from '../src/train/run.ts';

@@ -1,10 +1,11 @@
 /**
  * The package as others get it: packed from a fresh copy, installed into an empty project; its types, its
- * examples.
+ * examples. Bundlers and other runtimes: test/long/package_matrix.test.ts.
  */
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -13,12 +14,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
+import { builtinModules, createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import ts from 'typescript';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
@@ -30,16 +32,19 @@ import { part, writeImage } from './support/layouts.ts';
 
 const root = resolve('.');
 const folder = mkdtempSync(join(tmpdir(), 'aand-package-'));
-/** Someone else's project, where the package is installed. */
+/** Someone else's project, where the package is installed and nothing else. */
 const project = join(folder, 'project');
 const installed = join(project, 'node_modules/aand-webgpu');
-const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+/** A project that has the optional packages too. */
+const whole = join(folder, 'whole');
 
 interface Manifest {
   readonly version: string;
   readonly engines: { readonly node: string };
   readonly scripts: Readonly<Record<string, string>>;
-  readonly dependencies: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional: boolean }>>;
 }
 interface Packed {
   readonly filename: string;
@@ -56,14 +61,18 @@ const npm = (cwd: string, ...args: string[]) =>
 beforeAll(() => {
   // A copy as a fresh clone is: nothing that was built.
   const clone = join(folder, 'clone');
-  const made = new Set(['node_modules', 'dist', '.git', '.demo', '.gpu']);
+  const made = new Set(['node_modules', 'dist', '.git', '.demo', '.gpu', 'test']);
   cpSync(root, clone, { recursive: true, filter: (path) => !made.has(basename(path)) });
   symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'));
   const output = npm(clone, 'pack', '--json', '--pack-destination', folder);
   [packed] = JSON.parse(output.slice(output.indexOf('['))) as [Packed];
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }');
-  npm(project, 'install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename));
+  // Nothing but the package itself is asked for: this works without a network.
+  npm(project, 'install', '--no-audit', '--no-fund', '--offline', join(folder, packed.filename));
+  cpSync(project, whole, { recursive: true });
+  for (const name of ['sharp', 'webgpu'])
+    symlinkSync(join(root, 'node_modules', name), join(whole, 'node_modules', name));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -76,9 +85,10 @@ test('the package holds what it needs and nothing of the tests, the bench or the
     'dist/browser.js',
     'dist/decoder_worker.js',
     'dist/app/index.html',
-    'dist/types/src/index.d.ts',
-    'dist/types/src/browser.d.ts',
-    'dist/types/src/platform/node.d.ts',
+    'dist/browser/browser.js',
+    'dist/types/index.d.ts',
+    'dist/types/browser.d.ts',
+    'dist/THIRD_PARTY_NOTICES.txt',
     'weights/teacher_resnet18.safetensors',
     'README.md',
     'LICENSE',
@@ -96,44 +106,84 @@ test('the package holds what it needs and nothing of the tests, the bench or the
   for (const name of ['preinstall', 'install', 'postinstall']) expect(scripts).not.toHaveProperty(name);
 });
 
-test('every dependency runs on the Node versions that the package names', () => {
-  const { engines, dependencies } = readManifest(installed);
-  const semver = createRequire(join(project, 'package.json'))('semver') as {
+test('nothing else is installed with it; what Node needs is optional and runs on the Node versions named', () => {
+  const modules = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'));
+  expect(modules).toEqual(['aand-webgpu']);
+  const { engines, dependencies, peerDependencies, peerDependenciesMeta } = readManifest(installed);
+  expect(dependencies).toBeUndefined();
+  const semver = createRequire(import.meta.url)('semver') as {
     subset(range: string, of: string): boolean;
     satisfies(version: string, range: string): boolean;
   };
   expect(semver.satisfies('20.9.0', engines.node)).toBe(true);
-  const modules = join(project, 'node_modules');
-  const found = readdirSync(modules)
-    .filter((name) => !name.startsWith('.'))
-    .flatMap((name) =>
-      name.startsWith('@') ? readdirSync(join(modules, name)).map((part) => `${name}/${part}`) : name,
-    )
-    .filter((name) => name !== 'aand-webgpu');
-  expect(found).toEqual(expect.arrayContaining(Object.keys(dependencies)));
-  // The queue's packages are installed by those who use it.
-  const folders = [
-    ...found.map((name) => join(modules, name)),
-    ...['bullmq', 'ioredis'].map((n) => `node_modules/${n}`),
-  ];
-  for (const path of folders) {
-    const { node } = readManifest(path).engines ?? {};
-    if (node) expect(semver.subset(engines.node, node), `${path} needs Node ${node}`).toBe(true);
+  for (const name of Object.keys(peerDependencies)) {
+    expect(peerDependenciesMeta[name]).toEqual({ optional: true });
+    const { node } = readManifest(join('node_modules', name)).engines ?? {};
+    if (node) expect(semver.subset(engines.node, node), `${name} needs Node ${node}`).toBe(true);
   }
+});
+
+test('the notices name every package whose code is in the bundles, with its licence', () => {
+  const notices = readFileSync(join(installed, 'dist/THIRD_PARTY_NOTICES.txt'), 'utf8');
+  const named = [...notices.matchAll(/^(\S+) \d+\.\d+\.\d+\S* \([\w.-]+\)/gm)].map(([, name]) => name);
+  // What the sources import, and a package that one of these imports.
+  const imported = ['chart.js', 'cli-progress', 'comlink', 'commander', 'csv-parse', 'fflate', 'protobufjs'];
+  expect(named).toEqual(
+    expect.arrayContaining([...imported, 'tinypool', 'undici', 'valibot', 'wesl', 'string-width']),
+  );
+  expect(notices.match(/permission|redistribution/gi)?.length).toBeGreaterThanOrEqual(named.length);
+  // Built code that still asks for a package would not run.
+  const asked = readdirSync(join(installed, 'dist'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.js'))
+    .flatMap((name) => {
+      const text = readFileSync(join(installed, 'dist', name), 'utf8');
+      return [...text.matchAll(/^import (?:[^'"]*? from )?["']([^.'"][^'"]*)["'];$/gm)].map(
+        ([, from]) => from,
+      );
+    })
+    .filter((name) => !name?.startsWith('node:') && !builtinModules.includes(name as string));
+  expect(asked).toEqual([]);
 });
 
 test('the installed package runs: the library, the command line', () => {
   const names = execFileSync(
     'node',
     ['--input-type=module', '-e', "console.log(Object.keys(await import('aand-webgpu')).join())"],
-    { cwd: project, encoding: 'utf8' },
+    { cwd: whole, encoding: 'utf8' },
   );
   expect(names.trim().split(',')).toEqual(
     expect.arrayContaining(['Detector', 'Engine', 'decodeImage', 'openDataset']),
   );
-  const aand = join(project, 'node_modules/.bin/aand');
+  const aand = join(whole, 'node_modules/.bin/aand');
   expect(execFileSync(aand, ['--help'], { encoding: 'utf8' })).toMatch(/Usage: aand/);
   expect(readManifest(installed).version).toBe(readManifest(root).version);
+});
+
+test.each([
+  ['webgpu', "await (await import('aand-webgpu')).Engine.open()"],
+  [
+    'sharp',
+    "await (await import('aand-webgpu')).decodeImage(Uint8Array.of(0xff, 0xd8, 0xff, 0xe0), 'a.jpg')",
+  ],
+])('without %s the library says what to install', (name, code) => {
+  const script = `try { ${code} } catch ({ name, code, message }) { console.log(name, code, message) }`;
+  const run = () =>
+    execFileSync('node', ['--input-type=module', '-e', script], { cwd: project, encoding: 'utf8' });
+  cpSync('test/fixtures/images/jpeg-420.jpg', join(project, 'a.jpg'));
+  const version = readManifest(installed).peerDependencies[name];
+  expect(run()).toMatch(/^MissingPackageError missing-package /);
+  expect(run()).toContain(`needs the package ${name}: npm install "${name}@${version}"`);
+});
+
+test('images are decoded by threads of the installed package', () => {
+  const script = `
+    import { loadResized } from 'aand-webgpu';
+    const { width } = await loadResized('photo.png', 16);
+    console.log(width, process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length);
+  `;
+  writeFileSync(join(whole, 'photo.png'), readFileSync('docs/result.png'));
+  const run = execFileSync('node', ['--input-type=module', '-e', script], { cwd: whole, encoding: 'utf8' });
+  expect(run).toMatch(/^16 [1-9]/);
 });
 
 test('the browser library is under 250 kB, compressed', () => {
@@ -142,18 +192,32 @@ test('the browser library is under 250 kB, compressed', () => {
   expect(size).toBeLessThan(250_000);
 });
 
-/** Compiles files of the project; the compiler's messages. */
-function compile(files: readonly string[], options: Readonly<Record<string, unknown>>): string {
-  const compilerOptions = { target: 'ES2022', strict: true, noEmit: true, skipLibCheck: false, ...options };
-  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
-  try {
-    return execFileSync('node', [tsc, '-p', project], { encoding: 'utf8' });
-  } catch (error) {
-    return (error as { stdout: string }).stdout;
-  }
+/** Compiles a file of a project, every declaration included; the compiler's messages. */
+function compile(path: string, options: ts.CompilerOptions): string[] {
+  const program = ts.createProgram([path], {
+    target: ts.ScriptTarget.ES2022,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    // The compiler's own declarations are left out, which takes most of the time.
+    skipDefaultLibCheck: true,
+    types: [],
+    ...options,
+  });
+  return ts
+    .getPreEmitDiagnostics(program)
+    .map(({ code, messageText }) => `TS${code}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`);
 }
 
-test('a program compiles against the types, strictly, with nothing else installed; wrong use does not', () => {
+const { ModuleKind, ModuleResolutionKind } = ts;
+const withoutDom = ['lib.es2022.d.ts'];
+const withDom = [...withoutDom, 'lib.dom.d.ts'];
+
+describe.each([
+  ['bundler', ModuleKind.ESNext, ModuleResolutionKind.Bundler],
+  ['node16', ModuleKind.Node16, ModuleResolutionKind.Node16],
+  ['nodenext', ModuleKind.NodeNext, ModuleResolutionKind.NodeNext],
+])('types with module resolution %s', (_, module, moduleResolution) => {
   const program = (threshold: string) => `
     import { Detector, decodeImage, Engine, openDataset, type Prediction } from 'aand-webgpu';
     export async function judge(model: Uint8Array, photo: Uint8Array): Promise<Prediction | undefined> {
@@ -165,24 +229,79 @@ test('a program compiles against the types, strictly, with nothing else installe
     }
     export const images: Promise<number> = openDataset('parts').then(({ train }) => train.length);
   `;
-  for (const options of [
-    { module: 'NodeNext', moduleResolution: 'NodeNext' },
-    { module: 'ESNext', moduleResolution: 'bundler' },
-  ]) {
-    writeFileSync(join(project, 'use.ts'), program('threshold: number'));
-    expect(compile(['use.ts'], options)).toBe('');
-    writeFileSync(join(project, 'use.ts'), program('threshold: string'));
-    expect(compile(['use.ts'], options)).toMatch(/use\.ts\(\d+,\d+\): error TS2322/);
-  }
+
+  test.each([
+    ['without', withoutDom],
+    ['with', withDom],
+  ])('compile strictly, with nothing else installed, %s the DOM; wrong use does not', (_, lib) => {
+    const options = { module, moduleResolution, lib };
+    const use = join(project, 'use.ts');
+    writeFileSync(use, program('threshold: number'));
+    expect(compile(use, options)).toEqual([]);
+    writeFileSync(use, program('threshold: string'));
+    expect(compile(use, options)).toEqual(["TS2322: Type 'number' is not assignable to type 'string'."]);
+  });
 });
 
-test('both examples compile against the published types', () => {
+test('bundlers that choose the browser get types without files', () => {
+  const use = join(project, 'files.ts');
+  const options = { module: ModuleKind.ESNext, moduleResolution: ModuleResolutionKind.Bundler, lib: withDom };
+  writeFileSync(use, "import { openDataset } from 'aand-webgpu';\nawait openDataset('parts');");
+  expect(compile(use, options)).toEqual([]);
+  expect(compile(use, { ...options, customConditions: ['browser'] })).toEqual([
+    expect.stringContaining("has no exported member 'openDataset'"),
+  ]);
+});
+
+test("the device has WebGPU's types where a project declares them", () => {
+  const use = join(project, 'device.ts');
+  const options = { module: ModuleKind.ESNext, moduleResolution: ModuleResolutionKind.Bundler, lib: withDom };
+  writeFileSync(
+    use,
+    "import { Engine } from 'aand-webgpu';\nexport const device: GPUDevice = (await Engine.open()).device;",
+  );
+  mkdirSync(join(project, 'node_modules/@webgpu'), { recursive: true });
+  symlinkSync(join(root, 'node_modules/@webgpu/types'), join(project, 'node_modules/@webgpu/types'));
+  expect(compile(use, { ...options, types: ['@webgpu/types'] })).toEqual([]);
+});
+
+test.each(['batch.ts', 'webcam.ts'])('the example %s compiles against the published types', (name) => {
   mkdirSync(join(project, 'node_modules/@types'), { recursive: true });
-  for (const name of ['@types/node', 'undici-types'])
-    symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
-  for (const name of ['batch.ts', 'webcam.ts']) cpSync(join('examples', name), join(project, name));
-  const options = { module: 'ESNext', moduleResolution: 'bundler', types: ['node'], preserveSymlinks: true };
-  expect(compile(['batch.ts', 'webcam.ts'], options)).toBe('');
+  for (const types of ['@types/node', 'undici-types'])
+    if (!existsSync(join(project, 'node_modules', types)))
+      symlinkSync(join(root, 'node_modules', types), join(project, 'node_modules', types));
+  cpSync(join('examples', name), join(project, name));
+  const found = compile(join(project, name), {
+    module: ModuleKind.ESNext,
+    moduleResolution: ModuleResolutionKind.Bundler,
+    types: ['node'],
+    preserveSymlinks: true,
+  });
+  expect(found).toEqual([]);
+});
+
+test('a bundle holds what is used and nothing else', async () => {
+  const size = async (code: string) => {
+    const { outputFiles } = await build({
+      stdin: { contents: code, resolveDir: project },
+      bundle: true,
+      format: 'esm',
+      platform: 'browser',
+      minify: true,
+      write: false,
+    });
+    return outputFiles[0]?.contents.length ?? 0;
+  };
+  // 0.1, 5 and 330 kB.
+  expect(await size("import { jet } from 'aand-webgpu'; console.log(jet(0.5));")).toBeLessThan(1000);
+  expect(await size("import { readSafetensors as r } from 'aand-webgpu'; console.log(r);")).toBeLessThan(
+    10_000,
+  );
+  const detector = await size(
+    "import { Detector, Engine } from 'aand-webgpu'; console.log(Detector, Engine);",
+  );
+  expect(detector).toBeGreaterThan(100_000);
+  expect(detector).toBeLessThan(0.9 * readFileSync(join(installed, 'dist/browser.js')).length);
 });
 
 test('the webcam example bundles for browsers', async () => {
@@ -219,7 +338,7 @@ test('the batch example scores a folder in Node', async () => {
   await engine.close();
   await writeImage(join(folder, 'photos/a.png'), part(0, 0).image);
   await writeImage(join(folder, 'photos/b.jpg'), part(0, 1).image, 'jpeg');
-  const out = join(project, 'batch.mjs');
+  const out = join(whole, 'batch.mjs');
   await build({
     entryPoints: [join(project, 'batch.ts')],
     bundle: true,

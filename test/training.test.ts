@@ -1,6 +1,7 @@
 /** Training as a whole: repeatability, resume, interruption, the debug run, and the files that come out. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Interrupted } from '../src/base/errors.ts';
 import { imageSource } from '../src/data/image_cache.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
@@ -21,7 +22,7 @@ import { detectorParameters } from '../src/model/methods.ts';
 import type { TrainDetectorOptions } from '../src/train/check_options.ts';
 import { distillTeacher } from '../src/train/distill_teacher.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
-import { Interrupted, trainStage } from '../src/train/trainer.ts';
+import { trainStage } from '../src/train/trainer.ts';
 import { loadParameters } from '../src/weights/parameters.ts';
 import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
 import { openPoisoned } from './support/poison.ts';

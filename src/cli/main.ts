@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted. */
 import { CommanderError } from 'commander';
-import { Interrupted } from '../train/trainer.ts';
+import { Interrupted } from '../base/errors.ts';
 import { outputClosed, watchOutput } from './closed_output.ts';
 import { UsageError } from './common.ts';
 import { commandLine } from './program.ts';

@@ -1,8 +1,5 @@
 /** Gathers the pictures of a report and writes it. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { encodeWebp, loadResized } from '#platform';
+import { encodeWebp, loadResized, readBytes } from '#platform';
 import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import type { MapRunner } from '../detector/map_runner.ts';
@@ -13,6 +10,7 @@ import type { Image } from '../image/image.ts';
 import { resizeNearest } from '../image/resize.ts';
 import type { OutputFolder } from '../output/folder.ts';
 import { type Figure, reportPage } from '../report/report.ts';
+import { packagedFile } from './package.ts';
 import { type Calibrations, resultPicture } from './results.ts';
 
 const perGallery = 4;
@@ -100,8 +98,7 @@ export async function writeReport(
     const explained = await o.unreadable.skip(() => explanation(o.runner, tested));
     if (explained) explanations.push(explained);
   }
-  const require = createRequire(import.meta.url);
-  const charts = readFileSync(join(dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8');
+  const charts = new TextDecoder().decode(await readBytes(packagedFile('dist/chart.umd.min.js')));
   const page = await reportPage(
     {
       report: o.report,

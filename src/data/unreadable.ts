@@ -1,6 +1,7 @@
 /**
  * Files that cannot be read: named, counted, left out; too many of them mean that something else is wrong.
  */
+import { MissingPackageError, UnreadableError } from '../base/errors.ts';
 
 export interface UnreadableFile {
   readonly path: string;
@@ -8,23 +9,16 @@ export interface UnreadableFile {
   readonly reason: string;
 }
 
-/** A file could not be read or decoded; the message names it. */
-export class UnreadableError extends Error {
-  readonly path: string;
-
-  constructor(path: string, cause: unknown) {
-    super((cause as Error).message, { cause });
-    this.name = 'UnreadableError';
-    this.path = path;
-  }
-}
-
-/** Runs what reads a file; whatever it throws is an {@link UnreadableError}. */
+/**
+ * Runs what reads a file; whatever it throws is an {@link UnreadableError}, but for a package that is missing:
+ * that is no fault of the file.
+ */
 export async function reading<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof UnreadableError ? error : new UnreadableError(path, error);
+    if (error instanceof UnreadableError || error instanceof MissingPackageError) throw error;
+    throw new UnreadableError(path, error);
   }
 }
 

@@ -4,6 +4,7 @@
  * rotation is applied. docs/formats.md lists what differs.
  */
 
+import { InvalidImageError, MissingPackageError } from '../base/errors.ts';
 import { decodeBmp, isBmp, readBmp } from './bmp.ts';
 import { upright } from './exif.ts';
 import type { Image, ImageFacts } from './image.ts';
@@ -64,12 +65,13 @@ async function naming<T>(path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof MissingPackageError) throw error;
     // Reading behind the end of the data is a RangeError of the platform, in words that do not help.
     const outside = error instanceof RangeError;
     const reason = outside
       ? 'the file is truncated, or its header points outside of it'
       : (error as Error).message;
-    throw new Error(`${path}: cannot be read as an image (${reason})`);
+    throw new InvalidImageError(`${path}: cannot be read as an image (${reason})`, { cause: error });
   }
 }
 

@@ -9,8 +9,12 @@ import type { Stored } from '../image/stored.ts';
 import type { GpuSettings } from './gpu_settings.ts';
 
 export interface GpuPlatform {
-  /** Opens WebGPU. */
-  openGpu(settings: GpuSettings): { readonly gpu: GPU };
+  /**
+   * Opens WebGPU.
+   *
+   * @throws NoAdapterError where the browser has none; MissingPackageError where Node lacks the package for it
+   */
+  openGpu(settings: GpuSettings): Promise<{ readonly gpu: GPU }>;
   /** What to do where WebGPU offers no adapter. */
   readonly adapterAdvice: string;
   /** Lets this thread sleep between turns of its event loop while `waiting()` holds. */

@@ -3,7 +3,9 @@
  * with a digest of everything in it. A checkpoint belongs to one run; it is checked whole before anything of
  * it is used.
  */
+
 import * as v from 'valibot';
+import { CheckpointError } from '../base/errors.ts';
 import { firstNonFinite } from '../engine/graph/tensor.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Losses } from '../model/method.ts';
@@ -56,11 +58,6 @@ const kindNames = {
   first_moment: " (Adam's first moment)",
   second_moment: " (Adam's second moment)",
 };
-
-/** The error of a checkpoint that cannot be used. */
-export class CheckpointError extends Error {
-  override readonly name = 'CheckpointError';
-}
 
 /** All tensors of a stage, read from the device, as `KIND/NAME`. */
 export async function readStage({

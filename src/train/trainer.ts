@@ -3,6 +3,7 @@
  * What a batch is and which program runs it is the caller's.
  */
 
+import { Interrupted } from '../base/errors.ts';
 import { RandomStream } from '../base/random.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Losses } from '../model/method.ts';
@@ -27,14 +28,6 @@ export interface Progress {
   readonly imagesPerSecond: number;
   /** Seconds that this stage still needs. */
   readonly remaining: number;
-}
-
-/** Thrown after the checkpoint is saved, when the signal was raised. */
-export class Interrupted extends Error {
-  constructor() {
-    super('interrupted; the last checkpoint holds the work so far');
-    this.name = 'Interrupted';
-  }
 }
 
 /** A step whose work the device has been given: what is submitted later runs later. */

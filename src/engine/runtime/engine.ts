@@ -1,7 +1,7 @@
 /** Opening, closing and guarding a WebGPU device. The only place that knows adapters. */
 import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
 import { textureWidth } from '../../../kernels/sizes.ts';
-import { describedError } from '../../base/errors.ts';
+import { describedError, NoAdapterError } from '../../base/errors.ts';
 import type { GpuSettings } from '../../platform/gpu_settings.ts';
 import { type AdapterDescription, describeAdapter } from '../device/adapter.ts';
 import type { ForcedChoices, LoweringContext } from '../device/context.ts';
@@ -46,9 +46,9 @@ export interface EngineOptions {
 }
 
 async function requestAdapter(settings: GpuSettings): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
-  const { gpu } = openGpu(settings);
+  const { gpu } = await openGpu(settings);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new Error(adapterAdvice);
+  if (!adapter) throw new NoAdapterError(adapterAdvice);
   return { gpu, adapter };
 }
 
@@ -56,10 +56,8 @@ async function requestDevice(adapter: GPUAdapter, descriptor: GPUDeviceDescripto
   try {
     return await adapter.requestDevice(descriptor);
   } catch (error) {
-    throw describedError(
-      error,
-      `the adapter ${adapter.info.description || adapter.info.vendor} gave no device`,
-    );
+    const what = `the adapter ${adapter.info.description || adapter.info.vendor} gave no device`;
+    throw new NoAdapterError(describedError(error, what).message, { cause: error });
   }
 }
 
@@ -164,7 +162,7 @@ export class Engine implements AsyncDisposable {
       if (compilesAtDispatch)
         engine.#warmUp = new WarmUp(device, async () => {
           const other = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-          if (!other) throw new Error(adapterAdvice);
+          if (!other) throw new NoAdapterError(adapterAdvice);
           return requestDevice(other, descriptor);
         });
       return engine;

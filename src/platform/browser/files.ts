@@ -1,9 +1,10 @@
 /** Files in browsers: there are none but what is kept for the time of a call. */
+import { UnsupportedError } from '../../base/errors.ts';
 import type { FilePlatform, ScratchFile } from '../platform.ts';
 
 /** Stands for whatever needs a file. */
 export function noFiles(): never {
-  throw new Error('browsers have no file system: pass the data itself');
+  throw new UnsupportedError('browsers have no file system: pass the data itself');
 }
 
 export const readBytes: FilePlatform['readBytes'] = noFiles;

@@ -1,10 +1,11 @@
 /** WebGPU in browsers: `navigator.gpu`. */
+import { NoAdapterError } from '../../base/errors.ts';
 import type { GpuSettings } from '../gpu_settings.ts';
 
-/** The browser's GPU object; its settings are not ours to choose. */
-export function openGpu(_settings: GpuSettings): { gpu: GPU } {
+/** The browser's GPU object; its settings cannot be chosen. */
+export async function openGpu(_settings: GpuSettings): Promise<{ gpu: GPU }> {
   if (!navigator.gpu)
-    throw new Error(
+    throw new NoAdapterError(
       'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU ' +
         'enabled.',
     );

@@ -1,4 +1,5 @@
 /** Images in browsers: what the page decodes exactly is left to it, the rest goes to `src/image`. */
+import { UnsupportedError } from '../../base/errors.ts';
 import { type Codecs, readImage } from '../../image/decode.ts';
 import type { Image, ImageFacts } from '../../image/image.ts';
 import { decodeJpeg } from '../../image/jpeg.ts';
@@ -19,7 +20,7 @@ async function decodeOpaque(bytes: Uint8Array): Promise<Stored> {
   });
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-  if (!context) throw new Error('this browser offers no 2-D canvas');
+  if (!context) throw new UnsupportedError('this browser offers no 2-D canvas');
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   const rgba = new Uint8Array(context.getImageData(0, 0, width, height).data.buffer);

@@ -1,7 +1,9 @@
 /**
  * Large image files in Node: their sizes, and their rows band by band, so that they need not fit into memory.
  */
+
 import { stat } from 'node:fs/promises';
+import { InvalidImageError, MissingPackageError } from '../../base/errors.ts';
 import { rangeOf } from '../../base/lists.ts';
 import { bandsOf, type ImageBands } from '../../image/bands.ts';
 import { decodingBudget } from '../../image/decoding_budget.ts';
@@ -62,7 +64,8 @@ async function factsOf(path: string): Promise<FileFacts | undefined> {
           ? undefined
           : `its values are ${depth}`;
     return { width, height, orientation, grey: channels < 3, deep: depth === 'ushort', obstacle };
-  } catch {
+  } catch (error) {
+    if (error instanceof MissingPackageError) throw error;
     return undefined;
   }
 }
@@ -120,7 +123,10 @@ async function decodeRegion(
     const stored = toRgb(values, info.width, info.height, info.channels);
     return { image: upright(stored, orientation) as Image, top: deep ? rangeOf(values).max : 0xffff };
   } catch (error) {
-    throw new Error(`${path}: cannot be read as an image (${(error as Error).message})`);
+    if (error instanceof MissingPackageError) throw error;
+    throw new InvalidImageError(`${path}: cannot be read as an image (${(error as Error).message})`, {
+      cause: error,
+    });
   }
 }
 

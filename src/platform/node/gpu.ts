@@ -1,17 +1,27 @@
 /** WebGPU in Node: Dawn, from the package `webgpu`. */
 import { isMainThread } from 'node:worker_threads';
-import { create, globals } from 'webgpu';
 import type { GpuSettings } from '../gpu_settings.ts';
 import { widenMesaVectors } from './mesa.ts';
+import { missingPackage } from './optional_package.ts';
 
 const instances = new Map<string, GPU>();
+
+async function loadDawn(): Promise<typeof import('webgpu')> {
+  try {
+    return await import('webgpu');
+  } catch (error) {
+    throw missingPackage('webgpu', 'WebGPU in Node', error);
+  }
+}
 
 /**
  * The process's GPU object for these settings. There is one of each kind, kept until the process ends: an
  * instance of Dawn costs megabytes that do not all come back, and the process crashes where one is collected
  * before its last device. It does not keep the process alive, only devices that are not destroyed do.
+ *
+ * @throws MissingPackageError where the package `webgpu` is not installed
  */
-export function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): { gpu: GPU } {
+export async function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): Promise<{ gpu: GPU }> {
   const enabled = [
     ...(shaderChecks ? [] : ['disable_robustness']),
     ...(experiments ? ['allow_unsafe_apis'] : []),
@@ -20,6 +30,8 @@ export function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): { gp
   if (enabled.length) flags.push(`enable-dawn-features=${enabled.join(',')}`);
   if (!zeros) flags.push('disable-dawn-features=lazy_clear_resource_on_first_use');
   const key = flags.join(' ');
+  const { create, globals } = await loadDawn();
+  // Nothing waits between asking and keeping: two calls at once get one instance.
   let gpu = instances.get(key);
   if (!gpu) {
     Object.assign(globalThis, globals);

@@ -28,6 +28,8 @@ function decoderPool(): Tinypool | null {
           maxThreads,
           idleTimeout: 2000,
           concurrentTasksPerWorker: 2,
+          // Options of this process, such as --input-type, may be none that a thread takes.
+          execArgv: [],
         })
       : null;
   }
