@@ -7,10 +7,18 @@ import { workgroupSize } from '../../kernels/sizes.ts';
 import type { PageKind } from './graph/parameter_set.ts';
 import { byteLength, type Tensor, type View } from './graph/tensor.ts';
 
+/** A kernel of the user's own, from `registerKernel`. */
+export type OwnModule = string & { readonly own: 'registered' };
+
+/** A kernel with all that is chosen before it is compiled. */
 export interface KernelVariant {
-  readonly module: KernelModule;
+  /** The kernel file, or what `registerKernel` returned. */
+  readonly module: KernelModule | OwnModule;
+  /** The entry point. */
   readonly entry: string;
+  /** For the `@if` of the text; those that are left out do not hold. */
   readonly conditions?: Readonly<Record<string, boolean>>;
+  /** Whole numbers for what the text imports from `constants`. */
   readonly constants?: Readonly<Record<string, number>>;
 }
 

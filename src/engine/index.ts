@@ -24,6 +24,7 @@ export {
   type Dispatch,
   groups,
   type KernelVariant,
+  type OwnModule,
   type PageBinding,
   threads,
 } from './dispatch.ts';
@@ -59,6 +60,7 @@ export {
   type TensorSpec,
   type View,
 } from './graph/tensor.ts';
+export { registerKernel } from './kernels/register.ts';
 export { type AdamOptions, adam, adamStep } from './ops/adam.ts';
 export { type AmplificationInputs, amplificationLoss } from './ops/amplification_loss.ts';
 export { globalAveragePool } from './ops/average_pool.ts';

@@ -3,8 +3,8 @@
  * what the build read in the kernel files.
  */
 import { type BindingKind, holds, type KernelContract, type UniformType } from '../../../kernels/contract.ts';
-import { kernelContracts } from '../../../kernels/generated.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
+import { kernelContract } from './own.ts';
 
 /** A storage buffer or texture that an entry point uses. */
 export interface KernelBinding {
@@ -90,7 +90,7 @@ function interfaceOf(variant: KernelVariant): KernelInterface {
 }
 
 function checkedContract(variant: KernelVariant): KernelContract {
-  const contract = (kernelContracts as Readonly<Record<string, KernelContract>>)[variant.module];
+  const contract = kernelContract(variant.module);
   if (!contract) throw variantError(variant, `there is no kernel file '${variant.module}' with entry points`);
   const { conditions = {}, constants = {}, entry } = variant;
   if (!contract.entries[entry])

@@ -1,31 +1,35 @@
 /** From a kernel variant (module, entry point, conditions, constants) to WGSL text. */
 import { link, RecordResolver } from 'wesl';
-import { kernelContracts, kernelTexts } from '../../../kernels/generated.ts';
+import { kernelTexts } from '../../../kernels/generated.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
 import { keepKernel, keptKernel } from './cache.ts';
 import { kernelInterface } from './contract.ts';
 import { expand } from './expand.ts';
+import { kernelContract, ownKernelText } from './own.ts';
 
 // Keeps parsed modules: parsing is most of a link's time, and every kernel imports the same few.
-const resolver = new RecordResolver(
-  Object.fromEntries(Object.entries(kernelTexts).map(([name, text]) => [`${name}.wesl`, text])),
-  { keepComments: false },
-);
+const resolver = resolverOf(kernelTexts);
 const linked = new Map<string, Promise<string>>();
+
+function resolverOf(texts: Readonly<Record<string, string>>): RecordResolver {
+  const files = Object.entries(texts).map(([name, text]) => [`${name}.wesl`, text]);
+  return new RecordResolver(Object.fromEntries(files), { keepComments: false });
+}
 
 async function build(variant: KernelVariant): Promise<string> {
   const constants = Object.fromEntries(
     Object.entries(variant.constants ?? {}).map(([name, value]) => [name, `${value}u`]),
   );
   // Comments and source maps would take a tenth of the time.
+  const own = ownKernelText(variant.module);
   const { dest } = await link({
-    resolver,
+    resolver: own === undefined ? resolver : resolverOf({ ...kernelTexts, [variant.module]: own }),
     rootModuleName: variant.module,
     conditions: { ...variant.conditions },
     constants,
     sourceMap: false,
   });
-  return expand(withoutPlaceholders(dest, kernelContracts[variant.module].extensions));
+  return expand(withoutPlaceholders(dest, kernelContract(variant.module)?.extensions ?? []));
 }
 
 /** Leaves out what kernels/extensions.wesl declares. */
@@ -39,6 +43,8 @@ function withoutPlaceholders(text: string, names: readonly string[]): string {
 }
 
 async function keptOrBuilt(name: string, variant: KernelVariant): Promise<string> {
+  // Another process may give another text the same name.
+  if (ownKernelText(variant.module) !== undefined) return build(variant);
   const kept = keptKernel(name);
   if (kept !== undefined) return kept;
   const code = await build(variant);
