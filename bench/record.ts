@@ -19,8 +19,8 @@ export interface Provenance {
   /** Version of Node; null where an old record does not say. */
   readonly node: string | null;
   /**
-   * Processes that wanted a core when the measuring began (mean of a minute); 0 on a quiet machine, null where
-   * an old record does not say.
+   * Processes that wanted a core when the measuring began (mean of a minute); 0 on a quiet machine, null
+   * where an old record does not say.
    */
   readonly load: number | null;
   /** What a reader must know besides. */

@@ -1,8 +1,8 @@
 /** Work over lists of files, several at a time, within a bound of memory. */
 
 /**
- * Works on a list a few items at a time, so that decoding keeps all cores busy without holding every file in
- * memory. After an error no further item is begun.
+ * Works on a list, `width` items at a time: decoding keeps all cores busy, and memory holds a few files.
+ * After an error no further item is begun.
  *
  * @returns results in the list's order
  */
@@ -41,7 +41,7 @@ export async function* mapAhead<T, R>(
   for (let next = 0; next < list.length || begun.length; ) {
     for (; next < list.length && begun.length < width; next++) {
       const result = work(list[next] as T, next);
-      // Where the reader stops before it, nobody waits for this one.
+      // The reader may stop before this item: then nobody waits for it, and its error is nobody's.
       result.catch(() => {});
       begun.push(result);
     }
@@ -49,7 +49,10 @@ export async function* mapAhead<T, R>(
   }
 }
 
-/** A number of bytes that several users share: who asks waits until there is room, in the order of asking. */
+/**
+ * A number of bytes that several users share. Who asks for bytes waits until there is room, in the order of
+ * asking.
+ */
 export class ByteBudget {
   readonly #limit: number;
   readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = [];
@@ -65,8 +68,8 @@ export class ByteBudget {
   }
 
   /**
-   * Works while holding so many bytes. One that asks for more than the limit works alone. The work must not
-   * ask the same budget again: two that hold a part and wait for another would wait for ever.
+   * Works while it holds so many bytes. Work that asks for more than the limit runs alone. The work must not
+   * ask the same budget again: two works that each hold a part and wait for more would wait for ever.
    */
   async run<T>(bytes: number, work: () => T | Promise<T>): Promise<T> {
     await new Promise<void>((begin) => {

@@ -1,6 +1,6 @@
 /**
- * Lists of any length. Spread arguments (`Math.min(...values)`, `push(...items)`) overflow the stack from
- * some 100,000 on.
+ * Lists of any length. A spread into arguments (`Math.min(...values)`, `push(...items)`) overflows the stack
+ * from about 100,000 items on; these functions do not.
  */
 
 /** Smallest and largest of some values; infinite where there are none. */

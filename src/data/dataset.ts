@@ -1,6 +1,6 @@
 /**
  * What a data set is to the rest of the program: lists of images with their labels and masks, whatever the
- * layout on disk.
+ * layout on disk is.
  */
 import type { MaskEncoding } from './mask_pixels.ts';
 
@@ -42,7 +42,7 @@ export interface Dataset {
   readonly folder: string;
   /** How the masks are read, once they were looked at (see `prepareMasks`); null without masks. */
   readonly masks?: MaskSummary | null;
-  /** What was found wanting, by file, and what was guessed. */
+  /** What is missing or wrong, by file, and what was guessed. */
   readonly warnings: readonly string[];
 }
 
@@ -51,7 +51,7 @@ export interface CategoryLocation {
   readonly root: string;
   readonly category: string;
   /**
-   * The last part of the path as it was spelled, where that is another name (a link): VisA's lists may use
+   * The last part of the path as it was spelled, where that is another name (a link). VisA's lists may use
    * it.
    */
   readonly alias?: string;

@@ -43,8 +43,8 @@ const systemNames = new Set([
 
 /**
  * Whether a name is hidden (a leading dot: .ipynb_checkpoints, .thumbnails, ._NAME) or of a system (@eaDir,
- * __MACOSX, Thumbs.db). Such files and folders are no part of a data set. What the user names explicitly is
- * taken all the same.
+ * __MACOSX, Thumbs.db). Such files and folders are no part of a data set. A path that the user names is
+ * taken, whatever its name is.
  *
  * @param name of a file or folder, without its path; a slash at the end does not count
  */
@@ -53,8 +53,8 @@ export function isHiddenName(name: string): boolean {
 }
 
 /**
- * Image files directly in a folder, sorted, without hidden ones and without results that this program wrote;
- * empty where the folder does not exist. A folder that is called x.png is found to be none where it is read.
+ * Image files directly in a folder, sorted, without hidden ones and without results that this program wrote.
+ * Empty where the folder does not exist. A folder that is called x.png is refused where it is read.
  */
 export async function imagesIn(folder: string, extensions?: readonly string[]): Promise<string[]> {
   const { isResult } = resultFinder();
@@ -75,15 +75,15 @@ export async function foldersIn(folder: string): Promise<string[]> {
 }
 
 /**
- * Hidden files and folders below a folder (see {@link isHiddenName}), by their paths; what lies in a hidden
- * folder counts with it.
+ * Hidden files and folders below a folder (see {@link isHiddenName}), by their paths. What lies in a hidden
+ * folder is not listed apart.
  */
 export async function hiddenBelow(folder: string, visited = new Set<string>()): Promise<string[]> {
   const real = await realPath(folder);
   if (visited.has(real)) return [];
   visited.add(real);
   const found: string[] = [];
-  // A folder that cannot be listed is named by whoever needs it.
+  // A folder that cannot be listed is reported by whoever reads it.
   for (const name of await listFolder(folder).catch(() => [])) {
     if (isHiddenName(name)) found.push(`${folder}/${name}`);
     else if (name.endsWith('/')) append(found, await hiddenBelow(`${folder}/${name.slice(0, -1)}`, visited));
@@ -108,7 +108,7 @@ export async function masksIn(folder: string): Promise<Map<string, string>> {
   return masks;
 }
 
-/** A warning for each stem that several files of a folder share: pictures and masks go by stem. */
+/** A warning for each stem that several files of a folder share: results and masks are found by the stem. */
 export function duplicateStems(folder: string, names: readonly string[]): string[] {
   const first = new Map<string, string>();
   const warnings: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * Foreground masks (method, 3.11): where on a good image the product is, so that synthetic anomalies fall on
- * it. Found on the native image: grey, Gaussian sigma 8 with 8-bit results after each axis, threshold; then
- * resized by src = floor(x * in / out).
+ * Foreground masks (method, 3.11): where on a good image the product is, so that synthetic anomalies lie on
+ * the product. They are found on the native image: grey, Gaussian of sigma 8 with 8-bit results after each
+ * axis, threshold. Then they are resized by src = floor(x * in / out).
  */
 
 import { decimal } from '../base/decimal.ts';
@@ -123,7 +123,8 @@ function blurAxis(source: Uint8Array, count: number, size: number, line: number,
       let sum = (row[x + radius] as number) * (gaussian[0] as number);
       for (let k = 1; k <= radius; k++)
         sum += ((row[x + radius - k] as number) + (row[x + radius + k] as number)) * (gaussian[k] as number);
-      // Sums of exact values end a last bit below them; the type that scipy keeps truncates.
+      // The sum of exact values may end one bit below the true sum. scipy truncates in the type that it
+      // keeps.
       result[i * line + x * step] = Math.trunc(sum + 1e-9);
     }
   }

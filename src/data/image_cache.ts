@@ -1,6 +1,5 @@
 /**
- * Images by index, more than memory holds: those that were used last are kept, the others are loaded again
- * when their turn comes.
+ * Images by index, more than memory holds. Those that were used last are kept; the others are loaded again.
  */
 import type { Image } from '../image/image.ts';
 
@@ -59,7 +58,7 @@ export class ImageCache implements ImageSource {
     this.#bytes += bytes;
     for (const oldest of this.#kept.keys()) {
       if (this.#bytes <= this.#limit) return;
-      // One that is being loaded has no size yet.
+      // An image that is being loaded has no size yet.
       const size = this.#sizes.get(oldest);
       if (size === undefined) continue;
       this.#kept.delete(oldest);

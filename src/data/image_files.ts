@@ -35,7 +35,7 @@ export async function withBands<T>(
   work: (bands: ImageBands) => T | Promise<T>,
   more = 0,
 ): Promise<T> {
-  // What cannot be read at all is told when it is opened.
+  // A file that cannot be read is reported where it is opened, below.
   const bytes = await decodedBytes(path).catch(() => bandBytes);
   return decodingBudget.run(bytes + more, async () => {
     const bands = await reading(path, () => openBands(path));

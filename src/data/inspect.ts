@@ -1,6 +1,6 @@
 /**
- * A look at every file of a data set before work is put into it: sizes, channels, what cannot be read, what
- * is there twice.
+ * A look at every file of a data set before work begins: sizes, channels, files that cannot be read, pictures
+ * that are there twice.
  */
 import { inspectImage, readBytes } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
@@ -14,10 +14,10 @@ export interface DatasetFacts {
   readonly kinds: readonly { readonly kind: string; readonly count: number }[];
   /** How the masks are read; null without masks. */
   readonly masks: MaskSummary | null;
-  /** Files and folders that are hidden or of a system, and so left out. */
+  /** Files and folders that are hidden or of a system, and therefore left out. */
   readonly ignored: readonly string[];
   readonly warnings: readonly string[];
-  /** The data set as its masks showed it. */
+  /** The data set, with the encoding that its masks show. */
   readonly dataset: Dataset;
   /** Samples that can be read. */
   readonly readable: ReadonlySet<string>;

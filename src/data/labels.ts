@@ -45,8 +45,8 @@ export function isGoodLabel(label: unknown): boolean {
 }
 
 /**
- * Those of a folder's folders that hold good parts. `0` is one only where no name says it in words: beside
- * `good` it is a kind of defect.
+ * Those of a folder's folders that hold good parts. `0` means good only where no name says so in words:
+ * beside `good` it is a kind of defect.
  */
 export function goodFolders(names: readonly string[]): string[] {
   const words = names.filter((name) => goodWords.has(plain(name)));

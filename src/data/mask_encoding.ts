@@ -14,9 +14,7 @@ import {
 const sameBackground = 16;
 /** A limit this near to the usual one is the usual one. */
 const usualLimitWithin = 22;
-/**
- * More than this share of a mask's pixels half way between good and defective: it looks like a photograph.
- */
+/** Above this share of pixels half way between good and defective, a mask looks like a photograph. */
 const halfWayShare = 0.1;
 
 /**
@@ -24,7 +22,7 @@ const halfWayShare = 0.1;
  * classes.
  */
 const classShare = 0.3;
-/** Several values up to this are class numbers. */
+/** Where no value is above this one, several values are class numbers. */
 const highestClass = 31;
 
 const lowest = ({ values }: Levels) => values[0] as number;
@@ -67,13 +65,13 @@ function limitOf(levels: readonly Levels[]): number {
   return Math.abs(middle - plainEncoding.limit) <= usualLimitWithin ? plainEncoding.limit : middle;
 }
 
-/** A mask's distances from a background; undefined where it has another one. */
+/** The levels of a mask as distances from a background; undefined where the mask has another background. */
 function levelsFrom(evidence: ChannelEvidence, background: readonly number[]): Levels | undefined {
   if (isBlack(background)) return evidence.levels;
   return distance(evidence.border, background) <= sameBackground ? evidence.fromBorder : undefined;
 }
 
-/** Whether a mask's pixels differ: two colours may be as far from black as each other. */
+/** Whether a mask's pixels differ at all: two colours may be equally far from black. */
 function varies({ levels, fromBorder }: ChannelEvidence): boolean {
   return levels.values.length > 1 || fromBorder !== undefined;
 }
@@ -83,15 +81,13 @@ export interface MaskDecision {
   readonly encoding: MaskEncoding;
   /** In words. */
   readonly text: string;
-  /**
-   * Nothing had to be guessed: white on black, or the class numbers of a data set that is known to have them.
-   */
+  /** Nothing was guessed: white on black, or the class numbers of a data set that is known to have them. */
   readonly usual: boolean;
 }
 
 /**
- * Decides how a set of masks is encoded: by the channel, background and values of most of them. Masks of one
- * value say nothing.
+ * Decides how a set of masks is encoded: by the channel, the background and the values of most of them. A
+ * mask of one value decides nothing.
  *
  * @param options.classes the layout says that masks hold class numbers: everything above 0 counts
  * @param options.dark the background is black or transparent even where bright areas surround the others
@@ -125,7 +121,7 @@ export function decideEncoding(
   return { encoding, text: describe(encoding, levels, coloured), usual };
 }
 
-/** 16 bits have values below 1. */
+/** Values of 16-bit files, divided by 257, may lie below 1. */
 const round = (value: number) => Number(value < 1 ? value.toPrecision(2) : value.toFixed(1));
 
 function describe(
@@ -164,9 +160,7 @@ export function markedShare(
   return levels && shareBetween(levels, limit);
 }
 
-/**
- * What of a mask does not go with its set, as the end of a sentence about it; undefined where nothing does.
- */
+/** How a mask differs from its set, as the end of a sentence about it; undefined where it does not. */
 export function misfit(mask: MaskEvidence, { channel, background }: MaskEncoding): string | undefined {
   const evidence = mask[channel];
   if (!evidence) return 'it has no alpha channel, unlike the other masks';

@@ -1,7 +1,7 @@
 /**
- * What the pixels of a mask file mean. Masks come as 0 and 255, 0 and 1, class numbers, colours on black,
- * black on white, or in the alpha channel. All are one rule: a pixel is defective where it lies further from
- * the background than a limit.
+ * What the pixels of a mask file mean. Masks come as 0 and 255, as 0 and 1, as class numbers, as colours on
+ * black, as black on white, or in the alpha channel. One rule covers them all: a pixel is defective where its
+ * distance from the background is above a limit.
  */
 
 import { rangeOf } from '../base/lists.ts';
@@ -58,13 +58,11 @@ export interface MaskEvidence {
   readonly colour: ChannelEvidence;
   /** Where the file has it. */
   readonly alpha?: ChannelEvidence;
-  /** The colours of visible pixels tell nothing (all black, or none black), and alpha does. */
+  /** Alpha shows the defect, and the colours of visible pixels do not (all are black, or none is). */
   readonly alphaTells: boolean;
 }
 
-/**
- * What a mask must show at its border and over its area before something else than black is its background.
- */
+/** Shares of the border and of the area that a colour other than black needs to count as the background. */
 const borderShare = 0.75;
 const areaShare = 0.5;
 const colouredFrom = 48;
@@ -114,8 +112,8 @@ function distances(
 }
 
 /**
- * Pixels between two values, and how many of them have at least three neighbours of their value: at a soft
- * edge two may.
+ * Counts the pixels between two values, and those of them that have at least three neighbours of their own
+ * value. At a soft edge a pixel may have two.
  */
 function countBetween(
   values: Uint8Array | Uint16Array,
@@ -201,7 +199,7 @@ function channelEvidence(pixels: Stored, channel: MaskChannel): ChannelEvidence 
   if (Math.max(...border) === 0) return { border, levels };
   const values = distances(pixels, channel, border) as Uint8Array | Uint16Array;
   const own = levelsOf(pixels, values);
-  // Files in JPEG differ a little from their background everywhere; class numbers differ by 1.
+  // JPEG files differ a little from their background everywhere. Class numbers may differ by 1 alone.
   const tolerance = Math.min(16, (own.values.at(-1) as number) / 4);
   if (own.values.length < 2 || rangeOf(border).max <= tolerance) return { border, levels };
   const near = nearShares(pixels, values, tolerance * scaleOf(pixels));
@@ -219,7 +217,7 @@ function isColoured({ channels, data }: Stored, scale: number): boolean {
   return false;
 }
 
-/** Whether visible pixels are all black, or none of them is: then their colours tell no defect. */
+/** Whether the visible pixels are all black, or none of them is. Then their colours show no defect. */
 function coloursTellNothing(pixels: Stored): boolean {
   const alpha = distances(pixels, 'alpha', [0]);
   const colour = distances(pixels, 'colour', [0, 0, 0]) as Uint8Array | Uint16Array;

@@ -1,6 +1,6 @@
 /**
- * The masks of a data set, read as one set before they are used: how they are encoded is said, and what does
- * not fit is named.
+ * The masks of a data set, read as one set before they are used. The result says how they are encoded and
+ * names those that do not fit.
  */
 import { decodedBytes, decodeMask, imageSize, readBytes } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
@@ -26,7 +26,8 @@ interface Mask {
 }
 
 /**
- * Decodes a mask and looks at it, within this process's bound of memory: its distances take as much again.
+ * Decodes a mask and works on its pixels, within this process's bound of memory. The work takes as much
+ * memory again.
  */
 async function withPixels<T>(path: string, work: (pixels: Stored) => T): Promise<T> {
   const bytes = await decodedBytes(path);
@@ -41,13 +42,16 @@ async function readMask(sample: Sample, path: string): Promise<Mask | Error> {
   }
 }
 
-/** Masks go over their images corner to corner: another shape is said, another size is not. */
+/**
+ * A warning where a mask has another shape than its image. Another size of the same shape is right: masks are
+ * stretched over their images.
+ */
 async function shapeWarning({ sample, path, evidence }: Mask): Promise<string[]> {
   let image: { readonly width: number; readonly height: number };
   try {
     image = await imageSize(await readBytes(sample.path), sample.path);
   } catch {
-    // The image is named where it is read.
+    // An unreadable image is reported where it is read.
     return [];
   }
   const { width, height } = evidence;
@@ -64,7 +68,7 @@ async function share({ path, evidence }: Mask, encoding: MaskEncoding): Promise<
   return marks.reduce((sum, value) => sum + value, 0) / marks.length;
 }
 
-/** What an empty mask holds besides its background. */
+/** The brightest value of an empty mask, as a part of a sentence. */
 function brightest({ evidence }: Mask, { channel, limit }: MaskEncoding): string {
   const value = evidence[channel]?.levels.values.at(-1);
   return value && value <= limit
@@ -150,8 +154,7 @@ export async function surveyMasks(
 }
 
 /**
- * What a command does with the masks before it uses them: {@link surveyMasks}, and an end where no mask can
- * be right.
+ * Surveys the masks ({@link surveyMasks}) and refuses a set in which no mask can be right.
  *
  * @throws Error where all masks are empty or all are full: metrics of pixels would be wrong or missing
  */

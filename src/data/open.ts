@@ -17,8 +17,7 @@ export interface DatasetOptions {
 
 /**
  * Where a category lies. Its name is the last part of its real path, however the path was spelled (`.`,
- * `x/../x`, a link), so that what goes by the name goes by the folder; a `category` in plain letters is the
- * name itself.
+ * `x/../x`, a link): one folder has one name. A `category` in plain letters is the name itself.
  */
 export async function locate(path: string, category?: string): Promise<CategoryLocation> {
   const folder = path.replace(/(\/|\/\.)+$/, '') || (path.startsWith('/') ? '/' : '.');
@@ -26,11 +25,11 @@ export async function locate(path: string, category?: string): Promise<CategoryL
   if (plain && !/^\.*$|\//.test(plain))
     return { root: folder, category: plain, folder: `${folder}/${plain}` };
   if (category) return locate(`${folder}/${category}`);
-  // What is not there is said by whoever opens it.
+  // A path that does not exist is reported where it is opened.
   const name = (await realPath(folder).catch(() => folder)).replace(/^.*\//, '');
   const cut = folder.lastIndexOf('/');
   const alias = folder.slice(cut + 1);
-  // The parent of '.', '..' and 'x/..' is not what stands before them.
+  // The parent of '.', '..' and 'x/..' is not the text before them.
   if (/^\.*$/.test(alias)) return { root: `${folder}/..`, category: name, folder };
   const root = cut < 0 ? '.' : folder.slice(0, cut) || '/';
   return { root, category: name, folder, ...(alias !== name && { alias }) };
@@ -56,7 +55,7 @@ export async function openDataset(path: string, options: DatasetOptions = {}): P
   const keys = options.folder && Object.keys(options.folder).length ? options.folder : undefined;
   const wanted = options.format ?? 'auto';
   const format = wanted !== 'auto' ? wanted : keys ? 'folder' : await detectFormat(location);
-  // VisA's lists may name a category whose folder is missing: they say so themselves.
+  // VisA's lists may name a category whose folder is missing; their reader reports it.
   if (format !== 'visa' && (await exists(location.folder)) !== 'folder')
     throw new Error(`${location.folder}: no such folder`);
   if (format === 'mvtec') return openMvtec(location);

@@ -1,5 +1,6 @@
 /**
- * Splits of a list of images that depend on each image alone, so that a new photograph moves no other one.
+ * Splits of a list of images. Each image's side depends on that image alone, so a new photograph moves no
+ * other one.
  */
 import { RandomStream } from '../base/random.ts';
 
@@ -9,8 +10,8 @@ function fileName(path: string): string {
 
 /**
  * Splits off about a share. A hash of the seed and of each file's name decides, not the number of files and
- * not their folder's name: images that are added, removed or edited leave the others where they are. At least
- * one image stays on each side: where the hashes leave a side empty, the one with the smallest (the largest)
+ * not the folder's name: images that are added, removed or edited leave the others where they are. Each side
+ * gets at least one image: where the hashes leave a side empty, the image with the smallest (or the largest)
  * hash goes there.
  *
  * @param list two or more

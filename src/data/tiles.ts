@@ -1,6 +1,6 @@
 /**
- * Tiles: images larger than the model's are cut into overlapping squares of native pixels, each seen like an
- * image of its own, and their maps are blended where they overlap.
+ * Tiles. An image larger than the model's is cut into overlapping squares of native pixels. Each is seen like
+ * an image of its own, and their maps are blended where they overlap.
  */
 import type { ImageBands } from '../image/bands.ts';
 import type { Image } from '../image/image.ts';
@@ -29,7 +29,7 @@ export function checkTiling({ size, overlap }: Tiling): void {
     throw new Error(`the overlap must lie between 0 and half a tile (${size / 2} pixels), not ${overlap}`);
 }
 
-/** Starts along one axis: evenly spread, the last one ends at the edge. */
+/** Where the tiles of one axis start: evenly spread, the last one ends at the edge. */
 function starts(length: number, { size, overlap }: Tiling): number[] {
   if (length <= size) return [0];
   const count = Math.ceil((length - overlap) / (size - overlap));
@@ -55,7 +55,10 @@ export function crop(image: Image, { x, y, width, height }: Tile): Image {
   return { width, height, channels, data };
 }
 
-/** Weight of position i of a tile's side: rises from the edges, so that neighbours fade into each other. */
+/**
+ * Weight of position i along a tile's side. It rises from both edges, so that neighbours fade into each
+ * other.
+ */
 function ramp(i: number, length: number, overlap: number): number {
   const fromEdge = Math.min(i + 0.5, length - i - 0.5);
   return overlap > 0 ? Math.min(1, fromEdge / overlap) : 1;
@@ -83,13 +86,13 @@ export interface ValueMap {
   readonly values: Float32Array;
 }
 
-/** A map of more values is reduced. */
+/** Largest number of values in a map. A larger map is reduced. */
 const mostMapValues = 2 ** 26;
 
 /**
- * Blends the maps of an image's tiles as they come, in the grid's order: only the rows that tiles to come can
- * still change are kept as sums. A map of more than 2^26 values is reduced by the smallest whole number that
- * brings it below; each of its values is then the largest of a square, so that no peak is lost.
+ * Blends the maps of an image's tiles as they come, in the grid's order. Only the rows that later tiles still
+ * change are kept as sums. A map of more than 2^26 values is reduced by the smallest whole number that brings
+ * it below. Each of its values is then the largest of a square, so that no peak is lost.
  */
 export class TileBlender {
   readonly #tiles: readonly Tile[];

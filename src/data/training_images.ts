@@ -32,8 +32,8 @@ interface OwnMasks {
 }
 
 /**
- * The user's masks. Every shade above black is foreground, in JPEG files the brighter half; where the alpha
- * channel tells, what is opaque. They are never taken as inverted, because a product often fills the image.
+ * The user's masks. Every shade above black is foreground; in JPEG files the brighter half; where the alpha
+ * channel decides, what is opaque. They are never taken as inverted, because a product often fills the image.
  */
 async function ownMasks(rule: ForegroundRule, unreadable: UnreadableFiles): Promise<OwnMasks> {
   if (rule.kind !== 'folder') return { paths: new Map(), encoding: classEncoding, warnings: [] };
@@ -77,8 +77,8 @@ interface Options {
 }
 
 /**
- * Loads images for training. An unreadable image is left out; one whose own foreground mask is unreadable
- * counts as foreground everywhere, as one without a mask.
+ * Loads images for training. An unreadable image is left out. Where a foreground mask is unreadable or
+ * missing, the whole image counts as foreground.
  *
  * @throws Error where no image can be read, too many cannot, or most foregrounds are empty: stage I would
  *   learn nothing

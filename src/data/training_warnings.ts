@@ -1,8 +1,8 @@
-/** Training sets that teach little: what to expect of them is said before hours are spent. */
+/** Training sets that teach little. The warnings say what to expect before hours are spent. */
 import type { Image } from '../image/image.ts';
 
 const few = 3;
-// Levels out of 255: what a camera's or a JPEG's noise makes of one colour, and of one view.
+// Levels out of 255: how far the noise of a camera, or of JPEG, moves one colour, and one view.
 const colourNoise = 2;
 const viewNoise = 1;
 
@@ -66,7 +66,7 @@ export function trainingSetWarnings(images: readonly Image[], paths?: readonly s
           'its verdicts mean nothing',
     ];
   const warnings: string[] = [];
-  // Tiles of a plain background are no fault.
+  // A tile of a plain background is no fault.
   if (plain.length && photographs === images.length) {
     const first = paths?.[plain[0] as number] ?? `number ${(plain[0] as number) + 1}`;
     warnings.push(

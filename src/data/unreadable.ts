@@ -1,5 +1,6 @@
 /**
- * Files that cannot be read: named, counted, left out; too many of them mean that something else is wrong.
+ * Files that cannot be read are named, counted and left out. Too many of them mean that something else is
+ * wrong.
  */
 import { MissingPackageError, UnreadableError } from '../base/errors.ts';
 
@@ -9,10 +10,7 @@ export interface UnreadableFile {
   readonly reason: string;
 }
 
-/**
- * Runs what reads a file; whatever it throws is an {@link UnreadableError}, but for a package that is missing:
- * that is no fault of the file.
- */
+/** Runs work that reads a file. Whatever it throws becomes an {@link UnreadableError}. */
 export async function reading<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -22,7 +20,7 @@ export async function reading<T>(path: string, work: () => Promise<T>): Promise<
   }
 }
 
-/** Files that may be unreadable, of any number. */
+/** So many files may be unreadable, however small the set is. */
 const fewest = 10;
 const mostShare = 0.1;
 
@@ -34,8 +32,8 @@ export interface UnreadableOptions {
   /** The first unreadable file is an error. */
   readonly strict?: boolean;
   /**
-   * Every file has a result of its own, as in `predict`. Otherwise the result is one of all files together (a
-   * training, a metric), and most of them must be readable.
+   * Every file has a result of its own, as in `predict`. By default the result is one of all files together
+   * (a training, a metric), and most of them must be readable.
    */
   readonly separate?: boolean;
   /** Told each file when it is found. */
@@ -43,8 +41,8 @@ export interface UnreadableOptions {
 }
 
 /**
- * Collects what cannot be read. Up to a tenth of the files may be unreadable, in small sets up to ten; where
- * the result is one of all files together, not more than half of them.
+ * Collects the files that cannot be read. Up to a tenth of the files may be unreadable, in small sets up to
+ * ten. Where the result is one of all files together, at most half of them.
  */
 export class UnreadableFiles {
   readonly #options: UnreadableOptions;
@@ -63,7 +61,7 @@ export class UnreadableFiles {
     return this.#options.strict ?? false;
   }
 
-  /** Says that so many more files are going to be read: the limit is a share of all. */
+  /** Announces so many more files: the limit is a share of all. */
   expect(count: number): void {
     this.#total += count;
   }
@@ -100,7 +98,7 @@ export class UnreadableFiles {
   }
 
   /**
-   * Works on something that reads files; undefined where one of them could not be read, which is counted.
+   * Runs work that reads files. Undefined where one of them could not be read; that file is counted.
    *
    * @throws whatever else the work throws, and as {@link add}
    */

@@ -13,8 +13,8 @@ export interface Intervals {
 }
 
 /**
- * 95 % intervals from 1000 resamples of the images, good and defective ones drawn apart so that no resample
- * lacks a class; the same scores give the same interval.
+ * 95 % intervals from 1000 resamples of the images. Good and defective images are drawn apart, so that each
+ * resample has both classes. The same scores give the same interval.
  *
  * @returns null where one of the classes is absent
  */

@@ -27,7 +27,10 @@ function shorten(text: string, width: number): string {
   return text.length > room ? `${text.slice(0, room - 2)}..` : text;
 }
 
-/** A picture at its place's size: the mask outlined, and what is outside of it dimmed where asked. */
+/**
+ * A picture at the size of its place. The mask is outlined, and what is outside of it is dimmed where `dim`
+ * asks.
+ */
 function drawCell({ image, mask }: Cell, side: number): Image {
   const scale = side / Math.max(image.width, image.height);
   const [width, height] = [image.width, image.height].map((length) =>

@@ -1,6 +1,6 @@
 /**
- * Tables as CSV (RFC 4180) that spreadsheets open without running anything: a text that a spreadsheet would
- * take for a formula gets an apostrophe in front.
+ * Tables as CSV (RFC 4180) that are safe to open in a spreadsheet: a text that a spreadsheet would run as a
+ * formula gets an apostrophe in front.
  */
 
 /** A cell: a number stays a number; null is an empty cell. */
@@ -12,8 +12,8 @@ const formula = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const needsQuotes = /[",;\t\r\n]|^\s|\s$/;
 
 /**
- * One cell: quoted where its text needs it; a text that begins like a formula (= + - @, tab, CR, LF) after an
- * apostrophe.
+ * One cell. It is quoted where its text needs that. A text that begins like a formula (= + - @, tab, CR, LF)
+ * gets an apostrophe in front.
  */
 export function csvField(value: CsvValue): string {
   if (value === null) return '';

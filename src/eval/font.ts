@@ -1,6 +1,6 @@
 /**
- * A 5x7 bitmap font for labels on result pictures: machines without fonts draw the same picture as all
- * others.
+ * A 5x7 bitmap font for the labels of result pictures, so that every machine draws the same picture, also one
+ * without fonts.
  */
 import type { Image } from '../image/image.ts';
 

@@ -1,4 +1,4 @@
-/** Typed arrays that grow: lists of millions of numbers without the cost of JavaScript's. */
+/** Typed arrays that grow: lists of millions of numbers in few bytes each. */
 
 export class GrowingFloats {
   #values = new Float32Array(1024);

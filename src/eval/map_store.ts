@@ -1,6 +1,6 @@
 /**
- * Keeps the maps of a test set: in memory while they are few, on disk beyond, so that a big test set needs no
- * big machine.
+ * Keeps the maps of a test set: in memory while they are few, then on disk. A big test set needs no big
+ * machine.
  */
 import { openScratchFile, type ScratchFile } from '#platform';
 
@@ -24,7 +24,7 @@ export class MapStore {
     return this.#kept.length;
   }
 
-  /** Keeps a map; resolves with its index. One call at a time. */
+  /** Keeps a map; resolves with its index. A call must end before the next one begins. */
   async add(map: Float32Array): Promise<number> {
     if (this.#inMemory + map.byteLength <= this.#limit) {
       this.#inMemory += map.byteLength;

@@ -1,8 +1,7 @@
 /**
- * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The heat map's
- * colours have a fixed scale from the calibration: 0.5, the threshold, is always the middle of the scale.
- * Without a calibration there is no mask, and the scale runs from 0 to the largest value of the picture's own
- * map.
+ * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The calibration fixes
+ * the scale of the heat map's colours: 0.5, the threshold, is always its middle. Without a calibration there
+ * is no mask, and the scale runs from 0 to the largest value of the picture's own map.
  */
 import type { Image } from '../image/image.ts';
 import { resizeBilinear, resizeNearest } from '../image/resize.ts';

@@ -1,6 +1,6 @@
 /**
- * AUPRO as RD4AD's code computes it for one image (method, 3.14); it rescales each image's rates, so it is
- * another quantity.
+ * AUPRO as RD4AD's code computes it for one image (method, 3.14). It rescales the rates of each image, so it
+ * is another quantity than the AUPRO of `pixels.ts`.
  */
 
 const steps = 200;

@@ -1,8 +1,8 @@
 /**
- * Pixel metrics over a test set of any size (method, 3.14): exact, with ties, without holding or sorting all
- * pixels. Every metric changes direction only at scores of defective pixels, so those (a few per cent) are
- * sorted; the good pixels are then only counted between them, map by map. Maps wait in a `MapStore` until all
- * defective pixels are known.
+ * Pixel metrics over a test set of any size (method, 3.14): exact, with ties, and without all pixels in
+ * memory. A curve changes direction only at scores of defective pixels. Those, a few per cent, are sorted;
+ * the good pixels are counted between them, map by map. Maps wait in a `MapStore` until all defective pixels
+ * are known.
  */
 import { GrowingFloats, GrowingIntegers } from './growing.ts';
 import type { MapStore } from './map_store.ts';
@@ -98,7 +98,7 @@ export class PixelEvaluator {
     const count = thresholds.length;
     const between = new Float64Array(count + 1);
     const equal = new Float64Array(count);
-    // For the upper half of a key: how many thresholds have a larger one. Searches then span few entries.
+    // For each upper half of a key: how many thresholds are larger. A search then spans few entries.
     const larger = new Uint32Array(65536);
     const bits = new Uint32Array(thresholds.buffer, thresholds.byteOffset, count);
     for (let i = 0; i < count; i++) {

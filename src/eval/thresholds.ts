@@ -1,7 +1,7 @@
 /**
- * Thresholds and normalisation as the field does it: normalised = clamp((x - threshold) / (max - min) + 0.5,
- * 0, 1), so 0.5 is always "at the threshold". The decision is score >= threshold; a detector without
- * calibration decides nothing.
+ * Thresholds and normalisation as in the field's tools: normalised = clamp((x - threshold) / (max - min) +
+ * 0.5, 0, 1), so 0.5 always means "at the threshold". An image is anomalous where score >= threshold. A
+ * detector without a calibration decides nothing.
  */
 import { decimal } from '../base/decimal.ts';
 import type { RankMetrics } from './metrics.ts';
@@ -48,7 +48,9 @@ export function parseThreshold(text: string): ThresholdRule {
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
 
-/** The smallest float32 that is larger: scores are float32, so exactly those above the value reach it. */
+/**
+ * The smallest float32 that is larger. Scores are float32, so exactly the scores above the value reach it.
+ */
 function above(value: number): number {
   single[0] = value;
   if ((single[0] as number) > value) return single[0] as number;
@@ -101,8 +103,8 @@ export interface CalibrationInput {
 }
 
 /**
- * Calibrations of images and pixels. An image's score is its map's maximum, so what is found from good images
- * alone holds for pixels too: no pixel of a quiet good image is marked.
+ * Calibrations of images and pixels. An image's score is the maximum of its map, so a threshold from good
+ * images alone holds for pixels too: in an image that is called good, no pixel is marked.
  *
  * @throws Error where the rule needs a class that is absent
  */

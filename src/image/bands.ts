@@ -2,7 +2,7 @@
 import type { Image } from './image.ts';
 
 /**
- * An image that is read from top to bottom, a band of rows at a time; it need not be in memory as a whole.
+ * An image that is read from top to bottom, a band of rows at a time, so that it need not fit into memory.
  */
 export interface ImageBands {
   readonly width: number;

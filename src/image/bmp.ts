@@ -44,7 +44,7 @@ export function readBmp(bytes: Uint8Array): { header: Header; layout: Layout } {
   const core = size === 12;
   if (!core && !(size >= 16 && size <= 124))
     throw new Error(`its header has ${size} bytes, no bitmap's header has`);
-  // Short OS/2 headers leave out fields at the end: they are zero.
+  // Short OS/2 headers leave out fields at their end. Those fields are zero.
   const field = (at: number) => (at + 4 <= size ? view.getUint32(fileHeader + at, true) : 0);
   const width = core ? view.getUint16(18, true) : view.getInt32(18, true);
   const signedHeight = core ? view.getUint16(20, true) : view.getInt32(22, true);
@@ -78,7 +78,7 @@ export function readBmp(bytes: Uint8Array): { header: Header; layout: Layout } {
   }
   const entrySize = core ? 3 : 4;
   const stated = view.getUint32(10, true);
-  // An offset into the header, or to its end although a palette is there, is no offset.
+  // An offset that points into the header, or to the header's end where a palette follows, is wrong.
   const afterPalette = stated > start;
   const room = afterPalette ? Math.floor((stated - start) / entrySize) : 2 ** bits;
   const used = core ? 0 : field(32);

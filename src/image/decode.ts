@@ -15,7 +15,7 @@ import { decodeTiff, needsCodec, readTiff } from './tiff.ts';
 import { isTiff } from './tiff_directory.ts';
 import { isWebp, readWebp } from './webp_chunks.ts';
 
-/** Decodes a file to stored values: not rotated, not converted; alpha is kept where `alpha` says so. */
+/** Decodes a file to stored values: not rotated, not converted. Alpha is kept where `alpha` is true. */
 export type Codec = (bytes: Uint8Array, header: Header, alpha: boolean) => Promise<Stored>;
 
 /** What a platform decodes by its own means. */
@@ -23,7 +23,7 @@ export interface Codecs {
   readonly png: Codec;
   readonly jpeg: (bytes: Uint8Array, header: Header, colours: JpegColours) => Promise<Stored>;
   readonly webp: Codec;
-  /** TIFF of which `needsCodec` says so. */
+  /** TIFF files for which `needsCodec` is true. */
   readonly tiff: Codec;
 }
 
@@ -32,7 +32,7 @@ interface File {
   readonly decode: (alpha: boolean) => Promise<Stored>;
 }
 
-/** What the file is by its first bytes and its header; nothing is decoded yet. */
+/** What the file is, by its first bytes and its header. Nothing is decoded yet. */
 function openFile(bytes: Uint8Array, codecs: Codecs): File {
   if (bytes.length === 0) throw new Error('the file is empty');
   if (isPng(bytes)) {
@@ -66,7 +66,7 @@ async function naming<T>(path: string, work: () => T | Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof MissingPackageError) throw error;
-    // Reading behind the end of the data is a RangeError of the platform, in words that do not help.
+    // A read behind the end of the data is a RangeError of the platform. Its text does not help a user.
     const outside = error instanceof RangeError;
     const reason = outside
       ? 'the file is truncated, or its header points outside of it'
@@ -157,8 +157,8 @@ export function readImage(
 }
 
 /**
- * Decodes a mask file with all its channels as stored: alpha and 16 bits are kept, for they may be what
- * tells the defect.
+ * Decodes a mask file with all its channels as stored. Alpha and 16 bits are kept, because the defect may be
+ * drawn in them.
  *
  * @throws Error naming the file and what is wrong with it
  */

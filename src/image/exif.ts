@@ -3,12 +3,9 @@ import type { Stored } from './stored.ts';
 
 const orientationTag = 0x0112;
 
-/**
- * The orientation that a block of EXIF data names (a TIFF header and its first directory), 1 where it names
- * none.
- */
+/** The orientation in a block of EXIF data (a TIFF header and its first directory); 1 where there is none. */
 export function exifOrientation(block: Uint8Array): number {
-  // Some writers put JPEG's introduction into other containers too.
+  // Some writers put the introduction "Exif" of JPEG into other containers too.
   const start = block[0] === 0x45 && block[1] === 0x78 ? 6 : 0;
   const view = new DataView(block.buffer, block.byteOffset + start, Math.max(block.length - start, 0));
   if (view.byteLength < 14) return 1;

@@ -43,7 +43,7 @@ export function kindOf(value: unknown): string {
 function rgbOf(data: Uint8Array, what: string): Uint8Array {
   const rgb = new Uint8Array((data.length / 4) * 3);
   for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
-    // A canvas has rounded the colours of such a pixel, or lost them.
+    // A canvas multiplies colours by alpha: this pixel's are rounded or lost.
     if (data[from + 3] !== 255)
       throw new Error(
         `${what}: pixel ${from / 4} is not opaque (alpha ${data[from + 3]}), so its colours are not ` +
@@ -57,8 +57,7 @@ function rgbOf(data: Uint8Array, what: string): Uint8Array {
 }
 
 /**
- * An image that comes from outside, checked. The pixels of a canvas whose pixels are all opaque become RGB;
- * other values are not copied.
+ * Checks an image that comes from outside. Opaque pixels of a canvas become RGB; other values are not copied.
  *
  * @param what names it in errors
  * @param channels the numbers of channels that the caller takes
@@ -94,7 +93,7 @@ export function checkImage(value: unknown, what = 'the image', channels: readonl
       `${what}: its data have ${length} values, expected ${expected} (${width} x ${height} pixels x ` +
         `${found} channels)`,
     );
-  // Plain, whatever it was: a Buffer's slices share memory.
+  // A plain Uint8Array: slices of a Buffer would share its memory.
   const bytes = new Uint8Array(buffer, byteOffset, length);
   const size = { width: width as number, height: height as number };
   return canvas

@@ -25,7 +25,7 @@ export async function inflate(parts: readonly Uint8Array[], size: number): Promi
   } catch (error) {
     throw new Error(`its compressed data are damaged or end too early (${(error as Error).message})`);
   } finally {
-    // What stands behind the pixels is not waited for, and may be damaged.
+    // The data behind the pixels are not waited for: they may be damaged.
     reader.cancel().catch(() => {});
   }
   if (filled < size) throw new Error('its compressed data end too early');

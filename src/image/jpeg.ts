@@ -1,6 +1,6 @@
 /**
- * JPEG for what browsers' decoders do not give as stored: CMYK, and pieces of JPEG in TIFF. Bit for bit what
- * libjpeg gives with its usual settings, and so Pillow and Node.
+ * JPEG decoding for what browsers do not give as stored: CMYK, and pieces of JPEG inside TIFF. The values are
+ * bit for bit those of libjpeg with its usual settings, so those of Pillow and Node.
  */
 import { type Component, HuffmanTable, readScan, zigzag } from './jpeg_scan.ts';
 import type { JpegColours } from './jpeg_segments.ts';
@@ -130,7 +130,8 @@ function readComponents(bytes: Uint8Array, tables: Tables): { frame: Frame | und
       throw new Error('arithmetic coding and lossless JPEG cannot be read: save it as PNG');
     else if (marker === 0xda) {
       if (!frame) throw new Error('it has no frame');
-      // Each pass over all blocks takes time: no encoder writes so many.
+      // A file may ask for endless passes over all blocks, each of which takes time. No encoder writes so
+      // many.
       if (++scans > 100) throw new Error('it has more than 100 scans');
       at = readScan(bytes, end, scanOf(data, frame, tables));
     }
@@ -209,7 +210,7 @@ export function decodeJpeg(
   if (count !== wanted) throw new Error(`it has ${count} components, ${wanted} were expected`);
   if (colours === 'ycc' || colours === 'ycck') toRgb(data, count);
   if (count < 4) return { width, height, channels: count as 1 | 3, data };
-  // Files store inks inverted. What YCCK gives as RGB is inverted once more: those are its inks.
+  // Files store inks inverted. The RGB that YCCK gives, inverted once more, is its inks.
   for (let i = 0; i < data.length; i++)
     if (colours === 'cmyk' || i % 4 === 3) data[i] = 255 - (data[i] as number);
   return { width, height, channels: 3, data: cmykToRgb(data) };

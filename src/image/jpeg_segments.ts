@@ -103,8 +103,8 @@ function hasEnd(pixels: Uint8Array): boolean {
 }
 
 /**
- * The same file without profiles, EXIF data and comments, so that a decoder has nothing to convert or rotate
- * by. The markers that tell what the components are stay.
+ * The same file without profiles, EXIF data and comments, so that a decoder converts and rotates nothing. The
+ * markers that tell what the components are stay.
  */
 export function bareJpeg(bytes: Uint8Array): Uint8Array {
   const kept: Uint8Array[] = [bytes.subarray(0, 2)];
@@ -116,7 +116,7 @@ export function bareJpeg(bytes: Uint8Array): Uint8Array {
     last = end;
   }
   const pixels = bytes.subarray(last);
-  // Browsers fill what is missing with grey and say nothing.
+  // Browsers fill missing data with grey and report no error.
   if (!hasEnd(pixels)) throw new Error('the file is truncated: its end mark is missing');
   kept.push(pixels);
   return joined(kept);

@@ -1,4 +1,4 @@
-/** The way of an image into the network (docs/method.md, 3.2): resized, and normalised per channel. */
+/** The way of an image into the network (method, 3.2): resized, then normalised per channel. */
 import { checkImage, type Image, type ImageInput } from './image.ts';
 import { resizeBicubic } from './resize.ts';
 

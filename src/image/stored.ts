@@ -38,7 +38,8 @@ export const smallestOfSixteen = 4096;
 export const pixelLimit = 0x3fff ** 2;
 
 /**
- * Refuses sizes that cannot be, or that cannot come from so few bytes, before memory is taken for them.
+ * Refuses sizes that are not possible, or that cannot come from so few bytes, before memory is taken for
+ * them.
  *
  * @param available bytes of compressed data, @param expansion how many bytes one of them can become at most
  */
@@ -76,7 +77,7 @@ export function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   return rgb;
 }
 
-/** Left out: whatever stands behind the first `wanted` of `channels` values of a pixel. */
+/** The first `wanted` of the `channels` values of each pixel. */
 export function firstChannels<T extends Uint8Array | Uint16Array>(
   data: T,
   channels: number,

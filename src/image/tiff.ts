@@ -1,7 +1,7 @@
 /**
- * TIFF: the first page, in strips or tiles, planes together or apart, of either byte order; grey (both
- * kinds), RGB, palette, CMYK of 1 to 16 bits. Compressions that a platform's codec may undo are left to it
- * ({@link needsCodec}).
+ * TIFF: the first page, in strips or tiles, planes together or apart, of either byte order. Grey (both
+ * kinds), RGB, palette and CMYK of 1 to 16 bits. Compressions for which {@link needsCodec} is true are left
+ * to the platform.
  */
 
 import { decodeJpeg } from './jpeg.ts';
@@ -121,8 +121,8 @@ export function readTiff(bytes: Uint8Array): { header: Header; layout: Layout } 
 }
 
 /**
- * True where the pixels are compressed in a way that is not undone here (fax codes, newer ones), or slower
- * than by a codec (JPEG).
+ * Whether a codec of the platform must undo the compression: fax codes and newer ones are not undone here,
+ * and for JPEG a codec is faster.
  */
 export function needsCodec({ compression }: Layout): boolean {
   return compression === jpeg || expansions[compression] === undefined;
@@ -284,9 +284,7 @@ function readValues(bytes: Uint8Array, { width, height }: Header, layout: Layout
   return values;
 }
 
-/**
- * What cannot be shown in 8 bits without a choice that the user alone can make: refused with what was found.
- */
+/** Refuses values that become 8 bits only by a choice of the user; the message names what was found. */
 function refuse(values: Values, { bits, sampleFormat }: Layout): never {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const shift = 2 ** bits;

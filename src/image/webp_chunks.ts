@@ -68,8 +68,8 @@ export function losslessPicture(bytes: Uint8Array): Uint8Array | undefined {
 }
 
 /**
- * The same lossy picture without its alpha channel, profile and EXIF data, which have chunks of their own,
- * so that a decoder has nothing to blend, convert or rotate by.
+ * The same lossy picture without its alpha channel, profile and EXIF data, so that a decoder blends, converts
+ * and rotates nothing. Each of them is a chunk of its own.
  */
 export function bareWebp(bytes: Uint8Array): Uint8Array {
   const { data } = imageChunk(chunks(bytes));

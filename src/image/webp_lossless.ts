@@ -1,6 +1,6 @@
 /**
- * WebP's lossless pictures (RFC 9649, part 3), for browsers: their own decoders multiply colours by alpha
- * and so lose them. Every pixel keeps the colour that is stored.
+ * WebP's lossless pictures (RFC 9649, part 3), for browsers. Their own decoders multiply colours by alpha and
+ * so lose colours; here every pixel keeps the colour that is stored.
  */
 import { BitReader, PrefixCode } from './prefix_codes.ts';
 import { checkSize } from './stored.ts';

@@ -1,7 +1,7 @@
 /**
  * What the rest of the program asks of the platform that it runs on. `node.ts` and `browser.ts` satisfy
- * {@link Platform}, which `contract.ts` checks when the project is compiled; the package's `imports` conditions
- * choose one of them as `#platform`. Another platform is one more file and a condition.
+ * {@link Platform}, which `contract.ts` checks when the project is compiled. The conditions of `imports` in
+ * package.json choose one of them as `#platform`. Another platform is one more file and a condition.
  */
 import type { ImageBands } from '../image/bands.ts';
 import type { Image, ImageFacts, ImageInput } from '../image/image.ts';
@@ -25,17 +25,17 @@ export interface GpuPlatform {
 
 export interface ImagePlatform {
   /**
-   * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or to grey: the values that Pillow gives.
-   * EXIF rotation is applied, profiles are not. Alpha is left out. Of 16 bits the upper 8 remain. CMYK becomes
-   * RGB without a profile.
+   * Decodes an image file (PNG, JPEG, BMP, WebP, TIFF) to 8-bit RGB, or to grey: the values that Pillow
+   * gives. EXIF rotation is applied, profiles are not. Alpha is left out. Of 16 bits the upper 8 remain. CMYK
+   * becomes RGB without a profile.
    *
    * @param path names the file in errors
    * @throws Error naming the file and what is wrong with it
    */
   decodeImage(bytes: Uint8Array, path: string, channels?: 1 | 3): Promise<Image>;
   /**
-   * Decodes a mask file with all its channels as stored. Alpha and 16 bits are kept, because the defect may be
-   * drawn in them.
+   * Decodes a mask file with all its channels as stored. Alpha and 16 bits are kept, because the defect may
+   * be drawn in them.
    *
    * @throws Error naming the file and what is wrong with it
    */
@@ -98,7 +98,7 @@ export interface FilePlatform {
   /**
    * A file's bytes.
    *
-   * @throws Error naming the file and why it cannot be read: missing, no permission, not a regular file, empty
+   * @throws Error naming the file and why it cannot be read: missing, no permission, no regular file, empty
    */
   readBytes(path: string): Promise<Uint8Array>;
   /**

@@ -32,7 +32,7 @@ function headLength(data: Uint8Array): number {
 
 /** Where the digits of an entry begin in the head; undefined unless there is exactly one such place. */
 function placeOf(key: string, head: Uint8Array): number | undefined {
-  // Quotes inside of JSON strings are escaped, so these bytes can only be a key.
+  // JSON escapes quotes inside of strings, so these bytes can only be a key.
   const mark = encoder.encode(`"${key}":"`);
   const places: number[] = [];
   for (let at = head.indexOf(0x22, 8); at >= 0; at = head.indexOf(0x22, at + 1))
@@ -42,7 +42,7 @@ function placeOf(key: string, head: Uint8Array): number | undefined {
 }
 
 function headDigest(head: Uint8Array, place: number): Promise<string> {
-  // Buffer's slice would be a view of the caller's memory.
+  // `slice` of a Buffer would be a view of the caller's memory.
   const bare = new Uint8Array(head);
   bare.fill(0x30, place, place + digits);
   return hash(bare);

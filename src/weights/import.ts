@@ -1,7 +1,7 @@
 /**
  * State dicts of the PyTorch world under this program's names: torchvision backbones, the authors' stage-I
- * and stage-II files, RD4AD's (method, 3.8). Says of every tensor whether it was used, ignored or had another
- * shape, and what is missing.
+ * and stage-II files, RD4AD's (method, 3.8). The result says of every tensor whether it was used, was ignored
+ * or had another shape, and names the tensors that are missing.
  */
 import type { ParameterSpec } from '../engine/graph/parameter_set.ts';
 import { firstNonFinite } from '../engine/graph/tensor.ts';
@@ -28,7 +28,7 @@ export interface ImportReport {
   readonly ignored: readonly { readonly path: string; readonly name: string; readonly reason: string }[];
 }
 
-/** What training scripts put around a state dict or a network. */
+/** Prefixes that training scripts put around a state dict or a network. */
 const wrappers = new Set(
   (
     'state_dict model_state_dict model_state model net network module backbone base_model body ' +
@@ -52,8 +52,8 @@ const parts: Readonly<Record<string, 'teacher' | 'bottleneck' | 'student'>> = {
 const inBottleneck = /^(?:conv\d|bn\d|bn_layer)$/;
 
 /**
- * The name of a tensor here: wrappers are stripped wherever they stand before it; torchvision's names have no
- * prefix.
+ * The name of a tensor in this program. Wrappers are stripped wherever they stand in front; torchvision's
+ * names have no prefix.
  */
 export function importedName(name: string): string {
   const segments = name.split('.');
@@ -134,8 +134,8 @@ function renamed(files: readonly SourceFile[]): Map<string, NamedTensor> {
 }
 
 /**
- * The teacher of a file under torchvision's names, whatever was put before them: a file that {@link
- * importStateDicts} takes is good for a training too.
+ * The teacher of a file under torchvision's names, whatever was put before them. Every file that {@link
+ * importStateDicts} takes can serve a training too.
  *
  * @param what name of the file, for error messages
  * @throws Error where two tensors with other values have one name

@@ -1,6 +1,6 @@
 /**
- * JSON of files that somebody else may have made: without doubled keys, and no deeper than the caller
- * expects.
+ * JSON of files that somebody else may have made. Doubled keys are refused, and nesting deeper than the
+ * caller expects.
  */
 
 const tokens = /["{}[\],]/g;
@@ -13,8 +13,8 @@ interface Level {
 }
 
 /**
- * The place behind a text that begins with the quote at `start`; the end of everything where it is not
- * closed.
+ * The place behind a text that begins with the quote at `start`; the end of the whole text where the quote is
+ * not closed.
  */
 function endOfText(json: string, start: number): number {
   for (let at = json.indexOf('"', start + 1); at >= 0; at = json.indexOf('"', at + 1)) {
@@ -25,7 +25,7 @@ function endOfText(json: string, start: number): number {
   return json.length;
 }
 
-/** Walks over text that need not be valid: what is malformed is left to JSON.parse. */
+/** Walks over text that need not be valid: JSON.parse reports what is malformed. */
 function checkStructure(json: string, deepest: number): void {
   const levels: Level[] = [];
   tokens.lastIndex = 0;

@@ -15,9 +15,9 @@ function official(file: string, sha256: string, bytes: number): OfficialWeights 
 }
 
 /**
- * torchvision's IMAGENET1K_V1 files by backbone (method, 3.1). torchvision publishes the first eight digits, in the
- * names. The whole digests and the sizes are those that public users of the files wrote down, several of them
- * independently and alike (bunsen's table of checkpoints for the three ResNets among them).
+ * torchvision's IMAGENET1K_V1 files by backbone (method, 3.1). torchvision publishes the first eight digits,
+ * in the files' names. Public users of the files wrote down whole digests and sizes, several of them
+ * independently and alike (bunsen's table of checkpoints for the three ResNets among them): those stand here.
  */
 export const officialWeights: Readonly<Record<string, OfficialWeights>> = {
   resnet18: official(

@@ -7,8 +7,8 @@ import { fromStored, storedShape, toStored } from './names.ts';
 import type { SafetensorsFile, TensorToStore } from './safetensors.ts';
 
 /**
- * The tensors of the groups in a state dict; what else is in it is ignored. Needs no device: a file can be
- * checked with it before work begins.
+ * The tensors of the groups in a state dict. Other tensors in it are ignored. It needs no device: a file can
+ * be checked before work begins.
  *
  * @param prefix what the file's names lack of the engine's, for instance 'teacher.' for a torchvision file
  * @throws Error naming the tensors that are missing, of another shape, or not finite
@@ -33,7 +33,8 @@ export function matchParameters(
     const expected = storedShape(spec);
     if (`${tensor.shape}` !== `${expected}`)
       throw new Error(
-        `${what}: tensor '${name}' is [${tensor.shape}], the model needs [${expected}]; is it the right backbone?`,
+        `${what}: tensor '${name}' is [${tensor.shape}], the model needs [${expected}]; is it the right ` +
+          'backbone?',
       );
     const bad = firstNonFinite(tensor.values);
     if (bad >= 0)
@@ -43,13 +44,15 @@ export function matchParameters(
     const negative = name.endsWith('running_var') ? tensor.values.findIndex((value) => value < 0) : -1;
     if (negative >= 0)
       throw new Error(
-        `${what}: tensor '${name}' holds ${tensor.values[negative]} at index ${negative}: a variance cannot be negative`,
+        `${what}: tensor '${name}' holds ${tensor.values[negative]} at index ${negative}: a variance cannot ` +
+          'be negative',
       );
     found.push({ spec, values: tensor.values });
   }
   if (missing.length)
     throw new Error(
-      `${what}: ${missing.length} tensors are missing, the first is '${missing[0]}'; is it the right backbone?`,
+      `${what}: ${missing.length} tensors are missing, the first is '${missing[0]}'; is it the right ` +
+        'backbone?',
     );
   return found;
 }
@@ -68,7 +71,7 @@ export function loadParameters(
 ): void {
   let memory = new Float32Array(0);
   for (const { spec, values } of matchParameters(store.set, groups, file, what, prefix)) {
-    // One memory for all: the store copies what it is given, and new memory costs more than the copy.
+    // One memory for all tensors: the store copies what it is given, and new memory costs more than the copy.
     if (memory.length < values.length) memory = new Float32Array(values.length);
     store.write(spec.name, fromStored(spec, values, memory));
   }
@@ -91,8 +94,8 @@ export async function storeParameters(
     const bad = firstNonFinite(list);
     if (bad >= 0)
       throw new Error(
-        `tensor '${name}' [${store.set.spec(name).shape}] holds ${list[bad]} at index ${bad}: nothing was written, for the ` +
-          'training ran away',
+        `tensor '${name}' [${store.set.spec(name).shape}] holds ${list[bad]} at index ${bad}: nothing was ` +
+          'written, for the training ran away',
       );
   }
   return new Map(

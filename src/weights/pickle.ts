@@ -1,6 +1,6 @@
 /**
  * Python pickles, the part that state dicts need, as data: nothing is ever imported or called. A class or
- * function that is not on the list below is refused by name. Protocols 2 to 4.
+ * function that is not on the list below is refused by its name. Protocols 2 to 4.
  */
 
 /** A class or function that is named in the pickle and on the list. */
@@ -181,7 +181,7 @@ class Unpickler {
     this.#top();
   }
 
-  /** Memory that the memo and the stack take is bounded: every entry costs a byte of the pickle at least. */
+  /** The memory of memo and stack is bounded: every entry costs at least one byte of the pickle. */
   run(): PickleValue {
     for (;;) {
       const opcode = this.#bytes[this.#take(1)] as number;

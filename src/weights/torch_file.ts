@@ -168,8 +168,8 @@ function tensorOf(call: Call, storages: Storages): StoredTensor {
   const count = sizes.reduce((product, size) => product * size, 1);
   const available = Math.floor(bytes.length / element.bytes);
   const last = count ? sizes.reduce((sum, size, i) => sum + (size - 1) * (steps[i] as number), offset) : 0;
-  // More values than the storage holds could only repeat them: nothing that a network has, but a way to fill
-  // memory.
+  // More values than the storage holds can only repeat them. No network has that; a hostile file fills memory
+  // so.
   if (count > available || (count && last >= available))
     throw new Error(`[${sizes}] at ${offset} reaches beyond its storage of ${available} values`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

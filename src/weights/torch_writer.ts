@@ -98,7 +98,7 @@ export function writeTorchFile(dicts: ReadonlyMap<string, ReadonlyMap<string, Te
   });
   out.push(0x2e);
   const archive = { 'data.pkl': out.bytes, version: encoder.encode('3\n'), ...files };
-  // The date makes the same tensors the same bytes.
+  // A fixed date: the same tensors give the same bytes.
   return zipSync(
     Object.fromEntries(Object.entries(archive).map(([name, bytes]) => [`archive/${name}`, bytes])),
     {

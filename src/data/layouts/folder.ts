@@ -1,6 +1,6 @@
 /**
  * A user's own photographs: folders of good and bad images under names of their choice, or a flat folder of
- * good images and nothing else. Keys as in the field's tools.
+ * good images alone. The keys are those of anomalib's folder data.
  */
 
 import { exists } from '#platform';
@@ -84,7 +84,8 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   const maskDir = maskName && (await needFolder(joined(folder, maskName), 'mask-dir'));
   const used = [...normalNames, maskName, keys.normalTestDir].map((name) => name && joined(folder, name));
   const others = inside.filter((name) => !used.includes(joined(folder, name)));
-  // Named like good parts, and not asked for: neither good enough to learn from nor a kind of defect.
+  // These folders are named like good parts and were not asked for: they are neither learned from nor taken
+  // as defects.
   const unclear = keys.abnormalDirs ? [] : others.filter((name) => goodHere.includes(name));
   for (const name of unclear)
     warnings.push(

@@ -1,6 +1,6 @@
 /**
- * MVTec AD: train/good, test/{good|DEFECT}, ground_truth/DEFECT/STEM_mask.png (or STEM.png); also VisA's
- * MVTec-like form.
+ * MVTec AD: train/good, test/{good|DEFECT}, ground_truth/DEFECT/STEM_mask.png (or STEM.png). VisA's
+ * MVTec-like form has it too.
  */
 
 import { listFolder } from '#platform';
@@ -9,10 +9,10 @@ import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
 import { goodFolders } from '../labels.ts';
 
-/** Any of its folders: an incomplete one is told what it lacks. */
+/** Whether any of its folders is there. The reader then names the folders that are missing. */
 export async function isMvtec({ folder }: CategoryLocation): Promise<boolean> {
   if ((await folderNamed(folder, 'train')) || (await folderNamed(folder, 'test'))) return true;
-  // Beside folders of good and bad parts it is the folder layout's folder of masks.
+  // Beside folders of good and bad parts, ground_truth is the folder layout's folder of masks.
   return (
     (await folderNamed(folder, 'ground_truth')) !== undefined && !goodFolders(await foldersIn(folder)).length
   );

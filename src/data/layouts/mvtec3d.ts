@@ -1,6 +1,6 @@
 /**
- * MVTec 3D-AD, its photographs only: {train,validation,test}/{good|DEFECT}/{rgb,gt}; the depth maps (xyz) are
- * not needed.
+ * MVTec 3D-AD, its photographs alone: {train,validation,test}/{good|DEFECT}/{rgb,gt}. The depth maps (xyz)
+ * are not needed.
  */
 
 import { append } from '../../base/lists.ts';

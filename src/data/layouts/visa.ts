@@ -86,7 +86,7 @@ interface Entry {
 }
 
 function sample(root: string, { image, mask, kind }: Entry, anomalous: boolean): Sample {
-  // Masks of class numbers cannot be JPEG files: those have shades.
+  // Masks of class numbers are no JPEG files: JPEG changes values.
   const classes = !['.jpg', '.jpeg'].includes(extensionOf(mask));
   const maskPath = mask && `${root}/${mask}`;
   return {
@@ -97,7 +97,7 @@ function sample(root: string, { image, mask, kind }: Entry, anomalous: boolean):
   };
 }
 
-/** Every file that a list names must be there. */
+/** Checks that every file in a list is there. */
 async function missingFiles(samples: readonly Sample[]): Promise<string[]> {
   const warnings: string[] = [];
   for (const { path, maskPath, defect } of samples) {

@@ -1,4 +1,4 @@
-/** Nothing is kept in browsers: a page's storage is not the library's to fill. */
+/** The cache of browsers: nothing is kept, because a page's storage belongs to the page. */
 
 export function keptText(_name: string): string | undefined {
   return undefined;

@@ -1,8 +1,8 @@
-/** Files in browsers: there are none but what is kept for the time of a call. */
+/** Files in browsers: there is no file system, only scratch files that are blobs. */
 import { UnsupportedError } from '../../base/errors.ts';
 import type { FilePlatform, ScratchFile } from '../platform.ts';
 
-/** Stands for whatever needs a file. */
+/** Takes the place of every function that needs a file system. */
 export function noFiles(): never {
   throw new UnsupportedError('browsers have no file system: pass the data itself');
 }
@@ -16,7 +16,7 @@ export const realPath: FilePlatform['realPath'] = noFiles;
 export const resultFinder: FilePlatform['resultFinder'] = noFiles;
 export const packageRoot: FilePlatform['packageRoot'] = noFiles;
 
-/** Blobs, which browsers keep on disk when they are many. */
+/** A scratch file of blobs. Browsers keep blobs on disk when they are many. */
 export async function openScratchFile(): Promise<ScratchFile> {
   const parts: { start: number; blob: Blob }[] = [];
   let end = 0;

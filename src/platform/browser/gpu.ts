@@ -2,7 +2,7 @@
 import { NoAdapterError } from '../../base/errors.ts';
 import type { GpuSettings } from '../gpu_settings.ts';
 
-/** The browser's GPU object; its settings cannot be chosen. */
+/** The browser's GPU object. A page cannot choose its settings. */
 export async function openGpu(_settings: GpuSettings): Promise<{ gpu: GPU }> {
   if (!navigator.gpu)
     throw new NoAdapterError(
@@ -12,10 +12,10 @@ export async function openGpu(_settings: GpuSettings): Promise<{ gpu: GPU }> {
   return { gpu: navigator.gpu };
 }
 
-/** Browsers wait for the device without polling. */
+/** Does nothing: browsers wait for the device without polling. */
 export function restWhile(_waiting: () => boolean): void {}
 
-/** Browsers compile in another process and need no turn of this one's event loop. */
+/** Resolves at once: browsers compile in another process and need no turn of this event loop. */
 export function nextTurn(): Promise<void> {
   return Promise.resolve();
 }

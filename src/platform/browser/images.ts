@@ -1,4 +1,4 @@
-/** Images in browsers: what the page decodes exactly is left to it, the rest goes to `src/image`. */
+/** Images in browsers. What the browser decodes exactly, it decodes; `src/image` decodes the rest. */
 import { UnsupportedError } from '../../base/errors.ts';
 import { type Codecs, readImage } from '../../image/decode.ts';
 import type { Image, ImageFacts } from '../../image/image.ts';
@@ -12,7 +12,9 @@ import { decodeLossless } from '../../image/webp_lossless.ts';
 import type { ImagePlatform } from '../platform.ts';
 import { noFiles } from './files.ts';
 
-/** RGB of an opaque picture, as the browser decodes it: nothing in it tells to convert, blend or rotate. */
+/**
+ * RGB of an opaque picture, decoded by the browser. The bytes hold nothing to convert, blend or rotate by.
+ */
 async function decodeOpaque(bytes: Uint8Array): Promise<Stored> {
   const bitmap = await createImageBitmap(new Blob([bytes as Uint8Array<ArrayBuffer>]), {
     premultiplyAlpha: 'none',
@@ -28,7 +30,7 @@ async function decodeOpaque(bytes: Uint8Array): Promise<Stored> {
 }
 
 const codecs: Codecs = {
-  // Canvases multiply colours by alpha and lose them, and have 8 bits.
+  // Not by a canvas: it has 8 bits, and multiplies colours by alpha, which loses them.
   png: decodePng,
   async jpeg(bytes, _header, colours) {
     const inks = colours === 'cmyk' || colours === 'ycck';

@@ -1,4 +1,4 @@
-/** Threads in browsers: whoever needs one makes a worker of the page's own. */
+/** Threads in browsers: none of the library's own. A page makes its own workers. */
 import type { ThreadPlatform } from '../platform.ts';
 import { noFiles } from './files.ts';
 

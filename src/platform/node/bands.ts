@@ -15,12 +15,12 @@ import { decodeImage } from './images.ts';
 import { needRegularFile, readBytes } from './read.ts';
 import { sharp } from './sharp.ts';
 
-// Values as they are stored, of images of any size.
+// Options of sharp: values as they are stored, of images of any size.
 const unlimited = { limitInputPixels: false, ignoreIcc: true } as const;
 
 /**
- * Bytes of pixels that are decoded at once of a large image: its file is read anew from the top for each of
- * them.
+ * Bytes of pixels that are decoded at once of a large image. For each such strip the file is read anew from
+ * its top.
  */
 const stripBytes = 128 * 2 ** 20;
 const mostStripBytes = 2 ** 30;
@@ -41,8 +41,8 @@ interface FileFacts {
 const formats = ['png', 'jpeg', 'webp', 'tiff'];
 
 /**
- * What the header says; undefined for bitmaps, which sharp does not read, and for what is no image: decoding
- * tells.
+ * What the header says. Undefined for bitmaps, which sharp does not read, and for files that are no images:
+ * the decoder names those.
  */
 async function factsOf(path: string): Promise<FileFacts | undefined> {
   await needRegularFile(path);

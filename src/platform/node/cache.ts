@@ -1,4 +1,7 @@
-/** What can be made again, in the user's cache folder: tunings, linked kernels, the driver's code, downloads. */
+/**
+ * The user's cache folder: tunings, linked kernels, the driver's code, downloads. All of it can be made
+ * again.
+ */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -21,17 +24,17 @@ function keptPath(name: string): string {
  */
 export function keptText(name: string): string | undefined {
   try {
-    // Small, and wanted at once: a turn of the event loop would take longer.
+    // Read synchronously: the file is small, and a turn of the event loop would take longer.
     return readFileSync(keptPath(name), 'utf8');
   } catch {
     return undefined;
   }
 }
 
-/** Keeps a text in the user's cache folder. It can be made again, so nobody waits for the disk. */
+/** Keeps a text in the user's cache folder. It is not durable: it can be made again. */
 export async function keepText(name: string, text: string): Promise<void> {
   const path = keptPath(name);
-  // Once per process: what an earlier one left when it was killed.
+  // Once per process: removes what an earlier process left when it was killed.
   tidied ??= removeStaleTemporaries(dirname(path));
   await tidied;
   await writeBytes(path, text, { durable: false });

@@ -15,9 +15,9 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
 }
 
 /**
- * The process's GPU object for these settings. There is one of each kind, kept until the process ends: an
- * instance of Dawn costs megabytes that do not all come back, and the process crashes where one is collected
- * before its last device. It does not keep the process alive, only devices that are not destroyed do.
+ * The process's GPU object for these settings, one of each kind, kept until the process ends: an instance of
+ * Dawn costs megabytes that do not all come back, and the process crashes where an instance is collected
+ * before its last device. The object does not keep the process alive; devices that are not destroyed do.
  *
  * @throws MissingPackageError where the package `webgpu` is not installed
  */
@@ -48,8 +48,8 @@ const restMilliseconds = 0.2;
 
 /**
  * Lets this thread sleep between turns of the event loop while `waiting()` holds. Dawn's Node binding polls
- * the device without a pause; beside a software driver that takes a core away from the kernels (a third of
- * the speed on two cores).
+ * the device without a pause. Beside a software driver that polling takes a core away from the kernels: a
+ * third of the speed on two cores.
  */
 export function restWhile(waiting: () => boolean): void {
   const turn = () => {
@@ -60,7 +60,7 @@ export function restWhile(waiting: () => boolean): void {
   setImmediate(turn);
 }
 
-/** Resolves after a turn of the event loop, in which Dawn tells what is done. */
+/** Resolves after a turn of the event loop, in which Dawn reports what is done. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,6 +1,5 @@
 /**
- * Images in Node (sharp and the decoders of `src/image`); apart from `node.ts` so that decoder threads load
- * no GPU.
+ * Images in Node: sharp, and the decoders of `src/image`. Decoder threads load this file, so it loads no GPU.
  */
 import type { Sharp } from 'sharp';
 import { type Codecs, readImage, readMask, readSize } from '../../image/decode.ts';
@@ -30,7 +29,7 @@ async function decodeWithSharp(
     .toBuffer({ resolveWithObject: true });
   const { width, height } = info;
   const { buffer, byteOffset, byteLength } = data;
-  // Other counts than 1 to 4 do not come out of these colour spaces.
+  // These colour spaces give 1 to 4 channels.
   const count = info.channels as Stored['channels'];
   const values = deep
     ? new Uint16Array(buffer, byteOffset, byteLength / 2)
@@ -67,8 +66,8 @@ export async function decodeImage(bytes: Uint8Array, path: string, channels: 1 |
 }
 
 /**
- * Decodes a mask file with all its channels as stored: alpha and 16 bits are kept, for they may be what
- * tells the defect.
+ * Decodes a mask file with all its channels as stored. Alpha and 16 bits are kept, because the defect may be
+ * drawn in them.
  *
  * @throws Error naming the file
  */
@@ -84,7 +83,7 @@ export function imageSize(
   return readSize(bytes, path, codecs);
 }
 
-/** What an image file is, decoded once to be sure that it can be; sizes after EXIF rotation. */
+/** What an image file is. It is decoded once, so that one that cannot be decoded is an error. */
 export async function inspectImage(bytes: Uint8Array, path: string): Promise<ImageFacts> {
   return (await readImage(bytes, path, 3, codecs)).facts;
 }

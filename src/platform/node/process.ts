@@ -1,9 +1,14 @@
-/** Which process wrote a file, and whether it still lives: names of temporaries and locks hold this. */
+/**
+ * Which process wrote a file, and whether it still lives. Names of temporary files and of locks hold this.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** A process, told from all others: on other machines, in other containers, and before or after it. */
+/**
+ * A process, distinct from those of other machines and containers, and from earlier and later ones with its
+ * number.
+ */
 export interface ProcessIdentity {
   /** Eight digits for what process numbers belong to: machine, its start, container. */
   readonly machine: string;
@@ -69,13 +74,13 @@ export function processState(identity: ProcessIdentity): 'alive' | 'gone' | 'unk
   try {
     process.kill(identity.pid, 0);
   } catch (error) {
-    // EPERM: it is there, and belongs to someone else.
+    // EPERM: the process is there, and belongs to someone else.
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return 'gone';
   }
-  // In a container /proc may show another one's processes.
+  // In a container /proc may show another container's processes.
   const comparable = link('/proc/self') === String(process.pid) && identity.started > 0;
   const stat = comparable ? procStat(identity.pid) : undefined;
   if (!stat) return 'unknown';
-  // Z and X: it has ended, and only its parent has not asked yet.
+  // Z and X: the process has ended, and its parent has not read its exit code yet.
   return stat.started === identity.started && !/[ZX]/.test(stat.state) ? 'alive' : 'gone';
 }

@@ -1,6 +1,6 @@
 /**
- * Reading of files in Node. Only regular files are read: opening a named pipe or a device can wait for ever,
- * or never end. Apart from `node.ts` so that decoder threads load no GPU.
+ * Reading of files in Node. Only regular files are read: a read of a named pipe or a device may never end.
+ * Decoder threads load this file, so it loads no GPU.
  */
 import { constants, type Dirent, type Stats } from 'node:fs';
 import { type FileHandle, mkdtemp, open, readdir, realpath, rm, stat } from 'node:fs/promises';
@@ -48,8 +48,8 @@ export async function needRegularFile(path: string): Promise<void> {
 }
 
 /**
- * Opens a regular file. What it is is asked first, because opening a device may do something, and again of
- * the opened file, because it may have been replaced; opening never waits.
+ * Opens a regular file. The path is asked first, because opening a device may do something. The opened file
+ * is asked again, because another may have taken its place. Opening never waits.
  */
 async function openRegular(path: string): Promise<FileHandle> {
   let file: FileHandle;
@@ -105,7 +105,7 @@ export async function exists(path: string): Promise<'file' | 'folder' | undefine
 async function entryOf(folder: string, entry: Dirent): Promise<FolderEntry> {
   const { name } = entry;
   if (!entry.isSymbolicLink()) return { name, folder: entry.isDirectory(), link: false };
-  // A link that leads nowhere counts as a file: whoever reads it is told why it cannot be read.
+  // A link that leads nowhere counts as a file: whoever reads it gets the reason.
   const target = await exists(join(folder, name)).catch(() => undefined);
   return { name, folder: target === 'folder', link: true };
 }
@@ -147,7 +147,7 @@ export async function realPath(path: string): Promise<string> {
 export async function openScratchFile(): Promise<ScratchFile> {
   const folder = await mkdtemp(join(tmpdir(), 'aand-maps-'));
   const file = await open(join(folder, 'maps'), 'w+');
-  // The open file lives on without its name, and cannot be left behind.
+  // The open file lives on without its name, so nothing is left behind.
   await rm(folder, { recursive: true });
   let end = 0;
   return {

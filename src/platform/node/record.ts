@@ -1,6 +1,6 @@
 /**
- * What this program wrote into a folder: a small file there that names each result with its size and digest.
- * By it a result is told from a file of the user, also when the user put one of his own in a result's place.
+ * What this program wrote into a folder: a small file there names each result with its size and digest. By
+ * this record a result is told from a file of the user, also from one that the user put in a result's place.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -24,7 +24,10 @@ const entrySchema = v.object({
   ),
   size: v.pipe(v.number(), v.integer(), v.minValue(0)),
   sha256: digest,
-  /** Digest of the result that lay there before: a crash between record and file leaves that one. */
+  /**
+   * Digest of the result that lay there before. After a crash between record and file, that one lies there
+   * still.
+   */
   was: v.optional(digest),
   /** The command that wrote it, such as `train`. */
   by: v.string(),
@@ -60,7 +63,7 @@ export async function readRecord(folder: string): Promise<Map<string, RecordEntr
       const entry = v.parse(entrySchema, JSON.parse(line));
       entries.set(entry.name, entry);
     } catch {
-      // Cut off by a crash: the file that it was to name was not written.
+      // A crash cut this line off, before its file was written.
     }
   }
   return entries;
@@ -102,7 +105,7 @@ export class RecordWriter {
 
   async #open(): Promise<FileHandle> {
     const path = join(this.#folder, recordName);
-    // One line per name again, and no half line at the end.
+    // The file is written anew: one line per name, and no half line at the end.
     if (this.entries.size)
       await writeBytes(
         path,
@@ -140,7 +143,7 @@ export class RecordWriter {
   }
 }
 
-/** Asks the record of each folder once. */
+/** Reads the record of each folder once. */
 export function resultFinder(): ResultFinder {
   const records = new Map<string, Promise<Map<string, RecordEntry>>>();
   const recordOf = (folder: string) => {

@@ -14,8 +14,8 @@ import { readBytes } from './read.ts';
 let pool: Tinypool | undefined | null;
 
 /**
- * Threads that decode and resize; null where the built worker is missing (a program that bundles the
- * sources).
+ * The threads that decode and resize; null where the built worker is missing, as in a program that bundles
+ * the sources.
  */
 function decoderPool(): Tinypool | null {
   if (pool === undefined) {

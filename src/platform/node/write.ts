@@ -1,7 +1,6 @@
 /**
  * Writing of files in Node: whole or not at all. A file is written beside its place under a name of its own,
- * brought to the disk, and moved into its place in one step. Apart from `node.ts` so that it can be used
- * without a GPU.
+ * brought to the disk, and moved into its place in one step.
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -13,7 +12,7 @@ const ending = '.aand-tmp';
 // Most file systems take names of 255 bytes.
 const keptOfName = 150;
 
-/** A name for the time of writing: hidden, of this process, and never the same twice. */
+/** A name for the time of writing: hidden, with the process in it, and different every time. */
 function temporaryPath(path: string): string {
   const name = Buffer.from(basename(path)).subarray(0, keptOfName).toString().replaceAll('\ufffd', '');
   const random = randomBytes(6).toString('hex');
@@ -112,7 +111,7 @@ export async function writeBytes(
     await (exclusive ? moveToNew(temporary, path) : rename(temporary, path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
-    // Windows, and folders that hold something, have other codes for the same.
+    // Windows, and folders that are not empty, have other codes for the same.
     const folder = await stat(path).then(
       (info) => info.isDirectory(),
       () => false,
@@ -122,7 +121,7 @@ export async function writeBytes(
   if (durable) await syncFolder(dirname(path));
 }
 
-// A living writer elsewhere touches its temporary all the time.
+// A living writer elsewhere touches its temporary file all the time.
 const foreignMilliseconds = 10 * 60_000;
 
 /**
