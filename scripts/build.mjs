@@ -2,7 +2,7 @@
 // JavaScript are bundled, so that nothing else is installed with this one; dist/THIRD_PARTY_NOTICES.txt has
 // their licences.
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 import { rolldown } from 'rolldown';
 import { copyDemo } from './copy_demo.mjs';
@@ -50,7 +50,6 @@ const node = {
 const browser = { ...common, platform: 'browser', conditions: ['browser'], minify: true };
 
 rmSync('dist', { recursive: true, force: true });
-const engine = existsSync('src/engine/index.ts') ? { engine: 'src/engine/index.ts' } : {};
 const shipped = [];
 /** Builds for Node into dist, with what the entry points share in a folder. */
 async function buildNode(entryPoints, chunks) {
@@ -71,7 +70,7 @@ const library = await buildNode(
     cli: 'src/cli/main.ts',
     decoder_worker: 'src/platform/node/decoder_worker.ts',
     index: 'src/index.ts',
-    ...engine,
+    engine: 'src/engine/index.ts',
   },
   'chunks',
 );
@@ -90,7 +89,7 @@ await build({ ...browser, outdir: 'dist', entryPoints: { peer_page: 'bench/peer_
 // For bundlers: one file per module, so that they take what is used and nothing else (package.json says that
 // no module has side effects).
 const modules = await rolldown({
-  input: { browser: 'src/browser.ts', ...engine },
+  input: { browser: 'src/browser.ts', engine: 'src/engine/index.ts' },
   platform: 'browser',
   resolve: { symlinks: false, conditionNames: ['browser', 'import', 'module', 'default'] },
   transform: { define, target: 'es2022' },

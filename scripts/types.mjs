@@ -14,6 +14,7 @@ await generateKernels();
 execFileSync('npx', ['tsc', '-p', 'tsconfig.types.json'], { stdio: 'inherit' });
 
 const faces = { index: 'src/index', browser: 'src/browser', engine: 'src/engine/index' };
+const warnings = [];
 const bundle = await rollup({
   input: Object.fromEntries(
     Object.entries(faces)
@@ -28,9 +29,7 @@ const bundle = await rollup({
     },
     dts(),
   ],
-  onwarn(warning) {
-    throw new Error(`types: ${warning.message}`);
-  },
+  onwarn: ({ message }) => warnings.push(message),
 });
 await bundle.write({
   dir: types,
@@ -39,6 +38,7 @@ await bundle.write({
   chunkFileNames: ({ name }) => `shared/${name.replace(/\.d$/, '')}.d.ts`,
 });
 await bundle.close();
+if (warnings.length) throw new Error(`types: ${warnings.join('\n')}`);
 rmSync(declarations, { recursive: true });
 
 // Types that the platform has and that not every project declares: they are looked up where the file is used,

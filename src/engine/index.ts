@@ -11,13 +11,23 @@
  * @packageDocumentation
  */
 
-// What the declarations need from a compiler, whatever its settings.
-/// <reference types="@webgpu/types" preserve="true" />
-/// <reference lib="esnext.disposable" preserve="true" />
-
-export { ClosedError, DeviceLostError, OutOfMemoryError } from '../base/errors.ts';
+export {
+  AandError,
+  ClosedError,
+  DeviceLostError,
+  type ErrorCode,
+  errorCode,
+  InvalidArgumentError,
+  KernelError,
+  MissingPackageError,
+  NoAdapterError,
+  NotFiniteError,
+  OutOfMemoryError,
+  UnsupportedError,
+} from '../base/errors.ts';
 export { RandomStream } from '../base/random.ts';
 export type { AdapterDescription } from './device/adapter.ts';
+export type { LoweringContext } from './device/context.ts';
 export type { Target } from './device/target.ts';
 export {
   type Binding,
