@@ -14,7 +14,20 @@ import { profileOf, profiles } from '../src/engine/device/profiles.ts';
 import { swiftshader } from '../src/engine/device/swiftshader.ts';
 import type { Target } from '../src/engine/device/target.ts';
 import { tuningKey } from '../src/engine/device/tuning.ts';
+import { gradients } from '../src/engine/gradients.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
+import { batchNorm } from '../src/engine/ops/batch_norm.ts';
+import { conv2d } from '../src/engine/ops/conv2d.ts';
+import { cosineDistance } from '../src/engine/ops/cosine_distance.ts';
+import { matchingGate } from '../src/engine/ops/gate.ts';
+import { mean, meanSquareError, one, weightedSum } from '../src/engine/ops/reduce.ts';
 import { gaussianNorm } from '../src/engine/ops/resample.ts';
+import { scoreMap } from '../src/engine/ops/score_map.ts';
+import { fuse } from '../src/engine/passes/index.ts';
+import { selectProgram } from '../src/engine/plan/lower.ts';
+import { dispatchesOf } from '../src/engine/plan/plan.ts';
 import type { Retargeting } from '../src/engine/runtime/retarget.ts';
 import { planning } from './support/targets.ts';
 
@@ -264,4 +277,85 @@ describe('kernel files have the sizes that the host counts with', () => {
   test('the radius is four deviations', () => {
     expect(gaussianNorm(sizes.scoreMapGaussian.sigma).radius).toBe(radius);
   });
+});
+
+test('operations ask the profile for every kernel of a family', () => {
+  const constants = { CHOSEN: 1 };
+  /** The families, with a mark on every candidate that they give. */
+  const marked = <Families extends object>(families: Families): Families =>
+    Object.fromEntries(
+      Object.entries(families).map(([name, value]) => [
+        name,
+        typeof value === 'object'
+          ? marked(value)
+          : (...given: unknown[]) => {
+              const chosen = value(...given);
+              return typeof chosen === 'object' && 'module' in chosen ? { ...chosen, constants } : chosen;
+            },
+      ]),
+    ) as Families;
+  const lowering = planning({ profile: { ...gpu, kernels: marked(gpu.kernels) } });
+  const tape = new Tape(new ParameterSet());
+  const input = (name: string, shape: readonly number[]) => tape.input(name, shape, 'channels');
+  const weights = tape.input('w', [3, 3, 16, 16], 'filter');
+  const b = input('b', [16]);
+  const convolved = conv2d(tape, input('x', [2, 8, 8, 16]), weights, b, { padding: 1 });
+  const names = ['weight', 'bias', 'running_mean', 'running_var'] as const;
+  const [weight, bias, running_mean, running_var] = names.map((name) =>
+    tape.parameter(name, [16], 'channels', 'state'),
+  ) as [Tensor, Tensor, Tensor, Tensor];
+  const parameters = { weight, bias, running_mean, running_var };
+  const y = batchNorm(tape, convolved, parameters, { training: true });
+  const gate = matchingGate(tape, y, tape.input('keys', [1, 1, 6, 16], 'filter'));
+  const { map, flat } = cosineDistance(tape, y, input('other', [2, 8, 8, 16]));
+  const losses = [mean(tape, gate), mean(tape, map), mean(tape, flat), meanSquareError(tape, y, convolved)];
+  const loss = weightedSum(tape, losses, [1, 1, 1, 1]);
+  const found = gradients(tape, new Map([[loss, one(tape)]]), [weights, weight, b]);
+  const level = (side: number, name: string) => input(name, [2, side, side, 16]);
+  const pyramid = (name: string) => [16, 8, 4].map((side) => level(side, `${name}${side}`));
+  const score = scoreMap(tape, pyramid('teacher'), pyramid('student'), 64);
+  const outputs = [loss, score.map, score.score, ...found.values()];
+  const plan = dispatchesOf(selectProgram(fuse(tape, outputs, lowering), lowering).main);
+  const isChosen = new Map<string, boolean>();
+  for (const { kernel } of plan) {
+    if (kernel === 'copy') continue;
+    const name = `${kernel.module}.${kernel.entry}`;
+    isChosen.set(name, (isChosen.get(name) ?? true) && kernel.constants?.CHOSEN === 1);
+  }
+  const list = (chosen: boolean) =>
+    [...isChosen.keys()].filter((name) => isChosen.get(name) === chosen).sort();
+  expect(list(true)).toMatchInlineSnapshot(`
+    [
+      "batch_norm.apply",
+      "batch_norm.apply_gradient",
+      "batch_norm.gradient_sums",
+      "batch_norm.merge",
+      "batch_norm.merge_gradient",
+      "batch_norm.statistics",
+      "conv2d_tile.main",
+      "cosine_distance.flatten",
+      "cosine_distance.gradient",
+      "cosine_distance.positions",
+      "gate.gate_forward",
+      "gate.gate_gradient",
+      "normalize.forward",
+      "normalize.gradient",
+      "reduce.channel_sum",
+      "reduce.mean",
+      "reduce.square_error",
+      "score_map.level_distances",
+      "score_map.smooth_columns",
+      "score_map.smooth_rows",
+      "sum_partials.main",
+      "weight_gradient_tile.main",
+    ]
+  `);
+  // What has one form everywhere: bound by memory, or no work at all.
+  expect(list(false)).toMatchInlineSnapshot(`
+    [
+      "elementwise.add",
+      "elementwise.square_error_gradient",
+      "reduce.weighted_sum",
+    ]
+  `);
 });
