@@ -77,7 +77,12 @@ const library = await buildNode(
 shipped.push(...packagesOf(library));
 // Not shipped.
 await buildNode(
-  { bench: 'bench/main.ts', bench_peers: 'bench/peers_main.ts', peer_ours: 'bench/peer_ours.ts' },
+  {
+    bench: 'bench/main.ts',
+    bench_peers: 'bench/peers_main.ts',
+    bench_figures: 'bench/figures/main.ts',
+    peer_ours: 'bench/peer_ours.ts',
+  },
   'bench_chunks',
 );
 

@@ -107,6 +107,19 @@ describe.each(documents)('%s', (path) => {
   });
 });
 
+test('paths that sources name exist', () => {
+  const path =
+    /(?<![\w./-])((?:src|docs|kernels|bench|app|scripts|examples)\/[\w./-]*\.(?:ts|md|wesl|mjs|sh))\b/g;
+  const missing = files
+    .filter((name) => /^(src|kernels|bench|app|scripts|examples)\/.*\.(ts|mjs|wesl|css)$/.test(name))
+    .flatMap((name) =>
+      matches(read(name), path)
+        .filter((named) => !existsSync(named) && !named.endsWith('.d.ts'))
+        .map((named) => `${name}: ${named}`),
+    );
+  expect(missing).toEqual([]);
+});
+
 test('every section of the method that a comment cites exists', () => {
   const sections = new Set(matches(read('docs/method.md'), /^#+ (\d+(?:\.\d+)?) /gm));
   const cited = files

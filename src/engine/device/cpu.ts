@@ -1,6 +1,6 @@
 /**
- * Software drivers: kernels run on the processor's cores and vectors. Loads are what costs, workgroup memory is
- * no faster than storage, and few workgroups keep all cores busy.
+ * Software drivers: kernels run on the processor's cores and vectors. Loads are what costs, workgroup memory
+ * is no faster than storage, and few workgroups keep all cores busy.
  */
 import { adapterText } from './adapter.ts';
 import { commonKernels } from './common.ts';
@@ -60,7 +60,7 @@ export const cpu: DeviceProfile = {
     },
     winograd: { tiles: (problem) => winogradTiles(problem, winogradChannels), module: winogradModule },
   },
-  // The statistics in the epilogue cost more there than the pass that they spare (docs/performance.md).
+  // The statistics in the epilogue cost more there than the pass that they spare (docs/performance-log.md).
   rewrites: () => ({ winograd: true, textures: false, statistics: false }),
   treatment: {
     needsShaderChecks: true,
@@ -74,7 +74,7 @@ export const cpu: DeviceProfile = {
       fault: "Dawn's binding for Node polls the device without a pause, which takes a core from the kernels.",
       workaround:
         'The thread sleeps 0.2 ms between turns while it waits (`restWhile`, src/platform/node.ts).',
-      evidence: 'docs/performance.md; a third of the speed on two cores',
+      evidence: 'docs/performance-log.md; a third of the speed on two cores',
       until: 'the package webgpu waits for the device instead of polling',
     },
   ],

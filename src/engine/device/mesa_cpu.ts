@@ -1,6 +1,7 @@
 /**
  * Mesa's software driver (llvmpipe, as Vulkan driver lavapipe): LLVM compiles for vectors of 128 to 512 bits,
- * subgroups have 4 to 16 lanes. Its width and cache folder are set before it is loaded (src/platform/mesa.ts).
+ * subgroups have 4 to 16 lanes. Its width and cache folder are set before it is loaded
+ * (src/platform/node/mesa.ts).
  */
 import { adapterText } from './adapter.ts';
 import { convolutionByLanes, cpu, wideLanes } from './cpu.ts';
@@ -11,8 +12,8 @@ import { winogradTiles } from './winograd.ts';
 // Channels from which Winograd's form pays: with operands from textures multiplications are cheap.
 const winogradChannels = { textures: 256, buffers: 32 };
 // Pixels of an output from which Winograd's form pays in a compact program on vectors of 512 bits, where the
-// direct form is nearly as fast: the transformed weights take two to four times the memory, and making them is
-// most of a start.
+// direct form is nearly as fast: the transformed weights take two to four times the memory, and making them
+// is most of a start.
 const compactPixels = 1024;
 const wideVector = 16;
 
@@ -44,8 +45,8 @@ export const mesaCpu: DeviceProfile = {
   },
   rewrites: ({ storageTextures, subgroupSize }) => ({
     winograd: true,
-    // A storage texture's quad is read three times as fast as a storage buffer's: bounds are checked per texel
-    // instead of per float and lane (docs/performance.md).
+    // A storage texture's quad is read three times as fast as a storage buffer's: bounds are checked per
+    // texel instead of per float and lane (docs/performance-log.md).
     textures: storageTextures && subgroupSize > 0,
     statistics: false,
   }),
@@ -60,20 +61,20 @@ export const mesaCpu: DeviceProfile = {
     {
       fault: 'Storage buffers are checked per float and lane, storage textures per texel.',
       workaround: 'Matrix kernels read their operands from textures (rewrite `textures`).',
-      evidence: 'docs/performance.md',
+      evidence: 'docs/performance-log.md',
       until: 'the driver checks a vector of four floats once',
     },
     {
       fault: "The driver's code checks every access, and Dawn's shader checks do so once more.",
       workaround: "In Node Dawn's are left out (`needsShaderChecks`): a run takes a fifth less.",
-      evidence: 'docs/performance.md; `EngineOptions.shaderChecks` turns them on',
+      evidence: 'docs/performance-log.md; `EngineOptions.shaderChecks` turns them on',
       until: 'Dawn leaves them out by itself for drivers that check',
     },
     {
       fault: 'Filling new textures with zeros takes longer than what is then written to them.',
       workaround:
         'In Node new memory is not filled (`fillsWithZeros`); test/support/poison.ts fills it with NaN.',
-      evidence: 'docs/performance.md',
+      evidence: 'docs/performance-log.md',
       until: 'Dawn fills memory only where it is read first',
     },
     {
@@ -87,19 +88,19 @@ export const mesaCpu: DeviceProfile = {
     {
       fault: 'Views of textures are made and destroyed only while the driver computes nothing.',
       workaround: 'They are made once and kept (src/engine/runtime/warm_up.ts, steps.ts).',
-      evidence: 'docs/performance.md',
+      evidence: 'docs/performance-log.md',
       until: 'making a view no longer waits',
     },
     {
       fault: 'Vectors have 256 bits unless the environment says otherwise, however wide the processor is.',
-      workaround: '`LP_NATIVE_VECTOR_WIDTH` is set before the driver is loaded (src/platform/mesa.ts).',
-      evidence: 'docs/performance.md; 1.4 times the speed with 512 bits',
+      workaround: '`LP_NATIVE_VECTOR_WIDTH` is set before the driver is loaded (src/platform/node/mesa.ts).',
+      evidence: 'docs/performance-log.md; 1.4 times the speed with 512 bits',
       until: 'the driver takes the width of the processor',
     },
     {
       fault:
         'The cache on disk does not tell vector widths apart: code of another width computes wrong values.',
-      workaround: 'A cache folder for each width but 256 (src/platform/mesa.ts).',
+      workaround: 'A cache folder for each width but 256 (src/platform/node/mesa.ts).',
       evidence: 'test/mesa.test.ts',
       until: 'the width is part of the key of the cache',
     },

@@ -15,7 +15,7 @@ export const swiftshader: DeviceProfile = {
       workaround:
         'Loops over `unroll_*` are written out, and arrays become variables, for all drivers ' +
         '(src/engine/kernels/expand.ts); kernels run 7 to 9 times as fast.',
-      evidence: 'docs/performance.md',
+      evidence: 'docs/performance-log.md',
       until: 'SwiftShader unrolls them itself',
     },
   ],

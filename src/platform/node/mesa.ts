@@ -23,8 +23,8 @@ function hasWideVectors(): boolean {
 
 /**
  * Lets Mesa's software driver compute with vectors of 512 bits where the processor has them, which its
- * kernels of ours run 1.4 times as fast with (docs/performance.md). `LP_NATIVE_VECTOR_WIDTH` in the
- * environment decides otherwise; 256 is the driver's own.
+ * this package's kernels run 1.4 times as fast with (docs/performance-log.md). `LP_NATIVE_VECTOR_WIDTH` in
+ * the environment decides otherwise; 256 is the driver's own.
  *
  * Its cache on disk does not tell widths apart, and code of another width computes wrong values in half of
  * the lanes. So every width but the driver's own gets a folder of its own.
