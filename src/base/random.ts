@@ -9,6 +9,7 @@ function mix(z: number): number {
   return (z ^ (z >>> 15)) >>> 0;
 }
 
+/** Random numbers that depend on the stream's keys and their place in it alone. */
 export class RandomStream {
   readonly #key: number;
   readonly #second: number;
@@ -37,6 +38,7 @@ export class RandomStream {
     return this.bits() / 4294967296;
   }
 
+  /** Uniform in [low, high). */
   uniform(low: number, high: number): number {
     return low + (high - low) * this.next();
   }

@@ -32,27 +32,41 @@ export function variantKey(variant: KernelVariant): string {
   return [`${variant.module}.${variant.entry}`, ...conditions, ...constants].join(',');
 }
 
+/** A page of parameters as a kernel binding. */
 export interface PageBinding {
+  /** The parameter group. */
   readonly group: string;
+  /** Its number in the group, from 0 on. */
   readonly page: number;
+  /** What of the parameters: values, gradients or moments. */
   readonly kind: PageKind;
 }
 
+/** What a kernel is given: a whole tensor, a range of one, or a page of parameters. */
 export type Binding = Tensor | View | PageBinding;
 
 /** One kernel launch, or a copy of `x` into `texture`, before memory is assigned. */
 export interface Dispatch {
+  /** What is launched. */
   readonly kernel: KernelVariant | 'copy';
+  /** Operands by the names that the kernel gives them: all that its entry point uses, and no others. */
   readonly bindings: Readonly<Record<string, Binding>>;
+  /** Values of the uniform block by field: all that the entry point reads. */
   readonly uniforms: Readonly<Record<string, number>>;
   /** Number of workgroups; see {@link threads} and {@link groups} for how large counts are spread. */
   readonly workgroups: readonly [number, number, number];
   /** Names of the bindings that the kernel writes. */
   readonly writes: readonly string[];
+  /** Floating-point operations; absent counts as none. */
   readonly flops?: number;
 }
 
-/** Pages a grid of n workgroups into two dimensions below WebGPU's limit of 65,535. */
+/**
+ * Spreads n workgroups over two dimensions, each below WebGPU's limit of 65,535. There may be more than n: a
+ * kernel leaves out what lies beyond its count.
+ *
+ * @param z size of the third dimension
+ */
 export function groups(count: number, z = 1): [number, number, number] {
   const limit = 65535;
   if (count <= limit) return [Math.max(count, 1), 1, z];
@@ -65,6 +79,7 @@ export function threads(count: number): [number, number, number] {
   return groups(Math.ceil(count / workgroupSize));
 }
 
+/** Whether a binding is a whole tensor. */
 export function isTensor(binding: Binding): binding is Tensor {
   return 'role' in binding;
 }

@@ -28,7 +28,8 @@ export {
 export { RandomStream } from '../base/random.ts';
 export type { AdapterDescription } from './device/adapter.ts';
 export type { LoweringContext } from './device/context.ts';
-export type { Target } from './device/target.ts';
+export type { DeviceProfile } from './device/profile.ts';
+export type { OfferedTarget, Target } from './device/target.ts';
 export {
   type Binding,
   type Dispatch,
@@ -42,6 +43,7 @@ export { gradients } from './gradients.ts';
 export {
   type Initial,
   type PageKind,
+  type PageSlot,
   ParameterSet,
   type ParameterSpec,
 } from './graph/parameter_set.ts';

@@ -1,11 +1,16 @@
 /** What an adapter says of itself: takes WebGPU's adapter, gives plain data that profiles recognise it by. */
 
+/** What an adapter says of itself; strings are empty where it does not tell. */
 export interface AdapterDescription {
+  /** As `nvidia`, in lower case. */
   readonly vendor: string;
+  /** The GPU's family, as `turing`. */
   readonly architecture: string;
+  /** The vendor's name or number of the GPU. */
   readonly device: string;
   /** The driver in its own words, with its version where it tells one; browsers often leave it empty. */
   readonly description: string;
+  /** WebGPU's optional features that it offers, sorted. */
   readonly features: readonly string[];
   /** Lanes of a subgroup where the number is fixed and subgroups are offered, else 0. */
   readonly subgroupSize: number;

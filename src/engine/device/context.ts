@@ -10,13 +10,17 @@ export interface ForcedChoices extends Partial<Record<MatrixFamilyName, MatrixKe
   readonly rewrites?: Partial<Rewrites>;
 }
 
+/** By what an operation chooses its kernels. */
 export interface LoweringContext {
+  /** What the device is and offers. */
   readonly target: Target;
+  /** What this package does on this kind of device. */
   readonly profile: DeviceProfile;
   /** `prologue` runs once, when a program is built: memory is new then, and touching it is what costs. */
   readonly phase: 'prologue' | 'run';
   /** Matrix kernels that `aand tune` found, by tuning key; the profile's table decides for the others. */
   readonly tuned?: Readonly<Record<string, MatrixKernel>>;
+  /** Choices in the profile's place. */
   readonly force?: ForcedChoices;
 }
 

@@ -51,6 +51,7 @@ export interface DriverTreatment {
   };
 }
 
+/** Everything that this package does differently on one kind of device or driver. */
 export interface DeviceProfile {
   /** A short name for tunings, `aand doctor` and tests, such as `mesa-cpu`. */
   readonly name: string;
@@ -62,8 +63,12 @@ export interface DeviceProfile {
   recognises(adapter: AdapterDescription): boolean;
   /** What kernels are chosen by: what the device offers, less what this kind is better off without. */
   target(offered: OfferedTarget): Target;
+  /** Candidates and tables of every kernel family that has a choice. */
   readonly kernels: KernelFamilies;
+  /** The rewrites that pay. */
   rewrites(target: Target): Rewrites;
+  /** How the engine treats the driver. */
   readonly treatment: DriverTreatment;
+  /** What is wrong or slow there, and what is done about it. */
   readonly faults: readonly KnownFault[];
 }

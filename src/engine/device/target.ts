@@ -13,8 +13,11 @@ export interface MatrixUnit {
 
 /** What an opened device offers; a profile makes its {@link Target} of it. */
 export interface OfferedTarget {
+  /** Vendor and architecture, for people. */
   readonly name: string;
+  /** As `AdapterDescription` has it. */
   readonly vendor: string;
+  /** As `AdapterDescription` has it. */
   readonly architecture: string;
   /** The driver in its own words, empty where it does not tell. */
   readonly driver: string;

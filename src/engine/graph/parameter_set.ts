@@ -10,17 +10,25 @@ export type Initial =
   | { readonly kind: 'uniform'; readonly bound: number }
   | { readonly kind: 'constant'; readonly value: number };
 
+/** What is known of a parameter before it has values. */
 export interface ParameterSpec extends TensorSpec {
+  /** Unique in its set. */
   readonly name: string;
   /** Parameters of a group are trained together. */
   readonly group: string;
+  /** How its values are drawn before training. */
   readonly initial: Initial;
 }
 
+/** Where a parameter lies. */
 export interface PageSlot {
+  /** The parameter's group. */
   readonly group: string;
+  /** Number of the page in its group, from 0 on. */
   readonly page: number;
+  /** In bytes, from the start of the page. */
   readonly offset: number;
+  /** In bytes. */
   readonly size: number;
 }
 
@@ -31,6 +39,7 @@ export type PageKind = 'parameter' | 'gradient' | 'first_moment' | 'second_momen
 const pageLimit = 128 * 1024 * 1024;
 const alignment = 256;
 
+/** The parameters of a model, in the order of their definition. The first question where one lies fixes all. */
 export class ParameterSet {
   /** Weights of convolutions are kept as 16-bit floats: for inference only. */
   readonly half: boolean;
@@ -38,26 +47,32 @@ export class ParameterSet {
   #slots: Map<string, PageSlot> | undefined;
   readonly #pageSizes = new Map<string, number[]>();
 
+  /** @param options `half`: weights of convolutions are kept as 16-bit floats, which cannot be trained */
   constructor(options: { readonly half?: boolean } = {}) {
     this.half = options.half ?? false;
   }
 
+  /** Names in the order of definition. */
   get names(): string[] {
     return [...this.#specs.keys()];
   }
 
+  /** Groups in the order of their first parameter. */
   get groups(): string[] {
     return [...new Set([...this.#specs.values()].map((spec) => spec.group))];
   }
 
+  /** All parameters in the order of definition. */
   get specs(): ParameterSpec[] {
     return [...this.#specs.values()];
   }
 
+  /** Whether a parameter of that name is defined. */
   has(name: string): boolean {
     return this.#specs.has(name);
   }
 
+  /** @throws Error where no parameter has that name */
   spec(name: string): ParameterSpec {
     const spec = this.#specs.get(name);
     if (!spec) throw new Error(`unknown parameter '${name}'`);
@@ -65,8 +80,9 @@ export class ParameterSet {
   }
 
   /**
-   * Adds a parameter; the same definition again is fine, another one or one after the layout is fixed is an
-   * error.
+   * Adds a parameter. The same definition again is fine.
+   *
+   * @throws Error naming it, where it is defined otherwise already, or the memory layout is fixed
    */
   define(spec: ParameterSpec): void {
     const known = this.#specs.get(spec.name);
@@ -101,6 +117,11 @@ export class ParameterSet {
     return this.#slots;
   }
 
+  /**
+   * Where a parameter lies; no parameter can be defined afterwards.
+   *
+   * @throws Error where no parameter has that name
+   */
   slot(name: string): PageSlot {
     const slot = this.#layout().get(name);
     if (!slot) throw new Error(`unknown parameter '${name}'`);

@@ -6,13 +6,18 @@
 import type { Initial, ParameterSet } from './parameter_set.ts';
 import type { Layout, Role, Tensor, TensorSpec } from './tensor.ts';
 
+/** A constant of an operation: plain data, so that a tape can be printed and exported. */
 export type AttributeValue = number | boolean | string | readonly number[] | readonly string[];
+/** The constants of an operation, by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
+/** Tensors by the names that an operation gives them. */
 export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** What a backward rule sees: the node, the gradients of its outputs and which inputs need one. */
 export interface BackwardContext<A extends Attributes> {
+  /** Where the rule records its operations. */
   readonly tape: Tape;
+  /** The node whose gradients are wanted. */
   readonly node: Node<A>;
   /** Gradient of an output, or undefined where nothing depends on it. */
   gradient(output: string): Tensor | undefined;
@@ -20,11 +25,9 @@ export interface BackwardContext<A extends Attributes> {
   needs(input: string): boolean;
 }
 
-/**
- * An operation: shape rule, backward rule, cost and kernels in one place. Whoever adds one writes one file in
- * `ops/`, and it works in inference, training and the debug run.
- */
+/** What the tape knows of an operation: its shape rule, its backward rule, and what it overwrites. */
 export interface OpDefinition<A extends Attributes = Attributes> {
+  /** In prints, errors and profiles. */
   readonly name: string;
   /** Output shapes and layouts; throws an Error that names the offending shape. */
   infer(inputs: Tensors, attributes: A): Record<string, TensorSpec>;
@@ -44,21 +47,31 @@ export interface OpDefinition<A extends Attributes = Attributes> {
 
 /** Parameters that an operation overwrites: single ones, or every one of a group. */
 export interface Overwritten {
+  /** Single parameters. */
   readonly tensors?: readonly Tensor[];
+  /** Groups of which every parameter is overwritten. */
   readonly groups?: readonly string[];
 }
 
 /** Inputs and outputs, by name, that may be 16-bit floats. */
 export interface HalfOperands {
+  /** Names of inputs. */
   readonly inputs: readonly string[];
+  /** Names of outputs. */
   readonly outputs: readonly string[];
+  /** All of them are 16-bit floats, or none is. */
   readonly alike?: boolean;
 }
 
+/** One recorded operation. */
 export interface Node<A extends Attributes = Attributes> {
+  /** What is done. */
   readonly definition: OpDefinition<A>;
+  /** With what. */
   readonly inputs: Tensors;
+  /** What comes of it. */
   readonly outputs: Tensors;
+  /** With which constants. */
   readonly attributes: A;
 }
 
@@ -118,6 +131,7 @@ export class Tape {
   readonly #parameterTensors = new Map<string, Tensor>();
   #nextId = 0;
 
+  /** @param parameters where the tape's parameters are defined */
   constructor(parameters: ParameterSet) {
     this.parameters = parameters;
   }

@@ -17,30 +17,42 @@ export type Layout = 'dense' | 'channels' | 'filter' | 'texture';
 /** Where a tensor's memory comes from. */
 export type Role = 'input' | 'parameter' | 'constant' | 'value';
 
+/** Size and memory layout of a tensor. */
 export interface TensorSpec {
+  /** Values per dimension, without padding; empty for a single value. */
   readonly shape: readonly number[];
+  /** How the values lie in memory. */
   readonly layout: Layout;
   /** 16-bit floats in memory. */
   readonly half?: boolean | undefined;
 }
 
+/** A tensor of a tape. Two tensors are the same where they are the same object. */
 export interface Tensor extends TensorSpec {
+  /** Its number, in the order in which tensors were made. */
   readonly id: number;
+  /** In prints and errors; of inputs and parameters unique. */
   readonly name: string;
+  /** Where its memory comes from. */
   readonly role: Role;
 }
 
 /** A tensor or a byte range of one, as a kernel binding. */
 export interface View {
+  /** Whose range it is. */
   readonly tensor: Tensor;
+  /** In bytes, a multiple of 256. */
   readonly offset: number;
+  /** In bytes. */
   readonly size: number;
 }
 
+/** The next multiple that is not smaller. */
 export function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;
 }
 
+/** Number of values of a shape, without padding. */
 export function elements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
@@ -56,6 +68,7 @@ export function quads(spec: TensorSpec): number {
   return Math.ceil(elements(physicalShape(spec)) / 4);
 }
 
+/** Bytes of four values. */
 export function bytesPerQuad({ half }: Pick<TensorSpec, 'half'>): number {
   return half ? 8 : 16;
 }

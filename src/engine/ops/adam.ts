@@ -8,6 +8,7 @@ import type { Operation } from './operation.ts';
 
 /** Adam's constants (Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980). */
 export interface AdamOptions {
+  /** Step size. */
   readonly learningRate: number;
   /** Decay of the first and of the second moment, each in 0..1. */
   readonly betas: readonly [number, number];

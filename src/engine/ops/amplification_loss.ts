@@ -123,6 +123,7 @@ function product(p: {
   });
 }
 
+/** Features at normal and at abnormal positions. */
 export interface AmplificationInputs {
   /** Teacher features at normal positions, [1,R,1,C]; rows past the count are ignored. */
   readonly normal: Tensor;

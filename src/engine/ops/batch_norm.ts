@@ -282,7 +282,9 @@ export interface BatchNormParameters {
   readonly weight: Tensor;
   /** Shift. */
   readonly bias: Tensor;
+  /** Mean in evaluation; training moves it by the momentum. */
   readonly running_mean: Tensor;
+  /** Variance in evaluation; training moves it by the momentum, unbiased. */
   readonly running_var: Tensor;
 }
 

@@ -12,6 +12,7 @@
  */
 
 import type { LoweringContext } from '../device/context.ts';
+import type { MatrixProblem } from '../device/families.ts';
 import type { Dispatch } from '../dispatch.ts';
 import { type HalfOperands, type Node, need, type Tape, type Tensors } from '../graph/tape.ts';
 import { channelQuads, elements, positions, type Tensor, type TensorSpec } from '../graph/tensor.ts';
@@ -21,6 +22,7 @@ import {
   dimension,
   type Gather,
   gatherDispatches,
+  gatherProblem,
   productTextures,
   statisticsChunks,
 } from './gemm.ts';
@@ -65,6 +67,16 @@ function gatherOf(
     context,
     statistics: node.outputs.statistics,
   };
+}
+
+function productOf(node: Node<ConvolutionAttributes>, dataGradient: boolean): MatrixProblem {
+  return gatherProblem({
+    source: need(node.inputs, 'x'),
+    output: need(node.outputs, 'y'),
+    weightShape: need(node.inputs, 'w').shape,
+    attributes: node.attributes,
+    dataGradient,
+  });
 }
 
 function lowerConvolution(
@@ -152,6 +164,7 @@ export const conv2dDefinition: Operation<ConvolutionAttributes> = {
     tileMoments,
     textures: productTextures,
   },
+  matrixProduct: (node) => productOf(node, false),
   lower: (node, context) => lowerConvolution(node, context, false),
 };
 
@@ -181,6 +194,7 @@ export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
   half: () => convolutionHalves,
   batch: convolutionBatch,
   fusion: { epilogue: true, weights: 'rows', textures: productTextures },
+  matrixProduct: (node) => productOf(node, true),
   lower: (node, context) => lowerConvolution(node, context, true),
 };
 
@@ -233,9 +247,4 @@ export function convTranspose2d(tape: Tape, x: Tensor, w: Tensor, options: { str
     outputSize: [size(1), size(2)] as const,
   };
   return tape.record(convTranspose2dDefinition, { x, w }, attributes).y as Tensor;
-}
-
-/** Whether a node is a convolution of either direction. */
-export function isConvolution(node: Node): node is Node & { attributes: ConvolutionAttributes } {
-  return node.definition.name === 'conv2d' || node.definition.name === 'conv_transpose2d';
 }

@@ -21,8 +21,11 @@ export type RecordNode = <A extends Attributes>(
  * relu?(residual * (1 + gate * tanh(p))).
  */
 export interface EpilogueStep {
+  /** Of the product's shape. */
   readonly residual?: Tensor | undefined;
+  /** A value per pixel; only with a residual. */
   readonly gate?: Tensor | undefined;
+  /** Ends with max(., 0). */
   readonly relu?: boolean;
 }
 
@@ -45,8 +48,11 @@ export interface ChannelScaling {
 
 /** Weights that an operation only multiplies by a scale per output channel. */
 export interface ScaledWeights {
+  /** Its output: the weights times the scale. */
   readonly scaled: Tensor;
+  /** Its input: the weights as they were. */
   readonly unscaled: Tensor;
+  /** [Co]. */
   readonly scale: Tensor;
   /** Whether output channels are the rows of the weights. */
   readonly transposed: boolean;
@@ -62,6 +68,7 @@ export interface TileMoments {
 
 /** An input that kernels may read from a storage texture, given to them as NAME_texture. */
 export interface TextureOperand {
+  /** The input's name. */
   readonly input: string;
   /** Weights: small beside activations and slow to pack, so that one texture serves the whole program. */
   readonly isWeights: boolean;

@@ -3,17 +3,24 @@
  * compute it. Whoever adds one writes one file in this folder.
  */
 import type { LoweringContext } from '../device/context.ts';
+import type { MatrixProblem } from '../device/families.ts';
 import type { Target } from '../device/target.ts';
 import type { Binding, Dispatch } from '../dispatch.ts';
 import type { Attributes, Node, OpDefinition } from '../graph/tape.ts';
 import { byteLength, type Tensor } from '../graph/tensor.ts';
 import type { Fusion } from './fusion.ts';
 
+/**
+ * An operation with its kernels. Recorded by `Tape.record`, it works in inference, in training (with a
+ * `backward`) and in the debug run.
+ */
 export interface Operation<A extends Attributes = Attributes> extends OpDefinition<A> {
   /** What it does over the images of a batch; absent: its tensors must fit a binding whole. */
   readonly batch?: BatchOperands<A>;
   /** How it combines with other operations; absent: it does not. */
   readonly fusion?: Fusion<A>;
+  /** The matrix product that it is, for the tuner; absent: none. */
+  matrixProduct?(node: Node<A>): MatrixProblem;
   /** The dispatches that compute it on this device, each with its kernel, bindings and cost in FLOPs. */
   lower(node: Node<A>, context: LoweringContext): Dispatch[];
 }
@@ -33,7 +40,9 @@ export type BatchOperands<A extends Attributes = Attributes> =
 
 /** A range of the images of a batch. */
 export interface BatchRange {
+  /** Number of the first image. */
   readonly first: number;
+  /** How many images. */
   readonly images: number;
   /** Of the batch, 0 to 1: what its dispatches count of the operation's FLOPs. */
   readonly share: number;
@@ -61,6 +70,11 @@ export function operationOf(node: Node): Operation {
 /** How a node combines with others. */
 export function fusionOf({ definition }: Node): Fusion {
   return isOperation(definition) ? (definition.fusion ?? {}) : {};
+}
+
+/** The matrix product that a node is, if it is one. */
+export function productOf(node: Node): MatrixProblem | undefined {
+  return isOperation(node.definition) ? node.definition.matrixProduct?.(node) : undefined;
 }
 
 function isOperation(definition: OpDefinition): definition is Operation {

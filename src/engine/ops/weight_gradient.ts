@@ -6,7 +6,7 @@ import { chooseMatrixKernel, chooseSplits } from '../device/choose.ts';
 import type { LoweringContext } from '../device/context.ts';
 import { type MatrixProblem, matrixGrid, variantOf } from '../device/families.ts';
 import { type Dispatch, groups } from '../dispatch.ts';
-import { type Node, need, type Tape, type Tensors } from '../graph/tape.ts';
+import { need, type Tape, type Tensors } from '../graph/tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
 import { dimension } from './gemm.ts';
 import type { Operation } from './operation.ts';
@@ -29,6 +29,8 @@ const weightGradientDefinition: Operation<WeightGradientAttributes> = {
     },
   }),
   batch: { does: 'sum', operands: ['x', 'dy'] },
+  matrixProduct: ({ inputs, attributes }) =>
+    weightGradientProblem(need(inputs, 'x'), need(inputs, 'dy'), attributes),
   fusion: {
     textures: [
       { input: 'x', isWeights: false },
@@ -117,9 +119,4 @@ export function weightGradient(
   if (`${dw?.shape}` !== `${w.shape}`)
     throw new Error(`weight gradient [${dw?.shape}] does not match [${w.shape}]`);
   return dw as Tensor;
-}
-
-/** Whether a node is a weight gradient. */
-export function isWeightGradient(node: Node): node is Node & { attributes: WeightGradientAttributes } {
-  return node.definition.name === weightGradientDefinition.name;
 }

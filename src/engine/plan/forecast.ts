@@ -8,8 +8,11 @@ import { fuse } from '../passes/index.ts';
 import { selectProgram } from './lower.ts';
 import { type MemoryLimits, planMemory } from './memory.ts';
 
+/** What a device reaches at most. */
 export interface Peaks {
+  /** Billions of floating-point operations per second, in 32 bits. */
   readonly gflops: number;
+  /** Billions of bytes per second of a copy, read and written. */
   readonly gbytesPerSecond: number;
 }
 

@@ -18,6 +18,7 @@ import { createPipeline, type Pipeline } from './pipeline.ts';
 import { WarmUp } from './warm_up.ts';
 import { type Attempt, allDone, DeviceWatch } from './watch.ts';
 
+/** How a device is opened. All is optional. */
 export interface EngineOptions {
   /**
    * Leave out optional features (subgroups, timestamps) and higher limits: what WebGPU guarantees everywhere.
@@ -82,8 +83,11 @@ function offeredTarget(gpu: GPU, device: GPUDevice, adapter: AdapterDescription)
 
 /** An open device with its pipelines. Close it, or the process stays alive. */
 export class Engine implements AsyncDisposable {
+  /** The WebGPU device. */
   readonly device: GPUDevice;
+  /** What the adapter says of itself. */
   readonly adapter: AdapterDescription;
+  /** WebGPU's entry point, as the platform gives it. */
   readonly gpu: GPU;
   #lowering: LoweringContext;
   readonly #watch: DeviceWatch;
@@ -273,6 +277,7 @@ export class Engine implements AsyncDisposable {
     });
   }
 
+  /** Writes values into a buffer, before all that is submitted afterwards. `offset` is in bytes. */
   write(buffer: GPUBuffer, offset: number, data: Float32Array | Uint32Array | Uint16Array): void {
     this.check();
     this.device.queue.writeBuffer(

@@ -9,6 +9,7 @@ export interface ProfileEntry {
   readonly operation: string;
   /** The kernel's variant, or 'copy'. */
   readonly kernel: string;
+  /** On the device's clock. */
   readonly milliseconds: number;
   /** Floating-point operations. */
   readonly flops: number;

@@ -23,7 +23,9 @@ export type { RunInputs } from './inputs.ts';
 export type { ProfileEntry } from './profiler.ts';
 export type { RunOutputs } from './run_recorder.ts';
 
+/** A compiled tape. Destroy it, or its memory stays taken until the engine closes. */
 export class Program {
+  /** The engine that it was compiled on. */
   readonly engine: Engine;
   /** Placement of the values of one run: arena sizes, and the least that any placement needs. */
   readonly memory: PlaceResult;

@@ -2,6 +2,7 @@
 import { ClosedError } from '../../base/errors.ts';
 import type { Program } from './program.ts';
 
+/** Compiles a program per key at its first use, and keeps it. */
 export class ProgramCache<Key = number> {
   readonly #programs = new Map<Key, Promise<Program>>();
   #closing: Promise<void> | undefined;

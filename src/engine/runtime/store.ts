@@ -5,8 +5,11 @@ import { pack, unpack } from '../graph/tensor.ts';
 import type { Engine } from './engine.ts';
 import { allDone } from './watch.ts';
 
+/** The values of a parameter set, with gradients and moments; programs of the set share it. Zeros at first. */
 export class ParameterStore {
+  /** Whose memory it is in. */
   readonly engine: Engine;
+  /** What it holds the values of. */
   readonly set: ParameterSet;
   readonly #pages = new Map<string, GPUBuffer>();
   // What the device has not answered yet, or refused: a store with a part missing stays unusable.

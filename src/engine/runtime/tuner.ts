@@ -8,35 +8,19 @@ import type { MatrixKernel, MatrixProblem } from '../device/families.ts';
 import type { TunedEntry } from '../device/tuning.ts';
 import { tuningKey } from '../device/tuning.ts';
 import { ParameterSet } from '../graph/parameter_set.ts';
-import { type Node, need, Tape } from '../graph/tape.ts';
+import { type Node, Tape } from '../graph/tape.ts';
 import { elements } from '../graph/tensor.ts';
-import { isConvolution } from '../ops/conv2d.ts';
-import { gatherProblem } from '../ops/gemm.ts';
-import { isWeightGradient, weightGradientProblem } from '../ops/weight_gradient.ts';
+import { productOf } from '../ops/operation.ts';
 import type { Engine } from './engine.ts';
 import { Program } from './program.ts';
 import { retarget } from './retarget.ts';
 import { ParameterStore } from './store.ts';
 
-function problemOf(node: Node): MatrixProblem | undefined {
-  if (isConvolution(node))
-    return gatherProblem({
-      source: need(node.inputs, 'x'),
-      output: need(node.outputs, 'y'),
-      weightShape: need(node.inputs, 'w').shape,
-      attributes: node.attributes,
-      dataGradient: node.definition.name === 'conv_transpose2d',
-    });
-  if (isWeightGradient(node))
-    return weightGradientProblem(need(node.inputs, 'x'), need(node.inputs, 'dy'), node.attributes);
-  return undefined;
-}
-
 /** The different matrix products of tapes: one node per tuning key. */
 export function tuningCases(tapes: readonly Tape[]): Map<string, { node: Node; problem: MatrixProblem }> {
   const cases = new Map<string, { node: Node; problem: MatrixProblem }>();
   for (const node of tapes.flatMap((tape) => tape.nodes)) {
-    const problem = problemOf(node);
+    const problem = productOf(node);
     if (problem && !cases.has(tuningKey(problem))) cases.set(tuningKey(problem), { node, problem });
   }
   return cases;
