@@ -13,14 +13,6 @@ const bottleneck = { block: 'bottleneck', expansion: 4 } as const;
 /** The backbones of this package. */
 export const backbones = {
   resnet18: resnet({ ...basic, name: 'resnet18', blocks: [2, 2, 2], bottleneckBlocks: 2, planes: 64 }),
-  /** Half of resnet18's channels (32, 64, 128); nobody publishes weights for it: distill-teacher makes them. */
-  resnet18_half: resnet({
-    ...basic,
-    name: 'resnet18_half',
-    blocks: [2, 2, 2],
-    bottleneckBlocks: 2,
-    planes: 32,
-  }),
   resnet34: resnet({ ...basic, name: 'resnet34', blocks: [3, 4, 6], bottleneckBlocks: 3, planes: 64 }),
   resnet50: resnet({
     ...bottleneck,
@@ -37,6 +29,14 @@ export const backbones = {
     blocks: [3, 4, 6],
     bottleneckBlocks: 3,
     planes: 64,
+  }),
+  /** Half of resnet18's channels (32, 64, 128); nobody publishes weights for it: distill-teacher makes them. */
+  resnet18_half: resnet({
+    ...basic,
+    name: 'resnet18_half',
+    blocks: [2, 2, 2],
+    bottleneckBlocks: 2,
+    planes: 32,
   }),
 } as const;
 
