@@ -224,7 +224,8 @@ export class Trainer {
         const { record, unreadable } = await storeTraining(job, images, onStored, signal);
         if (unreadable.length)
           callbacks.onWarning(
-            `${unreadable.length} of ${images.length} images are left out: ${unreadable.slice(0, 5).join('; ')}.`,
+            `${unreadable.length} of ${images.length} images are left out: ` +
+              `${unreadable.slice(0, 5).join('; ')}.`,
           );
         return this.#runOn(record, callbacks);
       }),

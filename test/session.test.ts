@@ -1,7 +1,7 @@
 /** The use cases, through ports that keep everything in memory. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DeviceLostError } from '../src/base/errors.ts';
+import { DeviceLostError, Interrupted } from '../src/base/errors.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { reading, UnreadableFiles } from '../src/data/unreadable.ts';
 import { Detector } from '../src/detector/detector.ts';
@@ -31,7 +31,6 @@ import {
 import { splitGood, type TrainingPlan, variantOf } from '../src/session/training_plan.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import type { CheckpointStorage } from '../src/train/checkpoint.ts';
-import { Interrupted } from '../src/train/trainer.ts';
 import type { SafetensorsFile } from '../src/weights/safetensors.ts';
 import { picture, randomWeights, sample, tinyTeacher } from './support/tiny_teacher.ts';
 import { memory } from './support/trainings.ts';

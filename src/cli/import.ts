@@ -8,7 +8,7 @@ import { writeWithDigest } from '../weights/digest.ts';
 import { type ImportReport, importStateDicts } from '../weights/import.ts';
 import { storable } from '../weights/safetensors.ts';
 import { readWeights } from './common.ts';
-import { backboneOption, imageSizeOption } from './options.ts';
+import { backboneNames, backboneOption, imageSizeOption } from './options.ts';
 import { packageVersion } from './package.ts';
 
 interface ImportOptions {
@@ -42,7 +42,7 @@ export function importCommand(program: Command): void {
     .argument('<files...>', '.pth or .safetensors')
     .option(
       '--backbone <name>',
-      'resnet18, resnet34, resnet50 or wide_resnet50_2; default: found by the shapes',
+      `one of ${backboneNames.join(', ')}; default: found by the shapes`,
       backboneOption,
     )
     .option(

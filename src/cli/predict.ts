@@ -65,7 +65,8 @@ async function namePictures(
   const others = names.map((name) => output.entry(name)?.model).filter((other) => other && other !== model);
   if (others.length)
     console.error(
-      `note: ${others.length} pictures in ${output.path} are of another model (${[...new Set(others)].join(', ')}); they are replaced`,
+      `note: ${others.length} pictures in ${output.path} are of another model ` +
+        `(${[...new Set(others)].join(', ')}); they are replaced`,
     );
   return names;
 }

@@ -21,7 +21,8 @@ export interface Calibrations {
 }
 
 const scoreColumns =
-  'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,picture,milliseconds';
+  'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,picture,' +
+  'milliseconds';
 
 /**
  * One line per image: the verdict, the marked area (share of the image), the largest marked blob's box in map

@@ -42,12 +42,14 @@ export async function openRunFolder({
     if (!resume && !force && !again) {
       if (await output.has(model))
         throw new Error(
-          `${join(out, model)} is a finished model: give another --out, or --force, which trains anew and keeps the model as a backup`,
+          `${join(out, model)} is a finished model: give another --out, or --force, ` +
+            'which trains anew and keeps the model as a backup',
         );
       for (const name of checkpoints)
         if (await output.has(name))
           throw new Error(
-            `${join(out, name)} is of an unfinished training: --resume continues it, --force begins anew, or give another --out`,
+            `${join(out, name)} is of an unfinished training: --resume continues it, ` +
+              '--force begins anew, or give another --out',
           );
     }
     const results = ['metrics.json', 'scores.csv', 'report.html', ...pictureNames(test)];

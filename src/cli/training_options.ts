@@ -9,6 +9,7 @@ import { readWeights, UsageError, usage } from './common.ts';
 import { foregroundFrom, foregroundOption } from './data_options.ts';
 import { strictOption, unreadableFiles } from './find_images.ts';
 import {
+  backboneNames,
   backboneOption,
   batchOption,
   checkedBy,
@@ -106,12 +107,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<TrainP
 /** Options that `train` and `benchmark` share. */
 export function addTrainingOptions(command: Command): Command {
   return command
-    .option(
-      '--backbone <name>',
-      'resnet18, resnet34, resnet50 or wide_resnet50_2',
-      backboneOption,
-      'resnet18',
-    )
+    .option('--backbone <name>', `one of ${backboneNames.join(', ')}`, backboneOption, 'resnet18')
     .option(
       '--weights <file>',
       'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher',

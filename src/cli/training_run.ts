@@ -1,4 +1,7 @@
-/** One training with its test on the command line: the use case, and everything that it leaves in the run's folder. */
+/**
+ * One training with its test on the command line: the use case, and everything that it leaves in the run's
+ * folder.
+ */
 import type { Dataset } from '../data/dataset.ts';
 import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -190,6 +193,7 @@ function printSummary(
     testing ? metricsTable(metrics) : '  no test set: no metrics; the threshold comes from good images',
   );
   console.log(
-    `written to ${plan.out}: model.safetensors, metrics.json, scores.csv, report.html${testing ? ', images/' : ''}`,
+    `written to ${plan.out}: model.safetensors, metrics.json, scores.csv, report.html` +
+      (testing ? ', images/' : ''),
   );
 }

@@ -67,12 +67,14 @@ function checkFormat({ metadata }: SafetensorsFile, digest: boolean): void {
   const { format } = metadata;
   if (!format?.startsWith(family) || !metadata.detector)
     throw new Error(
-      `not a detector of this program (format '${format?.slice(0, 50) ?? 'none'}', needed '${formatVersion}'). ` +
+      `not a detector of this program (format '${format?.slice(0, 50) ?? 'none'}', ` +
+        `needed '${formatVersion}'). ` +
         'aand train makes one; aand import makes one of PyTorch files',
     );
   if (format !== firstFormat && format !== formatVersion)
     throw new Error(
-      `its format '${format.slice(0, 50)}' is newer than this program, which reads '${formatVersion}' and older. ` +
+      `its format '${format.slice(0, 50)}' is newer than this program, ` +
+        `which reads '${formatVersion}' and older. ` +
         'Install a current version of aand-webgpu',
     );
   if (format === formatVersion && !digest)
@@ -121,7 +123,8 @@ export function detectorStore(
   const surplus = [...file.tensors.keys()].filter((name) => !set.has(name));
   if (surplus.length)
     throw new Error(
-      `${what}: ${surplus.length} tensors are no part of a ${backbone} in mode ${mode}, the first is '${surplus[0]?.slice(0, 200)}'`,
+      `${what}: ${surplus.length} tensors are no part of a ${backbone} in mode ${mode}, ` +
+        `the first is '${surplus[0]?.slice(0, 200)}'`,
     );
   const store = new ParameterStore(engine, set);
   try {

@@ -30,7 +30,9 @@ export const backbones = {
     bottleneckBlocks: 3,
     planes: 64,
   }),
-  /** Half of resnet18's channels (32, 64, 128); nobody publishes weights for it: distill-teacher makes them. */
+  /**
+   * Half of resnet18's channels (32, 64, 128); nobody publishes weights for it: distill-teacher makes them.
+   */
   resnet18_half: resnet({
     ...basic,
     name: 'resnet18_half',

@@ -19,8 +19,8 @@ export interface TestOutcome {
  *
  * @param name what messages call the model
  * @param use works with the outcome; its result is the use case's
- * @throws Error where no sample can be read, or the model's tensors do not fit; AbortError where the signal is
- *   raised
+ * @throws Error where no sample can be read, or the model's tensors do not fit; AbortError where the signal
+ *   is raised
  */
 export async function testDetector<T>(
   engine: Engine,

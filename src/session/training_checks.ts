@@ -22,8 +22,8 @@ export function checkPlan(plan: TrainingPlan, { test }: Dataset): void {
   const counted = `the test set holds ${good} good and ${test.length - good} defective images`;
   if (plan.threshold?.kind === 'f1' && (!good || good === test.length))
     throw new Error(
-      `--threshold f1 needs good and defective images to test with: ${counted}; rules for good images alone are max, quantile:Q and ` +
-        'false-alarms:RATE',
+      `--threshold f1 needs good and defective images to test with: ${counted}; ` +
+        'rules for good images alone are max, quantile:Q and false-alarms:RATE',
     );
   if (plan.select === 'test-oracle' && !test.length)
     throw new Error(`--select test-oracle needs a test set: ${counted}`);

@@ -1,4 +1,6 @@
-/** What a step of stage I takes: images with synthetic anomalies, labels at feature size, sampled positions. */
+/**
+ * What a step of stage I takes: images with synthetic anomalies, labels at feature size, sampled positions.
+ */
 
 import type { RandomStream } from '../base/random.ts';
 import type { RunInputs } from '../engine/runtime/program.ts';

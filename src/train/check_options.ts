@@ -72,7 +72,8 @@ function checkForegrounds(foregrounds: unknown, images: number, size: number): v
   foregrounds.forEach((mask: unknown, i) => {
     if (!(mask instanceof Uint8Array) || mask.length !== size * size)
       throw new Error(
-        `foreground ${i + 1} of ${images}: expected a Uint8Array of ${size * size} values 0 or 1 (${size} x ${size})` +
+        `foreground ${i + 1} of ${images}: expected a Uint8Array of ${size * size} values ` +
+          `0 or 1 (${size} x ${size})` +
           (mask instanceof Uint8Array ? `, it has ${mask.length}` : ''),
       );
   });
@@ -87,7 +88,8 @@ export function checkOptions(o: TrainDetectorOptions): CheckedOptions {
   images.forEach(({ width, height }, i) => {
     if (width !== o.imageSize || height !== o.imageSize)
       throw new Error(
-        `training image ${i + 1} of ${images.length} has ${width} x ${height} pixels, expected ${o.imageSize} x ${o.imageSize}: ` +
+        `training image ${i + 1} of ${images.length} has ${width} x ${height} pixels, ` +
+          `expected ${o.imageSize} x ${o.imageSize}: ` +
           'images must be resized first (loadResized, preprocess)',
       );
   });

@@ -122,7 +122,8 @@ export async function openCheckpoint(
     const other = differences(asRun(parse(file.metadata.run)), run, 'the checkpoint', names);
     if (other.length)
       throw new Error(
-        `the checkpoint was made with other settings or inputs: ${other.join('; ')}. Give what it was made with`,
+        `the checkpoint was made with other settings or inputs: ${other.join('; ')}. ` +
+          'Give what it was made with',
       );
     return file;
   });

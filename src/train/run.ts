@@ -111,7 +111,8 @@ function listDifference(saved: string, now: string, names: readonly string[]): s
   if (`${[...before].sort()}` === `${[...after].sort()}`) return 'they are the same in another order';
   const changed = after.flatMap((item, i) => (item === before[i] ? [] : [i]));
   const first = changed[0] ?? 0;
-  return `${changed.length} of ${after.length} changed, the first is ${names[first] ?? `number ${first + 1}`}`;
+  const name = names[first] ?? `number ${first + 1}`;
+  return `${changed.length} of ${after.length} changed, the first is ${name}`;
 }
 
 /**

@@ -81,8 +81,8 @@ export function checkLearningRate(rate: number): void {
 
 /** What a person can look at where numbers ran away. */
 const causes =
-  'the training ran away. Likely causes: a learning rate that is too high, a teacher with damaged or extreme weights, or ' +
-  'images that hold nothing to learn';
+  'the training ran away. Likely causes: a learning rate that is too high, a teacher with damaged or ' +
+  'extreme weights, or images that hold nothing to learn';
 
 /**
  * Trains and returns the losses of each epoch. With `resume` it continues after the last finished epoch of
@@ -130,7 +130,8 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
         for (const [name, value] of Object.entries(values)) {
           if (!Number.isFinite(value))
             throw new Error(
-              `${options.stage}: loss '${name}' is ${value} in epoch ${state.epoch + 1}, step ${index + 1}: ${causes}${stillValid(options, state)}`,
+              `${options.stage}: loss '${name}' is ${value} in epoch ${state.epoch + 1}, ` +
+                `step ${index + 1}: ${causes}${stillValid(options, state)}`,
             );
           sums.set(name, (sums.get(name) ?? 0) + value * items.length);
         }
