@@ -3,13 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CheckpointError } from '../src/base/errors.ts';
 import { imageSource } from '../src/data/image_cache.ts';
-import { type PageKind, ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import type { Image } from '../src/image/image.ts';
 import { backbones } from '../src/model/backbones.ts';
-import { groups } from '../src/model/groups.ts';
-import { detectorParameters } from '../src/model/methods.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import type { TrainDetectorOptions } from '../src/train/check_options.ts';
 import type { CheckpointStorage } from '../src/train/checkpoint.ts';
@@ -17,9 +14,7 @@ import { describeRun } from '../src/train/describe_run.ts';
 import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
 import { differences } from '../src/train/run.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
-import { trainStage } from '../src/train/trainer.ts';
 import { writeWithDigest } from '../src/weights/digest.ts';
-import { storeParameters } from '../src/weights/parameters.ts';
 import {
   readSafetensors,
   type SafetensorsFile,
@@ -27,7 +22,17 @@ import {
   type TensorToStore,
   writeSafetensors,
 } from '../src/weights/safetensors.ts';
-import { bits, differing, images, memory, randomTeacher, size, smallTraining } from './support/trainings.ts';
+import {
+  bits,
+  differing,
+  images,
+  memory,
+  randomTeacher,
+  size,
+  smallTraining,
+  type ToStage,
+  toldStage,
+} from './support/trainings.ts';
 
 let engine: Engine;
 let teacher: SafetensorsFile;
@@ -39,42 +44,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-/** A stage of one weight, whose steps write what they are told. */
-async function stage(
-  values: readonly (readonly [kind: PageKind, value: number] | undefined)[],
-  checkpoint?: CheckpointStorage,
-  more: { resume?: boolean } = {},
-) {
-  const set = new ParameterSet();
-  set.define({
-    name: 'bn.running_var',
-    shape: [4],
-    layout: 'dense',
-    group: 'g',
-    initial: { kind: 'constant', value: 1 },
-  });
-  const store = new ParameterStore(engine, set);
-  try {
-    return await trainStage({
-      stage: 'a stage',
-      store,
-      group: 'g',
-      items: 1,
-      batch: 1,
-      epochs: values.length,
-      seed: 0,
-      checkpoint: checkpoint && { storage: checkpoint, run: { settings: {}, inputs: {} } },
-      ...more,
-      step: async (_, epoch) => {
-        const written = values[epoch];
-        if (written) store.write('bn.running_var', new Float32Array([0, 0, written[1], 0]), written[0]);
-        return { losses: Promise.resolve({ loss: 1 }) };
-      },
-    });
-  } finally {
-    store.destroy();
-  }
-}
+const stage = (...more: ToStage) => toldStage(engine, ...more);
 
 describe('checkpoints', () => {
   const stages = { stage1: memory(), stage2: memory() };
@@ -371,87 +341,5 @@ describe('checkpoints', () => {
       [{ source: otherTeacher() }, /the big teacher is not that of the checkpoint/],
     ] as const)
       await expect(distillTeacher({ ...small, ...change, resume: true })).rejects.toThrow(message);
-  });
-});
-
-describe('numbers that run away', () => {
-  test.each([
-    ['parameter', Number.NaN, /tensor 'bn\.running_var' \[4\] holds NaN at index 2 after epoch 2/],
-    [
-      'first_moment',
-      Number.NEGATIVE_INFINITY,
-      /\(Adam's first moment\) \[4\] holds -Infinity at index 2 after epoch 2/,
-    ],
-    ['second_moment', Number.NaN, /\(Adam's second moment\) \[4\] holds NaN at index 2 after epoch 2/],
-  ] as const)('%s %s ends the stage although the loss is finite; the older checkpoint stays', async (kind, value, message) => {
-    const checkpoint = memory();
-    const running = stage([undefined, [kind, value], undefined], checkpoint);
-    await expect(running).rejects.toThrow(message);
-    await expect(running).rejects.toThrow(
-      /Likely causes: a learning rate .*a\.checkpoint still holds epoch 1$/,
-    );
-    expect(JSON.parse(readSafetensors(checkpoint.data as Uint8Array).metadata.state ?? '').epoch).toBe(1);
-    expect(await stage([undefined, undefined, undefined], checkpoint, { resume: true })).toHaveLength(3);
-    await expect(stage([undefined, [kind, value]])).rejects.toThrow(message);
-  });
-
-  test('a loss that is not finite names its step and likely causes', async () => {
-    const store = new ParameterStore(engine, new ParameterSet());
-    const running = trainStage({
-      stage: 'a stage',
-      store,
-      group: 'none',
-      items: 2,
-      batch: 1,
-      epochs: 1,
-      seed: 0,
-      step: async (_, __, step) => ({ losses: Promise.resolve({ loss: step === 2 ? Number.NaN : 1 }) }),
-    });
-    await expect(running).rejects.toThrow(/a stage: loss 'loss' is NaN in epoch 1, step 2: .*Likely causes/);
-  });
-
-  test.each([
-    Number.NaN,
-    0,
-    -1,
-    1e30,
-    Number.POSITIVE_INFINITY,
-  ])('a learning rate of %s is refused', async (rate) => {
-    await expect(trainDetector(options({ baseRate: rate }))).rejects.toThrow(
-      `the learning rate is ${rate}, expected a number above 0`,
-    );
-  });
-
-  test.each([
-    ['batch', 0],
-    ['batch', Number.NaN],
-    ['epochs', 1.5],
-    ['seed', 0.5],
-  ])('%s %s is refused', async (name, value) => {
-    const store = new ParameterStore(engine, new ParameterSet());
-    const options = { stage: 's', store, group: 'none', items: 1, batch: 1, epochs: 1, seed: 0 };
-    const step = async () => ({ losses: Promise.resolve({}) });
-    await expect(trainStage({ ...options, step, [name]: value })).rejects.toThrow(
-      /expected a whole number of at least/,
-    );
-  });
-
-  test('parameters that are not finite are never written into a file', async () => {
-    const store = new ParameterStore(engine, detectorParameters(backbones.resnet18, 'rd'));
-    store.write('teacher.bn1.running_var', new Float32Array(64).fill(1).with(5, Number.NaN));
-    await expect(storeParameters(store, [groups.teacher])).rejects.toThrow(
-      "tensor 'teacher.bn1.running_var' [64] holds NaN at index 5",
-    );
-    store.destroy();
-  });
-
-  test('what 16-bit floats cannot hold is refused, not written as infinity', () => {
-    const file = (value: number) =>
-      writeSafetensors(new Map([['x', { shape: [2], values: new Float32Array([1, value]), type: 'F16' }]]));
-    expect(readSafetensors(file(-65519)).tensors.get('x')?.values[1]).toBe(-65504);
-    expect(() => file(65520)).toThrow(
-      "tensor 'x' [2] holds 65520 at index 1, but 16-bit floats end at 65504",
-    );
-    expect(() => file(-1e9)).toThrow('holds -1000000000 at index 1');
   });
 });

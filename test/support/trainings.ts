@@ -1,6 +1,7 @@
 /** Small trainings: a random teacher, random images, checkpoints in memory. */
 
 import { RandomStream } from '../../src/base/random.ts';
+import { type PageKind, ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { initialize } from '../../src/engine/runtime/initialize.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
@@ -12,6 +13,7 @@ import { proceduralTextures } from '../../src/synthetic/procedural_textures.ts';
 import type { TrainDetectorOptions } from '../../src/train/check_options.ts';
 import type { CheckpointStorage } from '../../src/train/checkpoint.ts';
 import type { TrainedDetector } from '../../src/train/train_detector.ts';
+import { trainStage } from '../../src/train/trainer.ts';
 import { storeParameters } from '../../src/weights/parameters.ts';
 import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../../src/weights/safetensors.ts';
 
@@ -89,3 +91,44 @@ export function differing(
     .filter(([name, values]) => !bytes(values).equals(bytes(b.get(name) ?? new Float32Array())))
     .map(([name]) => name);
 }
+
+/** A stage of one weight, whose steps write what they are told. */
+export async function toldStage(
+  engine: Engine,
+  values: readonly (readonly [kind: PageKind, value: number] | undefined)[],
+  checkpoint?: CheckpointStorage,
+  more: { resume?: boolean } = {},
+) {
+  const set = new ParameterSet();
+  set.define({
+    name: 'bn.running_var',
+    shape: [4],
+    layout: 'dense',
+    group: 'g',
+    initial: { kind: 'constant', value: 1 },
+  });
+  const store = new ParameterStore(engine, set);
+  try {
+    return await trainStage({
+      stage: 'a stage',
+      store,
+      group: 'g',
+      items: 1,
+      batch: 1,
+      epochs: values.length,
+      seed: 0,
+      checkpoint: checkpoint && { storage: checkpoint, run: { settings: {}, inputs: {} } },
+      ...more,
+      step: async (_, epoch) => {
+        const written = values[epoch];
+        if (written) store.write('bn.running_var', new Float32Array([0, 0, written[1], 0]), written[0]);
+        return { losses: Promise.resolve({ loss: 1 }) };
+      },
+    });
+  } finally {
+    store.destroy();
+  }
+}
+
+/** The arguments of {@link toldStage} after the engine. */
+export type ToStage = Parameters<typeof toldStage> extends [Engine, ...infer Rest] ? Rest : never;
