@@ -1,4 +1,6 @@
-/** Device profiles: which adapter gets which, what each chooses, and that a new one needs nothing but itself. */
+/**
+ * Device profiles: which adapter gets which, what each chooses, and that a new one needs nothing but itself.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as sizes from '../kernels/sizes.ts';

@@ -27,8 +27,9 @@ export {
 } from '../base/errors.ts';
 export { RandomStream } from '../base/random.ts';
 export type { AdapterDescription } from './device/adapter.ts';
-export type { LoweringContext } from './device/context.ts';
-export type { DeviceProfile } from './device/profile.ts';
+export type { ForcedChoices, LoweringContext } from './device/context.ts';
+export type { DeviceProfile, DriverTreatment, KnownFault, Rewrites } from './device/profile.ts';
+export { profileOf, profiles } from './device/profiles.ts';
 export type { OfferedTarget, Target } from './device/target.ts';
 export {
   type Binding,

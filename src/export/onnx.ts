@@ -3,6 +3,7 @@
  * here. Tensors become NCHW, convolution weights OIHW (transposed ones IOHW).
  */
 
+import { scoreMapGaussian } from '../../kernels/sizes.ts';
 import { type Node, need, type Tape } from '../engine/graph/tape.ts';
 import { elements, type Tensor, type TensorSpec } from '../engine/graph/tensor.ts';
 import { gaussianNorm } from '../engine/ops/resample.ts';
@@ -144,8 +145,6 @@ function blurAxis(graph: GraphBuilder, x: string, size: number, axis: 2 | 3, sig
   return graph.emit('Conv', [padded, graph.floats(weights, [1, 1, ...kernel])], { kernel_shape: kernel });
 }
 
-const scoreSigma = 4;
-
 const scoreMapRule: Rule = (node, graph) => {
   const size = node.attributes.size as number;
   const levels = [0, 1, 2].map((level) => {
@@ -161,7 +160,13 @@ const scoreMapRule: Rule = (node, graph) => {
     });
   });
   const sum = graph.emit('Sum', levels);
-  const smooth = blurAxis(graph, blurAxis(graph, sum, size, 3, scoreSigma), size, 2, scoreSigma);
+  const smooth = blurAxis(
+    graph,
+    blurAxis(graph, sum, size, 3, scoreMapGaussian.sigma),
+    size,
+    2,
+    scoreMapGaussian.sigma,
+  );
   graph.emit('Squeeze', [smooth, graph.integers([1])], {}, graph.name(need(node.outputs, 'map')));
   const largest = graph.emit('ReduceMax', [smooth, graph.integers([1, 2, 3])], { keepdims: 0 });
   graph.emit('Relu', [largest], {}, graph.name(need(node.outputs, 'score')));

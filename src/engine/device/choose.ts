@@ -25,7 +25,9 @@ export function chooseSplits(
   return forced ?? profile.kernels[family].splits(workgroups, length, target);
 }
 
-/** Tiles of Winograd's form that pay for their transforms, the best first; none: the direct form is faster. */
+/**
+ * Tiles of Winograd's form that pay for their transforms, the best first; none: the direct form is faster.
+ */
 export function chooseWinogradTiles(
   problem: WinogradProblem,
   context: LoweringContext,

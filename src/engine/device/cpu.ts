@@ -73,7 +73,7 @@ export const cpu: DeviceProfile = {
     {
       fault: "Dawn's binding for Node polls the device without a pause, which takes a core from the kernels.",
       workaround:
-        'The thread sleeps 0.2 ms between turns while it waits (`restWhile`, src/platform/node.ts).',
+        'The thread sleeps 0.2 ms between turns while it waits (`restWhile`, src/platform/node/gpu.ts).',
       evidence: 'docs/performance-log.md; a third of the speed on two cores',
       until: 'the package webgpu waits for the device instead of polling',
     },

@@ -1,6 +1,7 @@
 /**
- * Matrix units (tensor cores and their like), which WGSL reaches as subgroup matrices: an extension that Dawn
- * offers behind a flag (`EngineOptions.subgroupMatrices`) and no driver of a processor has.
+ * Matrix units (tensor cores and their like). WGSL reaches them as subgroup matrices: an extension that Dawn
+ * offers behind a flag (`EngineOptions.subgroupMatrices`). No software driver has them. Takes what an adapter
+ * lists; gives the units that the kernels can use.
  */
 import { matrixTile } from '../../../kernels/sizes.ts';
 import type { MatrixUnit } from './target.ts';

@@ -92,6 +92,13 @@ export const mesaCpu: DeviceProfile = {
       until: 'making a view no longer waits',
     },
     {
+      fault: 'New kernels are taken in only between submits.',
+      workaround:
+        'The prologue of a program is submitted eight steps at a time (src/engine/runtime/prologue.ts).',
+      evidence: 'bench --first-run',
+      until: 'a kernel can be compiled while another runs',
+    },
+    {
       fault: 'Vectors have 256 bits unless the environment says otherwise, however wide the processor is.',
       workaround: '`LP_NATIVE_VECTOR_WIDTH` is set before the driver is loaded (src/platform/node/mesa.ts).',
       evidence: 'docs/performance-log.md; 1.4 times the speed with 512 bits',

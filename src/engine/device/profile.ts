@@ -1,8 +1,8 @@
 /**
  * A device profile: everything that this package does differently on one kind of device or driver, in one
- * place. It takes what the adapter says of itself, and gives the target, the kernels, the rewrites of programs,
- * and how the engine drives the device. A new one is a file in this folder and a line in `profiles.ts`; see
- * ARCHITECTURE.md, "Where to add".
+ * place. It takes what the adapter says of itself, and gives the target, the kernels, the rewrites of
+ * programs, and how the engine drives the device. A new one is a file in this folder and a line in
+ * `profiles.ts`; see ARCHITECTURE.md, "Where to add".
  */
 import type { AdapterDescription } from './adapter.ts';
 import type { KernelFamilies } from './families.ts';
@@ -14,7 +14,9 @@ export interface Rewrites {
   readonly winograd: boolean;
   /** Matrix kernels read their operands from storage textures. */
   readonly textures: boolean;
-  /** Batch norms in training take their statistics from the convolution before, not by a pass over its output. */
+  /**
+   * Batch norms in training take their statistics from the convolution before, not by a pass over its output.
+   */
   readonly statistics: boolean;
 }
 
@@ -41,7 +43,9 @@ export interface DriverTreatment {
    * of no workgroups, with a second device as a helper.
    */
   readonly compilesAtDispatch: boolean;
-  /** Whether kernels run on the processor: the waiting thread then rests, so that it takes no core from them. */
+  /**
+   * Whether kernels run on the processor: the waiting thread then rests, so that it takes no core from them.
+   */
   readonly sharesProcessor: boolean;
   /** Work of a measurement of the peaks: enough for a clock, not more than half a second. */
   readonly peak: {

@@ -1,6 +1,8 @@
 /** What a device is and offers, as plain data: plans are made from it without a device. */
 
-/** A product that a device's matrix units compute: [rows, depth] times [depth, columns], summed in 32 bits. */
+/**
+ * A product that a device's matrix units compute: [rows, depth] times [depth, columns], summed in 32 bits.
+ */
 export interface MatrixUnit {
   /** Type of the operands. */
   readonly component: 'f16' | 'f32';
@@ -27,7 +29,7 @@ export interface OfferedTarget {
   readonly subgroupSizes: { readonly least: number; readonly most: number };
   /** Most bytes of a storage buffer that a kernel sees at once. */
   readonly maxStorageBufferBindingSize: number;
-  /** Most texels of a texture's side; as for all textures, 0 would be none. */
+  /** Most texels of a texture's side. */
   readonly maxTextureSize: number;
   /** Bytes of workgroup memory. */
   readonly maxWorkgroupMemory: number;

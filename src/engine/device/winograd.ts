@@ -12,7 +12,8 @@ export function winogradModule(tile: WinogradTile): 'winograd_f2' | 'winograd_f4
 /**
  * The tiles of which an image has enough, the larger first: fewer multiplications.
  *
- * @param fewestChannels of input and output from which the multiplications that are saved pay for the transforms
+ * @param fewestChannels of input and output from which the multiplications that are saved pay for the
+ *   transforms
  */
 export function winogradTiles(
   { height, width, inputChannels, outputChannels }: WinogradProblem,

@@ -7,8 +7,8 @@ import { fromHalf, toHalf } from '../../base/half.ts';
  * - `channels`: the last dimension padded with zeros to a multiple of 4, so that kernels read whole vec4
  *   quads. Activations are NHWC in this layout; vectors over channels are `[C]`.
  * - `filter`: the last two dimensions padded; convolution weights `[kernelHeight, kernelWidth, Ci, Co]`.
- * - `texture`: values in order, in a storage texture with `textureWidth` quads per line (kernels/sizes.ts), for drivers
- *   that read those faster.
+ * - `texture`: values in order, in a storage texture with `textureWidth` quads per line (kernels/sizes.ts),
+ *   for drivers that read those faster.
  *
  * Values are 32-bit floats; `half` ones are kept as 16-bit floats, and every kernel computes in 32 bits.
  */

@@ -1,4 +1,5 @@
 /** Single-channel maps [N,H,W]: align-corners bilinear resize and Gaussian smoothing. */
+import { scoreMapGaussian } from '../../../kernels/sizes.ts';
 import { threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { elements, type Tensor } from '../graph/tensor.ts';
@@ -124,6 +125,6 @@ export function upsampleBilinear(tape: Tape, x: Tensor, height: number, width: n
  * @param sigma in pixels
  * @returns of x's shape
  */
-export function gaussianBlur(tape: Tape, x: Tensor, sigma = 4): Tensor {
+export function gaussianBlur(tape: Tape, x: Tensor, sigma: number = scoreMapGaussian.sigma): Tensor {
   return tape.record(blurDefinition, { x }, { sigma, transposed: false }).y as Tensor;
 }

@@ -144,7 +144,8 @@ export class Engine implements AsyncDisposable {
     try {
       if (profile.processor === 'cpu')
         options.onNotice?.(
-          `running on a software driver (${description.description || description.architecture}), not on a GPU`,
+          `running on a software driver (${description.description || description.architecture}), ` +
+            'not on a GPU',
         );
       const units = device.features.has(subgroupMatrixFeature)
         ? matrixUnits(subgroupMatrixConfigs(adapter))

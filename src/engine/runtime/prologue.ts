@@ -10,7 +10,8 @@ import type { ProgramMemory } from './memory.ts';
 import { buildSteps, encodeSteps, type Step, submit } from './steps.ts';
 import { allDone } from './watch.ts';
 
-// Steps per submit. Mesa's driver takes in new kernels only between submits, so they are short.
+// Steps per submit. Some drivers take in new kernels only between submits (a fault of the profile
+// `mesa-cpu`), so submits are short.
 const stepsPerSubmit = 8;
 
 /** Cuts a plan before every operation that needs a kernel which nothing before it needs. */

@@ -1,6 +1,6 @@
 /**
- * The tuner: times every candidate of the matrix families at the sizes that a model has on this device, checks
- * each result, and keeps the fastest. Results are plain data; whoever opens an engine may pass them on
+ * The tuner: times every candidate of the matrix families at the sizes that a model has on this device,
+ * checks each result, and keeps the fastest. Results are plain data; whoever opens an engine may pass them on
  * (`EngineOptions.tunings`).
  */
 import { RandomStream } from '../../base/random.ts';

@@ -1,8 +1,8 @@
 /**
- * Compiles kernels ahead of their first use, on drivers that compile at the first dispatch, where
- * asynchronous creation hides nothing. A dispatch of no workgroups makes Mesa's software driver compile, in
- * one thread per device; so where that turns out slow, a second device compiles a part of the kernels, and
- * the first one finds them in the driver's cache on disk.
+ * Compiles kernels ahead of their first use, for drivers whose profile says `compilesAtDispatch`: they
+ * compile at a kernel's first dispatch, whatever asynchronous creation promises. A dispatch of no workgroups
+ * makes them compile, in one thread per device. Where that turns out slow, a second device compiles a part of
+ * the kernels, and the first one finds them in the driver's cache on disk.
  */
 
 import type { KernelVariant } from '../dispatch.ts';
@@ -67,8 +67,8 @@ class Bench {
   }
 
   /**
-   * Made once: Mesa's driver makes and destroys views of textures only while it computes nothing, so the
-   * caller would wait.
+   * Made once: such a driver may make and destroy views of textures only while it computes nothing (a fault
+   * of the profile `mesa-cpu`), and the caller would wait.
    */
   #texture({ kind, format }: KernelBinding): GPUTextureView {
     const key = `${kind} ${format}`;

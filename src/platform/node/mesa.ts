@@ -1,4 +1,7 @@
-/** Settings of Mesa's software driver, which it takes from the environment when it is loaded. */
+/**
+ * Settings of Mesa's software driver, which it takes from the environment when it is loaded. Everything else
+ * that is particular to it is in its profile (src/engine/device/mesa_cpu.ts).
+ */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { cacheFolder } from './cache.ts';
@@ -22,9 +25,9 @@ function hasWideVectors(): boolean {
 }
 
 /**
- * Lets Mesa's software driver compute with vectors of 512 bits where the processor has them, which its
- * this package's kernels run 1.4 times as fast with (docs/performance-log.md). `LP_NATIVE_VECTOR_WIDTH` in
- * the environment decides otherwise; 256 is the driver's own.
+ * Lets Mesa's software driver compute with vectors of 512 bits where the processor has them. That makes our
+ * kernels 1.4 times as fast (docs/performance-log.md). A user's `LP_NATIVE_VECTOR_WIDTH` is left as it is; 256 is
+ * the driver's own.
  *
  * Its cache on disk does not tell widths apart, and code of another width computes wrong values in half of
  * the lanes. So every width but the driver's own gets a folder of its own.
