@@ -88,7 +88,7 @@ test('the package holds what it needs and nothing of the tests, the bench or the
     'dist/browser/browser.js',
     'dist/engine.js',
     'dist/browser/browser.js',
-    'dist/browser/engine/index.js',
+    'dist/browser/engine.js',
     'dist/types/index.d.ts',
     'dist/types/engine.d.ts',
     'dist/types/browser.d.ts',
@@ -185,7 +185,7 @@ test('images are decoded by threads of the installed package', () => {
     const { width } = await loadResized('photo.png', 16);
     console.log(width, process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length);
   `;
-  writeFileSync(join(whole, 'photo.png'), readFileSync('docs/result.png'));
+  writeFileSync(join(whole, 'photo.png'), readFileSync('test/fixtures/images/png-10in16-rgb.png'));
   const run = execFileSync('node', ['--input-type=module', '-e', script], { cwd: whole, encoding: 'utf8' });
   expect(run).toMatch(/^16 [1-9]/);
 });
