@@ -167,7 +167,7 @@ test.each([
   ['webgpu', "await (await import('aand-webgpu')).Engine.open()"],
   [
     'sharp',
-    "await (await import('aand-webgpu')).decodeImage(Uint8Array.of(0xff, 0xd8, 0xff, 0xe0), 'a.jpg')",
+    "const { readFileSync } = await import('node:fs'); await (await import('aand-webgpu')).decodeImage(readFileSync('a.jpg'), 'a.jpg')",
   ],
 ])('without %s the library says what to install', (name, code) => {
   const script = `try { ${code} } catch ({ name, code, message }) { console.log(name, code, message) }`;

@@ -1,6 +1,7 @@
 /** The categories of a data set folder, whatever its layout. */
 
 import { exists, readBytes } from '#platform';
+import { InvalidDatasetError } from '../base/errors.ts';
 import { append } from '../base/lists.ts';
 import { foldersIn } from './files.ts';
 import { detectFormat } from './open.ts';
@@ -10,7 +11,7 @@ import { detectFormat } from './open.ts';
  * @throws Error where the folder holds none
  */
 export async function listCategories(root: string): Promise<string[]> {
-  if ((await exists(root)) !== 'folder') throw new Error(`${root}: no such folder`);
+  if ((await exists(root)) !== 'folder') throw new InvalidDatasetError(`${root}: no such folder`);
   const found: string[] = [];
   for (const category of await foldersIn(root))
     if ((await detectFormat({ root, category, folder: `${root}/${category}` })) !== 'folder')
@@ -23,7 +24,7 @@ export async function listCategories(root: string): Promise<string[]> {
   }
   if (!found.length) {
     const single = (await detectFormat({ root: `${root}/..`, category: '', folder: root })) !== 'folder';
-    throw new Error(
+    throw new InvalidDatasetError(
       single
         ? `${root} is a category itself: give the folder that holds the categories`
         : `${root} holds no category in the layout of MVTec AD, VisA or MVTec 3D-AD`,

@@ -5,6 +5,7 @@
  */
 
 import { decimal } from '../base/decimal.ts';
+import { InvalidArgumentError } from '../base/errors.ts';
 import type { Image } from '../image/image.ts';
 import type { Format } from './dataset.ts';
 
@@ -76,7 +77,7 @@ export function parseForeground(text: string): ForegroundRule | undefined {
     if (kind === 'none' || kind === 'disc' || kind === 'rectangle') return { kind };
     if (kind === 'otsu-bright' || kind === 'otsu-dark') return { kind: 'otsu', dark: kind === 'otsu-dark' };
   }
-  throw new Error(`foreground rule '${text}' is not known; there are ${foregroundHelp}`);
+  throw new InvalidArgumentError(`foreground rule '${text}' is not known; there are ${foregroundHelp}`);
 }
 
 export function describeForeground(rule: ForegroundRule): string {

@@ -2,8 +2,10 @@
  * The masks of a data set, read as one set before they are used. The result says how they are encoded and
  * names those that do not fit.
  */
+
 import { decodedBytes, decodeMask, imageSize, readBytes } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
+import { InvalidDatasetError } from '../base/errors.ts';
 import { decodingBudget } from '../image/decoding_budget.ts';
 import { resizeNearest } from '../image/resize.ts';
 import type { Stored } from '../image/stored.ts';
@@ -168,7 +170,7 @@ export async function prepareMasks(
   for (const what of ['empty', 'full'] as const) {
     const paths = masks?.[what] ?? [];
     if (masks && paths.length === masks.count)
-      throw new Error(
+      throw new InvalidDatasetError(
         `all ${paths.length} masks are ${what} (the first is ${paths[0]}), read as: ${masks.encoding}. ` +
           'aand data shows them; give other masks, or take their folder away to test without',
       );

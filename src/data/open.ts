@@ -1,5 +1,7 @@
 /** Opens a category of a data set on disk, whatever its layout. */
+
 import { exists, realPath } from '#platform';
+import { InvalidDatasetError } from '../base/errors.ts';
 import type { CategoryLocation, Dataset, Format } from './dataset.ts';
 import { type FolderKeys, openFolder } from './layouts/folder.ts';
 import { isMvtec, openMvtec } from './layouts/mvtec.ts';
@@ -51,13 +53,14 @@ export async function detectFormat(location: CategoryLocation): Promise<Format> 
  */
 export async function openDataset(path: string, options: DatasetOptions = {}): Promise<Dataset> {
   const location = await locate(path, options.category);
-  if ((await exists(location.root)) !== 'folder') throw new Error(`${location.root}: no such folder`);
+  if ((await exists(location.root)) !== 'folder')
+    throw new InvalidDatasetError(`${location.root}: no such folder`);
   const keys = options.folder && Object.keys(options.folder).length ? options.folder : undefined;
   const wanted = options.format ?? 'auto';
   const format = wanted !== 'auto' ? wanted : keys ? 'folder' : await detectFormat(location);
   // VisA's lists may name a category whose folder is missing; their reader reports it.
   if (format !== 'visa' && (await exists(location.folder)) !== 'folder')
-    throw new Error(`${location.folder}: no such folder`);
+    throw new InvalidDatasetError(`${location.folder}: no such folder`);
   if (format === 'mvtec') return openMvtec(location);
   if (format === 'mvtec3d') return openMvtec3d(location);
   if (format === 'visa') return openVisa(location);

@@ -2,6 +2,7 @@
  * Tiles. An image larger than the model's is cut into overlapping squares of native pixels. Each is seen like
  * an image of its own, and their maps are blended where they overlap.
  */
+import { InvalidArgumentError } from '../base/errors.ts';
 import type { ImageBands } from '../image/bands.ts';
 import type { Image } from '../image/image.ts';
 
@@ -23,10 +24,14 @@ const largestTile = 32768;
 
 /** @throws Error where the overlap leaves no step between tiles */
 export function checkTiling({ size, overlap }: Tiling): void {
-  if (!Number.isInteger(size) || size < 32) throw new Error(`a tile needs at least 32 pixels, not ${size}`);
-  if (size > largestTile) throw new Error(`a tile has at most ${largestTile} pixels a side, not ${size}`);
+  if (!Number.isInteger(size) || size < 32)
+    throw new InvalidArgumentError(`a tile needs at least 32 pixels, not ${size}`);
+  if (size > largestTile)
+    throw new InvalidArgumentError(`a tile has at most ${largestTile} pixels a side, not ${size}`);
   if (!Number.isInteger(overlap) || overlap < 0 || overlap > size / 2)
-    throw new Error(`the overlap must lie between 0 and half a tile (${size / 2} pixels), not ${overlap}`);
+    throw new InvalidArgumentError(
+      `the overlap must lie between 0 and half a tile (${size / 2} pixels), not ${overlap}`,
+    );
 }
 
 /** Where the tiles of one axis start: evenly spread, the last one ends at the edge. */
@@ -143,7 +148,7 @@ export class TileBlender {
     const [side, scale, width] = [this.#side, this.#scale, this.#width];
     const tile = this.#tiles[this.#next];
     if (!tile || map.length !== side * side)
-      throw new Error(`tile ${this.#next} has no map of ${side}x${side}`);
+      throw new InvalidArgumentError(`tile ${this.#next} has no map of ${side}x${side}`);
     this.#next++;
     const [x0, y0] = [Math.round(tile.x * scale), Math.round(tile.y * scale)];
     const [x1, y1] = [Math.round((tile.x + tile.width) * scale), Math.round((tile.y + tile.height) * scale)];
@@ -196,7 +201,7 @@ export class TileBlender {
   /** The map of the whole image, after all tiles were added. */
   finish(): ValueMap {
     if (this.#next < this.#tiles.length)
-      throw new Error(`tile ${this.#next} has no map of ${this.#side}x${this.#side}`);
+      throw new InvalidArgumentError(`tile ${this.#next} has no map of ${this.#side}x${this.#side}`);
     this.#flush(this.#height);
     return this.#result;
   }

@@ -1,6 +1,8 @@
 /** Good images as training sees them: resized, with their foregrounds; cut into tiles where asked. */
+
 import { decodedBytes, decodeMask, exists, loadResized, readBytes } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
+import { InvalidDatasetError } from '../base/errors.ts';
 import type { Image } from '../image/image.ts';
 import { resizeBicubic } from '../image/resize.ts';
 import type { Sample } from './dataset.ts';
@@ -38,9 +40,9 @@ interface OwnMasks {
 async function ownMasks(rule: ForegroundRule, unreadable: UnreadableFiles): Promise<OwnMasks> {
   if (rule.kind !== 'folder') return { paths: new Map(), encoding: classEncoding, warnings: [] };
   if ((await exists(rule.path)) !== 'folder')
-    throw new Error(`${rule.path}: no such folder of foreground masks`);
+    throw new InvalidDatasetError(`${rule.path}: no such folder of foreground masks`);
   const found = await masksIn(rule.path);
-  if (!found.size) throw new Error(`${rule.path} holds no foreground masks`);
+  if (!found.size) throw new InvalidDatasetError(`${rule.path} holds no foreground masks`);
   unreadable.expect(found.size);
   const seen = await mapConcurrently([...found], ([, path]) =>
     unreadable.skip(() =>
@@ -49,7 +51,9 @@ async function ownMasks(rule: ForegroundRule, unreadable: UnreadableFiles): Prom
   );
   const evidence = seen.flatMap((mask) => mask ?? []);
   if (!evidence.length)
-    throw new Error(`none of the ${found.size} foreground masks can be read: ${unreadable.summary}`);
+    throw new InvalidDatasetError(
+      `none of the ${found.size} foreground masks can be read: ${unreadable.summary}`,
+    );
   const paths = new Map([...found].filter((_, i) => seen[i]));
   const list = [...paths.values()];
   const classes = !list.some((path) => ['.jpg', '.jpeg'].includes(extensionOf(path)));
@@ -127,7 +131,9 @@ export async function loadTrainingImages(
   );
   const readable = samples.filter((_, i) => loaded[i]);
   if (!readable.length)
-    throw new Error(`none of the ${samples.length} training images can be read: ${unreadable.summary}`);
+    throw new InvalidDatasetError(
+      `none of the ${samples.length} training images can be read: ${unreadable.summary}`,
+    );
   const all = loaded.flatMap((list) => list ?? []);
   const images = all.map(({ image }) => image);
   const paths = samples.flatMap(({ path }, i) => (loaded[i] ?? []).map(() => path));
@@ -135,7 +141,7 @@ export async function loadTrainingImages(
   const masks = all.map(({ mask }) => mask as Uint8Array);
   const empty = paths.filter((_, i) => !masks[i]?.includes(1));
   if (empty.length > all.length / 2)
-    throw new Error(
+    throw new InvalidDatasetError(
       `the foreground is empty on ${empty.length} of ${all.length} images (the first is ${empty[0]}): ` +
         'choose another rule with --foreground; aand preview shows what a rule does',
     );

@@ -1,5 +1,6 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
 
+import { InvalidArgumentError } from '../base/errors.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import { isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
@@ -26,7 +27,9 @@ export interface Prediction extends RawPrediction {
 
 function checkEngine(engine: unknown): asserts engine is Engine {
   if (typeof engine !== 'object' || engine === null || !('check' in engine))
-    throw new Error('the first argument is no engine: give what `await Engine.open()` returns');
+    throw new InvalidArgumentError(
+      'the first argument is no engine: give what `await Engine.open()` returns',
+    );
   (engine as Engine).check();
 }
 
@@ -65,7 +68,7 @@ export class Detector implements AsyncDisposable {
   ): Promise<Detector> {
     checkEngine(engine);
     if (!(bytes instanceof Uint8Array))
-      throw new Error(
+      throw new InvalidArgumentError(
         `${what}: expected the bytes of a model file as Uint8Array (a Buffer is one), not ${kindOf(bytes)}`,
       );
     return Detector.fromFile(engine, await readDetector(bytes, what), what, options);
@@ -134,7 +137,7 @@ export class Detector implements AsyncDisposable {
   ): Promise<Prediction> {
     const { tiling } = this.settings;
     if (!tiling)
-      throw new Error(
+      throw new InvalidArgumentError(
         'the model sees whole images: only one with tiles (aand train --tile) reads them in bands',
       );
     return this.#judge(await this.#runner.predictTiles(image, tiling, onTiles));

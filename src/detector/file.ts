@@ -3,6 +3,7 @@
  * safetensors file with a digest. Every way into the program goes through {@link readDetector} and {@link
  * detectorStore}, every way out through a digest.
  */
+import { InvalidModelError, InvalidWeightsError } from '../base/errors.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
 import { backboneNamed } from '../model/backbones.ts';
@@ -66,21 +67,28 @@ export function rewriteDetector(
 function checkFormat({ metadata }: SafetensorsFile, digest: boolean): void {
   const { format } = metadata;
   if (!format?.startsWith(family) || !metadata.detector)
-    throw new Error(
+    throw new InvalidModelError(
       `not a detector of this program (format '${format?.slice(0, 50) ?? 'none'}', ` +
         `needed '${formatVersion}'). ` +
         'aand train makes one; aand import makes one of PyTorch files',
     );
   if (format !== firstFormat && format !== formatVersion)
-    throw new Error(
+    throw new InvalidModelError(
       `its format '${format.slice(0, 50)}' is newer than this program, ` +
         `which reads '${formatVersion}' and older. ` +
         'Install a current version of aand-webgpu',
     );
   if (format === formatVersion && !digest)
-    throw new Error(
+    throw new InvalidModelError(
       'the file has no SHA-256 digest: it is damaged or was changed by another program. Take an intact copy',
     );
+}
+
+/** What is wrong with the tensors of a model file is wrong with the model. */
+function modelError(error: unknown): unknown {
+  return error instanceof InvalidWeightsError
+    ? new InvalidModelError(error.message, { cause: error })
+    : error;
 }
 
 /**
@@ -92,16 +100,24 @@ function checkFormat({ metadata }: SafetensorsFile, digest: boolean): void {
  *   valid
  */
 export async function readDetector(bytes: Uint8Array, what: string): Promise<DetectorFile> {
-  const file = readSafetensors(bytes, what);
-  const digest = await verifyDigest(bytes, file.metadata, what);
+  let file: SafetensorsFile;
+  let digest: Awaited<ReturnType<typeof verifyDigest>>;
+  try {
+    file = readSafetensors(bytes, what);
+    digest = await verifyDigest(bytes, file.metadata, what);
+  } catch (error) {
+    throw modelError(error);
+  }
   try {
     checkFormat(file, digest);
     const { settings, format } = parseSettings(file.metadata.detector as string);
     if (format !== undefined && format !== file.metadata.format)
-      throw new Error(`its settings were written as '${format}', the file says '${file.metadata.format}'`);
+      throw new InvalidModelError(
+        `its settings were written as '${format}', the file says '${file.metadata.format}'`,
+      );
     return { ...file, settings };
   } catch (error) {
-    throw new Error(`${what}: ${(error as Error).message}`);
+    throw new InvalidModelError(`${what}: ${(error as Error).message}`);
   }
 }
 
@@ -122,7 +138,7 @@ export function detectorStore(
   const set = detectorParameters(backboneNamed(backbone), mode, options);
   const surplus = [...file.tensors.keys()].filter((name) => !set.has(name));
   if (surplus.length)
-    throw new Error(
+    throw new InvalidModelError(
       `${what}: ${surplus.length} tensors are no part of a ${backbone} in mode ${mode}, ` +
         `the first is '${surplus[0]?.slice(0, 200)}'`,
     );
@@ -131,7 +147,7 @@ export function detectorStore(
     loadParameters(store, parts, file, what);
   } catch (error) {
     store.destroy();
-    throw error;
+    throw modelError(error);
   }
   return store;
 }

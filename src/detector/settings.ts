@@ -1,5 +1,7 @@
 /** The settings of a model file: what they are, and their check, for a file may come from anybody. */
+
 import * as v from 'valibot';
+import { InvalidModelError } from '../base/errors.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { imagenetDeviation, imagenetMean } from '../image/normalize.ts';
@@ -88,14 +90,15 @@ const history = v.pipe(record, v.record(name, v.pipe(v.array(losses), v.maxLengt
 
 /** Texts, numbers, lists and objects of bounded size. */
 function checkPlain(value: unknown, depth = 6, budget = { left: 20_000 }): void {
-  if (--budget.left < 0) throw new Error('it holds more than 20000 values');
+  if (--budget.left < 0) throw new InvalidModelError('it holds more than 20000 values');
   if (typeof value === 'string' && value.length > 5000)
-    throw new Error('it holds a text of more than 5000 characters');
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`it holds the number ${value}`);
+    throw new InvalidModelError('it holds a text of more than 5000 characters');
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new InvalidModelError(`it holds the number ${value}`);
   if (typeof value !== 'object' || value === null) return;
-  if (depth === 0) throw new Error('it is nested more than 6 deep');
+  if (depth === 0) throw new InvalidModelError('it is nested more than 6 deep');
   for (const [key, part] of Object.entries(value)) {
-    if (key.length > 200) throw new Error('it holds a name of more than 200 characters');
+    if (key.length > 200) throw new InvalidModelError('it holds a name of more than 200 characters');
     checkPlain(part, depth - 1, budget);
   }
 }
@@ -158,7 +161,9 @@ export function parseSettings(json: string): { settings: DetectorSettings; forma
   if (!result.success) {
     const [issue] = result.issues;
     const message = issue.message.length > 300 ? `${issue.message.slice(0, 300)}...` : issue.message;
-    throw new Error(`setting '${(v.getDotPath(issue) ?? 'all').slice(0, 200)}' is not valid: ${message}`);
+    throw new InvalidModelError(
+      `setting '${(v.getDotPath(issue) ?? 'all').slice(0, 200)}' is not valid: ${message}`,
+    );
   }
   const { format, ...settings } = result.output;
   const calibrated = settings.image !== null && !madeUp.test(settings.image.rule);

@@ -1,5 +1,6 @@
 /** Evaluates a test set image by image: maps are kept aside, metrics and thresholds come at the end. */
 
+import { InvalidArgumentError, NotFiniteError } from '../base/errors.ts';
 import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import { bootstrapIntervals, type Interval } from './bootstrap.ts';
@@ -87,7 +88,7 @@ export class TestSet {
   async add(sample: Sample, result: Result, truth: Uint8Array | undefined): Promise<void> {
     const { score, map, width, height, milliseconds = 0 } = result;
     if (!Number.isFinite(score))
-      throw new Error(`${sample.path}: the score is ${score}; the model's weights are unusable`);
+      throw new NotFiniteError(`${sample.path}: the score is ${score}; the model's weights are unusable`);
     const byFolder = sample.defect !== 'good';
     const anomalous = this.#labels === 'mask' && truth ? truth.includes(1) : byFolder;
     if (anomalous !== byFolder) this.#relabelled++;
@@ -103,7 +104,7 @@ export class TestSet {
 
   /** Metrics of everything added. */
   async evaluate(): Promise<Evaluation> {
-    if (!this.#images.length) throw new Error('there are no images to evaluate');
+    if (!this.#images.length) throw new InvalidArgumentError('there are no images to evaluate');
     const scores = Float32Array.from(this.#images, ({ score }) => score);
     const labels = this.#images.map(({ anomalous }) => (anomalous ? 1 : 0));
     const image = rankMetrics(scores, labels);

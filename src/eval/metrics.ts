@@ -2,6 +2,7 @@
  * Detection metrics of a list of scores (method, 3.14): AUROC, average precision, F1-max. Exact: one sort,
  * ties handled as one threshold. Null where undefined. Pixels of a whole test set go through `pixels.ts`.
  */
+import { InvalidArgumentError } from '../base/errors.ts';
 
 /** Indices that sort scores from the largest to the smallest (radix sort on the float bits). */
 export function descending(scores: Float32Array): Uint32Array {
@@ -45,8 +46,9 @@ export interface RankMetrics {
  * @returns null where one of the classes is absent
  */
 export function rankMetrics(scores: Float32Array, labels: ArrayLike<number>): RankMetrics | null {
-  if (scores.length !== labels.length) throw new Error(`${scores.length} scores but ${labels.length} labels`);
-  if (scores.some(Number.isNaN)) throw new Error('a score is NaN');
+  if (scores.length !== labels.length)
+    throw new InvalidArgumentError(`${scores.length} scores but ${labels.length} labels`);
+  if (scores.some(Number.isNaN)) throw new InvalidArgumentError('a score is NaN');
   let positives = 0;
   for (let i = 0; i < labels.length; i++) positives += labels[i] ? 1 : 0;
   const negatives = labels.length - positives;

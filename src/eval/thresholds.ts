@@ -3,7 +3,9 @@
  * 0.5, 0, 1), so 0.5 always means "at the threshold". An image is anomalous where score >= threshold. A
  * detector without a calibration decides nothing.
  */
+
 import { decimal } from '../base/decimal.ts';
+import { InvalidArgumentError } from '../base/errors.ts';
 import type { RankMetrics } from './metrics.ts';
 
 export interface Calibration {
@@ -42,7 +44,7 @@ export function parseThreshold(text: string): ThresholdRule {
     return { kind, rate: first };
   if (kind === 'value' && numbers.length <= 2 && numbers.every(Number.isFinite))
     return { kind, image: first, pixel: second ?? first };
-  throw new Error(`threshold '${text}' is not known; there are ${thresholdHelp}`);
+  throw new InvalidArgumentError(`threshold '${text}' is not known; there are ${thresholdHelp}`);
 }
 
 const single = new Float32Array(1);
@@ -69,10 +71,12 @@ export function thresholdFromGood(
   rule: Exclude<ThresholdRule, { kind: 'f1' | 'value' }>,
   source: string,
 ): { threshold: number; rule: string } {
-  if (!scores.length) throw new Error('there are no scores of good images to find a threshold from');
+  if (!scores.length)
+    throw new InvalidArgumentError('there are no scores of good images to find a threshold from');
   const sorted = Array.from(scores).sort((a, b) => a - b);
   const bad = sorted.find((score) => !Number.isFinite(score));
-  if (bad !== undefined) throw new Error(`a score of ${source} is ${bad}: no threshold can be drawn from it`);
+  if (bad !== undefined)
+    throw new InvalidArgumentError(`a score of ${source} is ${bad}: no threshold can be drawn from it`);
   const n = sorted.length;
   const of = `${n} ${source}`;
   if (rule.kind === 'max')
@@ -117,7 +121,7 @@ export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Cal
     };
   }
   if (o.rule.kind === 'f1') {
-    if (!o.image) throw new Error('the threshold rule f1 needs good and defective images');
+    if (!o.image) throw new InvalidArgumentError('the threshold rule f1 needs good and defective images');
     const rule = 'F1-max on the test set';
     const image = { threshold: o.image.f1Threshold, ...o.imageRange, rule };
     return {

@@ -1,4 +1,5 @@
 /** Decoded images: what they are, and the check of those that come from outside. */
+import { InvalidImageError } from '../base/errors.ts';
 
 /** 8-bit pixels, interleaved: 3 channels RGB or 1 channel grey. */
 export interface Image {
@@ -45,7 +46,7 @@ function rgbOf(data: Uint8Array, what: string): Uint8Array {
   for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
     // A canvas multiplies colours by alpha: this pixel's are rounded or lost.
     if (data[from + 3] !== 255)
-      throw new Error(
+      throw new InvalidImageError(
         `${what}: pixel ${from / 4} is not opaque (alpha ${data[from + 3]}), so its colours are not ` +
           'known exactly: draw it on an opaque background, or give RGB (decodeImage reads files so)',
       );
@@ -65,7 +66,7 @@ function rgbOf(data: Uint8Array, what: string): Uint8Array {
  */
 export function checkImage(value: unknown, what = 'the image', channels: readonly (1 | 3)[] = [3]): Image {
   if (typeof value !== 'object' || value === null || !('data' in value))
-    throw new Error(
+    throw new InvalidImageError(
       `${what} is ${typeof value === 'string' ? `a text ('${value.slice(0, 80)}')` : kindOf(value)}, ` +
         'not an image: expected { width, height, channels, data } as decodeImage gives it for the bytes ' +
         'of a file',
@@ -74,22 +75,22 @@ export function checkImage(value: unknown, what = 'the image', channels: readonl
   const { width, height, data } = image;
   for (const [name, size] of Object.entries({ width, height }))
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 1)
-      throw new Error(`${what}: its ${name} is ${size}, expected a whole number of at least 1`);
+      throw new InvalidImageError(`${what}: its ${name} is ${size}, expected a whole number of at least 1`);
   const found =
     image.channels ?? (kindOf(value) === 'ImageData' || kindOf(data) === 'Uint8ClampedArray' ? 4 : undefined);
   const canvas = found === 4 && channels.includes(3);
   if (!canvas && !(channels as readonly unknown[]).includes(found))
-    throw new Error(`${what}: it has ${found} channels, expected ${channels.join(' or ')}`);
+    throw new InvalidImageError(`${what}: it has ${found} channels, expected ${channels.join(' or ')}`);
   const kind = kindOf(data);
   if (kind !== 'Uint8Array' && kind !== 'Uint8ClampedArray')
-    throw new Error(
+    throw new InvalidImageError(
       `${what}: its data are of type ${kind}, expected 8-bit values (0 to 255) as Uint8Array or ` +
         'Uint8ClampedArray',
     );
   const { buffer, byteOffset, length } = data as Uint8Array;
   const expected = (width as number) * (height as number) * (found as number);
   if (length !== expected)
-    throw new Error(
+    throw new InvalidImageError(
       `${what}: its data have ${length} values, expected ${expected} (${width} x ${height} pixels x ` +
         `${found} channels)`,
     );
@@ -103,6 +104,6 @@ export function checkImage(value: unknown, what = 'the image', channels: readonl
 
 /** A list of images, each checked. */
 export function checkImages(values: unknown, what = 'image'): Image[] {
-  if (!Array.isArray(values)) throw new Error(`expected a list of images, not ${kindOf(values)}`);
+  if (!Array.isArray(values)) throw new InvalidImageError(`expected a list of images, not ${kindOf(values)}`);
   return Array.from(values, (value, i) => checkImage(value, `${what} ${i + 1} of ${values.length}`));
 }

@@ -1,4 +1,5 @@
 /** The way of an image into the network (method, 3.2): resized, then normalised per channel. */
+import { InvalidArgumentError } from '../base/errors.ts';
 import { checkImage, type Image, type ImageInput } from './image.ts';
 import { resizeBicubic } from './resize.ts';
 
@@ -44,7 +45,7 @@ export function denormalize(values: Float32Array, width: number, height: number)
  */
 export function preprocess(image: ImageInput, size: number): { image: Image; values: Float32Array } {
   if (!Number.isSafeInteger(size) || size < 1)
-    throw new Error(`the size is ${size}, expected a whole number of at least 1`);
+    throw new InvalidArgumentError(`the size is ${size}, expected a whole number of at least 1`);
   const resized = resizeBicubic(checkImage(image), size, size);
   return { image: resized, values: normalize(resized) };
 }

@@ -4,6 +4,7 @@
  * registers its own with {@link registerBackbone}.
  */
 
+import { InvalidArgumentError } from '../base/errors.ts';
 import { resnet } from './resnet.ts';
 import { checkTeacher, type Teacher } from './teacher.ts';
 
@@ -61,7 +62,8 @@ export function allBackbones(): Teacher[] {
  */
 export function registerBackbone(teacher: Teacher): void {
   checkTeacher(teacher);
-  if (registered.has(teacher.name)) throw new Error(`there is a backbone '${teacher.name}' already`);
+  if (registered.has(teacher.name))
+    throw new InvalidArgumentError(`there is a backbone '${teacher.name}' already`);
   registered.set(teacher.name, teacher);
 }
 
@@ -73,6 +75,8 @@ export function registerBackbone(teacher: Teacher): void {
 export function backboneNamed(name: string): Teacher {
   const teacher = registered.get(name);
   if (!teacher)
-    throw new Error(`unknown backbone '${name.slice(0, 100)}'; known are ${backboneNames().join(', ')}`);
+    throw new InvalidArgumentError(
+      `unknown backbone '${name.slice(0, 100)}'; known are ${backboneNames().join(', ')}`,
+    );
   return teacher;
 }

@@ -1,5 +1,6 @@
 /** What a training of a detector is given, and its check before anything is allocated. */
 
+import { InvalidArgumentError } from '../base/errors.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image, ImageInput } from '../image/image.ts';
@@ -62,16 +63,17 @@ export type CheckedOptions = Omit<TrainDetectorOptions, 'images'> & { readonly i
 
 function checkWhole(value: unknown, what: string, least: number): void {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least)
-    throw new Error(`${what} is ${value}, expected a whole number of at least ${least}`);
+    throw new InvalidArgumentError(`${what} is ${value}, expected a whole number of at least ${least}`);
 }
 
 function checkForegrounds(foregrounds: unknown, images: number, size: number): void {
-  if (!Array.isArray(foregrounds)) throw new Error('foregrounds: expected a list with one mask per image');
+  if (!Array.isArray(foregrounds))
+    throw new InvalidArgumentError('foregrounds: expected a list with one mask per image');
   if (foregrounds.length !== images)
-    throw new Error(`${foregrounds.length} foregrounds for ${images} images`);
+    throw new InvalidArgumentError(`${foregrounds.length} foregrounds for ${images} images`);
   foregrounds.forEach((mask: unknown, i) => {
     if (!(mask instanceof Uint8Array) || mask.length !== size * size)
-      throw new Error(
+      throw new InvalidArgumentError(
         `foreground ${i + 1} of ${images}: expected a Uint8Array of ${size * size} values ` +
           `0 or 1 (${size} x ${size})` +
           (mask instanceof Uint8Array ? `, it has ${mask.length}` : ''),
@@ -84,10 +86,10 @@ export function checkOptions(o: TrainDetectorOptions): CheckedOptions {
   o.engine.check();
   checkImageSize(o.imageSize);
   const images = checkImages(o.images, 'training image');
-  if (!images.length) throw new Error('there are no good images to learn from');
+  if (!images.length) throw new InvalidArgumentError('there are no good images to learn from');
   images.forEach(({ width, height }, i) => {
     if (width !== o.imageSize || height !== o.imageSize)
-      throw new Error(
+      throw new InvalidArgumentError(
         `training image ${i + 1} of ${images.length} has ${width} x ${height} pixels, ` +
           `expected ${o.imageSize} x ${o.imageSize}: ` +
           'images must be resized first (loadResized, preprocess)',
@@ -96,11 +98,13 @@ export function checkOptions(o: TrainDetectorOptions): CheckedOptions {
   if (o.foregrounds !== undefined) checkForegrounds(o.foregrounds, images.length, o.imageSize);
   checkWhole(o.batch, 'the batch', 1);
   if (!Array.isArray(o.epochs) || o.epochs.length !== 2)
-    throw new Error('the epochs: expected two numbers, of stage I and of stage II');
+    throw new InvalidArgumentError('the epochs: expected two numbers, of stage I and of stage II');
   for (const [i, epochs] of o.epochs.entries())
     checkWhole(epochs, `the number of epochs of stage ${'I'.repeat(i + 1)}`, 0);
   if (typeof o.textures?.texture !== 'function' || !(o.textures.count > 0))
-    throw new Error('there are no textures: expected a source of them, for instance proceduralTextures()');
+    throw new InvalidArgumentError(
+      'there are no textures: expected a source of them, for instance proceduralTextures()',
+    );
   if (o.baseRate !== undefined) checkLearningRate(o.baseRate);
   return { ...o, images };
 }

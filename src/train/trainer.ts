@@ -3,7 +3,7 @@
  * What a batch is and which program runs it is the caller's.
  */
 
-import { Interrupted } from '../base/errors.ts';
+import { Interrupted, InvalidArgumentError, NotFiniteError } from '../base/errors.ts';
 import { RandomStream } from '../base/random.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Losses } from '../model/method.ts';
@@ -68,7 +68,7 @@ function checkOptions(o: StageOptions): void {
   const least = { items: 1, batch: 1, epochs: 0, seed: Number.MIN_SAFE_INTEGER } as const;
   for (const name of ['items', 'batch', 'epochs', 'seed'] as const)
     if (!Number.isSafeInteger(o[name]) || o[name] < least[name])
-      throw new Error(
+      throw new InvalidArgumentError(
         `${o.stage}: ${name} is ${o[name]}, expected a whole number of at least ${least[name]}`,
       );
 }
@@ -76,7 +76,7 @@ function checkOptions(o: StageOptions): void {
 /** @throws Error on a learning rate that cannot train anything */
 export function checkLearningRate(rate: number): void {
   if (!(rate > 0 && rate <= 1))
-    throw new Error(`the learning rate is ${rate}, expected a number above 0 and at most 1`);
+    throw new InvalidArgumentError(`the learning rate is ${rate}, expected a number above 0 and at most 1`);
 }
 
 /** What a person can look at where numbers ran away. */
@@ -129,7 +129,7 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
       pending = losses.then((values) => {
         for (const [name, value] of Object.entries(values)) {
           if (!Number.isFinite(value))
-            throw new Error(
+            throw new NotFiniteError(
               `${options.stage}: loss '${name}' is ${value} in epoch ${state.epoch + 1}, ` +
                 `step ${index + 1}: ${causes}${stillValid(options, state)}`,
             );
@@ -177,7 +177,7 @@ async function keep(options: StageOptions, state: State): Promise<void> {
   const tensors = await readStage(options);
   const bad = nonFinite(tensors);
   if (bad)
-    throw new Error(
+    throw new NotFiniteError(
       `${options.stage}: ${bad} after epoch ${state.epoch + 1}: ${causes}${stillValid(options, state)}`,
     );
   const finished: State = { ...state, epoch: state.epoch + 1 };

@@ -6,6 +6,7 @@
  * header; `head_sha256` that of the head, which is the 8-byte length and the header with 64 zeros in the
  * place of `head_sha256`. The head is checked first.
  */
+import { InvalidWeightsError } from '../base/errors.ts';
 import {
   readSafetensors,
   type SafetensorsFile,
@@ -62,7 +63,7 @@ export async function writeWithDigest(
   const places = [placeOf(headKey, head), placeOf(dataKey, head)];
   const [headPlace, dataPlace] = places;
   if (headPlace === undefined || dataPlace === undefined)
-    throw new Error(`no tensor or metadata entry may be called '${headKey}' or '${dataKey}'`);
+    throw new InvalidWeightsError(`no tensor or metadata entry may be called '${headKey}' or '${dataKey}'`);
   head.set(encoder.encode(await hash(data.subarray(head.length))), dataPlace);
   head.set(encoder.encode(await headDigest(head, headPlace)), headPlace);
   return data;
@@ -91,7 +92,7 @@ export async function verifyDigest(
     (await headDigest(head, place)) === written.head &&
     (await hash(data.subarray(head.length))) === written.data;
   if (!intact)
-    throw new Error(
+    throw new InvalidWeightsError(
       `${what}: the file is damaged or was changed by another program: its content does not fit its ` +
         'SHA-256 digest. Take an intact copy, or make it anew',
     );
@@ -107,7 +108,7 @@ export async function verifyDigest(
 export async function readWithDigest(data: Uint8Array, what: string): Promise<SafetensorsFile> {
   const file = readSafetensors(data, what);
   if (!(await verifyDigest(data, file.metadata, what)))
-    throw new Error(
+    throw new InvalidWeightsError(
       `${what}: the file has no SHA-256 digest: it is damaged, was changed by another program, or comes ` +
         'from an earlier version. Take an intact copy, or make it anew',
     );

@@ -3,6 +3,7 @@
  * and stage-II files, RD4AD's (method, 3.8). The result says of every tensor whether it was used, was ignored
  * or had another shape, and names the tensors that are missing.
  */
+import { InvalidWeightsError } from '../base/errors.ts';
 import type { ParameterSpec } from '../engine/graph/parameter_set.ts';
 import { firstNonFinite } from '../engine/graph/tensor.ts';
 import { backbones } from '../model/backbones.ts';
@@ -120,12 +121,12 @@ function renamed(files: readonly SourceFile[]): Map<string, NamedTensor> {
         twin &&
         (`${twin.shape}` !== `${tensor.shape}` || twin.values.some((value, i) => value !== tensor.values[i]));
       if (differs && twin.path === path)
-        throw new Error(
+        throw new InvalidWeightsError(
           `${path}: '${twin.original}' and '${original}' both are '${name}' here, with other values; ` +
             'save the one that is meant in a file of its own',
         );
       if (differs)
-        throw new Error(
+        throw new InvalidWeightsError(
           `'${original}' is in ${twin.path} and in ${path} with other values; give one of the two files`,
         );
       all.set(name, { ...tensor, path, original });
@@ -160,7 +161,7 @@ export function importStateDicts(files: readonly SourceFile[], wanted?: Teacher)
   const all = renamed(files);
   const backbone = wanted ?? detectBackbone(all);
   if (!backbone)
-    throw new Error(
+    throw new InvalidWeightsError(
       `the shapes in ${files.map(({ path }) => path).join(', ')} are those of no known backbone; ` +
         '--backbone names one',
     );
@@ -170,7 +171,7 @@ export function importStateDicts(files: readonly SourceFile[], wanted?: Teacher)
   const kind = rebuilt ? 'detector' : 'teacher';
   const mode: Mode = amplified ? 'aand' : 'rd';
   if (amplified && !rebuilt)
-    throw new Error(
+    throw new InvalidWeightsError(
       'these files hold stage I only (teacher and amplification); the stage-II file with bn and ' +
         'decoder_ss is needed too',
     );
@@ -204,13 +205,15 @@ function matched(
     }
     const expected = storedShape(spec);
     if (`${tensor.shape}` !== `${expected}`)
-      throw new Error(
+      throw new InvalidWeightsError(
         `${tensor.path}: '${tensor.original}' is [${tensor.shape}], ${backbone.name} needs ` +
           `[${expected}]; is it the right backbone?`,
       );
     const bad = firstNonFinite(tensor.values);
     if (bad >= 0)
-      throw new Error(`${tensor.path}: '${tensor.original}' holds ${tensor.values[bad]} at index ${bad}`);
+      throw new InvalidWeightsError(
+        `${tensor.path}: '${tensor.original}' holds ${tensor.values[bad]} at index ${bad}`,
+      );
     tensors.set(spec.name, { shape: tensor.shape, values: tensor.values, type: tensor.type });
   }
   if (missing.length) {
@@ -218,7 +221,7 @@ function matched(
       missing.some((name) => name.startsWith(prefix)),
     );
     const advice = lacking.includes('teacher.') ? "; RD4AD's files need torchvision's beside them" : '';
-    throw new Error(`${missing.length} tensors are missing (${some(missing)})${advice}`);
+    throw new InvalidWeightsError(`${missing.length} tensors are missing (${some(missing)})${advice}`);
   }
   return tensors;
 }

@@ -1,5 +1,6 @@
 /** Between a model's parameters and state dicts: what a file must hold, loading, and storing. */
 
+import { InvalidWeightsError } from '../base/errors.ts';
 import type { ParameterSet, ParameterSpec } from '../engine/graph/parameter_set.ts';
 import { firstNonFinite } from '../engine/graph/tensor.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
@@ -32,25 +33,25 @@ export function matchParameters(
     }
     const expected = storedShape(spec);
     if (`${tensor.shape}` !== `${expected}`)
-      throw new Error(
+      throw new InvalidWeightsError(
         `${what}: tensor '${name}' is [${tensor.shape}], the model needs [${expected}]; is it the right ` +
           'backbone?',
       );
     const bad = firstNonFinite(tensor.values);
     if (bad >= 0)
-      throw new Error(
+      throw new InvalidWeightsError(
         `${what}: tensor '${name}' [${tensor.shape}] holds ${tensor.values[bad]} at index ${bad}`,
       );
     const negative = name.endsWith('running_var') ? tensor.values.findIndex((value) => value < 0) : -1;
     if (negative >= 0)
-      throw new Error(
+      throw new InvalidWeightsError(
         `${what}: tensor '${name}' holds ${tensor.values[negative]} at index ${negative}: a variance cannot ` +
           'be negative',
       );
     found.push({ spec, values: tensor.values });
   }
   if (missing.length)
-    throw new Error(
+    throw new InvalidWeightsError(
       `${what}: ${missing.length} tensors are missing, the first is '${missing[0]}'; is it the right ` +
         'backbone?',
     );
@@ -93,7 +94,7 @@ export async function storeParameters(
   for (const [name, list] of values) {
     const bad = firstNonFinite(list);
     if (bad >= 0)
-      throw new Error(
+      throw new InvalidWeightsError(
         `tensor '${name}' [${store.set.spec(name).shape}] holds ${list[bad]} at index ${bad}: nothing was ` +
           'written, for the training ran away',
       );

@@ -3,6 +3,7 @@
  * Float32 tensors are views of the file's bytes, not copies: every platform with WebGPU is little-endian.
  */
 
+import { InvalidWeightsError } from '../base/errors.ts';
 import { floatToHalf, halfToFloat } from '../base/half.ts';
 import { isRecord, parseJson } from './json.ts';
 
@@ -22,13 +23,13 @@ export function bfloat16ToFloat(bits: number): number {
 function safe(value: bigint): number {
   const number = Number(value);
   if (!Number.isSafeInteger(number))
-    throw new Error(`holds ${value}: whole numbers beyond 2^53 cannot be read`);
+    throw new InvalidWeightsError(`holds ${value}: whole numbers beyond 2^53 cannot be read`);
   return number;
 }
 
 function narrow(value: number): number {
   if (Number.isFinite(value) && !Number.isFinite(Math.fround(value)))
-    throw new Error(`holds ${value}, which is beyond the range of 32-bit floats`);
+    throw new InvalidWeightsError(`holds ${value}, which is beyond the range of 32-bit floats`);
   return value;
 }
 
@@ -86,26 +87,28 @@ const quoted = (name: string) => `'${name.length > 200 ? `${name.slice(0, 200)}.
 function checkEntry(name: string, entry: unknown, dataLength: number): HeaderEntry {
   const { dtype, shape, data_offsets: range } = isRecord(entry) ? entry : {};
   if (typeof dtype !== 'string' || !isCounts(shape) || !isCounts(range) || range.length !== 2)
-    throw new Error(`tensor ${quoted(name)} has a malformed header entry: ${damaged}`);
+    throw new InvalidWeightsError(`tensor ${quoted(name)} has a malformed header entry: ${damaged}`);
   if (!Object.hasOwn(elementTypes, dtype))
-    throw new Error(
+    throw new InvalidWeightsError(
       `tensor ${quoted(name)} has type ${quoted(dtype)}; supported are ` +
         `${Object.keys(elementTypes).join(', ')}`,
     );
   const type = dtype as StoredType;
   const count = shape.reduce((product, size) => product * size, 1);
   if (shape.length > mostSizes || !Number.isSafeInteger(count))
-    throw new Error(
+    throw new InvalidWeightsError(
       `tensor ${quoted(name)} cannot have the shape [${shape.slice(0, mostSizes)}]: ${damaged}`,
     );
   const [start, end] = range as [number, number];
   const size = count * elementTypes[type].bytes;
   if (end - start !== size)
-    throw new Error(
+    throw new InvalidWeightsError(
       `tensor ${quoted(name)} [${shape}] needs ${size} bytes, its range has ${end - start}: ${damaged}`,
     );
   if (end > dataLength)
-    throw new Error(`tensor ${quoted(name)} ends at byte ${end} of ${dataLength}: the file is truncated`);
+    throw new InvalidWeightsError(
+      `tensor ${quoted(name)} ends at byte ${end} of ${dataLength}: the file is truncated`,
+    );
   return { dtype: type, shape, data_offsets: [start, end] };
 }
 
@@ -123,19 +126,25 @@ function checkRanges(entries: readonly (readonly [string, HeaderEntry])[], dataL
     .sort((a, b) => a.start - b.start || a.end - b.end);
   let at = 0;
   for (const { name, start, end } of ranges) {
-    if (start < at) throw new Error(`tensor ${quoted(name)} overlaps the one before it: ${damaged}`);
+    if (start < at)
+      throw new InvalidWeightsError(`tensor ${quoted(name)} overlaps the one before it: ${damaged}`);
     if (start > at)
-      throw new Error(`${start - at} bytes before tensor ${quoted(name)} belong to none: ${damaged}`);
+      throw new InvalidWeightsError(
+        `${start - at} bytes before tensor ${quoted(name)} belong to none: ${damaged}`,
+      );
     at = end;
   }
   if (at < dataLength)
-    throw new Error(`${dataLength - at} bytes after the last tensor belong to none: ${damaged}`);
+    throw new InvalidWeightsError(
+      `${dataLength - at} bytes after the last tensor belong to none: ${damaged}`,
+    );
 }
 
 function checkMetadata(value: unknown): Record<string, string> {
-  if (!isRecord(value)) throw new Error(`the metadata is no object: ${damaged}`);
+  if (!isRecord(value)) throw new InvalidWeightsError(`the metadata is no object: ${damaged}`);
   for (const [key, text] of Object.entries(value))
-    if (typeof text !== 'string') throw new Error(`metadata ${quoted(key)} is no text: ${damaged}`);
+    if (typeof text !== 'string')
+      throw new InvalidWeightsError(`metadata ${quoted(key)} is no text: ${damaged}`);
   return value as Record<string, string>;
 }
 
@@ -153,7 +162,7 @@ function decode(
   try {
     for (let offset = start; i < count; i++, offset += bytes) values[i] = read(view, offset);
   } catch (error) {
-    throw new Error(`tensor ${quoted(name)} ${(error as Error).message} (index ${i})`);
+    throw new InvalidWeightsError(`tensor ${quoted(name)} ${(error as Error).message} (index ${i})`);
   }
   return values;
 }
@@ -161,17 +170,21 @@ function decode(
 /** Tensors and metadata, checked; the messages lack the file's name. */
 function read(data: Uint8Array): SafetensorsFile {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  if (data.byteLength < 8) throw new Error(`${data.byteLength} bytes are too few for a safetensors file`);
+  if (data.byteLength < 8)
+    throw new InvalidWeightsError(`${data.byteLength} bytes are too few for a safetensors file`);
   const length = Number(view.getBigUint64(0, true));
-  if (length > maxHeader) throw new Error(`its header would be ${length} bytes long: ${damaged}`);
+  if (length > maxHeader)
+    throw new InvalidWeightsError(`its header would be ${length} bytes long: ${damaged}`);
   if (8 + length > data.byteLength)
-    throw new Error(`the header needs ${length} bytes, the file has ${data.byteLength - 8}: it is truncated`);
-  if (data[8] !== 0x7b) throw new Error(`the header does not begin with '{': ${damaged}`);
+    throw new InvalidWeightsError(
+      `the header needs ${length} bytes, the file has ${data.byteLength - 8}: it is truncated`,
+    );
+  if (data[8] !== 0x7b) throw new InvalidWeightsError(`the header does not begin with '{': ${damaged}`);
   let header: unknown;
   try {
     header = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(data.subarray(8, 8 + length)), 3);
   } catch (error) {
-    throw new Error(`the header is not valid JSON (${(error as Error).message}): ${damaged}`);
+    throw new InvalidWeightsError(`the header is not valid JSON (${(error as Error).message}): ${damaged}`);
   }
   const { __metadata__: metadata = {}, ...entries } = header as Record<string, unknown>;
   const body = new DataView(data.buffer, data.byteOffset + 8 + length, data.byteLength - 8 - length);
@@ -199,7 +212,7 @@ export function readSafetensors(data: Uint8Array, what = 'safetensors'): Safeten
   try {
     return read(data);
   } catch (error) {
-    throw new Error(`${what}: ${(error as Error).message}`);
+    throw new InvalidWeightsError(`${what}: ${(error as Error).message}`);
   }
 }
 
@@ -232,7 +245,8 @@ export function writeSafetensors(
   let offset = 0;
   for (const [name, { shape, values, type = 'F32' }] of tensors) {
     const count = shape.reduce((product, size) => product * size, 1);
-    if (count !== values.length) throw new Error(`tensor '${name}' [${shape}] has ${values.length} values`);
+    if (count !== values.length)
+      throw new InvalidWeightsError(`tensor '${name}' [${shape}] has ${values.length} values`);
     const size = count * elementTypes[type].bytes;
     header[name] = { dtype: type, shape, data_offsets: [offset, offset + size] };
     offset += size;
@@ -253,7 +267,7 @@ export function writeSafetensors(
       for (let i = 0; i < values.length; i++) {
         const half = floatToHalf(values[i] as number);
         if ((half & 0x7fff) === 0x7c00 && Number.isFinite(values[i]))
-          throw new Error(
+          throw new InvalidWeightsError(
             `tensor '${name}' [${shape}] holds ${values[i]} at index ${i}, but 16-bit floats end at 65504`,
           );
         view.setUint16(position + 2 * i, half, true);

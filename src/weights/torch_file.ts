@@ -2,7 +2,9 @@
  * PyTorch's `.pth` files, both containers: the zip of PyTorch 1.6 and later, and the chain of pickles before
  * it (method, 3.8). Tensors come out dense and in float32; offsets, strides and shared storages are honoured.
  */
+
 import { unzipSync } from 'fflate';
+import { InvalidWeightsError } from '../base/errors.ts';
 import { halfToFloat } from '../base/half.ts';
 import { Call, Global, PersistentId, type PickleValue, readPickle } from './pickle.ts';
 import { bfloat16ToFloat, type StoredTensor, type StoredType } from './safetensors.ts';
@@ -49,20 +51,21 @@ function readZip(bytes: Uint8Array): Container {
   const entries = unzipSync(bytes, {
     filter: ({ name, size, originalSize, compression }) => {
       if (compression !== 0 || size !== originalSize)
-        throw new Error(`entry '${name.slice(0, 100)}' is compressed, PyTorch's are not`);
+        throw new InvalidWeightsError(`entry '${name.slice(0, 100)}' is compressed, PyTorch's are not`);
       total += originalSize;
-      if (total > bytes.length) throw new Error('its entries are larger than the file');
+      if (total > bytes.length) throw new InvalidWeightsError('its entries are larger than the file');
       return /(^|\/)(data\.pkl|data\/\d+|byteorder)$/.test(name);
     },
   });
   const names = Object.keys(entries);
   const pickles = names.filter((name) => /(^|\/)data\.pkl$/.test(name));
-  if (pickles.length !== 1) throw new Error(`it holds ${pickles.length} files data.pkl, one is needed`);
+  if (pickles.length !== 1)
+    throw new InvalidWeightsError(`it holds ${pickles.length} files data.pkl, one is needed`);
   const [pickle] = pickles as [string];
   const root = pickle.slice(0, -'data.pkl'.length);
   const order = entries[`${root}byteorder`];
   if (order && new TextDecoder().decode(order).trim() !== 'little')
-    throw new Error('it was written on a big-endian machine');
+    throw new InvalidWeightsError('it was written on a big-endian machine');
   const storages = new Map(
     names
       .filter((name) => name.startsWith(`${root}data/`))
@@ -97,29 +100,31 @@ function readLegacy(bytes: Uint8Array): Container {
     at = end;
     return value;
   };
-  if (next() !== legacyMagic) throw new Error('its first number is not that of a PyTorch file');
+  if (next() !== legacyMagic) throw new InvalidWeightsError('its first number is not that of a PyTorch file');
   const protocol = next();
-  if (protocol !== 1001) throw new Error(`its protocol is ${String(protocol)}, 1001 was expected`);
+  if (protocol !== 1001)
+    throw new InvalidWeightsError(`its protocol is ${String(protocol)}, 1001 was expected`);
   const system = next();
   if (system instanceof Map && system.get('little_endian') === false)
-    throw new Error('it was written on a big-endian machine');
+    throw new InvalidWeightsError('it was written on a big-endian machine');
   const root = next();
   const keys = next();
   if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string'))
-    throw new Error('its list of storages is malformed');
+    throw new InvalidWeightsError('its list of storages is malformed');
   const sizes = new Map<string, { bytes: number; count: number }>();
   storageSizes(root, sizes, new Set());
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const storages = new Map<string, Uint8Array>();
   for (const key of keys as string[]) {
-    if (at + 8 > bytes.length) throw new Error(`storage '${key}' is missing: the file is truncated`);
+    if (at + 8 > bytes.length)
+      throw new InvalidWeightsError(`storage '${key}' is missing: the file is truncated`);
     const count = Number(view.getBigInt64(at, true));
     at += 8;
     const size = sizes.get(key);
-    if (!size) throw new Error(`storage '${key.slice(0, 100)}' belongs to no tensor`);
+    if (!size) throw new InvalidWeightsError(`storage '${key.slice(0, 100)}' belongs to no tensor`);
     const length = count * size.bytes;
     if (count < 0 || at + length > bytes.length)
-      throw new Error(
+      throw new InvalidWeightsError(
         `storage '${key.slice(0, 100)}' needs ${length} bytes, ${bytes.length - at} are left: the file ` +
           'is truncated',
       );
@@ -134,8 +139,9 @@ function storageOf(id: PickleValue): { key: string; element: ElementType; count:
   const [tag, type, key, , count, view] = id instanceof PersistentId ? id.parts : [];
   const element = type instanceof Global ? elementTypes[type.name] : undefined;
   if (tag !== 'storage' || !element || typeof key !== 'string' || !isCount(count))
-    throw new Error('a tensor has no storage that can be read');
-  if (view) throw new Error('a storage is a view into another one, which no current PyTorch writes');
+    throw new InvalidWeightsError('a tensor has no storage that can be read');
+  if (view)
+    throw new InvalidWeightsError('a storage is a view into another one, which no current PyTorch writes');
   return { key, element, count };
 }
 
@@ -147,7 +153,8 @@ function isCount(value: PickleValue | undefined): value is number {
 function tensorOf(call: Call, storages: Storages): StoredTensor {
   if (call.name === 'torch._utils._rebuild_parameter') {
     const [inner] = call.args;
-    if (!(inner instanceof Call) || inner.name === call.name) throw new Error('a parameter holds no tensor');
+    if (!(inner instanceof Call) || inner.name === call.name)
+      throw new InvalidWeightsError('a parameter holds no tensor');
     return tensorOf(inner, storages);
   }
   const [id, offset, shape, strides] = call.args;
@@ -158,12 +165,12 @@ function tensorOf(call: Call, storages: Storages): StoredTensor {
     !Array.isArray(strides) ||
     !strides.every(isCount)
   )
-    throw new Error('offset, size or strides are malformed');
+    throw new InvalidWeightsError('offset, size or strides are malformed');
   if (shape.length !== strides.length || shape.length > 16)
-    throw new Error(`${shape.length} sizes but ${strides.length} strides`);
+    throw new InvalidWeightsError(`${shape.length} sizes but ${strides.length} strides`);
   const { key, element } = storageOf(id as PickleValue);
   const bytes = storages.get(key);
-  if (!bytes) throw new Error(`its storage '${key.slice(0, 100)}' is not in the file`);
+  if (!bytes) throw new InvalidWeightsError(`its storage '${key.slice(0, 100)}' is not in the file`);
   const [sizes, steps] = [shape as number[], strides as number[]];
   const count = sizes.reduce((product, size) => product * size, 1);
   const available = Math.floor(bytes.length / element.bytes);
@@ -171,7 +178,9 @@ function tensorOf(call: Call, storages: Storages): StoredTensor {
   // More values than the storage holds can only repeat them. No network has that; a hostile file fills memory
   // so.
   if (count > available || (count && last >= available))
-    throw new Error(`[${sizes}] at ${offset} reaches beyond its storage of ${available} values`);
+    throw new InvalidWeightsError(
+      `[${sizes}] at ${offset} reaches beyond its storage of ${available} values`,
+    );
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const values = new Float32Array(count);
   const index = new Array<number>(sizes.length).fill(0);
@@ -205,20 +214,21 @@ function collect(
 ) {
   if (!(value instanceof Map)) return;
   if (depth > deepest)
-    throw new Error(`dicts are nested more than ${deepest} deep at '${prefix.slice(0, 100)}'`);
+    throw new InvalidWeightsError(`dicts are nested more than ${deepest} deep at '${prefix.slice(0, 100)}'`);
   for (const [key, part] of value) {
     if (typeof key !== 'string') continue;
     const name = prefix ? `${prefix}.${key}` : key;
     if (part instanceof Map) collect(part, name, depth + 1, storages, result, budget);
     else if (part instanceof Call && part.name.includes('_rebuild_')) {
-      if (result.size >= mostTensors) throw new Error(`there are more than ${mostTensors} tensors`);
+      if (result.size >= mostTensors)
+        throw new InvalidWeightsError(`there are more than ${mostTensors} tensors`);
       try {
         const tensor = tensorOf(part, storages);
         budget.left -= tensor.values.byteLength;
-        if (budget.left < 0) throw new Error('the tensors are much larger than the file');
+        if (budget.left < 0) throw new InvalidWeightsError('the tensors are much larger than the file');
         result.set(name, tensor);
       } catch (error) {
-        throw new Error(`tensor '${name.slice(0, 200)}': ${(error as Error).message}`);
+        throw new InvalidWeightsError(`tensor '${name.slice(0, 200)}': ${(error as Error).message}`);
       }
     }
   }
@@ -237,10 +247,10 @@ export function readTorchFile(bytes: Uint8Array, what = 'torch file'): StateDict
     const result: StateDict = new Map();
     // Half-precision files grow by two, shared storages by a little.
     collect(root, '', 0, storages, result, { left: 8 * bytes.length + 2 ** 20 });
-    if (!result.size) throw new Error('it holds no tensors by name');
+    if (!result.size) throw new InvalidWeightsError('it holds no tensors by name');
     return result;
   } catch (error) {
-    throw new Error(`${what}: cannot be read as a PyTorch file: ${(error as Error).message}`);
+    throw new InvalidWeightsError(`${what}: cannot be read as a PyTorch file: ${(error as Error).message}`);
   }
 }
 

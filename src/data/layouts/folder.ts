@@ -4,6 +4,7 @@
  */
 
 import { exists } from '#platform';
+import { InvalidDatasetError } from '../../base/errors.ts';
 import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
@@ -41,7 +42,8 @@ function joined(folder: string, name: string): string {
 }
 
 async function needFolder(folder: string, key: string): Promise<string> {
-  if ((await exists(folder)) !== 'folder') throw new Error(`${folder} (${key}): no such folder`);
+  if ((await exists(folder)) !== 'folder')
+    throw new InvalidDatasetError(`${folder} (${key}): no such folder`);
   return folder;
 }
 
@@ -73,7 +75,7 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   }
   const normalDir = joined(folder, normalNames[0] as string);
   if (!normal.length)
-    throw new Error(
+    throw new InvalidDatasetError(
       `${normalDir} holds no images: photographs of good parts are needed there ` +
         `(${(extensions ?? ['.png', '.jpg', '.bmp', '.webp', '.tif']).join(', ')}); ${folder} holds ` +
         `${inside.length ? `the folders ${inside.join(', ')}` : 'no folders'}; --normal-dir names another ` +
@@ -104,7 +106,7 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
     const path = await needFolder(joined(folder, name), 'abnormal-dir');
     const defect = name.replace(/\/+$/, '').replace(/^.*\//, '');
     if (keys.abnormalDirs && isGoodLabel(defect))
-      throw new Error(
+      throw new InvalidDatasetError(
         `${path} (abnormal-dir): '${defect}' is a name of good parts; rename the folder, or give it to ` +
           '--normal-test-dir',
       );
@@ -115,7 +117,7 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
     }
     const images = await read(path, defect, masks);
     if (!images.length) {
-      if (keys.abnormalDirs) throw new Error(`${path} (abnormal-dir) holds no images`);
+      if (keys.abnormalDirs) throw new InvalidDatasetError(`${path} (abnormal-dir) holds no images`);
       warnings.push(`${path} holds no images`);
     }
     append(bad, images);
@@ -125,12 +127,12 @@ export async function openFolder({ folder, category }: CategoryLocation, keys: F
   if (keys.normalTestDir) {
     const path = await needFolder(joined(folder, keys.normalTestDir), 'normal-test-dir');
     const good = await read(path, 'good');
-    if (!good.length) throw new Error(`${path} (normal-test-dir) holds no images`);
+    if (!good.length) throw new InvalidDatasetError(`${path} (normal-test-dir) holds no images`);
     return { ...dataset, train: normal, test: [...good, ...bad] };
   }
   if (!bad.length) return { ...dataset, train: normal, test: [] };
   if (normal.length < 2)
-    throw new Error(`${normalDir} holds one image: two are needed to test with one of them`);
+    throw new InvalidDatasetError(`${normalDir} holds one image: two are needed to test with one of them`);
   const { drawn, rest } = splitByName(normal, keys.testSplit ?? testSplit, keys.seed ?? 0, 'split');
   return { ...dataset, train: rest, test: [...drawn, ...bad] };
 }

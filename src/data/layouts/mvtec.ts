@@ -4,6 +4,7 @@
  */
 
 import { listFolder } from '#platform';
+import { InvalidDatasetError } from '../../base/errors.ts';
 import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
@@ -40,7 +41,7 @@ export async function openMvtec({ folder, category }: CategoryLocation): Promise
   }
   if (!train.length) {
     const there = (await listFolder(folder)).join(', ') || 'nothing';
-    throw new Error(
+    throw new InvalidDatasetError(
       `${trainFolder}/${good[0] ?? 'good'} holds no images: a category folder in MVTec AD's layout is ` +
         `needed, with good parts in train/good (png, jpg, bmp, webp or tif); ${folder} holds ${there}`,
     );

@@ -3,6 +3,7 @@
  * are not needed.
  */
 
+import { InvalidDatasetError } from '../../base/errors.ts';
 import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { duplicateStems, folderNamed, foldersIn, imagesIn, masksIn, stemOf } from '../files.ts';
@@ -42,7 +43,7 @@ export async function openMvtec3d({ folder, category }: CategoryLocation): Promi
       train.push({ path: `${photographs}/${file}`, stem: stemOf(file), defect: 'good' });
   }
   if (!train.length)
-    throw new Error(
+    throw new InvalidDatasetError(
       `${learned.path}/${learned.good[0] ?? 'good'}/rgb holds no images: MVTec 3D-AD keeps the ` +
         'photographs of good parts there',
     );

@@ -6,6 +6,7 @@
 
 import { parse } from 'csv-parse/sync';
 import { exists, readBytes } from '#platform';
+import { InvalidDatasetError } from '../../base/errors.ts';
 import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { extensionOf, stemOf } from '../files.ts';
@@ -29,11 +30,13 @@ async function readCsv(path: string, columns: readonly string[]): Promise<Record
   try {
     rows = parse(await text(path), { columns: true, skip_empty_lines: true, trim: true, bom: true });
   } catch (error) {
-    throw new Error(`${path}: not a readable CSV file (${(error as Error).message})`);
+    throw new InvalidDatasetError(`${path}: not a readable CSV file (${(error as Error).message})`);
   }
   const missing = columns.filter((column) => !(column in (rows[0] ?? {})));
   if (missing.length)
-    throw new Error(`${path}: lacks the column${missing.length > 1 ? 's' : ''} ${missing.join(', ')}`);
+    throw new InvalidDatasetError(
+      `${path}: lacks the column${missing.length > 1 ? 's' : ''} ${missing.join(', ')}`,
+    );
   return rows;
 }
 
@@ -55,10 +58,10 @@ async function readMeta(path: string): Promise<Meta> {
   try {
     meta = JSON.parse(await text(path)) as Partial<Meta>;
   } catch (error) {
-    throw new Error(`${path}: not valid JSON (${(error as Error).message})`);
+    throw new InvalidDatasetError(`${path}: not valid JSON (${(error as Error).message})`);
   }
   if (typeof meta?.train !== 'object' || typeof meta?.test !== 'object')
-    throw new Error(`${path}: needs the lists 'train' and 'test'`);
+    throw new InvalidDatasetError(`${path}: needs the lists 'train' and 'test'`);
   return meta as Meta;
 }
 
@@ -154,7 +157,7 @@ async function readLists(
       entries: [...read(meta.train[category], true), ...read(meta.test[category], false)],
     };
   }
-  throw new Error(
+  throw new InvalidDatasetError(
     `${root}: VisA needs ${splitFile} or meta.json, which say what is for training and what for the test`,
   );
 }
@@ -183,12 +186,16 @@ export async function openVisa(location: CategoryLocation): Promise<Dataset> {
   }
   for (const [label, meaning] of taken) warnings.push(`${list}: the label '${label}' is taken as ${meaning}`);
   if (!train.length)
-    throw new Error(`${root}/${splitFile} and ${root}/meta.json name no training image of '${category}'`);
+    throw new InvalidDatasetError(
+      `${root}/${splitFile} and ${root}/meta.json name no training image of '${category}'`,
+    );
   const missing = await missingFiles([...train, ...test]);
   const gone = new Set(missing.flatMap((warning) => /^(.*): listed, but/.exec(warning)?.[1] ?? []));
   const present = (samples: readonly Sample[]) => samples.filter(({ path }) => !gone.has(path));
   if (!present(train).length)
-    throw new Error(`${folder}: none of the ${train.length} training images that are listed is there`);
+    throw new InvalidDatasetError(
+      `${folder}: none of the ${train.length} training images that are listed is there`,
+    );
   append(warnings, missing);
   return { name: category, format: 'visa', folder, train: present(train), test: present(test), warnings };
 }

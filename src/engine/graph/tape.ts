@@ -3,6 +3,7 @@
  * while recording. Everything that follows (gradients, fusion, kernel selection, placement) is a pure
  * function over this list.
  */
+import { InvalidArgumentError } from '../../base/errors.ts';
 import type { Initial, ParameterSet } from './parameter_set.ts';
 import type { Layout, Role, Tensor, TensorSpec } from './tensor.ts';
 
@@ -94,7 +95,7 @@ export function makeNode<A extends Attributes>(
     specs = definition.infer(given, attributes);
   } catch (error) {
     const shapes = Object.entries(given).map(([name, tensor]) => `${name} ${tensor.name}[${tensor.shape}]`);
-    throw new Error(`${definition.name}(${shapes.join(', ')}): ${(error as Error).message}`);
+    throw new InvalidArgumentError(`${definition.name}(${shapes.join(', ')}): ${(error as Error).message}`);
   }
   const outputs: Record<string, Tensor> = {};
   // Values begin as 32-bit floats, whatever the operand that they take their shape from.
@@ -108,7 +109,8 @@ export function makeNode<A extends Attributes>(
 /** The tensor of that name, or an error that lists the names that there are. */
 export function need(tensors: Tensors, name: string): Tensor {
   const tensor = tensors[name];
-  if (!tensor) throw new Error(`no tensor '${name}' (there are: ${Object.keys(tensors).join(', ')})`);
+  if (!tensor)
+    throw new InvalidArgumentError(`no tensor '${name}' (there are: ${Object.keys(tensors).join(', ')})`);
   return tensor;
 }
 
@@ -144,7 +146,9 @@ export class Tape {
    */
   tensor(name: string, spec: TensorSpec, role: Role): Tensor {
     if (!spec.shape.every((size) => Number.isSafeInteger(size) && size > 0))
-      throw new Error(`tensor ${name} [${spec.shape}]: every size must be a whole number of at least 1`);
+      throw new InvalidArgumentError(
+        `tensor ${name} [${spec.shape}]: every size must be a whole number of at least 1`,
+      );
     return { id: this.#nextId++, name, role, shape: [...spec.shape], layout: spec.layout, half: spec.half };
   }
 
@@ -155,7 +159,7 @@ export class Tape {
    */
   input(name: string, shape: readonly number[], layout: Layout): Tensor {
     if (this.inputs.some((input) => input.name === name))
-      throw new Error(`input '${name}' is declared twice`);
+      throw new InvalidArgumentError(`input '${name}' is declared twice`);
     const tensor = this.tensor(name, { shape, layout }, 'input');
     this.inputs.push(tensor);
     return tensor;

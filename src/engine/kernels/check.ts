@@ -2,6 +2,7 @@
  * Compares the dispatches of a plan with what their kernels declare, before anything is allocated or compiled:
  * takes a plan, gives nothing or an error that names operation, dispatch and kernel.
  */
+import { KernelError } from '../../base/errors.ts';
 import { type Dispatch, type KernelVariant, variantKey } from '../dispatch.ts';
 import type { PlannedNode } from '../plan/plan.ts';
 import { type KernelInterface, kernelInterface, type UniformField } from './contract.ts';
@@ -24,9 +25,10 @@ function checkDispatch(dispatch: Dispatch, kernel: KernelVariant, where: string)
   try {
     problems = problemsOf(dispatch, kernelInterface(kernel));
   } catch (error) {
-    throw new Error(`${where}: ${(error as Error).message}`, { cause: error });
+    throw new KernelError(`${where}: ${(error as Error).message}`, { cause: error });
   }
-  if (problems.length) throw new Error(`${where}: kernel ${variantKey(kernel)}: ${problems.join('; ')}`);
+  if (problems.length)
+    throw new KernelError(`${where}: kernel ${variantKey(kernel)}: ${problems.join('; ')}`);
 }
 
 /** What is wrong with a dispatch of a kernel. */

@@ -1,5 +1,7 @@
 /** Kernels of the user's own, for operations of the user's own. */
+
 import { kernelTexts } from '../../../kernels/generated.ts';
+import { KernelError } from '../../base/errors.ts';
 import type { OwnModule } from '../dispatch.ts';
 import { isPackaged, keepOwnKernel, ownKernelText } from './own.ts';
 import { reflectKernels } from './reflect/reflect.ts';
@@ -22,14 +24,14 @@ const validName = /^[a-z][a-z0-9_]*$/;
  */
 export function registerKernel(name: string, text: string): OwnModule {
   if (!validName.test(name))
-    throw new Error(`kernel '${name}': a name has lower case letters, digits and underscores`);
-  if (isPackaged(name)) throw new Error(`kernel '${name}': the package has a kernel of that name`);
+    throw new KernelError(`kernel '${name}': a name has lower case letters, digits and underscores`);
+  if (isPackaged(name)) throw new KernelError(`kernel '${name}': the package has a kernel of that name`);
   const known = ownKernelText(name as OwnModule);
   if (known !== undefined && known !== text)
-    throw new Error(`kernel '${name}' is registered already, with another text`);
+    throw new KernelError(`kernel '${name}' is registered already, with another text`);
   if (known === undefined) {
     const contract = reflectKernels({ ...kernelTexts, [name]: text })[name];
-    if (!contract) throw new Error(`kernel '${name}' has no entry point (@compute fn)`);
+    if (!contract) throw new KernelError(`kernel '${name}' has no entry point (@compute fn)`);
     keepOwnKernel(name, { text, contract });
   }
   return name as OwnModule;

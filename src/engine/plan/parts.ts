@@ -3,6 +3,7 @@
  * each run binds that range alone. An operation takes part by saying in `Operation.batch` what it does over a
  * batch.
  */
+import { UnsupportedError } from '../../base/errors.ts';
 import type { LoweringContext } from '../device/context.ts';
 import { type Binding, type Dispatch, isTensor } from '../dispatch.ts';
 import type { Node, Tensors } from '../graph/tape.ts';
@@ -31,7 +32,7 @@ function imagesPerPart(node: Node, tensors: ReadonlySet<Tensor>, batch: number, 
   while (count > 0 && bytes.some((size) => (count * size) % alignment !== 0)) count--;
   if (count > 0) return count;
   const largest = [...tensors].reduce((a, b) => (byteLength(b) > byteLength(a) ? b : a));
-  throw new Error(
+  throw new UnsupportedError(
     `${node.definition.name}: one image of tensor ${largest.name} [${largest.shape}] needs ` +
       `${byteLength(largest) / batch} bytes, and this device binds ${limit} at once, from multiples of ${alignment} on: ` +
       'use a smaller image size',

@@ -1,4 +1,5 @@
 /** Runs a program dispatch by dispatch and looks at every value that a kernel writes. */
+import { NotFiniteError } from '../../base/errors.ts';
 import { boundTensor } from '../dispatch.ts';
 import { elements, type Tensor } from '../graph/tensor.ts';
 import type { Engine } from './engine.ts';
@@ -26,7 +27,7 @@ export async function runChecked(
         ? new Uint16Array(memory.buffer).findIndex((value) => (value & 0x7c00) === 0x7c00)
         : new Uint32Array(memory.buffer, 0, count).findIndex((value) => (value & 0x7f800000) === 0x7f800000);
       if (bad >= 0 && tensor.role !== 'input')
-        throw new Error(
+        throw new NotFiniteError(
           `non-finite value in ${name} of ${step.operation} (kernel ${step.label}), tensor ${tensor.name} ` +
             `[${tensor.shape}], element ${bad} of its memory`,
         );

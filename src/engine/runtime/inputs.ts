@@ -1,4 +1,5 @@
 /** Checks and writes the inputs of a run. */
+import { InvalidArgumentError } from '../../base/errors.ts';
 import { type Packed, pack } from '../graph/tensor.ts';
 import type { LocatedInput } from './compile.ts';
 import type { Engine } from './engine.ts';
@@ -22,11 +23,11 @@ export class InputWriter {
     const packed = [...this.#inputs].map(([name, { tensor, range, words }]) => {
       const values = inputs[name];
       if (values === undefined || values === null)
-        throw new Error(`input '${name}' [${tensor.shape}] is missing`);
+        throw new InvalidArgumentError(`input '${name}' [${tensor.shape}] is missing`);
       const wanted = words ? 'Uint32Array' : 'Float32Array';
       const found = Object.prototype.toString.call(values).slice(8, -1);
       if (found !== wanted)
-        throw new Error(`input '${name}' [${tensor.shape}] takes a ${wanted}, not ${found}`);
+        throw new InvalidArgumentError(`input '${name}' [${tensor.shape}] takes a ${wanted}, not ${found}`);
       return { name, range, values, bytes: pack(values, tensor, `input '${name}'`, this.#packed.get(name)) };
     });
     for (const { name, range, values, bytes } of packed) {

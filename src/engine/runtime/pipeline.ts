@@ -1,5 +1,5 @@
 /** Compute pipelines from kernel variants. */
-import { describedError } from '../../base/errors.ts';
+import { describedError, KernelError } from '../../base/errors.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
 import { type KernelBinding, type KernelInterface, kernelInterface } from '../kernels/contract.ts';
 import { linkKernel } from '../kernels/link.ts';
@@ -49,6 +49,6 @@ export async function createPipeline(device: GPUDevice, variant: KernelVariant):
       .filter((message) => message.type === 'error')
       .map((message) => `line ${message.lineNum}: ${message.message}`);
     const text = texts.join('; ') || describedError(error, 'the driver refuses it').message;
-    throw new Error(`kernel ${label} does not compile: ${text}`, { cause: error });
+    throw new KernelError(`kernel ${label} does not compile: ${text}`, { cause: error });
   }
 }

@@ -1,4 +1,5 @@
 /** Times every dispatch of a program by the device's own clock. */
+import { UnsupportedError } from '../../base/errors.ts';
 import { dispatchBytes } from '../dispatch.ts';
 import type { Engine } from './engine.ts';
 import { encodeAlone, type Step } from './steps.ts';
@@ -30,7 +31,8 @@ export async function profileSteps(engine: Engine, steps: readonly Step[]): Prom
 
 /** @throws Error where the adapter has no timestamps */
 export function checkTimestamps({ device }: Engine): void {
-  if (!device.features.has('timestamp-query')) throw new Error('this adapter offers no timestamp queries');
+  if (!device.features.has('timestamp-query'))
+    throw new UnsupportedError('this adapter offers no timestamp queries');
 }
 
 async function profilePart(engine: Engine, steps: readonly Step[]): Promise<ProfileEntry[]> {

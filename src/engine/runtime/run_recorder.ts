@@ -2,6 +2,7 @@
  * Records the commands of runs: of the next one while the device works on this one, because recording is most
  * of a run's JavaScript and a command buffer serves once.
  */
+import { InvalidArgumentError } from '../../base/errors.ts';
 import { roundUp, unpack } from '../graph/tensor.ts';
 import type { Located } from './compile.ts';
 import type { Engine } from './engine.ts';
@@ -53,7 +54,10 @@ export class RunRecorder {
   /** @throws Error naming the output and those that there are */
   output(name: string): Located {
     const output = this.#outputs.get(name);
-    if (!output) throw new Error(`no output '${name}' (there are: ${[...this.#outputs.keys()].join(', ')})`);
+    if (!output)
+      throw new InvalidArgumentError(
+        `no output '${name}' (there are: ${[...this.#outputs.keys()].join(', ')})`,
+      );
     return output;
   }
 

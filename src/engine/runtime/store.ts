@@ -1,5 +1,5 @@
 /** The memory of a parameter set on a device. */
-import { ClosedError } from '../../base/errors.ts';
+import { ClosedError, InvalidArgumentError, UnsupportedError } from '../../base/errors.ts';
 import type { PageKind, ParameterSet } from '../graph/parameter_set.ts';
 import { pack, unpack } from '../graph/tensor.ts';
 import type { Engine } from './engine.ts';
@@ -20,7 +20,7 @@ export class ParameterStore {
   constructor(engine: Engine, set: ParameterSet) {
     engine.check();
     if (set.half && !engine.device.features.has('shader-f16'))
-      throw new Error('this device has no 16-bit floats (shader-f16): use f32');
+      throw new UnsupportedError('this device has no 16-bit floats (shader-f16): use f32');
     this.engine = engine;
     this.set = set;
   }
@@ -58,7 +58,8 @@ export class ParameterStore {
     let buffer = this.#pages.get(key);
     if (!buffer) {
       const size = this.set.pageSizes(group)[page];
-      if (size === undefined) throw new Error(`parameter group '${group}' has no page ${page}`);
+      if (size === undefined)
+        throw new InvalidArgumentError(`parameter group '${group}' has no page ${page}`);
       buffer = this.#attempt(`the parameters' memory (${key}, ${size} bytes)`, () => {
         const created = this.engine.createBuffer(key, size);
         const encoder = this.engine.device.createCommandEncoder();
