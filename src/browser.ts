@@ -27,9 +27,11 @@ export {
 } from './base/errors.ts';
 export type { Sample } from './data/dataset.ts';
 export type { Tiling } from './data/tiles.ts';
+export { type UnreadableFile, UnreadableFiles, type UnreadableOptions } from './data/unreadable.ts';
 export { type DataType, Detector, type Prediction } from './detector/detector.ts';
-export { writeDetector } from './detector/file.ts';
-export type { RawPrediction } from './detector/map_runner.ts';
+export type { LevelExplanation } from './detector/explain.ts';
+export { type DetectorFile, readDetector, writeDetector } from './detector/file.ts';
+export { MapRunner, type RawPrediction } from './detector/map_runner.ts';
 export { type CalibrationScore, type DetectorSettings, newSettings } from './detector/settings.ts';
 export { Engine, type EngineOptions } from './engine/runtime/engine.ts';
 export type { ParameterStore } from './engine/runtime/store.ts';
@@ -59,14 +61,39 @@ export {
 export type { ImageBands } from './image/bands.ts';
 export type { CanvasPixels, Image, ImageInput } from './image/image.ts';
 export { preprocess } from './image/normalize.ts';
-export { backboneNamed, backbones } from './model/backbones.ts';
+export { backboneNamed, backbones, registerBackbone } from './model/backbones.ts';
 export type { Losses } from './model/method.ts';
 export type { Mode } from './model/methods.ts';
-export type { Teacher } from './model/teacher.ts';
+export type { Level, StudentDesign, Teacher } from './model/teacher.ts';
+export {
+  type CorrectedImage,
+  correctedScores,
+  type DrawnThreshold,
+  drawThreshold,
+  type Range,
+  recalibrated,
+  type Scored,
+  scoreForCalibration,
+  type ThresholdInput,
+  thresholdInput,
+} from './session/calibrate.ts';
+export { throughLosses } from './session/device_losses.ts';
+export { type FineTuneOptions, fineTune } from './session/fine_tune.ts';
+export { type Clock, type Reporter, silent, systemClock } from './session/ports.ts';
+export { type Predicted, type PredictOne, predictStream } from './session/predict_stream.ts';
+export { memoryReader, type SampleReader, type ScoringOptions } from './session/score_samples.ts';
+export { type TestOutcome, testDetector } from './session/test_detector.ts';
+export {
+  type TrainingJob,
+  type TrainingOutcome,
+  type TrainingPorts,
+  trainAndCalibrate,
+} from './session/train_and_calibrate.ts';
 export type { TextureSource } from './synthetic/anomaly.ts';
 export { type DrawnTextures, proceduralTextures } from './synthetic/procedural_textures.ts';
 export type { TrainDetectorOptions } from './train/check_options.ts';
 export type { CheckpointStorage } from './train/checkpoint.ts';
+export type { InputDigest, Run } from './train/run.ts';
 export { type TrainedDetector, trainDetector as train } from './train/train_detector.ts';
 export type { Progress } from './train/trainer.ts';
 export {

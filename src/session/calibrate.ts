@@ -10,7 +10,8 @@ import { type Calibration, calibrate, isAnomalous, type ThresholdRule } from '..
 import type { ScoringOptions } from './score_samples.ts';
 import { testDetector } from './test_detector.ts';
 
-interface Range {
+/** Smallest and largest of some values. */
+export interface Range {
   readonly min: number;
   readonly max: number;
 }
@@ -133,13 +134,20 @@ export function recalibrated(
   return { ...settings, image, pixel, calibrationScores: [...others, ...(fresh?.scores ?? [])] };
 }
 
+/** What a person said of an image, with its raw score. */
+export interface CorrectedImage {
+  readonly name: string;
+  readonly anomalous: boolean;
+  readonly score: number;
+}
+
 /**
  * The scores of a model with what a person said of some images: it replaces what was known of images of the
  * same name. Scores of images that were trained on are left out.
  */
 export function correctedScores(
   known: readonly CalibrationScore[],
-  marked: readonly { readonly name: string; readonly anomalous: boolean; readonly score: number }[],
+  marked: readonly CorrectedImage[],
 ): CalibrationScore[] {
   const names = new Set(marked.map(({ name }) => name));
   return [
