@@ -1,6 +1,6 @@
-// Builds dist/: the command line, the library for Node and for browsers, the page, the bench. Packages of plain
-// JavaScript are bundled, so that nothing else is installed with this one; dist/THIRD_PARTY_NOTICES.txt has
-// their licences.
+// Builds dist/: the command line, the library for Node and for browsers, the page, the bench. Packages of
+// plain JavaScript are bundled, so that nothing else is installed with this one; their licences stand in
+// dist/THIRD_PARTY_NOTICES.txt.
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
@@ -44,7 +44,9 @@ const node = {
   entryNames: '[dir]/[name]',
   // Some of the bundled packages are CommonJS and ask for Node's modules with `require`.
   banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    js:
+      "import { createRequire as __createRequire } from 'node:module'; " +
+      'const require = __createRequire(import.meta.url);',
   },
 };
 const browser = { ...common, platform: 'browser', conditions: ['browser'], minify: true };

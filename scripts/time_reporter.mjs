@@ -1,6 +1,7 @@
 /**
  * Vitest reporter: the time of each test file as a Markdown table, the longest first.
- * `npm test -- --reporter=default --reporter=./scripts/time_reporter.mjs`; TIMES=FILE writes the table there too.
+ * `npm test -- --reporter=default --reporter=./scripts/time_reporter.mjs`; TIMES=FILE also writes the table
+ * there.
  */
 import { writeFileSync } from 'node:fs';
 

@@ -29,19 +29,19 @@ const codes = {
  *
  * | code | class | when |
  * |---|---|---|
- * | `checkpoint` | {@link CheckpointError} | a checkpoint is damaged, or belongs to other settings or inputs |
+ * | `checkpoint` | {@link CheckpointError} | a checkpoint is damaged, or of other settings or inputs |
  * | `closed` | {@link ClosedError} | the engine, detector, program or store was closed before the call |
  * | `device-lost` | {@link DeviceLostError} | the device is gone; open a new engine |
- * | `interrupted` | {@link Interrupted} | the caller's signal was raised; the last checkpoint holds the work |
- * | `invalid-argument` | {@link InvalidArgumentError} | an argument or option is not of the expected kind or range |
- * | `invalid-dataset` | {@link InvalidDatasetError} | a folder or list of images is missing, empty or contradicts itself |
- * | `invalid-image` | {@link InvalidImageError} | pixels do not fit their size, or a file is no image that can be decoded |
+ * | `interrupted` | {@link Interrupted} | the caller's signal was raised; a checkpoint has the work |
+ * | `invalid-argument` | {@link InvalidArgumentError} | an argument or option has a wrong type or value |
+ * | `invalid-dataset` | {@link InvalidDatasetError} | images or lists are missing, or contradict others |
+ * | `invalid-image` | {@link InvalidImageError} | pixels do not fit their size, or a file cannot be decoded |
  * | `invalid-model` | {@link InvalidModelError} | a detector's file is damaged or lacks something |
  * | `invalid-weights` | {@link InvalidWeightsError} | a weights file is damaged, or its tensors do not fit |
- * | `kernel` | {@link KernelError} | a GPU kernel does not compile, or is used in another way than it declares |
+ * | `kernel` | {@link KernelError} | a GPU kernel does not compile, or is used wrongly |
  * | `missing-package` | {@link MissingPackageError} | Node needs an optional package that is not installed |
  * | `no-adapter` | {@link NoAdapterError} | there is no WebGPU, no adapter, or the adapter gives no device |
- * | `not-finite` | {@link NotFiniteError} | a loss, score or map is not finite: rate too high or weights unusable |
+ * | `not-finite` | {@link NotFiniteError} | a loss, score or map is not finite |
  * | `out-of-memory` | {@link OutOfMemoryError} | a buffer or texture did not fit; other programs go on |
  * | `unreadable-file` | {@link UnreadableError} | a file could not be read or decoded |
  * | `unsupported` | {@link UnsupportedError} | this device, browser or format lacks what was asked for |

@@ -12,7 +12,7 @@ export interface GpuPlatform {
   /**
    * Opens WebGPU.
    *
-   * @throws NoAdapterError where the browser has none; MissingPackageError where Node lacks the package for it
+   * @throws NoAdapterError where the browser has none; MissingPackageError where Node lacks its package
    */
   openGpu(settings: GpuSettings): Promise<{ readonly gpu: GPU }>;
   /** What to do where WebGPU offers no adapter. */

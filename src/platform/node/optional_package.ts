@@ -1,6 +1,6 @@
 /**
- * Packages that a project installs only where it needs them: the library and the command line run in Node with
- * them, browsers need none.
+ * Packages that a project installs only where it needs them. The library and the command line need them in
+ * Node; browsers need none.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
