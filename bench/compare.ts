@@ -1,6 +1,6 @@
 /**
- * This checkout against another built one, case by case: a process each, taking turns, so that the machine's
- * moods meet both. What `npm run bench -- --against FOLDER` does.
+ * This checkout against another built one, case by case: `npm run bench -- --against FOLDER`. Each is a
+ * process of its own, and they take turns, so that changes of the machine's speed meet both.
  */
 import { join } from 'node:path';
 import { Engine } from '../src/engine/runtime/engine.ts';

@@ -1,7 +1,7 @@
 /**
  * Compares with other engines: `npm run bench:peers -- [--json FILE] [--rounds N] [--no-browser]
- * [--no-train]`. Every engine is a process of its own (or a page in a browser of its own) and they take
- * turns, so that the machine's moods meet all of them; ratios are medians over rounds. Outputs are compared
+ * [--no-train]`. Every engine is a process of its own, or a page in a browser of its own. They take turns, so
+ * that changes of the machine's speed meet all of them. Ratios are medians over rounds. Outputs are compared
  * with ours before times count.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -6,7 +6,7 @@ import { elements } from '../../src/engine/graph/tensor.ts';
 import type { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { fromStored, storedShape } from '../../src/weights/names.ts';
 
-/** uniform(name)[i] of the golden README, scaled and shifted in float32. */
+/** uniform(name)[i] of test/golden/README.md, scaled and shifted in float32. */
 export function ruleTensor(name: string, count: number, scale = 1, shift = 0): Float32Array {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193);
@@ -28,7 +28,7 @@ export interface RuleSource {
   rule(name: string, shape: readonly number[], scale?: number, shift?: number): Float32Array;
 }
 
-/** Parameter values by the golden README's rule. */
+/** Parameter values by the rule of test/golden/README.md. */
 export function ruleParameters(source: RuleSource, store: ParameterStore): void {
   for (const spec of store.set.specs) {
     const shape = storedShape(spec);

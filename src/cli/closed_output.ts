@@ -1,6 +1,5 @@
 /**
- * What happens when nobody reads the output any more (`aand predict ... | head -1`): the work stops and the
- * command ends well.
+ * Ends a command well when nobody reads its output any more (`aand predict ... | head -1`): the work stops.
  */
 
 let closed = false;

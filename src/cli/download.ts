@@ -1,5 +1,6 @@
 /**
- * Downloads that resume, go through the proxy of the environment, and are checked before they are believed.
+ * Downloads. They resume, go through the proxy that the environment names, and are checked before they are
+ * used.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -138,7 +139,7 @@ export async function download(address: string, path: string, options: DownloadO
   const headers: Record<string, string> = { 'accept-encoding': 'identity' };
   if (have) Object.assign(headers, { range: `bytes=${have}-`, 'if-range': known?.validator ?? '' });
   const response = await request(url, headers, options);
-  // 416: nothing is behind the part; it is whole, or of another file, which its digest tells.
+  // 416: the server has no more bytes. The part is whole, or of another file; its digest decides.
   if (response.status !== 416) await receive(response);
   else await response.body?.cancel();
 

@@ -1,6 +1,6 @@
 /**
  * Values of options, for commander's argParser: what does not fit is refused before a command begins, with
- * the option, the value and the range (exit code 2). Every option with a number, a list or a name of ours is
+ * the option, the value and the range (exit code 2). Every option with a number, a list or a name of this program is
  * read here.
  */
 import { InvalidArgumentError } from 'commander';

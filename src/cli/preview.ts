@@ -1,6 +1,6 @@
 /**
- * `aand preview`: what stage I would learn from: foregrounds and synthetic anomalies, before a training is
- * wasted on them.
+ * `aand preview`: the foregrounds and synthetic anomalies that stage I would learn from, before a training
+ * takes hours on them.
  */
 import type { Command } from 'commander';
 import { encodePng } from '#platform';

@@ -1,7 +1,7 @@
 /**
- * Jobs of the queue as a worker believes them: whoever can write to the broker can write anything. A job is
- * checked by schema, its paths must lie in the worker's root, and what a job is told of a failure says
- * nothing of the worker's files.
+ * Jobs of the queue, checked before a worker believes them: whoever can write to the broker can write
+ * anything. A schema checks a job, its paths must lie in the worker's root, and the error that a job gets
+ * back says nothing of the worker's files.
  */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';

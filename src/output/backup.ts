@@ -7,7 +7,8 @@ import { syncFolder, writeError } from '../platform/node/write.ts';
 async function secondName(path: string, target: string): Promise<void> {
   const info = await lstat(path);
   if (!info.isFile()) {
-    // A link keeps what it leads to only by moving; the name must be free, for a move asks nobody.
+    // A link keeps its target only when it is moved. The name must be free: a move replaces what has the
+    // name.
     const taken = await lstat(target).catch(() => undefined);
     if (taken) throw Object.assign(new Error(`${target} exists`), { code: 'EEXIST' });
     return rename(path, target);

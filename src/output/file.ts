@@ -1,6 +1,6 @@
 /**
- * A single file that a command writes: an existing one is never replaced unasked, and kept as a backup when
- * asked.
+ * A single file that a command writes. An existing file is replaced only where the user asks for that, and is
+ * then kept as a backup.
  */
 import { lstat, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';

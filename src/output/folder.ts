@@ -1,6 +1,6 @@
 /**
  * A folder that a command writes its results into: locked while it is open, with a record of what was written
- * there. A file that the same command did not write is never replaced unasked.
+ * there. A file that the same command did not write is replaced only where the user asks for that.
  */
 import { lstat, realpath, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * One writer at a time for an output: a lock file that names its holder. A lock whose holder is gone is
- * broken: on the same machine the process is asked for; of a holder on another machine or in another
- * container the lock file must have been untouched for half a minute.
+ * broken. A holder on this machine is looked up; of a holder on another machine or in another container the
+ * lock file must have been untouched for half a minute.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -169,8 +169,8 @@ async function removeMarkers(path: string): Promise<void> {
 }
 
 /**
- * Puts this process's lock in the place of a dead one. Only one process may break a certain lock: the one
- * that makes the marker of its text. So nobody removes a lock that was taken a moment ago.
+ * Puts this process's lock in the place of a dead one. One process alone may break a lock: the one that makes
+ * the marker of the lock's text. So nobody removes a lock that was taken a moment ago.
  *
  * @returns whether the lock is this process's now
  */

@@ -1,7 +1,7 @@
 /**
  * Names of results. One scheme for pictures, JSON and CSV: a result is named by its image's path below what
- * the user named (FOLDER/STEM), and no two results share a name, also where the file system does not tell A
- * from a.
+ * the user named (FOLDER/STEM). No two results share a name, also on file systems that take A and a as one
+ * letter.
  */
 
 /** An image that gets a result. */
@@ -111,7 +111,7 @@ export function resultNames(
   extension = '.png',
   taken: (name: string, image: NamedImage) => boolean = () => false,
 ): string[] {
-  // A list may hold an image twice; each time is a result of its own.
+  // A list may hold an image twice. Each time it has a result of its own.
   const times = new Map<string, number>();
   const distinct = images.map((image) => {
     const time = (times.get(image.identity) ?? 0) + 1;
