@@ -1,4 +1,7 @@
-/** The golden operations in both browsers: within the tolerances, and bit for bit as in Node on the same driver. */
+/**
+ * The golden operations in both browsers: within the tolerances, and bit for bit as in Node on the same
+ * driver.
+ */
 import { describe, test } from 'vitest';
 import {
   chromiumPath,

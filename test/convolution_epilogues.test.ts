@@ -106,7 +106,8 @@ describe('statistics of a batch norm in the epilogue of a convolution', () => {
 });
 
 describe("Winograd's form", () => {
-  // Each kernel, way of the weights, epilogue and kind of operand once; full/convolutions.test.ts crosses them.
+  // Each kernel, way of the weights, epilogue and kind of operand once; full/convolutions.test.ts crosses
+  // them.
   test.each(winogradCases.filter(([, { quick }]) => quick))('%s: meets the reference', (_, c) =>
     expectWinograd(engine, c));
 });

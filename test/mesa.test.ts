@@ -1,4 +1,6 @@
-/** The width of Mesa's vectors, as it is set in the environment; that no bit depends on it is in test/full. */
+/**
+ * The width of Mesa's vectors, as it is set in the environment; that no bit depends on it is in test/full.
+ */
 import { describe, expect, test } from 'vitest';
 import { widenMesaVectors } from '../src/platform/node/mesa.ts';
 

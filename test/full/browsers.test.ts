@@ -1,4 +1,6 @@
-/** A whole detector in both browsers: within the tolerances, and bit for bit as in Node on the same driver. */
+/**
+ * A whole detector in both browsers: within the tolerances, and bit for bit as in Node on the same driver.
+ */
 import { describe, test } from 'vitest';
 import {
   chromiumPath,

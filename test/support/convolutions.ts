@@ -74,7 +74,9 @@ export function convolutionCandidates(target: Target): MatrixKernel[] {
   return [...matrixCandidates('convolution', target), ...emulated];
 }
 
-/** Random operands of a convolution, a seed of its gradients, and the float64 reference of all three results. */
+/**
+ * Random operands of a convolution, a seed of its gradients, and the float64 reference of all three results.
+ */
 export function reference(name: string, c: ConvolutionCase) {
   const random = new RandomStream(name);
   const values = { x: randomValues(features(c.x), random), w: randomValues(features(c.w), random) };
@@ -85,7 +87,9 @@ export function reference(name: string, c: ConvolutionCase) {
   return { values, g, y, dx, dw };
 }
 
-/** Runs a convolution and its gradients with the choices of another device, compares, and returns the results. */
+/**
+ * Runs a convolution and its gradients with the choices of another device, compares, and returns the results.
+ */
 export async function expectConvolution(
   engine: Engine,
   c: ConvolutionCase,

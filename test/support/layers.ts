@@ -1,7 +1,7 @@
 /**
  * The order of the project's rooms, and the check of it: an import goes to a room that stands before the
- * importing file's own room in the list, or stays within the room, and no imports lead in a circle. Types count
- * as values do.
+ * importing file's own room in the list, or stays within the room, and no imports lead in a circle. Types
+ * count as values do.
  */
 import { dirname, join } from 'node:path/posix';
 import ts from 'typescript';
@@ -92,7 +92,9 @@ function nameOf(room: number): string {
   return (rooms[room] as readonly string[]).join(', ');
 }
 
-/** Imports that go upwards, that lead to no file of the project, and files without a room; a sentence each. */
+/**
+ * Imports that go upwards, that lead to no file of the project, and files without a room; a sentence each.
+ */
 export function misplaced(sources: Sources, aliases: Aliases = {}): string[] {
   const homeless = [...sources.keys()].filter((path) => roomOf(path) === undefined);
   const wrong = allImports(sources, aliases).flatMap(({ from, to }) => {

@@ -39,7 +39,10 @@ export function randomValues(
   return values ?? Float32Array.from({ length: elements(shape) }, () => random.uniform(low, high));
 }
 
-/** Runs an operation and, where g is given, its gradients (outputs `d_NAME`) with the choices of another device. */
+/**
+ * Runs an operation and, where g is given, its gradients (outputs `d_NAME`) with the choices of another
+ * device.
+ */
 export async function run(
   engine: Engine,
   op: Operation,
