@@ -1,4 +1,5 @@
 /** Trains a classifier on the engine alone: which way stripes run in noise. npx tsx examples/classifier.ts */
+import { pathToFileURL } from 'node:url';
 import * as gpu from 'aand-webgpu/engine';
 
 const [side, classes, batch] = [16, 4, 32];
@@ -56,7 +57,7 @@ export async function trainClassifier(engine: gpu.Engine, steps: number, seed = 
   return history;
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) {
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await using engine = await gpu.Engine.open();
   for (const [i, { loss, accuracy }] of (await trainClassifier(engine, 60)).entries())
     if (i % 5 === 4) console.log(`step ${i + 1}: loss ${loss.toFixed(3)}, accuracy ${100 * accuracy} %`);
