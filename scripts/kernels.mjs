@@ -3,6 +3,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 /** Runs a TypeScript file of the project and returns what it exports. */
@@ -31,4 +32,8 @@ export async function generateKernels() {
   (await load('scripts/kernels/generate.ts')).generateKernels();
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await generateKernels();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await generateKernels();
+  const { values } = parseArgs({ options: { out: { type: 'string' } } });
+  if (values.out !== undefined) await (await load('scripts/kernels/write.ts')).writeVariants(values.out);
+}

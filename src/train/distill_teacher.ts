@@ -62,7 +62,12 @@ interface Recorded {
   readonly learned: Tensor[];
 }
 
-function record(parameters: ParameterSet, o: DistillTeacherOptions, batch: number): Recorded {
+/** Records the features of both teachers and the loss; groups `source` (fixed) and `learner`. */
+export function recordTeacherDistillation(
+  parameters: ParameterSet,
+  o: Pick<DistillTeacherOptions, 'imageSize' | 'sourceBackbone' | 'backbone'>,
+  batch: number,
+): Recorded {
   const tape = new Tape(parameters);
   const images = tape.input('images', [batch, o.imageSize, o.imageSize, 3], 'channels');
   const targets = o.sourceBackbone.features(new Scope(tape, 'source.', groups.source, false), images);
@@ -149,7 +154,7 @@ export async function distillTeacher(
   if (!o.images.length) throw new Error('distill-teacher: there are no images to learn from');
   checkLearningRate(o.learningRate);
   const parameters = new ParameterSet();
-  record(parameters, o, o.batch);
+  recordTeacherDistillation(parameters, o, o.batch);
   const store = new ParameterStore(o.engine, parameters);
   initialize(store, [groups.learner], o.seed);
   loadParameters(store, [groups.source], teacherFile(o.source, o.sourceName), o.sourceName, 'source.');
@@ -157,7 +162,7 @@ export async function distillTeacher(
   const programs = new ProgramCache();
   const programFor = (batch: number) =>
     programs.get(batch, async () => {
-      const { tape, loss } = record(parameters, o, batch);
+      const { tape, loss } = recordTeacherDistillation(parameters, o, batch);
       const trained = parameters.specs.filter(
         (s) => s.group === groups.learner && !s.name.includes('running_'),
       );

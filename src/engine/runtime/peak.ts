@@ -9,6 +9,12 @@ import { type Dispatch, groups, threads } from '../dispatch.ts';
 import type { Peaks } from '../plan/forecast.ts';
 import type { Engine } from './engine.ts';
 
+/** What is measured: multiply-adds, and copies. */
+export const peakKernels = {
+  fma: { module: 'peak', entry: 'fma_peak' },
+  copy: { module: 'peak', entry: 'copy_peak' },
+} as const satisfies Record<string, KernelVariant>;
+
 const copyBytes = 64 * 1024 * 1024;
 
 /** Measures for about a second in all. */
@@ -27,12 +33,11 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
   device.queue.submit([clearing.finish()]);
   try {
     const time = async (
-      entry: string,
+      variant: KernelVariant,
       values: [number, number],
       grid: Dispatch['workgroups'],
       repeat: number,
     ) => {
-      const variant: KernelVariant = { module: 'peak', entry };
       const { pipeline, layout } = await engine.pipeline(variant);
       engine.write(uniforms, 0, new Uint32Array(values));
       const bindGroup = device.createBindGroup({
@@ -61,9 +66,9 @@ export async function measurePeaks(engine: Engine): Promise<Peaks> {
       return best;
     };
     const { workgroups, rounds, copies } = engine.profile.treatment.peak;
-    const fmaSeconds = await time('fma_peak', [0, rounds], groups(workgroups), 1);
+    const fmaSeconds = await time(peakKernels.fma, [0, rounds], groups(workgroups), 1);
     const quads = copyBytes / 16;
-    const copySeconds = await time('copy_peak', [quads, 0], threads(quads), copies);
+    const copySeconds = await time(peakKernels.copy, [quads, 0], threads(quads), copies);
     return {
       gflops: (workgroups * workgroupSize * rounds * 8 * 2 * 4 * 2) / fmaSeconds / 1e9,
       gbytesPerSecond: (2 * copyBytes) / copySeconds / 1e9,

@@ -27,6 +27,7 @@ export function reflectKernels(texts: Readonly<Record<string, string>>): Record<
   const reader = new UsageReader(files);
   const contracts: Record<string, KernelContract> = {};
   for (const file of files.values()) {
+    for (const name of file.imports.keys()) reader.resolve(file, name);
     const contract = contractOf(file, reader);
     if (Object.keys(contract.entries).length) contracts[file.name] = contract;
   }
