@@ -89,7 +89,7 @@ describe('what is read in a kernel file', () => {
     [
       'an entry point that uses two bindings at one index',
       ['@binding(3) var<storage, read_write> unused', '@binding(1) var<storage, read_write> other'],
-      "'x' and 'other' have the same @binding(1), and entry point 'clear' uses both",
+      "'other' and 'x' have the same @binding(1), and entry point 'clear' uses both",
     ],
     ['a binding that is only read', ['read_write> x', 'read> x'], "binding 'x' is var<storage, read>"],
     [

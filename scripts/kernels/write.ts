@@ -4,10 +4,10 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { kernelContracts } from '../../kernels/generated.ts';
 import type { KernelVariant } from '../../src/engine/dispatch.ts';
 import { evaluate } from '../../src/engine/kernels/expand.ts';
 import { linkKernel } from '../../src/engine/kernels/link.ts';
+import { kernelContract } from '../../src/engine/kernels/own.ts';
 import { allVariants, type ShippedVariant, shippedVariants } from './variants.ts';
 
 /** A line of `variants.json`. */
@@ -42,7 +42,7 @@ function listed(file: string, { variant, operations, profiles }: ShippedVariant)
     file,
     module,
     entries: Object.fromEntries(
-      Object.keys(kernelContracts[module].entries).map((entry) => [
+      Object.keys(kernelContract(module)?.entries ?? {}).map((entry) => [
         entry,
         workgroupThreads({ ...variant, entry }),
       ]),
@@ -56,6 +56,6 @@ function listed(file: string, { variant, operations, profiles }: ShippedVariant)
 
 /** Threads of a workgroup of a variant, in x, y and z. */
 export function workgroupThreads({ module, entry, constants = {} }: KernelVariant): number[] {
-  const size = kernelContracts[module].entries[entry]?.workgroupSize ?? [];
+  const size = kernelContract(module)?.entries[entry]?.workgroupSize ?? [];
   return size.map((expression) => evaluate(expression, new Map(Object.entries(constants))) ?? Number.NaN);
 }

@@ -1,12 +1,12 @@
 /** Compares the contract of kernels with what another parser than the build's reads in their linked text. */
 import { expect } from 'vitest';
 import { type VariableInfo, WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
-import { kernelContracts } from '../../kernels/generated.ts';
 import { workgroupThreads } from '../../scripts/kernels/write.ts';
 import type { KernelVariant } from '../../src/engine/dispatch.ts';
 import { type KernelInterface, kernelInterface } from '../../src/engine/kernels/contract.ts';
 import { evaluate, moduleConstants } from '../../src/engine/kernels/expand.ts';
 import { linkKernel } from '../../src/engine/kernels/link.ts';
+import { kernelContract } from '../../src/engine/kernels/own.ts';
 
 /** What a text binds at an index: `buffer`, or access and format of a texture. */
 function described({ access, type }: VariableInfo): string {
@@ -36,7 +36,7 @@ export function isParsed({ module, conditions }: KernelVariant): boolean {
 
 /** What a variant's entry points use, as the contract says. */
 export function entriesOf(variant: KernelVariant): (KernelInterface & { readonly entry: string })[] {
-  const entries = Object.keys(kernelContracts[variant.module].entries);
+  const entries = Object.keys(kernelContract(variant.module)?.entries ?? {});
   return entries.map((entry) => ({ entry, ...kernelInterface({ ...variant, entry }) }));
 }
 
