@@ -1,7 +1,7 @@
 // Writes kernels/generated.ts from the kernel files (scripts/kernels/generate.ts). Run by the build, the type
 // check and the tests. With --out DIR it also writes the WGSL of every variant that is shipped.
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
@@ -9,7 +9,8 @@ import { build } from 'esbuild';
 /** Runs a TypeScript file of the project and returns what it exports. */
 async function load(entry) {
   const folder = join('node_modules', '.cache', 'kernels');
-  const outfile = join(folder, `${process.pid}.mjs`);
+  // A name of its own: Node loads a path once.
+  const outfile = join(folder, `${basename(entry, '.ts')}.${process.pid}.mjs`);
   mkdirSync(folder, { recursive: true });
   await build({
     entryPoints: [entry],
