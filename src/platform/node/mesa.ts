@@ -26,8 +26,8 @@ function hasWideVectors(): boolean {
 
 /**
  * Lets Mesa's software driver compute with vectors of 512 bits where the processor has them. That makes our
- * kernels 1.4 times as fast (docs/performance-log.md). A user's `LP_NATIVE_VECTOR_WIDTH` is left as it is; 256 is
- * the driver's own.
+ * kernels 1.4 times as fast (docs/performance-log.md). A user's `LP_NATIVE_VECTOR_WIDTH` is left as it is;
+ * 256 is the driver's own.
  *
  * Its cache on disk does not tell widths apart, and code of another width computes wrong values in half of
  * the lanes. So every width but the driver's own gets a folder of its own.
