@@ -90,6 +90,7 @@ export class Interrupted extends AandError {
   override readonly name = 'Interrupted';
   readonly code = codes.Interrupted;
 
+  /** @param message what was interrupted, and what is kept */
   constructor(message = 'interrupted; the last checkpoint holds the work so far') {
     super(message);
   }
@@ -164,6 +165,7 @@ export class UnreadableError extends AandError {
   readonly code = codes.UnreadableError;
   readonly path: string;
 
+  /** @param path the file; `cause` is what reading it threw */
   constructor(path: string, cause: unknown) {
     super((cause as Error).message, { cause });
     this.path = path;

@@ -4,6 +4,7 @@
  */
 import type { MaskEncoding } from './mask_pixels.ts';
 
+/** One image of a data set, with its label and its mask. */
 export interface Sample {
   readonly path: string;
   /** File name without its extension. */
@@ -31,8 +32,10 @@ export interface MaskSummary extends MaskEncoding {
 }
 
 export const formats = ['mvtec', 'visa', 'mvtec3d', 'folder'] as const;
+/** A layout of images on disk: MVTec AD, VisA, MVTec 3D-AD, or folders of the user. */
 export type Format = (typeof formats)[number];
 
+/** A category of a data set: its images for training and testing, and how its masks are read. */
 export interface Dataset {
   readonly name: string;
   readonly format: Format;

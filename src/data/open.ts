@@ -8,6 +8,7 @@ import { isMvtec, openMvtec } from './layouts/mvtec.ts';
 import { isMvtec3d, openMvtec3d } from './layouts/mvtec3d.ts';
 import { isVisa, openVisa } from './layouts/visa.ts';
 
+/** How a data set is opened. */
 export interface DatasetOptions {
   /** How the images lie on disk; `auto` looks. */
   readonly format?: Format | 'auto';

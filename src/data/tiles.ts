@@ -6,6 +6,7 @@ import { InvalidArgumentError } from '../base/errors.ts';
 import type { ImageBands } from '../image/bands.ts';
 import type { Image } from '../image/image.ts';
 
+/** How an image is cut into square tiles that overlap; sizes in pixels. */
 export interface Tiling {
   /** Side of a tile in pixels of the image. */
   readonly size: number;

@@ -162,6 +162,7 @@ export class Detector implements AsyncDisposable {
     this.#store.destroy();
   }
 
+  /** Closes the detector: `await using` does it. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

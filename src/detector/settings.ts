@@ -20,6 +20,7 @@ export interface CalibrationScore {
   readonly source?: string;
 }
 
+/** What a model file says beside its tensors: how images go in, thresholds, and how it was trained. */
 export interface DetectorSettings {
   readonly backbone: string;
   readonly mode: Mode;
@@ -41,6 +42,7 @@ export interface DetectorSettings {
 /** Scores that a file holds at most; of more, as many are kept, spread evenly. */
 export const mostScores = 200_000;
 
+/** Settings of a new detector: what is left out gets its default. */
 export function newSettings(
   values: Omit<DetectorSettings, 'mean' | 'deviation' | 'version'> & { version: string },
 ): DetectorSettings {

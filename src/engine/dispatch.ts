@@ -74,7 +74,7 @@ export function groups(count: number, z = 1): [number, number, number] {
   return [Math.ceil(count / rows), rows, z];
 }
 
-/** Workgroups of {@link workgroupSize} threads for n threads. */
+/** Workgroups of `workgroupSize` threads for n threads. */
 export function threads(count: number): [number, number, number] {
   return groups(Math.ceil(count / workgroupSize));
 }

@@ -2,10 +2,12 @@
 import { RandomStream } from '../base/random.ts';
 import { type RankMetrics, rankMetrics } from './metrics.ts';
 
+/** A confidence interval of a metric, as its ends. */
 export type Interval = readonly [low: number, high: number];
 
 const resamples = 1000;
 
+/** Confidence intervals of the metrics of images, from a bootstrap over the images. */
 export interface Intervals {
   readonly auroc: Interval;
   readonly averagePrecision: Interval;

@@ -19,6 +19,7 @@ export interface TestedImage extends Sample {
   readonly milliseconds: number;
 }
 
+/** What a detector said of one image. */
 export interface Result {
   readonly score: number;
   /** [height, width]. */
@@ -48,6 +49,7 @@ export interface Metrics {
   };
 }
 
+/** What a test set gave: metrics, the thresholds of largest F1, and the ranges of scores. */
 export interface Evaluation {
   readonly metrics: Metrics;
   readonly image: RankMetrics | null;
@@ -64,6 +66,7 @@ export interface Evaluation {
  */
 export type Labels = 'folder' | 'mask';
 
+/** Collects results of test images and computes the metrics over all of them (docs/method.md, metrics). */
 export class TestSet {
   readonly #maps = new MapStore();
   readonly #pixels = new PixelEvaluator(this.#maps);
@@ -71,6 +74,7 @@ export class TestSet {
   readonly #labels: Labels;
   #relabelled = 0;
 
+  /** @param labels whether the folder or the mask says what an image is */
   constructor(labels: Labels = 'folder') {
     this.#labels = labels;
   }
@@ -134,6 +138,7 @@ export class TestSet {
     };
   }
 
+  /** Frees the maps that are kept. */
   close(): Promise<void> {
     return this.#maps.close();
   }

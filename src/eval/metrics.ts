@@ -31,6 +31,7 @@ export function descending(scores: Float32Array): Uint32Array {
   return order;
 }
 
+/** Metrics of scores against labels, each 0 to 1. */
 export interface RankMetrics {
   /** Rank statistic, ties count one half. */
   readonly auroc: number;

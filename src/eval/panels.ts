@@ -74,6 +74,7 @@ function drawLegend(target: Image, x: number, y: number, pixel: Calibration): vo
   }
 }
 
+/** What a result picture shows: the image, its map, the mask and the ground truth. */
 export interface PanelInput {
   readonly image: Image;
   /** 0/1 [height, width]; undefined where it is not known. */

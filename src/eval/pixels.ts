@@ -9,6 +9,7 @@ import type { MapStore } from './map_store.ts';
 import { connectedComponents, descending, type RankMetrics } from './metrics.ts';
 import { perImageOverlap } from './per_image_overlap.ts';
 
+/** Metrics of the pixels of a test set. */
 export interface PixelMetrics extends RankMetrics {
   /** Area under the per-region-overlap curve up to the limit, over all images: MVTec's definition. */
   readonly aupro: number;
@@ -22,6 +23,7 @@ export interface PixelMetrics extends RankMetrics {
   readonly overlapCurve: readonly Point[];
 }
 
+/** A point of a curve: x, y. */
 export type Point = readonly [number, number];
 
 interface Entry {

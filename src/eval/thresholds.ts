@@ -8,6 +8,7 @@ import { decimal } from '../base/decimal.ts';
 import { InvalidArgumentError } from '../base/errors.ts';
 import type { RankMetrics } from './metrics.ts';
 
+/** A threshold of raw scores and the range that they are normalised with. */
 export interface Calibration {
   readonly threshold: number;
   readonly min: number;
@@ -94,6 +95,7 @@ export function thresholdFromGood(
   return { threshold: above(largestQuiet), rule: `at most ${100 * rule.rate} % false alarms on ${of}` };
 }
 
+/** What thresholds of images and pixels are drawn from. */
 export interface CalibrationInput {
   readonly rule: ThresholdRule;
   /** Of a test set with both classes. */

@@ -54,6 +54,7 @@ const aand = {
 
 export const methods = { rd, raa, hkd, aand } as const;
 
+/** The name of a method. */
 export type Mode = keyof typeof methods;
 
 /** Names of all methods. */

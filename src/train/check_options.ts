@@ -14,6 +14,7 @@ import type { CheckpointStorage } from './checkpoint.ts';
 import type { Run } from './run.ts';
 import { checkLearningRate, type Progress } from './trainer.ts';
 
+/** What a detector is trained from, and how. */
 export interface TrainDetectorOptions {
   readonly engine: Engine;
   readonly backbone: Teacher;
@@ -48,10 +49,11 @@ export interface TrainDetectorOptions {
   readonly checkpoint?:
     | { readonly stage1: CheckpointStorage; readonly stage2: CheckpointStorage }
     | undefined;
-  /** What {@link describeRun} says of these options, where it is known already. */
+  /** What `describeRun` says of these options, where it is known already. */
   readonly run?: Run;
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** Told after every batch how far the training is. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Told the losses of each stage's epochs that a checkpoint has finished. */
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;

@@ -19,7 +19,9 @@ export interface CheckpointStorage {
   readonly name: string;
   /** What the person can do where it cannot be used: a sentence. */
   readonly advice: string;
+  /** What was saved last; undefined where nothing was. */
   load(): Promise<Uint8Array | undefined>;
+  /** Keeps a checkpoint in place of the one before: whole or not at all. */
   save(data: Uint8Array): Promise<void>;
 }
 

@@ -16,6 +16,7 @@ import { defaultRate, learningRate } from './schedule.ts';
 import { StepPrograms } from './step_programs.ts';
 import { trainStage } from './trainer.ts';
 
+/** A trained detector's parameters, and the losses of each epoch of both stages. */
 export interface TrainedDetector {
   readonly store: ParameterStore;
   /** Losses of each stage's epochs; empty for a stage that the method does not have. */

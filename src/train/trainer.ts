@@ -16,6 +16,7 @@ import {
   saveCheckpoint,
 } from './checkpoint.ts';
 
+/** How far a training is. */
 export interface Progress {
   readonly stage: string;
   readonly epoch: number;

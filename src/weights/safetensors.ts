@@ -49,8 +49,10 @@ const elementTypes = {
   BOOL: { bytes: 1, read: (view, at) => view.getUint8(at) },
 } as const satisfies Record<string, ElementType>;
 
+/** The element types of safetensors that can be read. */
 export type StoredType = keyof typeof elementTypes;
 
+/** A tensor of a file: its shape, the type it is stored as, and its values as 32-bit floats. */
 export interface StoredTensor {
   readonly shape: readonly number[];
   /**
@@ -61,6 +63,7 @@ export interface StoredTensor {
   readonly type: StoredType;
 }
 
+/** Tensors and metadata of a safetensors file. */
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly metadata: Readonly<Record<string, string>>;
@@ -216,6 +219,7 @@ export function readSafetensors(data: Uint8Array, what = 'safetensors'): Safeten
   }
 }
 
+/** A tensor for a file. */
 export interface TensorToStore {
   readonly shape: readonly number[];
   readonly values: Float32Array;

@@ -264,7 +264,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * A storage texture of `height` lines of {@link textureWidth} quads; its content is undefined until it is
+   * A storage texture of `height` lines of `textureWidth` quads; its content is undefined until it is
    * written.
    */
   createTexture(label: string, height: number, half: boolean): GPUTexture {
@@ -357,6 +357,7 @@ export class Engine implements AsyncDisposable {
     await this.device.lost;
   }
 
+  /** Closes the engine: `await using` does it. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
