@@ -3,10 +3,14 @@ import { readFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>;
-// As scripts/build.mjs: packages stay outside, but for the linker of kernels, which browsers need inside.
-const external = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }).filter(
-  (name) => name !== 'wesl',
-);
+// Packages stay outside, because the bundles lie where Node finds them. The linker of kernels comes inside, as
+// in the built package.
+const external = Object.keys({
+  ...manifest.dependencies,
+  ...manifest.devDependencies,
+  ...manifest.peerDependencies,
+  ...manifest.optionalDependencies,
+}).filter((name) => name !== 'wesl');
 
 export async function bundle(entry: string, outfile: string, platform: 'node' | 'browser'): Promise<void> {
   await build({
