@@ -1,7 +1,7 @@
 /**
  * Values of options, for commander's argParser. A value that does not fit is refused before a command begins,
- * with the option, the value and the range (exit code 2). Every option with a number, a list or a name of this
- * program is read here.
+ * with the option, the value and the range (exit code 2). Every option with a number, a list or a name of
+ * this program is read here.
  */
 import { InvalidArgumentError } from 'commander';
 import { decimal } from '../base/decimal.ts';
