@@ -197,7 +197,7 @@ describe('bad input gets a clear error and the right exit code', () => {
     'an unknown backbone': {
       args: () => ['train', washer, '--out', folder, '--backbone', 'vgg'],
       code: 2,
-      message: /unknown backbone 'vgg'; known are resnet18, resnet18_half, resnet34/,
+      message: /unknown backbone 'vgg'; known are resnet18, resnet34/,
     },
     'an image size that is no multiple of 32': {
       args: () => ['train', washer, '--out', folder, '--image-size', '100'],
