@@ -45,8 +45,8 @@ export function matchParameters(
     const negative = name.endsWith('running_var') ? tensor.values.findIndex((value) => value < 0) : -1;
     if (negative >= 0)
       throw new InvalidWeightsError(
-        `${what}: tensor '${name}' holds ${tensor.values[negative]} at index ${negative}: a variance cannot ` +
-          'be negative',
+        `${what}: tensor '${name}' holds ${tensor.values[negative]} at index ${negative}: a variance ` +
+          'cannot be negative',
       );
     found.push({ spec, values: tensor.values });
   }
