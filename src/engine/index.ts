@@ -28,6 +28,7 @@ export {
 export { RandomStream } from '../base/random.ts';
 export type { AdapterDescription } from './device/adapter.ts';
 export type { ForcedChoices, LoweringContext } from './device/context.ts';
+export type { MatrixProblem } from './device/families.ts';
 export type { DeviceProfile, DriverTreatment, KnownFault, Rewrites } from './device/profile.ts';
 export { profileOf, profiles } from './device/profiles.ts';
 export type { OfferedTarget, Target } from './device/target.ts';
