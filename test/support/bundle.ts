@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>;
-// Packages stay outside, because the bundles lie where Node finds them. The linker of kernels comes inside, as
-// in the built package.
+// Packages stay outside, because the bundles lie where Node finds them. The linker of kernels comes inside,
+// as in the built package.
 const external = Object.keys({
   ...manifest.dependencies,
   ...manifest.devDependencies,

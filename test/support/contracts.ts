@@ -16,8 +16,8 @@ function described({ access, type }: VariableInfo): string {
 }
 
 /**
- * The text without what the parser does not know: a directive, and expressions in `@workgroup_size`, which are
- * computed from the text's own constants.
+ * The text without what the parser does not know: a directive, and expressions in `@workgroup_size`, which
+ * are computed from the text's own constants.
  */
 function parsable(code: string): string {
   const constants = moduleConstants(code);

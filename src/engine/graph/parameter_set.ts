@@ -39,7 +39,9 @@ export type PageKind = 'parameter' | 'gradient' | 'first_moment' | 'second_momen
 const pageLimit = 128 * 1024 * 1024;
 const alignment = 256;
 
-/** The parameters of a model, in the order of their definition. The first question where one lies fixes all. */
+/**
+ * The parameters of a model, in the order of their definition. The first question where one lies fixes all.
+ */
 export class ParameterSet {
   /** Weights of convolutions are kept as 16-bit floats: for inference only. */
   readonly half: boolean;

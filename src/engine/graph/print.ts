@@ -10,8 +10,8 @@ function printTensor(tensor: Tensor): string {
 }
 
 /**
- * A readable listing: outputs = op(inputs) {attributes}. A tensor is a value (%), a parameter (@), an input ($)
- * or a constant (#), with its shape, and `f16` where it is kept in 16 bits.
+ * A readable listing: outputs = op(inputs) {attributes}. A tensor is a value (%), a parameter (@), an input
+ * ($) or a constant (#), with its shape, and `f16` where it is kept in 16 bits.
  */
 export function printNodes(nodes: readonly Node[]): string {
   return nodes

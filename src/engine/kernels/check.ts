@@ -1,6 +1,6 @@
 /**
- * Compares the dispatches of a plan with what their kernels declare, before anything is allocated or compiled:
- * takes a plan, gives nothing or an error that names operation, dispatch and kernel.
+ * Compares the dispatches of a plan with what their kernels declare, before anything is allocated or
+ * compiled: takes a plan, gives nothing or an error that names operation, dispatch and kernel.
  */
 import { KernelError } from '../../base/errors.ts';
 import { type Dispatch, type KernelVariant, variantKey } from '../dispatch.ts';
@@ -8,8 +8,8 @@ import type { PlannedNode } from '../plan/plan.ts';
 import { type KernelInterface, kernelInterface, type UniformField } from './contract.ts';
 
 /**
- * @throws Error naming the operation, which of its dispatches, the kernel with its variant, and everything that
- *   is missing, unknown or of another type there
+ * @throws Error naming the operation, which of its dispatches, the kernel with its variant, and everything
+ *   that is missing, unknown or of another type there
  */
 export function checkPlan(plan: readonly PlannedNode[]): void {
   for (const { node, dispatches } of plan)

@@ -1,6 +1,6 @@
 /**
- * What a variant of a kernel wants from the host: takes a variant, gives its bindings, uniforms and writes, from
- * what the build read in the kernel files.
+ * What a variant of a kernel wants from the host: takes a variant, gives its bindings, uniforms and writes,
+ * from what the build read in the kernel files.
  */
 import { type BindingKind, holds, type KernelContract, type UniformType } from '../../../kernels/contract.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
@@ -41,8 +41,8 @@ const bytesPerUniform = 4;
 const known = new Map<string, KernelInterface>();
 
 /**
- * @throws Error naming the variant, where its file, entry point, conditions or constants are not those that the
- *   kernel declares
+ * @throws Error naming the variant, where its file, entry point, conditions or constants are not those that
+ *   the kernel declares
  */
 export function kernelInterface(variant: KernelVariant): KernelInterface {
   const key = variantKey(variant);

@@ -79,8 +79,8 @@ export interface Fusion<A extends Attributes = Attributes> {
   /** It can end with an epilogue: inputs `residual` and `gate`, attribute `relu`, result `y`. */
   readonly epilogue?: true;
   /**
-   * What it is as a step of the epilogue of the operation that computes `operand`; undefined where it is none.
-   * Its result is `y`.
+   * What it is as a step of the epilogue of the operation that computes `operand`; undefined where it is
+   * none. Its result is `y`.
    */
   asEpilogue?(node: Node<A>, operand: Tensor): EpilogueStep | undefined;
 

@@ -117,8 +117,8 @@ const subtractDefinition: Operation<NoAttributes> = {
  * The channels of chosen positions.
  *
  * @param x [N,H,W,C]
- * @param indices [R], dense, whole numbers: positions in 0..N*H*W-1, each at most once, or 0xffffffff for a row
- *   of zeros
+ * @param indices [R], dense, whole numbers: positions in 0..N*H*W-1, each at most once, or 0xffffffff for a
+ *   row of zeros
  * @returns [1,R,1,C]
  */
 export function gatherRows(tape: Tape, x: Tensor, indices: Tensor): Tensor {

@@ -21,8 +21,8 @@ export const addends: Pass = {
       if (!product || !fusionOf(product).linear || product.inputs.x !== y || product.inputs.residual)
         continue;
       const w = need(product.inputs, 'w');
-      // The addend may be of one image: so is the residual then, whatever the batch, and results do not depend
-      // on the batch.
+      // The addend may be of one image: so is the residual then, whatever the batch, and results do not
+      // depend on the batch.
       if (!context.isFixed(parts.addend) || !context.isFixed(w)) continue;
       const constant = rewriter.record(
         product.definition,

@@ -1,7 +1,7 @@
 /**
  * The passes: from what was recorded to what runs. Takes a tape, the tensors that its program reads and the
- * device that it is for; gives the nodes that run once and those that every run repeats. No pass changes results beyond
- * rounding, and none changes the tape.
+ * device that it is for; gives the nodes that run once and those that every run repeats. No pass changes
+ * results beyond rounding, and none changes the tape.
  */
 import type { LoweringContext } from '../device/context.ts';
 import type { Node, Tape } from '../graph/tape.ts';

@@ -6,7 +6,9 @@ import type { Tensor } from '../graph/tensor.ts';
 
 /** Facts of one fusion. No pass changes them. */
 export interface PassContext {
-  /** Tensors that something beside the nodes reads: the program's outputs, and gradients for the optimiser. */
+  /**
+   * Tensors that something beside the nodes reads: the program's outputs, and gradients for the optimiser.
+   */
   readonly read: ReadonlySet<Tensor>;
   /** The device that the program is for, and who chooses for it. */
   readonly lowering: LoweringContext;
@@ -18,7 +20,9 @@ export interface PassContext {
   readonly compact: boolean;
   /** Whether weights are 16-bit floats. */
   readonly half: boolean;
-  /** Whether a tensor has the same values in every run: a constant, or a parameter that nothing overwrites. */
+  /**
+   * Whether a tensor has the same values in every run: a constant, or a parameter that nothing overwrites.
+   */
   isFixed(tensor: Tensor): boolean;
 }
 

@@ -1,4 +1,6 @@
-/** Gives matrix products their operands as storage textures: copies in front of the product that reads them. */
+/**
+ * Gives matrix products their operands as storage textures: copies in front of the product that reads them.
+ */
 import { type Node, need } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { fusionOf, operationOf, runsInParts } from '../ops/operation.ts';

@@ -34,7 +34,8 @@ function imagesPerPart(node: Node, tensors: ReadonlySet<Tensor>, batch: number, 
   const largest = [...tensors].reduce((a, b) => (byteLength(b) > byteLength(a) ? b : a));
   throw new UnsupportedError(
     `${node.definition.name}: one image of tensor ${largest.name} [${largest.shape}] needs ` +
-      `${byteLength(largest) / batch} bytes, and this device binds ${limit} at once, from multiples of ${alignment} on: ` +
+      `${byteLength(largest) / batch} bytes, and this device binds ${limit} at once, ` +
+      `from multiples of ${alignment} on: ` +
       'use a smaller image size',
   );
 }

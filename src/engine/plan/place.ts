@@ -74,7 +74,8 @@ export function place(
     const refuse = (needed: number, limit: number, what: string) => {
       const shape = `${tensor.name} [${tensor.shape}]`;
       throw new Error(
-        `tensor ${shape} needs ${needed} bytes, more than the ${limit} that this device ${what}: use a smaller batch or image size`,
+        `tensor ${shape} needs ${needed} bytes, more than the ${limit} that this device ${what}: ` +
+          'use a smaller batch or image size',
       );
     };
     if (bound > bindingLimit) refuse(bound, bindingLimit, 'binds at once');

@@ -18,7 +18,9 @@ export class InputWriter {
     this.#inputs = inputs;
   }
 
-  /** @throws Error naming the input, where one is missing or of another type or length; none is written then */
+  /**
+   * @throws Error naming the input, where one is missing or of another type or length; none is written then
+   */
   write(inputs: RunInputs): void {
     const packed = [...this.#inputs].map(([name, { tensor, range, words }]) => {
       const values = inputs[name];

@@ -5,7 +5,9 @@ import { pack, unpack } from '../graph/tensor.ts';
 import type { Engine } from './engine.ts';
 import { allDone } from './watch.ts';
 
-/** The values of a parameter set, with gradients and moments; programs of the set share it. Zeros at first. */
+/**
+ * The values of a parameter set, with gradients and moments; programs of the set share it. Zeros at first.
+ */
 export class ParameterStore {
   /** Whose memory it is in. */
   readonly engine: Engine;

@@ -111,7 +111,8 @@ function checkIndices(
       if (other.index === binding.index && !isNever(and(used(other), used(binding))))
         throw kernelError(
           file.name,
-          `'${other.name}' and '${binding.name}' have the same @binding(${binding.index}), and entry point '${entry}' uses both`,
+          `'${other.name}' and '${binding.name}' have the same @binding(${binding.index}), and entry point ` +
+            `'${entry}' uses both`,
         );
   });
 }
