@@ -104,7 +104,7 @@ describe('a call with wrong arguments rejects, and the next one works', () => {
     ['a list', { x: [1, 2, 3, 4] }, "input 'x' [1,1,1,4] takes a Float32Array, not Array"],
     ['nothing', { x: null }, "input 'x' [1,1,1,4] is missing"],
   ])('%s', async (_, inputs, message) => {
-    await expect(program.run(inputs as never)).rejects.toThrow(new Error(message));
+    await expect(program.run(inputs as never)).rejects.toMatchObject({ message });
     await expectWorks(program);
   });
 
@@ -114,7 +114,10 @@ describe('a call with wrong arguments rejects, and the next one works', () => {
     const store = new ParameterStore(engine, tape.parameters);
     const pixels = await Program.compile(engine, tape, { outputs: { images }, store });
     const message = "input 'pixels' [12] takes a Uint32Array, not Float32Array";
-    await expect(pixels.run({ pixels: new Float32Array(12) })).rejects.toThrow(new Error(message));
+    await expect(pixels.run({ pixels: new Float32Array(12) })).rejects.toMatchObject({
+      message,
+      code: 'invalid-argument',
+    });
     const black = (await pixels.run({ pixels: new Uint32Array(12) })).images as Float32Array;
     expect(black[0]).toBeCloseTo(-0.485 / 0.229, 5);
     pixels.destroy();
