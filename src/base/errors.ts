@@ -90,7 +90,11 @@ export class Interrupted extends AandError {
   override readonly name = 'Interrupted';
   readonly code = codes.Interrupted;
 
-  /** @param message what was interrupted, and what is kept */
+  /**
+   * The error of a call that its signal has ended.
+   *
+   * @param message what was interrupted, and what is kept
+   */
   constructor(message = 'interrupted; the last checkpoint holds the work so far') {
     super(message);
   }
@@ -165,7 +169,11 @@ export class UnreadableError extends AandError {
   readonly code = codes.UnreadableError;
   readonly path: string;
 
-  /** @param path the file; `cause` is what reading it threw */
+  /**
+   * The error of a file.
+   *
+   * @param path the file; `cause` is what reading it threw
+   */
   constructor(path: string, cause: unknown) {
     super((cause as Error).message, { cause });
     this.path = path;

@@ -15,7 +15,11 @@ export class RandomStream {
   readonly #second: number;
   #counter = 0;
 
-  /** @param keys numbers or names that identify the stream */
+  /**
+   * The stream of these keys; the same keys give the same numbers.
+   *
+   * @param keys numbers or names that identify the stream
+   */
   constructor(...keys: readonly (number | string)[]) {
     let a = 0x811c9dc5;
     let b = 0x9e3779b9;

@@ -4,6 +4,7 @@
  */
 import { MissingPackageError, UnreadableError } from '../base/errors.ts';
 
+/** A file that could not be read, and why. */
 export interface UnreadableFile {
   readonly path: string;
   /** Why, without the path. */
@@ -28,6 +29,7 @@ function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
+/** When unreadable files are an error. */
 export interface UnreadableOptions {
   /** The first unreadable file is an error. */
   readonly strict?: boolean;
@@ -49,6 +51,7 @@ export class UnreadableFiles {
   readonly #files = new Map<string, UnreadableFile>();
   #total = 0;
 
+  /** No file yet. */
   constructor(options: UnreadableOptions = {}) {
     this.#options = options;
   }
@@ -66,6 +69,7 @@ export class UnreadableFiles {
     this.#total += count;
   }
 
+  /** Whether this file could not be read. */
   has(path: string): boolean {
     return this.#files.has(path);
   }

@@ -14,6 +14,7 @@ import type { Mode } from '../model/methods.ts';
 import { detect } from '../model/methods.ts';
 import type { Teacher } from '../model/teacher.ts';
 
+/** What one level of the teacher's features says of an image: `side` x `side` values each. */
 export interface LevelExplanation {
   readonly side: number;
   /** 1 - cosine of amplified and rebuilt features [side, side]: this level's share of the map. */

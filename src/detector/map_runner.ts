@@ -56,6 +56,7 @@ export class MapRunner {
   #explainer: Explainer | undefined;
   #closing: Promise<void> | undefined;
 
+  /** A runner of the parameters in a store, which stays the caller's. */
   constructor(engine: Engine, store: ParameterStore, backbone: Teacher, mode: Mode, imageSize: number) {
     this.#engine = engine;
     this.#store = store;
@@ -64,6 +65,7 @@ export class MapRunner {
     this.imageSize = imageSize;
   }
 
+  /** The program for runs of `batch` images, compiled at its first use. */
   program(batch: number): Promise<Program> {
     return this.#programs.get(batch, async () => {
       const tape = new Tape(this.#store.set);
@@ -87,7 +89,11 @@ export class MapRunner {
     }
   }
 
-  /** @param images resized to imageSize x imageSize */
+  /**
+   * Raw predictions of images of the model's own size, in their order.
+   *
+   * @param images resized to imageSize x imageSize
+   */
   run(images: readonly Image[]): Promise<RawPrediction[]> {
     return this.#call(() => this.#run(images));
   }

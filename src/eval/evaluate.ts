@@ -74,7 +74,11 @@ export class TestSet {
   readonly #labels: Labels;
   #relabelled = 0;
 
-  /** @param labels whether the folder or the mask says what an image is */
+  /**
+   * An empty test set.
+   *
+   * @param labels whether the folder or the mask says what an image is
+   */
   constructor(labels: Labels = 'folder') {
     this.#labels = labels;
   }

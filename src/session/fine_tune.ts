@@ -18,6 +18,7 @@ const rate = 0.0005;
 const epochs = 4;
 const mostPerBatch = 8;
 
+/** What a detector is trained further with. */
 export interface FineTuneOptions {
   /** The settings that the new model gets, with a threshold that was drawn anew. */
   readonly settings: DetectorSettings;
@@ -26,6 +27,7 @@ export interface FineTuneOptions {
   /** Good images that it should not forget, resized too. */
   readonly remembered: readonly Image[];
   readonly signal?: AbortSignal | undefined;
+  /** Told after every batch how far the training is. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 

@@ -31,6 +31,7 @@ export interface Clock {
   rest(milliseconds: number): Promise<void>;
 }
 
+/** The clock of the platform, in milliseconds. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   rest: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),

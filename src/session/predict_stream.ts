@@ -18,6 +18,7 @@ export const predictFile: PredictOne<{ readonly path: string }> = async (detecto
   return withImage(path, async (image) => (await detector.predict([image]))[0] as Prediction);
 };
 
+/** A photograph of a stream with its prediction. */
 export interface Predicted<T> {
   readonly photograph: T;
   /** Its place in the stream, from 0. */

@@ -64,6 +64,7 @@ interface Loaded {
   readonly image: Image;
 }
 
+/** Where scored images come from, and who is told. */
 export interface ScoringOptions {
   readonly reader: SampleReader;
   readonly reporter: Reporter;

@@ -70,6 +70,7 @@ export interface TrainingPorts {
   readonly checkpoint?: TrainDetectorOptions['checkpoint'];
   /** Continue from the checkpoints that are there. */
   readonly resume?: boolean;
+  /** Told the losses of each stage's epochs that a checkpoint has finished. */
   readonly onResume?: TrainDetectorOptions['onResume'];
   /** Called after each epoch of the last stage, with a runner on its parameters. */
   readonly afterEpoch?: ((runner: MapRunner) => Promise<void>) | undefined;

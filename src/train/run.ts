@@ -14,6 +14,7 @@ export interface InputDigest {
   readonly each?: string | undefined;
 }
 
+/** What tells a training from others: its settings, and digests of what it learns from. */
 export interface Run {
   /** By their names in words, such as 'learning rate'. */
   readonly settings: Readonly<Record<string, unknown>>;

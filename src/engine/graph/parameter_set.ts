@@ -49,7 +49,11 @@ export class ParameterSet {
   #slots: Map<string, PageSlot> | undefined;
   readonly #pageSizes = new Map<string, number[]>();
 
-  /** @param options `half`: weights of convolutions are kept as 16-bit floats, which cannot be trained */
+  /**
+   * A set without parameters; recording a model defines them.
+   *
+   * @param options `half`: weights of convolutions are kept as 16-bit floats, which cannot be trained
+   */
   constructor(options: { readonly half?: boolean } = {}) {
     this.half = options.half ?? false;
   }

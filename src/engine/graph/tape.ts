@@ -133,7 +133,11 @@ export class Tape {
   readonly #parameterTensors = new Map<string, Tensor>();
   #nextId = 0;
 
-  /** @param parameters where the tape's parameters are defined */
+  /**
+   * An empty tape.
+   *
+   * @param parameters where the tape's parameters are defined
+   */
   constructor(parameters: ParameterSet) {
     this.parameters = parameters;
   }

@@ -35,6 +35,7 @@ export type BatchOperands<A extends Attributes = Attributes> =
   | {
       readonly does: 'phases';
       readonly operands: readonly string[];
+      /** The dispatches over all ranges: partial results per range, then what joins them. */
       lower(node: Node<A>, ranges: readonly BatchRange[], context: LoweringContext): Dispatch[];
     };
 
