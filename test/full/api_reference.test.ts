@@ -1,5 +1,5 @@
 /** The API reference: everything that both faces export has a comment, and links in comments lead somewhere. */
-import { Application, Logger, type LogLevel } from 'typedoc';
+import { Application, Logger, LogLevel } from 'typedoc';
 import { expect, test } from 'vitest';
 
 class Messages extends Logger {
