@@ -226,6 +226,7 @@ describe.each([
 ])('types with module resolution %s', (_, module, moduleResolution) => {
   const program = (threshold: string) => `
     import { Detector, decodeImage, Engine, openDataset, type Prediction } from 'aand-webgpu';
+    import { conv2d, ParameterSet, relu, Tape, type Tensor } from 'aand-webgpu/engine';
     export async function judge(model: Uint8Array, photo: Uint8Array): Promise<Prediction | undefined> {
       await using engine = await Engine.open();
       await using detector = await Detector.open(engine, model);
@@ -234,6 +235,12 @@ describe.each([
       return first;
     }
     export const images: Promise<number> = openDataset('parts').then(({ train }) => train.length);
+    export function record(): Tensor {
+      const tape = new Tape(new ParameterSet());
+      const weights = tape.parameter('weight', [3, 3, 4, 8], 'filter', 'model');
+      const x = tape.input('x', [1, 8, 8, 4], 'channels');
+      return relu(tape, conv2d(tape, x, weights, undefined, { padding: 1 }));
+    }
   `;
 
   test.each([
