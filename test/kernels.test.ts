@@ -298,3 +298,20 @@ describe('a dispatch', () => {
     expect(kernelContracts.elementwise.uniforms.map(({ name }) => name)).toContain('factor');
   });
 });
+
+describe('a kernel for a chosen number of lanes', () => {
+  const variant = { module: 'normalize', entry: 'forward' } as const;
+
+  test('says so in every entry point, after the extensions that it needs', async () => {
+    const text = await linkKernel({ ...variant, subgroupSize: 8 });
+    expect(text).toMatch(/^enable subgroups;\nenable subgroup_size_control;\n/);
+    expect(text.match(/@subgroup_size\(8\)/g)).toHaveLength(text.match(/@compute/g)?.length as number);
+    expect(await linkKernel(variant)).not.toContain('subgroup_size');
+  });
+
+  test('which is a power of two', async () => {
+    await expect(linkKernel({ ...variant, subgroupSize: 12 })).rejects.toThrow(
+      'kernel normalize.forward,subgroup_size=12: a subgroup has a power of two lanes, not 12',
+    );
+  });
+});

@@ -5,14 +5,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as sizes from '../kernels/sizes.ts';
 import { describeAdapter } from '../src/engine/device/adapter.ts';
+import { amd } from '../src/engine/device/amd.ts';
+import { apple } from '../src/engine/device/apple.ts';
+import { arm } from '../src/engine/device/arm.ts';
 import { chooseMatrixKernel, chooseSplits, chooseWinogradTiles } from '../src/engine/device/choose.ts';
 import { cpu } from '../src/engine/device/cpu.ts';
 import { describeKernel, type MatrixProblem } from '../src/engine/device/families.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
+import { intel } from '../src/engine/device/intel.ts';
 import { lane, tile } from '../src/engine/device/matrix_products.ts';
 import { mesaCpu } from '../src/engine/device/mesa_cpu.ts';
+import { nvidia } from '../src/engine/device/nvidia.ts';
 import type { DeviceProfile } from '../src/engine/device/profile.ts';
 import { profileOf, profiles } from '../src/engine/device/profiles.ts';
+import { qualcomm } from '../src/engine/device/qualcomm.ts';
 import { swiftshader } from '../src/engine/device/swiftshader.ts';
 import type { Target } from '../src/engine/device/target.ts';
 import { tuningKey } from '../src/engine/device/tuning.ts';
@@ -102,12 +108,12 @@ const adapters: Record<string, [Info, DeviceProfile]> = {
     cpu,
   ],
   'a driver that calls itself a CPU': [{ description: 'Some CPU (build 3)' }, cpu],
-  'an AMD GPU': [{ vendor: 'amd', architecture: 'rdna-3', subgroups: [32, 64] }, gpu],
-  'an Intel GPU': [{ vendor: 'intel', architecture: 'gen-12lp', subgroups: [8, 32] }, gpu],
-  'an Apple GPU': [{ vendor: 'apple', architecture: 'metal-3', subgroups: [4, 64] }, gpu],
-  'a Qualcomm GPU': [{ vendor: 'qualcomm', architecture: 'adreno-7xx', subgroups: [64, 128] }, gpu],
-  'an Arm GPU': [{ vendor: 'arm', architecture: 'valhall', subgroups: [16, 16] }, gpu],
-  'an NVIDIA GPU': [{ vendor: 'nvidia', architecture: 'ampere', subgroups: [32, 32] }, gpu],
+  'an AMD GPU': [{ vendor: 'amd', architecture: 'rdna-3', subgroups: [32, 64] }, amd],
+  'an Intel GPU': [{ vendor: 'intel', architecture: 'gen-12lp', subgroups: [8, 32] }, intel],
+  'an Apple GPU': [{ vendor: 'apple', architecture: 'metal-3', subgroups: [4, 64] }, apple],
+  'a Qualcomm GPU': [{ vendor: 'qualcomm', architecture: 'adreno-7xx', subgroups: [64, 128] }, qualcomm],
+  'an Arm GPU': [{ vendor: 'arm', architecture: 'valhall', subgroups: [16, 16] }, arm],
+  'an NVIDIA GPU': [{ vendor: 'nvidia', architecture: 'ampere', subgroups: [32, 32] }, nvidia],
   'a GPU in a browser that names nothing': [{}, gpu],
 };
 
@@ -120,7 +126,7 @@ describe('an adapter gets the profile that recognises it', () => {
     const ampere: DeviceProfile = { ...gpu, name: 'ampere', recognises: (a) => a.architecture === 'ampere' };
     const list = [ampere, ...profiles];
     expect(profileOf(adapter({ vendor: 'nvidia', architecture: 'ampere' }), list)).toBe(ampere);
-    expect(profileOf(adapter({ vendor: 'nvidia', architecture: 'turing' }), list)).toBe(gpu);
+    expect(profileOf(adapter({ vendor: 'nvidia', architecture: 'turing' }), list)).toBe(nvidia);
   });
 
   test('a subgroup has a size where the adapter fixes it and offers subgroups', () => {

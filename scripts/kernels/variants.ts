@@ -74,11 +74,13 @@ function offers(profile: DeviceProfile, subgroupSizes: readonly number[]): Offer
       driver: '',
       subgroupSize,
       subgroupSizes: { least: subgroupSize, most: subgroupSize },
+      subgroupSizeControl: false,
       maxStorageBufferBindingSize: 2 ** 27,
       maxTextureSize: 8192,
       maxWorkgroupMemory: 16384,
       maxWorkgroupThreads: 256,
       storageTextures: true,
+      half: true,
     };
     const withUnits = profile.processor === 'gpu' && subgroupSize > 0;
     return withUnits ? [offered, { ...offered, matrixUnits: units }] : [offered];

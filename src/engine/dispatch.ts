@@ -20,6 +20,8 @@ export interface KernelVariant {
   readonly conditions?: Readonly<Record<string, boolean>>;
   /** Whole numbers for what the text imports from `constants`. */
   readonly constants?: Readonly<Record<string, number>>;
+  /** Lanes of a subgroup that it is compiled for, where the device lets kernels choose. */
+  readonly subgroupSize?: number;
 }
 
 /** Short, stable name of a variant, for labels and caches. */
@@ -29,7 +31,8 @@ export function variantKey(variant: KernelVariant): string {
     .map(([name]) => name)
     .sort();
   const constants = Object.entries(variant.constants ?? {}).map(([name, value]) => `${name}=${value}`);
-  return [`${variant.module}.${variant.entry}`, ...conditions, ...constants].join(',');
+  const lanes = variant.subgroupSize ? [`subgroup_size=${variant.subgroupSize}`] : [];
+  return [`${variant.module}.${variant.entry}`, ...conditions, ...constants, ...lanes].join(',');
 }
 
 /** A page of parameters as a kernel binding. */

@@ -19,11 +19,13 @@ export const offered: OfferedTarget = {
   driver: '',
   subgroupSize: 8,
   subgroupSizes: { least: 8, most: 8 },
+  subgroupSizeControl: false,
   maxStorageBufferBindingSize: 2 ** 27,
   maxTextureSize: 8192,
   maxWorkgroupMemory: 16384,
   maxWorkgroupThreads: 256,
   storageTextures: true,
+  half: true,
 };
 
 /** Who chooses for plans without a device: by default an unknown software driver's profile. */

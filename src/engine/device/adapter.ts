@@ -14,11 +14,16 @@ export interface AdapterDescription {
   readonly features: readonly string[];
   /** Lanes of a subgroup where the number is fixed and subgroups are offered, else 0. */
   readonly subgroupSize: number;
+  /** Whether it lets a kernel choose the lanes of its subgroups (feature `subgroup-size-control`). */
+  readonly subgroupSizeControl: boolean;
   /** Least and most lanes of a subgroup, 0 where the adapter does not tell. */
   readonly subgroupSizes: { readonly least: number; readonly most: number };
   /** WebGPU's mark of an adapter that is slower than the machine's GPU: a software driver. */
   readonly fallback: boolean;
 }
+
+/** WebGPU's feature by which a kernel chooses the lanes of its subgroups. */
+export const subgroupSizeControlFeature = 'subgroup-size-control' as GPUFeatureName;
 
 export function describeAdapter(adapter: Pick<GPUAdapter, 'features' | 'info'>): AdapterDescription {
   const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, isFallbackAdapter } =
@@ -31,6 +36,9 @@ export function describeAdapter(adapter: Pick<GPUAdapter, 'features' | 'info'>):
     description: description || device,
     features: [...adapter.features].sort(),
     subgroupSize: adapter.features.has('subgroups') && least === most ? least : 0,
+    subgroupSizeControl: ['subgroups' as const, subgroupSizeControlFeature].every((feature) =>
+      adapter.features.has(feature),
+    ),
     subgroupSizes: { least, most },
     fallback: isFallbackAdapter === true,
   };

@@ -16,6 +16,11 @@ export interface KernelCandidate {
   readonly entry: string;
   readonly constants?: Readonly<Record<string, number>>;
   readonly conditions?: Readonly<Record<string, boolean>>;
+  /**
+   * Lanes of a subgroup that the kernel is compiled for; only where the target has `subgroupSizeControl`. The
+   * workgroup's size along x is a multiple of it. Absent, the driver chooses.
+   */
+  readonly subgroupSize?: number;
 }
 
 /** A kernel whose work is a number of items, each family's own kind: pixels, rows, quads of channels. */
@@ -190,7 +195,7 @@ export function workgroupsFor({ itemsPerWorkgroup }: ItemKernel, items: number):
 
 /** The variant to dispatch: the candidate's kernel with the operation's conditions. */
 export function variantOf(
-  { module, entry, constants, conditions }: KernelCandidate,
+  { module, entry, constants, conditions, subgroupSize }: KernelCandidate,
   own: Readonly<Record<string, boolean>> = {},
 ): KernelVariant {
   return {
@@ -198,6 +203,7 @@ export function variantOf(
     entry,
     conditions: { ...own, ...conditions },
     ...(constants && { constants }),
+    ...(subgroupSize && { subgroupSize }),
   };
 }
 
@@ -215,10 +221,12 @@ export function matrixGrid(
 }
 
 /** One line for a person: the kernel file, its constants and the conditions that are on. */
-export function describeKernel({ module, constants = {}, conditions = {} }: KernelCandidate): string {
+export function describeKernel(kernel: KernelCandidate): string {
+  const { module, constants = {}, conditions = {}, subgroupSize } = kernel;
   return [
     module,
     ...Object.entries(constants).map(([name, value]) => `${name.toLowerCase()} ${value}`),
     ...Object.keys(conditions).filter((name) => conditions[name]),
+    ...(subgroupSize ? [`subgroups of ${subgroupSize}`] : []),
   ].join(' ');
 }

@@ -23,8 +23,16 @@ export interface OfferedTarget {
   readonly architecture: string;
   /** The driver in its own words, empty where it does not tell. */
   readonly driver: string;
-  /** Lanes of a subgroup where the number is fixed and subgroups are available, else 0. */
+  /**
+   * Lanes of a subgroup where the number is fixed and subgroups are available, else 0. A profile's target may
+   * choose it where `subgroupSizeControl` holds.
+   */
   readonly subgroupSize: number;
+  /**
+   * Whether a kernel may be compiled for any number of lanes from `subgroupSizes.least` to
+   * `subgroupSizes.most` that is a power of two (`KernelCandidate.subgroupSize`).
+   */
+  readonly subgroupSizeControl: boolean;
   /** Least and most lanes of a subgroup, 0 where the adapter does not tell. */
   readonly subgroupSizes: { readonly least: number; readonly most: number };
   /** Most bytes of a storage buffer that a kernel sees at once. */
@@ -37,6 +45,8 @@ export interface OfferedTarget {
   readonly maxWorkgroupThreads: number;
   /** Whether kernels may read storage textures. */
   readonly storageTextures: boolean;
+  /** Whether kernels may compute with 16-bit floats. */
+  readonly half: boolean;
   /** Matrix units that kernels may use; none on devices that are not opened with `subgroupMatrices`. */
   readonly matrixUnits?: readonly MatrixUnit[];
 }

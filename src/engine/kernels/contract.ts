@@ -92,7 +92,9 @@ function interfaceOf(variant: KernelVariant): KernelInterface {
 function checkedContract(variant: KernelVariant): KernelContract {
   const contract = kernelContract(variant.module);
   if (!contract) throw variantError(variant, `there is no kernel file '${variant.module}' with entry points`);
-  const { conditions = {}, constants = {}, entry } = variant;
+  const { conditions = {}, constants = {}, entry, subgroupSize: lanes } = variant;
+  if (lanes !== undefined && !(Number.isInteger(lanes) && lanes > 0 && Number.isInteger(Math.log2(lanes))))
+    throw variantError(variant, `a subgroup has a power of two lanes, not ${lanes}`);
   if (!contract.entries[entry])
     throw variantError(variant, `it has no entry point '${entry}' (${list(Object.keys(contract.entries))})`);
   for (const name of Object.keys(conditions))

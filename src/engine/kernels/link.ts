@@ -29,7 +29,16 @@ async function build(variant: KernelVariant): Promise<string> {
     constants,
     sourceMap: false,
   });
-  return expand(withoutPlaceholders(dest, kernelContract(variant.module)?.extensions ?? []));
+  const text = expand(withoutPlaceholders(dest, kernelContract(variant.module)?.extensions ?? []));
+  return variant.subgroupSize ? withSubgroupSize(text, variant.subgroupSize) : text;
+}
+
+/** Lets every entry point run in subgroups of `size` lanes. Extensions stand before everything else. */
+function withSubgroupSize(text: string, size: number): string {
+  const enabled = ['subgroups', 'subgroup_size_control']
+    .filter((name) => !text.includes(`enable ${name};`))
+    .map((name) => `enable ${name};\n`);
+  return enabled.join('') + text.replaceAll('@compute', `@compute @subgroup_size(${size})`);
 }
 
 /** Leaves out what kernels/extensions.wesl declares. */

@@ -3,7 +3,7 @@ import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
 import { textureWidth } from '../../../kernels/sizes.ts';
 import { describedError, NoAdapterError } from '../../base/errors.ts';
 import type { GpuSettings } from '../../platform/gpu_settings.ts';
-import { type AdapterDescription, describeAdapter } from '../device/adapter.ts';
+import { type AdapterDescription, describeAdapter, subgroupSizeControlFeature } from '../device/adapter.ts';
 import type { ForcedChoices, LoweringContext } from '../device/context.ts';
 import { matrixUnits, subgroupMatrixConfigs, subgroupMatrixFeature } from '../device/matrix_units.ts';
 import type { DeviceProfile } from '../device/profile.ts';
@@ -73,10 +73,12 @@ function offeredTarget(gpu: GPU, device: GPUDevice, adapter: AdapterDescription)
     driver: description,
     subgroupSize: features.has('subgroups') ? subgroupSize : 0,
     subgroupSizes,
+    subgroupSizeControl: features.has('subgroups') && features.has(subgroupSizeControlFeature),
     maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
     maxTextureSize: limits.maxTextureDimension2D,
     maxWorkgroupMemory: limits.maxComputeWorkgroupStorageSize,
     maxWorkgroupThreads: limits.maxComputeInvocationsPerWorkgroup,
+    half: features.has('shader-f16'),
     storageTextures: gpu.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false,
   };
 }
@@ -125,7 +127,9 @@ export class Engine implements AsyncDisposable {
         zeros: fillsWithZeros,
         experiments,
       }));
-    const wanted: GPUFeatureName[] = options.minimal ? [] : ['subgroups', 'timestamp-query', 'shader-f16'];
+    const wanted: GPUFeatureName[] = options.minimal
+      ? []
+      : ['subgroups', subgroupSizeControlFeature, 'timestamp-query', 'shader-f16'];
     if (options.subgroupMatrices) wanted.push(subgroupMatrixFeature);
     const { limits, features } = adapter;
     const descriptor: GPUDeviceDescriptor = {
