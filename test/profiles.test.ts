@@ -108,12 +108,91 @@ const adapters: Record<string, [Info, DeviceProfile]> = {
     cpu,
   ],
   'a driver that calls itself a CPU': [{ description: 'Some CPU (build 3)' }, cpu],
-  'an AMD GPU': [{ vendor: 'amd', architecture: 'rdna-3', subgroups: [32, 64] }, amd],
-  'an Intel GPU': [{ vendor: 'intel', architecture: 'gen-12lp', subgroups: [8, 32] }, intel],
-  'an Apple GPU': [{ vendor: 'apple', architecture: 'metal-3', subgroups: [4, 64] }, apple],
-  'a Qualcomm GPU': [{ vendor: 'qualcomm', architecture: 'adreno-7xx', subgroups: [64, 128] }, qualcomm],
-  'an Arm GPU': [{ vendor: 'arm', architecture: 'valhall', subgroups: [16, 16] }, arm],
-  'an NVIDIA GPU': [{ vendor: 'nvidia', architecture: 'ampere', subgroups: [32, 32] }, nvidia],
+  // The next are what Dawn 0.6.2 said on Mesa's drivers over devices that do nothing.
+  "AMD's RDNA 3 (Navi 31)": [
+    {
+      vendor: 'amd',
+      architecture: 'rdna-3',
+      device: 'null-hardware-radv-navi31-',
+      description: 'radv: Mesa 25.0.7-2~bpo12+1',
+      subgroups: [32, 64],
+    },
+    amd,
+  ],
+  "AMD's RDNA 3 in an APU, whose architecture Dawn does not name": [
+    {
+      vendor: 'amd',
+      architecture: '',
+      device: 'null-hardware-radv-phoenix-',
+      description: 'radv: Mesa 25.0.7-2~bpo12+1',
+      subgroups: [32, 64],
+    },
+    amd,
+  ],
+  "AMD's GCN 5 (Renoir)": [
+    {
+      vendor: 'amd',
+      architecture: 'gcn-5',
+      device: 'null-hardware-radv-renoir-',
+      description: 'radv: Mesa 25.0.7-2~bpo12+1',
+      subgroups: [64, 64],
+    },
+    amd,
+  ],
+  "Intel's Alder Lake": [
+    {
+      vendor: 'intel',
+      architecture: 'gen-12lp',
+      device: 'intel-r-uhd-graphics-770-adl-s-gt1-',
+      description: 'Intel open-source Mesa driver: Mesa 25.0.7-2~bpo12+1',
+      subgroups: [8, 32],
+    },
+    intel,
+  ],
+  "Intel's Lunar Lake": [
+    {
+      vendor: 'intel',
+      architecture: 'xe-2lpg',
+      device: 'intel-r-graphics-lnl-',
+      description: 'Intel open-source Mesa driver: Mesa 25.0.7-2~bpo12+1',
+      subgroups: [16, 32],
+    },
+    intel,
+  ],
+  "Qualcomm's Adreno 740": [
+    {
+      vendor: 'qualcomm',
+      architecture: 'adreno-7xx',
+      device: 'turnip-adreno-tm-740',
+      description: 'turnip Mesa driver: Mesa 25.0.7',
+      subgroups: [64, 128],
+    },
+    qualcomm,
+  ],
+  "Arm's Mali-G610, whose driver has no subgroups": [
+    { vendor: 'arm', architecture: 'valhall', device: 'mali-g610', description: 'panvk: Mesa 25.0.7' },
+    arm,
+  ],
+  "Apple's M1": [
+    {
+      vendor: 'apple',
+      architecture: 'metal-3',
+      device: 'apple-m1-g13g-a0-',
+      description: 'Honeykrisp: Mesa 25.0.7',
+      subgroups: [32, 32],
+    },
+    apple,
+  ],
+  "NVIDIA's Ampere, whose architecture NVK does not name": [
+    {
+      vendor: 'nvidia',
+      architecture: 'kepler',
+      device: 'nvk-',
+      description: 'NVK: Mesa 25.0.7-2+deb13u1 25.0.0.7',
+      subgroups: [32, 32],
+    },
+    nvidia,
+  ],
   'a GPU in a browser that names nothing': [{}, gpu],
 };
 
