@@ -49,7 +49,8 @@ export interface ConvolutionCase {
   readonly padding: number;
 }
 
-function convolutionCase(
+/** A convolution, or a gradient of it, alone. */
+export function convolutionCase(
   label: string,
   c: Omit<ConvolutionCase, 'direction'>,
   direction: Direction,
@@ -88,10 +89,20 @@ export function randomPixels(count: number): Uint32Array {
   return Uint32Array.from({ length: count / 4 }, () => Math.floor(random.next() * 2 ** 32));
 }
 
-/** Values of a stream of that name in [-1, 1). */
+const drawn = new Map<string, Float32Array>();
+
+/**
+ * Values of a stream of that name in [-1, 1). The longest array of a name is kept, and shorter ones are its
+ * beginning: nobody may change it.
+ */
 export function randomValues(name: string, count: number): Float32Array {
-  const random = new RandomStream(name);
-  return Float32Array.from({ length: count }, () => random.uniform(-1, 1));
+  let values = drawn.get(name);
+  if (!values || values.length < count) {
+    const random = new RandomStream(name);
+    values = Float32Array.from({ length: count }, () => random.uniform(-1, 1));
+    drawn.set(name, values);
+  }
+  return values.subarray(0, count);
 }
 
 const convolutionShapes: readonly [label: string, c: Omit<ConvolutionCase, 'direction'>, quick: boolean][] = [

@@ -1,8 +1,4 @@
-/**
- * Timing of programs: statistics by benchmark.js over wall-clock runs, or GPU timestamps where the adapter is
- * a real GPU.
- */
-import Benchmark from 'benchmark';
+/** Timing of programs: wall-clock runs, or GPU timestamps where the adapter is a real GPU. */
 import type { Program, RunInputs } from '../src/engine/runtime/program.ts';
 
 export interface Timing {
@@ -43,8 +39,8 @@ export function summarize(
 }
 
 /**
- * Times whole runs of a program that has run before, inputs in and outputs read; at least `runs` runs and at
- * most about `seconds`.
+ * Times whole runs of a program that has run before, one after the other, inputs in and outputs read: as many
+ * as fit into `seconds`, and `runs` at least.
  */
 export async function timeRuns(
   program: Program,
@@ -54,29 +50,36 @@ export async function timeRuns(
 ): Promise<Timing> {
   const javascript: number[] = [];
   const recording: number[] = [];
-  const samples = await new Promise<readonly number[]>((resolve, reject) => {
-    new Benchmark({
-      defer: true,
-      async: true,
-      initCount: 1,
-      minSamples: limits.runs,
-      minTime: 0.001,
-      maxTime: limits.seconds,
-      fn: (deferred: { resolve(): void }) => {
-        const started = performance.now();
-        const work = program.run(inputs, read);
-        javascript.push(performance.now() - started);
-        work.then(() => {
-          recording.push(program.recordingMilliseconds);
-          deferred.resolve();
-        }, reject);
-      },
-      onComplete(this: Benchmark) {
-        resolve(this.stats.sample.map((seconds) => seconds * 1000));
-      },
-    }).run();
-  });
+  const samples: number[] = [];
+  for (
+    const began = performance.now();
+    samples.length < limits.runs || performance.now() - began < 1000 * limits.seconds;
+  ) {
+    const started = performance.now();
+    const work = program.run(inputs, read);
+    javascript.push(performance.now() - started);
+    await work;
+    samples.push(performance.now() - started);
+    recording.push(program.recordingMilliseconds);
+  }
   return summarize(samples, javascript, recording);
+}
+
+/** Milliseconds of a run where two are in flight, as a stream of images is worked on. */
+export async function timeStream(
+  program: Program,
+  inputs: RunInputs,
+  read: readonly string[],
+  limits: { runs: number; seconds: number },
+): Promise<number> {
+  let done = 0;
+  const began = performance.now();
+  const lane = async () => {
+    for (; done < limits.runs || performance.now() - began < 1000 * limits.seconds; done++)
+      await program.run(inputs, read);
+  };
+  await Promise.all([lane(), lane()]);
+  return (performance.now() - began) / done;
 }
 
 /** Sum of the kernels' times by GPU timestamps; leaves out what happens between them. */

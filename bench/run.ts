@@ -49,6 +49,8 @@ export interface RunOptions {
   readonly seconds: number;
   readonly profile?: boolean;
   readonly onProfile?: (name: string, entries: readonly ProfileEntry[]) => void;
+  /** Told of a wrong result, which is then timed all the same; without it a wrong result throws. */
+  readonly onWrong?: (message: string) => void;
 }
 
 /** The plainest form of every kernel, which the others are compared with. */
@@ -108,7 +110,11 @@ const tolerance = (half: boolean | undefined) => (half ? 1e-2 : 1e-3);
 export const buildCase = (engine: Engine, benchCase: BenchCase) =>
   build(engine, benchCase, benchCase.choices ?? {}, benchCase.half);
 
-/** Measures one case; throws where its result is wrong, for then its time means nothing. */
+/**
+ * Measures one case.
+ *
+ * @throws Error where its result is wrong, for then its time means nothing, unless `onWrong` is told
+ */
 export async function runCase(
   engine: Engine,
   benchCase: BenchCase,
@@ -122,19 +128,23 @@ export async function runCase(
     other.program.destroy();
     other.store.destroy();
   }
+  const wrong =
+    options.onWrong ??
+    ((message: string) => {
+      throw new Error(message);
+    });
   const { program, store, outputs, inputs } = await buildCase(engine, benchCase);
   try {
     const result = await program.run(inputs);
     for (const [name, values] of Object.entries(result))
-      if (values.some((value) => !Number.isFinite(value)))
-        throw new Error(`${benchCase.name}: ${name} is not finite`);
+      if (values.some((value) => !Number.isFinite(value))) wrong(`${benchCase.name}: ${name} is not finite`);
     const maxError = benchCase.long ? null : error(benchCase, outputs, result, reference);
     const scale = Object.values(result).reduce(
       (most, values) => values.reduce((m, value) => Math.max(m, Math.abs(value)), most),
       0,
     );
     if (maxError !== null && !(maxError <= tolerance(benchCase.half) * scale))
-      throw new Error(`${benchCase.name}: the result is ${maxError} off, at values of up to ${scale}`);
+      wrong(`${benchCase.name}: the result is ${maxError} off, at values of up to ${scale}`);
     // On a real GPU a single kernel is shorter than a submit; on a software driver copies between kernels
     // count too.
     const stamps =

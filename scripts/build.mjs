@@ -37,7 +37,7 @@ const node = {
   ...common,
   platform: 'node',
   target: 'node20.9',
-  external: [...Object.keys(manifest.peerDependencies), 'benchmark', 'puppeteer-core'],
+  external: [...Object.keys(manifest.peerDependencies), 'puppeteer-core'],
   outdir: 'dist',
   outbase: '.',
   splitting: true,

@@ -11,8 +11,8 @@ import {
   lavapipeDriver,
   swiftShaderDriver,
 } from '../bench/support/browsers.ts';
+import { compareGoldenOps } from '../bench/support/golden_ops.ts';
 import { useGoldenBrowsers } from './support/browser_golden.ts';
-import { compareGoldenOps } from './support/golden_ops.ts';
 import { goldenSet } from './support/shared.ts';
 
 const ops = goldenSet('ops');

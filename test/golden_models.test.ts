@@ -1,13 +1,13 @@
 /** Every backbone of the golden set: each feature, gate and map, and the first training steps. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine/runtime/engine.ts';
-import { beyondTolerance } from './support/golden.ts';
+import { beyondTolerance } from '../bench/support/golden.ts';
 import {
   compareGoldenModels,
   goldenSizes,
   runGoldenModel,
   runGoldenTraining,
-} from './support/golden_models.ts';
+} from '../bench/support/golden_models.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
 import { goldenSet } from './support/shared.ts';
 
 const golden = goldenSet('models');

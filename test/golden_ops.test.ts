@@ -1,10 +1,10 @@
 /** The golden operations, on this machine's adapter and as on adapters that it does not have. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beyondTolerance } from '../bench/support/golden.ts';
+import { compareGoldenModels, runGoldenModel } from '../bench/support/golden_models.ts';
+import { compareGoldenOps, goldenOpCases, runGoldenOps } from '../bench/support/golden_ops.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { retarget } from '../src/engine/runtime/retarget.ts';
-import { beyondTolerance } from './support/golden.ts';
-import { compareGoldenModels, runGoldenModel } from './support/golden_models.ts';
-import { compareGoldenOps, goldenOpCases, runGoldenOps } from './support/golden_ops.ts';
 import { goldenSet } from './support/shared.ts';
 import { otherTargets } from './support/targets.ts';
 

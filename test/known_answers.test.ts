@@ -1,5 +1,6 @@
 /** Known answers (method, 5). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OpHarness } from '../bench/support/golden_ops.ts';
 import { RandomStream } from '../src/base/random.ts';
 import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { amplificationLoss } from '../src/engine/ops/amplification_loss.ts';
@@ -13,7 +14,6 @@ import { groups } from '../src/model/groups.ts';
 import { hardDistillationLoss } from '../src/model/losses.ts';
 import { detectorParameters } from '../src/model/methods.ts';
 import { storedShape } from '../src/weights/names.ts';
-import { OpHarness } from './support/golden_ops.ts';
 
 let engine: Engine;
 beforeAll(async () => {

@@ -10,8 +10,8 @@ import {
   lavapipeDriver,
   swiftShaderDriver,
 } from '../../bench/support/browsers.ts';
+import { compareGoldenModels } from '../../bench/support/golden_models.ts';
 import { useGoldenBrowsers } from '../support/browser_golden.ts';
-import { compareGoldenModels } from '../support/golden_models.ts';
 import { goldenSet } from '../support/shared.ts';
 
 const models = goldenSet('models');

@@ -1,9 +1,9 @@
 /** The first training steps as on adapters that this machine does not have. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beyondTolerance } from '../../bench/support/golden.ts';
+import { compareGoldenModels, runGoldenTraining } from '../../bench/support/golden_models.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { retarget } from '../../src/engine/runtime/retarget.ts';
-import { beyondTolerance } from '../support/golden.ts';
-import { compareGoldenModels, runGoldenTraining } from '../support/golden_models.ts';
 import { goldenSet } from '../support/shared.ts';
 import { otherTargets } from '../support/targets.ts';
 

@@ -7,10 +7,10 @@ import { promisify } from 'node:util';
 import type { Browser } from 'puppeteer-core';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { serve } from '../../bench/support/browsers.ts';
+import { beyondTolerance, type Comparison } from '../../bench/support/golden.ts';
 import { bundle } from './bundle.ts';
 import { type CheckedSet, type CheckResult, decodeResults } from './checks.ts';
 import { useProjectFolder } from './command.ts';
-import { beyondTolerance, type Comparison } from './golden.ts';
 import { goldenDir } from './shared.ts';
 
 export interface GoldenBrowsers {

@@ -1,11 +1,12 @@
 /**
  * What runs the same in Node and in browsers: the golden operations, or a whole detector. Results by name.
  */
+
+import { GoldenSet } from '../../bench/support/golden.ts';
+import { runGoldenModel } from '../../bench/support/golden_models.ts';
+import { runGoldenOps } from '../../bench/support/golden_ops.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
-import { GoldenSet } from './golden.ts';
-import { runGoldenModel } from './golden_models.ts';
-import { runGoldenOps } from './golden_ops.ts';
 
 export interface CheckResult {
   readonly adapter: string;

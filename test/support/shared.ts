@@ -1,8 +1,8 @@
 /** The golden tensors, and data that cannot be committed: tests that need it skip and say what is absent. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { GoldenSet } from '../../bench/support/golden.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
-import { GoldenSet } from './golden.ts';
 
 /** Data whose licence keeps it out of the repository. SHARED_DIR names another folder. */
 export const sharedDir = resolve(process.env.SHARED_DIR ?? '../shared');

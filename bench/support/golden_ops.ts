@@ -3,7 +3,6 @@
  * neither.
  */
 
-import { hwioToOihw, nchwToNhwc, nhwcToNchw, oihwToHwio, permute } from '../../bench/support/permute.ts';
 import { gradients } from '../../src/engine/gradients.ts';
 import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
@@ -28,6 +27,7 @@ import { hardDistillationLoss } from '../../src/model/losses.ts';
 import { positionalEncoding } from '../../src/model/raa.ts';
 import { poolMask } from '../../src/train/sampling.ts';
 import { type Comparison, compare, type GoldenSet } from './golden.ts';
+import { hwioToOihw, nchwToNhwc, nhwcToNchw, oihwToHwio, permute } from './permute.ts';
 
 interface Case {
   readonly op: string;

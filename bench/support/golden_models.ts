@@ -3,8 +3,6 @@
  * browsers.
  */
 
-import { nchwToNhwc, nhwcToNchw } from '../../bench/support/permute.ts';
-import { ruleParameters } from '../../bench/support/rule.ts';
 import { RandomStream } from '../../src/base/random.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
@@ -19,6 +17,8 @@ import { amplificationInputs } from '../../src/train/amplification_inputs.ts';
 import { stepInput } from '../../src/train/schedule.ts';
 import { StepPrograms } from '../../src/train/step_programs.ts';
 import { type Comparison, compare, type GoldenSet } from './golden.ts';
+import { nchwToNhwc, nhwcToNchw } from './permute.ts';
+import { ruleParameters } from './rule.ts';
 
 const modelTolerance = { absolute: 1e-4, relative: 1e-3 };
 

@@ -2,8 +2,9 @@
  * The golden sets: the rule that rebuilds inputs, and the comparison with a stated tolerance. No Node, no
  * browser API.
  */
-import { ruleTensor } from '../../bench/support/rule.ts';
+
 import type { SafetensorsFile } from '../../src/weights/safetensors.ts';
+import { ruleTensor } from './rule.ts';
 
 export interface Comparison {
   readonly name: string;
