@@ -84,6 +84,8 @@ await buildNode(
     bench_peers: 'bench/peers_main.ts',
     bench_figures: 'bench/figures/main.ts',
     peer_ours: 'bench/peer_ours.ts',
+    static_child: 'bench/static/compile_child.ts',
+    check_gpu: 'bench/static/main.ts',
   },
   'bench_chunks',
 );

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that the operating system gives what the project needs:
 #   a Vulkan loader and a driver that Dawn accepts (a GPU's, or Mesa's lavapipe 24 or newer), and,
-#   with --tests, what the tests run beside it: Chromium, Firefox, redis-server and openssl.
+#   with --tests, what the tests run beside it: Chromium, Firefox, redis-server, openssl, and for
+#   npm run check:gpu a C compiler, Vulkan's headers and Mesa's driver for AMD GPUs.
 # Installs through apt as root or through sudo; anything else gets a message that says what to install.
 set -euo pipefail
 
@@ -39,6 +40,12 @@ if [ "$tests" = yes ]; then
     [ -n "${FIREFOX:-}" ] || need+=(firefox-esr)
   command -v redis-server >/dev/null || need+=(redis-server)
   command -v openssl >/dev/null || need+=(openssl)
+  command -v gcc >/dev/null || need+=(gcc)
+  [ -f /usr/include/stdio.h ] || need+=(libc6-dev)
+  [ -f /usr/include/vulkan/vk_layer.h ] || need+=(libvulkan-dev)
+  # Beside a GPU's own driver it may be missing.
+  compgen -G '/usr/share/vulkan/icd.d/radeon_icd*.json' >/dev/null || [ ${#from_backports[@]} -gt 0 ] ||
+    from_backports+=(mesa-vulkan-drivers)
 fi
 if [ ${#need[@]} -eq 0 ] && [ ${#from_backports[@]} -eq 0 ]; then exit 0; fi
 

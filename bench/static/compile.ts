@@ -1,0 +1,101 @@
+/** Compiles every kernel for a family, in a process of its own on that family's driver. */
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { packagedFile } from '../../src/cli/package.ts';
+import { buildLayer, compilerEnvironment, debianFolder } from './environment.ts';
+import type { Family } from './families.ts';
+import { type CompileRecord, type CompileRequest, readRecord } from './records.ts';
+
+/** Mesa's driver calls an Apple GPU by its own name; users' browsers say this. */
+const adapterNames: Partial<Record<Family['vendor'], Record<string, string>>> = {
+  apple: { vendor: 'apple', architecture: 'metal-3' },
+};
+
+// Folders are shown to the other system for this command alone.
+const insideDebian = `
+  root=$1; folders=$2; shift 2
+  for folder in /proc /dev /sys; do mount --bind "$folder" "$root$folder"; done
+  for folder in $folders; do mkdir -p "$root$folder"; mount --bind "$folder" "$root$folder"; done
+  exec chroot "$root" /usr/bin/env -i "$@"
+`;
+
+interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** What starts Node with these arguments and variables on a family's driver. */
+function commandOn(family: Family, args: readonly string[], variables: Record<string, string>): Command {
+  if (family.vendor !== 'nvidia')
+    return { program: process.execPath, args, environment: { ...process.env, ...variables } };
+  const root = debianFolder();
+  copyFileSync(process.execPath, join(root, 'usr/local/bin/node'));
+  const folders = [packagedFile('.'), variables.VK_LAYER_PATH, dirname(variables.NULL_GPU_OUT ?? '')];
+  const given = Object.entries({ ...variables, PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/root' });
+  return {
+    program: 'unshare',
+    args: [
+      ...['--mount', 'bash', '-ec', insideDebian, '-', root, folders.filter(Boolean).join(' ')],
+      ...given.map(([name, value]) => `${name}=${value}`),
+      ...['/usr/local/bin/node', ...args],
+    ],
+    environment: process.env,
+  };
+}
+
+/** Runs a script of this package on a family's driver; resolves with both outputs. */
+export function runOn(
+  family: Family,
+  args: readonly string[],
+  record?: { readonly path: string; readonly assembly: boolean },
+): Promise<{ readonly output: string; readonly errors: string }> {
+  const layer = buildLayer();
+  const {
+    program,
+    args: all,
+    environment,
+  } = commandOn(family, args, compilerEnvironment(family, layer, record));
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, all, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', (data: Buffer) => {
+      output += data.toString();
+    });
+    child.stderr.on('data', (data: Buffer) => {
+      errors += data.toString();
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve({ output, errors });
+      else {
+        const words = errors.split('\n').filter((line) => line && !/^[{]|^SHADER-DB/.test(line));
+        reject(new Error(`${family.name}: ended with ${signal ?? code}: ${words.slice(-5).join('; ')}`));
+      }
+    });
+  });
+}
+
+/**
+ * What the compiler of a family says of every kernel.
+ *
+ * @throws Error where the driver does not start or a process on it fails
+ */
+export async function compileFor(
+  family: Family,
+  request: Omit<CompileRequest, 'adapter'>,
+): Promise<CompileRecord> {
+  const folder = mkdtempSync(join(tmpdir(), 'aand-static-'));
+  try {
+    const path = join(folder, 'record.jsonl');
+    const full: CompileRequest = { ...request, adapter: adapterNames[family.vendor] ?? {} };
+    const script = packagedFile('dist/static_child.js');
+    const { errors } = await runOn(family, [script, path, JSON.stringify(full)], { path, assembly: true });
+    return readRecord(readFileSync(path, 'utf8'), errors);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
