@@ -18,7 +18,7 @@ export const packedRows = 64;
 /** Rows of the weights that a thread of `batch_norm_fold.scale_weights` scales. */
 export const scaledRows = 16;
 
-/** Rows or columns of a tile kernel's threads (`conv2d_tile`, `weight_gradient_tile`). */
+/** Rows or columns of a tile kernel's threads (`conv2d_tile`). */
 export const tileThreads = 8;
 
 /** Outputs per side of a subgroup in `conv2d_matrix`, and its steps of the sum. */

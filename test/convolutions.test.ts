@@ -5,7 +5,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
 import { describeKernel, type MatrixKernel } from '../src/engine/device/families.ts';
-import { matrixCandidates } from '../src/engine/device/matrix_products.ts';
 import type { Target } from '../src/engine/device/target.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
@@ -24,6 +23,7 @@ import {
   convolutions,
   expectConvolution,
   reference,
+  weightGradientCandidates,
 } from './support/convolutions.ts';
 import { check, expectClose, features, randomValues, run } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
@@ -91,7 +91,7 @@ describe('convolutions', () => {
 // gradients are split.
 const base: Target = { ...engine.target, parallelism: 64 };
 const forward = named(convolutionCandidates(base));
-const weights = named(matrixCandidates('weight_gradient', base));
+const weights = named(weightGradientCandidates(base));
 const rounds = Array.from({ length: Math.max(forward.length, weights.length) }, (_, round) => {
   const [name, convolution] = forward[round % forward.length] as (typeof forward)[number];
   const [weightName, weight_gradient] = weights[round % weights.length] as (typeof weights)[number];
@@ -111,13 +111,32 @@ describe.each(rounds)('%s', (_, force) => {
   });
 });
 
+describe('weight gradients of more rows and columns than the largest tile', () => {
+  const wide: ConvolutionCase = {
+    x: [2, 9, 8, 36],
+    w: [3, 3, 36, 132],
+    geometry: { stride: 1, padding: 1, dilation: 1 },
+  };
+  const expected = reference('wide', wide);
+
+  test.each(weights)('%s', async (_, weight_gradient) => {
+    // In one range, then in several.
+    for (const parallelism of [1, 512]) {
+      const choices = { target: { ...base, parallelism }, force: { weight_gradient } };
+      const first = await expectConvolution(engine, wide, expected, choices);
+      const again = await run(engine, convolutionOperation(wide), expected.values, expected.g, choices);
+      expect(again.d_w).toEqual(first.d_w);
+    }
+  });
+});
+
 describe('operands read from textures give the bits of those from memory', () => {
   const cases: ConvolutionCase[] = [
     { x: [2, 6, 8, 8], w: [3, 3, 8, 44], geometry: { stride: 1, padding: 1, dilation: 1 } },
     { x: [3, 10, 16, 7], w: [5, 5, 7, 36], geometry: { stride: 2, padding: 2, dilation: 1 } },
     { x: [2, 9, 16, 4], w: [3, 3, 4, 64], geometry: { stride: 1, padding: 2, dilation: 2 } },
   ];
-  const [weight_gradient] = matrixCandidates('weight_gradient', engine.target) as [MatrixKernel];
+  const [weight_gradient] = weightGradientCandidates(engine.target) as [MatrixKernel];
 
   test.each(named(convolutionCandidates(engine.target)))('%s', async (_, convolution) => {
     const force = { convolution, weight_gradient };

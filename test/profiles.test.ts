@@ -262,12 +262,17 @@ describe('tables', () => {
     const gradient = { family: 'weight_gradient' } as const;
     expect(chosen(of(mesaCpu, 8), gradient)).toBe(describeKernel(lane('weight_gradient', 8, 4, 8, 1)));
     expect(chosen(of(cpu, 0), gradient)).toBe(describeKernel(lane('weight_gradient', 1, 64, 2, 4)));
-    expect(chosen(of(gpu, 0), gradient)).toBe(describeKernel(tile('weight_gradient', 1, 2, 8)));
+    expect(chosen(of(gpu, 0), gradient)).toBe(
+      'weight_gradient_tile across 8 down 8 rows 1 columns 1 depth 8',
+    );
   });
 
   test('GPUs split sums whose tiles leave them idle, processors do not', () => {
     const splits = (profile: DeviceProfile, workgroups: number, steps: number) =>
-      chooseSplits('convolution', workgroups, steps, planning({ profile }));
+      chooseSplits('convolution', workgroups, steps, planning({ profile }), {
+        kernel: tile(4, 2, 4),
+        depth: steps,
+      });
     expect([splits(gpu, 8, 144), splits(gpu, 100, 144), splits(gpu, 8, 31), splits(gpu, 500, 500)]).toEqual([
       8, 1, 1, 1,
     ]);
@@ -304,7 +309,7 @@ describe('tables', () => {
 
   test('what is forced decides before what was tuned, and that before the table', () => {
     const problem = convolution({});
-    const [tuned, forced] = [tile('convolution', 8, 1, 4), tile('convolution', 4, 1, 4)];
+    const [tuned, forced] = [tile(8, 1, 4), tile(4, 1, 4)];
     const changes = { ...of(mesaCpu, 8), tuned: { [tuningKey(problem)]: tuned } };
     expect(chooseMatrixKernel(problem, planning(changes))).toBe(tuned);
     expect(chooseMatrixKernel({ ...problem, batched: true }, planning(changes))).not.toBe(tuned);
@@ -346,7 +351,7 @@ describe('kernel files have the sizes that the host counts with', () => {
     ['rows that a thread scales', ['batch_norm_fold'], /const rows_per_thread = (\d+)u/g, [sizes.scaledRows]],
     [
       'threads of a tile per side',
-      ['conv2d_tile', 'weight_gradient_tile'],
+      ['conv2d_tile'],
       /let thread_(?:row|column) = local [/%] (\d+)u/g,
       [sizes.tileThreads],
     ],

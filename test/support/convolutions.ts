@@ -1,7 +1,8 @@
 /** Convolutions of awkward shapes, and every kernel that can compute them. */
 import { RandomStream } from '../../src/base/random.ts';
-import type { MatrixKernel } from '../../src/engine/device/families.ts';
+import { describeKernel, type MatrixKernel } from '../../src/engine/device/families.ts';
 import { matrix, matrixCandidates } from '../../src/engine/device/matrix_products.ts';
+import { profiles } from '../../src/engine/device/profiles.ts';
 import type { MatrixUnit, Target } from '../../src/engine/device/target.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
 import { conv2d } from '../../src/engine/ops/conv2d.ts';
@@ -47,6 +48,12 @@ export const convolutions: Record<string, ConvolutionCase> = {
     w: [1, 1, 36, 76],
     geometry: { stride: 1, padding: 0, dilation: 1 },
   },
+  'a stem': { x: [2, 12, 11, 3], w: [7, 7, 3, 16], geometry: { stride: 2, padding: 3, dilation: 1 } },
+  'many images of few pixels': {
+    x: [11, 2, 3, 8],
+    w: [2, 2, 8, 20],
+    geometry: { stride: 1, padding: 0, dilation: 1 },
+  },
 };
 
 export function convolutionOperation({ x, w, geometry }: ConvolutionCase): Operation {
@@ -72,6 +79,12 @@ export function convolutionCandidates(target: Target): MatrixKernel[] {
   const subgroupSize = target.subgroupSize > 1 ? target.subgroupSize : 8;
   const emulated = emulatedUnits.map((unit) => matrix(subgroupSize, unit));
   return [...matrixCandidates('convolution', target), ...emulated];
+}
+
+/** Every candidate of every profile, in lanes that this target has. */
+export function weightGradientCandidates(target: Target): MatrixKernel[] {
+  const all = profiles.flatMap(({ kernels }) => kernels.weight_gradient.candidates(target));
+  return [...new Map(all.map((kernel) => [describeKernel(kernel), kernel])).values()];
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Apple GPUs. */
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
+import { middleShapes, weightGradientFamily } from './weight_gradients.ts';
 
 export const apple: DeviceProfile = {
   ...gpu,
@@ -10,6 +11,6 @@ export const apple: DeviceProfile = {
   kernels: {
     ...gpu.kernels,
     convolution: { ...gpu.kernels.convolution },
-    weight_gradient: { ...gpu.kernels.weight_gradient },
+    weight_gradient: weightGradientFamily(() => middleShapes),
   },
 };

@@ -1,6 +1,12 @@
 /** The choices of a program: what is forced, then what the tuner found, then the profile's table. */
 import { type LoweringContext, rewritesOf } from './context.ts';
-import type { MatrixKernel, MatrixProblem, WinogradProblem, WinogradTile } from './families.ts';
+import type {
+  ChosenProduct,
+  MatrixKernel,
+  MatrixProblem,
+  WinogradProblem,
+  WinogradTile,
+} from './families.ts';
 import { tuningKey } from './tuning.ts';
 
 /** The kernel of a matrix product. */
@@ -20,9 +26,10 @@ export function chooseSplits(
   workgroups: number,
   length: number,
   { profile, target, force }: LoweringContext,
+  product: ChosenProduct,
 ): number {
   const forced = family === 'convolution' ? force?.splits : undefined;
-  return forced ?? profile.kernels[family].splits(workgroups, length, target);
+  return forced ?? profile.kernels[family].splits(workgroups, length, target, product);
 }
 
 /**

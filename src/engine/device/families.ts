@@ -41,6 +41,8 @@ export interface MatrixKernel extends KernelCandidate {
   readonly tile: { readonly rows: number; readonly columnQuads: number };
   /** Tiles that a workgroup computes, numbered along the columns first. */
   readonly tilesPerWorkgroup: number;
+  /** Threads of a workgroup, where a choice depends on them. */
+  readonly threads?: number;
   /** Quads of the sum's innermost loop that the kernel takes at once: ranges of split sums are multiples. */
   readonly step: number;
   /** Whether it can leave the moments of each tile's columns for a batch norm (condition `statistics`). */
@@ -71,6 +73,13 @@ export interface MatrixSetting {
   readonly textures: boolean;
 }
 
+/** A product whose kernel is chosen. */
+export interface ChosenProduct {
+  readonly kernel: MatrixKernel;
+  /** Steps of the sum in all. */
+  readonly depth: number;
+}
+
 export interface MatrixFamily {
   /** Every kernel for 32-bit operands that is valid on a target: what tests check and the tuner times. */
   candidates(target: Target): readonly MatrixKernel[];
@@ -82,8 +91,9 @@ export interface MatrixFamily {
    * @param workgroups without a cut; for convolutions those of one image, so that a result does not depend on
    *   the batch that it was computed in
    * @param length what is cut: quads of the innermost loop (convolutions), lines of pixels (weight gradients)
+   * @param product what else decides
    */
-  splits(workgroups: number, length: number, target: Target): number;
+  splits(workgroups: number, length: number, target: Target, product: ChosenProduct): number;
 }
 
 /** Outputs per tile and side of Winograd's form. */

@@ -1,8 +1,9 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
 import { commonKernels } from './common.ts';
 import { itemPerThread, itemPerWorkgroup } from './families.ts';
-import { matrixCandidates, matrixUnitKernel, tile, weightGradientSplits } from './matrix_products.ts';
+import { matrixCandidates, matrixUnitKernel, tile } from './matrix_products.ts';
 import type { DeviceProfile } from './profile.ts';
+import { smallestShapes, weightGradientFamily } from './weight_gradients.ts';
 import { winogradModule } from './winograd.ts';
 
 // Chunks from which a workgroup merges a batch norm's moments sooner than a thread.
@@ -19,18 +20,14 @@ export const gpu: DeviceProfile = {
     convolution: {
       candidates: (target) => matrixCandidates('convolution', target),
       choose: (problem, target) =>
-        matrixUnitKernel(problem, target) ?? tile('convolution', 4, problem.columnQuads >= 16 ? 2 : 1, 4),
+        matrixUnitKernel(problem, target) ?? tile(4, problem.columnQuads >= 16 ? 2 : 1, 4),
       splits(workgroups, steps, { parallelism }) {
         // A shorter range is not worth its part of the output.
         const most = Math.min(Math.floor(steps / 16), 8);
         return Math.max(1, Math.min(Math.floor(parallelism / (4 * workgroups)), most));
       },
     },
-    weight_gradient: {
-      candidates: (target) => matrixCandidates('weight_gradient', target),
-      choose: ({ columnQuads }) => tile('weight_gradient', 1, columnQuads >= 16 ? 2 : 1, 8),
-      splits: weightGradientSplits,
-    },
+    weight_gradient: weightGradientFamily(() => smallestShapes),
     winograd: { tiles: () => [], module: winogradModule },
     batchNorm: {
       ...commonKernels.batchNorm,

@@ -4,6 +4,12 @@
  */
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
+import type { Target } from './target.ts';
+import { middleShapes, smallestShapes, weightGradientFamily } from './weight_gradients.ts';
+
+/** With the fewest lanes a lane has most registers: 8 up to Xe, 16 on Xe2. */
+const leastLanes = ({ subgroupSizeControl, subgroupSizes }: Target): number =>
+  subgroupSizeControl ? subgroupSizes.least : 0;
 
 export const intel: DeviceProfile = {
   ...gpu,
@@ -13,6 +19,9 @@ export const intel: DeviceProfile = {
   kernels: {
     ...gpu.kernels,
     convolution: { ...gpu.kernels.convolution },
-    weight_gradient: { ...gpu.kernels.weight_gradient },
+    weight_gradient: weightGradientFamily(
+      ({ subgroupSizeControl }) => (subgroupSizeControl ? middleShapes : smallestShapes),
+      leastLanes,
+    ),
   },
 };

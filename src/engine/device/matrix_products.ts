@@ -3,11 +3,12 @@ import type { KernelModule } from '../../../kernels/generated.ts';
 import { matrixTile, tileThreads } from '../../../kernels/sizes.ts';
 import type { MatrixFamilyName, MatrixKernel, MatrixProblem } from './families.ts';
 import type { MatrixUnit, Target } from './target.ts';
+import { smallestShapes, weightGradientTile } from './weight_gradients.ts';
 
-const modules = {
-  convolution: { lane: 'conv2d_lane', tile: 'conv2d_tile' },
-  weight_gradient: { lane: 'weight_gradient_lane', tile: 'weight_gradient_tile' },
-} as const satisfies Record<MatrixFamilyName, Record<string, KernelModule>>;
+const lanes = {
+  convolution: 'conv2d_lane',
+  weight_gradient: 'weight_gradient_lane',
+} as const satisfies Record<MatrixFamilyName, KernelModule>;
 
 // Quads of the innermost loop that the tile kernels take at once; ranges of the others begin there too.
 const step = 4;
@@ -27,7 +28,7 @@ export function lane(
   columns: number,
 ): MatrixKernel {
   return {
-    module: modules[family].lane,
+    module: lanes[family],
     entry: 'main',
     constants: { SUBGROUP: subgroup, SUBGROUPS: subgroups, ROWS: rows, COLUMNS: columns },
     conditions: { subgroups: subgroup > 1 },
@@ -39,20 +40,20 @@ export function lane(
 }
 
 /**
- * A workgroup of 8 x 8 threads shares its loads through workgroup memory; each thread computes `rows` rows
- * (weight gradients: quads of rows) of `columns` quads.
+ * A workgroup of 8 x 8 threads shares its loads through workgroup memory; each thread computes `rows` rows of
+ * `columns` quads.
  *
  * @param depth quads of the sum per step
  */
-export function tile(family: MatrixFamilyName, rows: number, columns: number, depth: number): MatrixKernel {
+export function tile(rows: number, columns: number, depth: number): MatrixKernel {
   return {
-    module: modules[family].tile,
+    module: 'conv2d_tile',
     entry: 'main',
     constants: { ROWS: rows, COLUMNS: columns, DEPTH: depth },
     tile: { rows: tileThreads * rows, columnQuads: tileThreads * columns },
     tilesPerWorkgroup: 1,
     step,
-    statistics: family === 'convolution',
+    statistics: true,
   };
 }
 
@@ -108,14 +109,14 @@ export function matrixCandidates(family: MatrixFamilyName, target: Target): Matr
     if (size > 1 && size <= 4) list.push(lane(family, size, 2, 16, 4));
     if (size === 16) list.push(lane(family, size, 4, 64, 1));
     list.push(lane(family, 1, 64, 8, 1), lane(family, 1, 64, 8, 2));
-    list.push(tile(family, 4, 1, 4), tile(family, 4, 2, 4), tile(family, 8, 1, 4));
+    list.push(tile(4, 1, 4), tile(4, 2, 4), tile(8, 1, 4));
     const unit = unitFor('f32', target);
     if (unit) list.push(matrix(size, unit));
   } else {
     if (size > 1 && size <= 32) list.push(lane(family, size, 4, 8, 1));
     if (size > 1 && size <= 4) list.push(lane(family, size, 4, 4, 2));
     list.push(lane(family, 1, 64, 2, 2), lane(family, 1, 64, 2, 4));
-    list.push(tile(family, 1, 1, 8), tile(family, 1, 2, 8), tile(family, 2, 1, 8));
+    list.push(...smallestShapes.map((shape) => weightGradientTile(shape)));
   }
   return list;
 }

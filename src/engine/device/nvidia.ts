@@ -1,6 +1,7 @@
 /** NVIDIA GPUs. */
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
+import { largeShapes, weightGradientFamily } from './weight_gradients.ts';
 
 export const nvidia: DeviceProfile = {
   ...gpu,
@@ -10,6 +11,6 @@ export const nvidia: DeviceProfile = {
   kernels: {
     ...gpu.kernels,
     convolution: { ...gpu.kernels.convolution },
-    weight_gradient: { ...gpu.kernels.weight_gradient },
+    weight_gradient: weightGradientFamily(() => largeShapes),
   },
 };

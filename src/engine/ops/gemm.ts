@@ -207,11 +207,18 @@ export function statisticsChunks(
 function splitsOf(
   { output, attributes, dataGradient, context }: Gather,
   kernel: MatrixKernel,
-  { rows, columnQuads }: MatrixProblem,
+  problem: MatrixProblem,
   depth: number,
 ): number {
   const step = dataGradient ? attributes.stride : 1;
+  const { rows, columnQuads } = problem;
   const { workgroups } = matrixGrid(kernel, Math.ceil(rows / dimension(output, 0)), columnQuads);
   const most = Math.floor(context.target.maxStorageBufferBindingSize / (quads(output) * 16));
-  return Math.max(1, Math.min(chooseSplits('convolution', workgroups * step * step, depth, context), most));
+  return Math.max(
+    1,
+    Math.min(
+      chooseSplits('convolution', workgroups * step * step, depth, context, { kernel, depth: problem.depth }),
+      most,
+    ),
+  );
 }

@@ -69,9 +69,12 @@ function weightGradientDispatches(
   const rowQuads = kh * kw * channelQuads(x);
   const columnQuads = channelQuads(dy);
   const lines = dimension(dy, 0) * dimension(dy, 1);
-  const kernel = chooseMatrixKernel(weightGradientProblem(x, dy, attributes), context);
+  const problem = weightGradientProblem(x, dy, attributes);
+  const kernel = chooseMatrixKernel(problem, context);
   const { columnTiles, workgroups } = matrixGrid(kernel, rowQuads, columnQuads);
-  const linesPerSplit = Math.ceil(lines / chooseSplits('weight_gradient', workgroups, lines, context));
+  const product = { kernel, depth: problem.depth };
+  const ranges = chooseSplits('weight_gradient', workgroups, lines, context, product);
+  const linesPerSplit = Math.ceil(lines / ranges);
   const splits = Math.ceil(lines / linesPerSplit);
   const partial = splits > 1 ? scratch('weight_gradient.partial', [splits, quads(dw) * 4]) : dw;
   const dispatches: Dispatch[] = [
