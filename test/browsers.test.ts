@@ -21,10 +21,10 @@ describe('the golden operations', () => {
   const browsers = useGoldenBrowsers('ops', (results) => compareGoldenOps(ops, results));
 
   test.skipIf(!chromiumPath || !swiftShaderDriver)('Chromium on SwiftShader equals Node on SwiftShader', () =>
-    browsers.compare(launchChromium, swiftShaderDriver as string, false),
+    browsers.compare(launchChromium, swiftShaderDriver as string, { minimal: false }),
   );
 
   test.skipIf(!firefoxPath || !lavapipeDriver)('Firefox on lavapipe equals Node on lavapipe', () =>
-    browsers.compare(launchFirefox, lavapipeDriver as string, true),
+    browsers.compare(launchFirefox, lavapipeDriver as string, { minimal: true }),
   );
 });

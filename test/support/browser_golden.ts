@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { serve } from '../../bench/support/browsers.ts';
 import { beyondTolerance, type Comparison } from '../../bench/support/golden.ts';
 import { bundle } from './bundle.ts';
-import { type CheckedSet, type CheckResult, decodeResults } from './checks.ts';
+import { type CheckedDevice, type CheckedSet, type CheckResult, decodeResults } from './checks.ts';
 import { useProjectFolder } from './command.ts';
 import { goldenDir } from './shared.ts';
 
@@ -18,9 +18,9 @@ export interface GoldenBrowsers {
    * Runs the set in a browser and in Node: both must have the same bits, and be within the tolerances.
    *
    * @param driver the driver of Vulkan that the browser has, for Node
-   * @param minimal WebGPU's default limits and no optional feature, as the browser has it
+   * @param device what the browser's adapter offers, and whose kernels are taken
    */
-  compare(launch: () => Promise<Browser>, driver: string, minimal: boolean): Promise<void>;
+  compare(launch: () => Promise<Browser>, driver: string, device: CheckedDevice): Promise<void>;
 }
 
 function differingBits(a: Float32Array, b: Float32Array): number {
@@ -56,31 +56,31 @@ export function useGoldenBrowsers(
     server?.close();
   });
 
-  async function inBrowser(launch: () => Promise<Browser>, minimal: boolean): Promise<CheckResult> {
+  async function inBrowser(launch: () => Promise<Browser>, device: CheckedDevice): Promise<CheckResult> {
     const browser = await launch();
     try {
       const page = await browser.newPage();
       page.on('pageerror', (error) => console.error(`page: ${(error as Error).message}`));
       await page.goto(url);
       await page.waitForFunction('typeof runInPage === "function"');
-      return decodeResults((await page.evaluate(`runInPage('${set}', ${minimal})`)) as string);
+      return decodeResults((await page.evaluate(`runInPage('${set}', ${JSON.stringify(device)})`)) as string);
     } finally {
       await browser.close();
     }
   }
 
-  async function inNode(driver: string, minimal: boolean): Promise<CheckResult> {
-    const output = join(folder, `node-${minimal}.json`);
-    await promisify(execFile)('node', [child, set, file, String(minimal), output], {
+  async function inNode(driver: string, device: CheckedDevice): Promise<CheckResult> {
+    const output = join(folder, 'node.json');
+    await promisify(execFile)('node', [child, set, file, output, JSON.stringify(device)], {
       env: { ...process.env, VK_DRIVER_FILES: driver },
     });
     return decodeResults(readFileSync(output, 'utf8'));
   }
 
   return {
-    async compare(launch, driver, minimal) {
-      const node = await inNode(driver, minimal);
-      const browser = await inBrowser(launch, minimal);
+    async compare(launch, driver, device) {
+      const node = await inNode(driver, device);
+      const browser = await inBrowser(launch, device);
       expect(browser.subgroupSize).toBe(node.subgroupSize);
       const compared = comparisons(browser.results);
       expect(compared.length).toBeGreaterThan(10);

@@ -5,6 +5,7 @@
 import { GoldenSet } from '../../bench/support/golden.ts';
 import { runGoldenModel } from '../../bench/support/golden_models.ts';
 import { runGoldenOps } from '../../bench/support/golden_ops.ts';
+import { profiles } from '../../src/engine/device/profiles.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 
@@ -17,12 +18,27 @@ export interface CheckResult {
 /** What is run: the golden operations, or the detector of a resnet18. */
 export type CheckedSet = 'ops' | 'models';
 
-/**
- * @param bytes the golden file of the set
- * @param minimal WebGPU's default limits and no optional feature
- */
-export async function runChecks(set: CheckedSet, bytes: Uint8Array, minimal: boolean): Promise<CheckResult> {
-  const engine = await Engine.open({ minimal });
+/** How they are run. */
+export interface CheckedDevice {
+  /** WebGPU's default limits and no optional feature. */
+  readonly minimal: boolean;
+  /** The name of the profile that chooses the kernels, in the place of the adapter's own. */
+  readonly profile?: string | undefined;
+}
+
+function profileNamed(name: string) {
+  const profile = profiles.find((known) => known.name === name);
+  if (!profile) throw new Error(`there is no profile '${name}'`);
+  return profile;
+}
+
+/** @param bytes the golden file of the set */
+export async function runChecks(
+  set: CheckedSet,
+  bytes: Uint8Array,
+  { minimal, profile }: CheckedDevice,
+): Promise<CheckResult> {
+  const engine = await Engine.open({ minimal, ...(profile && { profile: profileNamed(profile) }) });
   try {
     const golden = new GoldenSet(readSafetensors(bytes, set));
     const { vendor, architecture, description } = engine.adapter;
