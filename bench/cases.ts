@@ -181,7 +181,8 @@ function modelCases(backbone: ResNet, quick: boolean): BenchCase[] {
   ];
 }
 
-function trainingCases(backbone: ResNet, size: number, batch = 16): BenchCase[] {
+/** Steps of a classifier and of both stages of a detector. */
+export function trainingCases(backbone: ResNet, size: number, batch = 16): BenchCase[] {
   const detector = () => detectorParameters(backbone, 'aand');
   return [
     {

@@ -6,22 +6,11 @@ import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { build } from 'esbuild';
 import { rolldown } from 'rolldown';
 import { copyDemo } from './copy_demo.mjs';
-import { generateKernels } from './kernels.mjs';
+import { kernelsDefine } from './kernels.mjs';
 import { notices, packagesOf } from './notices.mjs';
 
-await generateKernels();
-// What makes the text of a kernel: kept texts of other builds are left alone (src/engine/kernels/cache.ts).
-const kernels = createHash('sha256');
-for (const file of [
-  'kernels/generated.ts',
-  'src/engine/kernels/link.ts',
-  'src/engine/kernels/expand.ts',
-  'node_modules/wesl/package.json',
-])
-  kernels.update(readFileSync(file));
-
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
-const define = { KERNELS: JSON.stringify(kernels.digest('hex').slice(0, 16)) };
+const define = await kernelsDefine();
 const common = {
   bundle: true,
   format: 'esm',

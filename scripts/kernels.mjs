@@ -1,6 +1,7 @@
 // Writes kernels/generated.ts from the kernel files (scripts/kernels/generate.ts). Run by the build, the type
 // check and the tests. With --out DIR it also writes the WGSL of every variant that is shipped.
-import { mkdirSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -31,6 +32,23 @@ async function load(entry) {
 
 export async function generateKernels() {
   (await load('scripts/kernels/generate.ts')).generateKernels();
+}
+
+/**
+ * Generates the kernels; what a build puts in the place of names: a hash of all that makes the text of a
+ * kernel, so that kept texts of other builds are left alone (src/engine/kernels/cache.ts).
+ */
+export async function kernelsDefine() {
+  await generateKernels();
+  const kernels = createHash('sha256');
+  for (const file of [
+    'kernels/generated.ts',
+    'src/engine/kernels/link.ts',
+    'src/engine/kernels/expand.ts',
+    'node_modules/wesl/package.json',
+  ])
+    kernels.update(readFileSync(file));
+  return { KERNELS: JSON.stringify(kernels.digest('hex').slice(0, 16)) };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -11,6 +11,7 @@ import type { ParameterStore } from '../engine/runtime/store.ts';
 import {
   encodeOnnx,
   type OnnxAttribute,
+  type OnnxGraph,
   type OnnxNode,
   type OnnxTensor,
   type OnnxValue,
@@ -277,6 +278,11 @@ export async function exportOnnx(
   store: ParameterStore,
   options: OnnxOptions,
 ): Promise<Uint8Array> {
+  return encodeOnnx(await onnxGraph(tape, store, options), options.version);
+}
+
+/** The graph that {@link exportOnnx} writes. */
+export async function onnxGraph(tape: Tape, store: ParameterStore, options: OnnxOptions): Promise<OnnxGraph> {
   const graph = new GraphBuilder();
   for (const [name, tensor] of Object.entries(options.outputs)) graph.rename(tensor, name);
   const inputs = options.surround?.before(graph);
@@ -301,17 +307,14 @@ export async function exportOnnx(
       shape: onnxShape(tensor),
       values: permute(Float32Array.from(data), tensor),
     });
-  return encodeOnnx(
-    {
-      name: options.name,
-      nodes: graph.nodes,
-      initializers: graph.initializers,
-      inputs: inputs ?? tape.inputs.map((tensor) => ({ name: tensor.name, shape: onnxShape(tensor) })),
-      outputs:
-        outputs ??
-        Object.entries(options.outputs).map(([name, tensor]) => ({ name, shape: onnxShape(tensor) })),
-      metadata: options.metadata ?? {},
-    },
-    options.version,
-  );
+  return {
+    name: options.name,
+    nodes: graph.nodes,
+    initializers: graph.initializers,
+    inputs: inputs ?? tape.inputs.map((tensor) => ({ name: tensor.name, shape: onnxShape(tensor) })),
+    outputs:
+      outputs ??
+      Object.entries(options.outputs).map(([name, tensor]) => ({ name, shape: onnxShape(tensor) })),
+    metadata: options.metadata ?? {},
+  };
 }
