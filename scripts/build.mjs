@@ -74,6 +74,7 @@ await buildNode(
     bench_figures: 'bench/figures/main.ts',
     peer_ours: 'bench/peer_ours.ts',
     static_child: 'bench/static/compile_child.ts',
+    static_host: 'bench/static/host_child.ts',
     check_gpu: 'bench/static/main.ts',
   },
   'bench_chunks',

@@ -3,7 +3,8 @@
  * workgroup memory and of the path to memory. It assumes no waits, no bank conflicts, no misses of caches:
  * what it says is an upper bound of what a kernel reaches, good for comparing kernels that read the same.
  */
-import type { Instruction, Kind } from './amd_assembly.ts';
+import { type Instruction, type Kind, parseAmdAssembly } from './amd_assembly.ts';
+import type { Judgement, Limit, Machine, Work } from './machine.ts';
 
 export interface Generation {
   readonly name: 'gcn5' | 'rdna2' | 'rdna3';
@@ -38,36 +39,6 @@ const simple = new RegExp(
     'cndmask_b32|add_nc_u32|lshlrev_b32|and_b32)$',
 );
 
-/** What a stretch of code takes, for one wave. */
-export interface Work {
-  /** Multiply-adds of a lane, fused or as instructions of their own. */
-  readonly multiplyAdds: number;
-  readonly matrix: number;
-  /** Cycles of the SIMD's vector unit. */
-  readonly vector: number;
-  /** Instructions of the scalar unit, which works beside it. */
-  readonly scalar: number;
-  /** Bytes of all lanes to and from workgroup memory, and to and from memory. */
-  readonly ldsBytes: number;
-  readonly memoryBytes: number;
-  readonly ldsStores: number;
-}
-
-export const noWork: Work = {
-  multiplyAdds: 0,
-  matrix: 0,
-  vector: 0,
-  scalar: 0,
-  ldsBytes: 0,
-  memoryBytes: 0,
-  ldsStores: 0,
-};
-
-export function addWork(a: Work, b: Work, times = 1): Work {
-  const keys = Object.keys(noWork) as (keyof Work)[];
-  return Object.fromEntries(keys.map((key) => [key, a[key] + times * b[key]])) as unknown as Work;
-}
-
 function vectorCycles({ name, kind, second }: Instruction, generation: Generation, wave: number): number {
   if (kind === 'matrix') return matrix.cycles;
   if (second || !/^(fma|multiply|add|vector)$/.test(kind)) return 0;
@@ -101,18 +72,6 @@ export function workOf(code: readonly Instruction[], generation: Generation, wav
   };
 }
 
-export type Limit = 'vector' | 'LDS' | 'memory' | 'scalar';
-
-export interface Judgement {
-  /** Multiply-adds as a share of what the vector unit (or the matrix units) could do in its cycles. */
-  readonly useful: number;
-  /** The same share of the cycles that the slowest of the units needs. */
-  readonly ofPeak: number;
-  readonly limit: Limit;
-  /** Cycles that one SIMD's share of the slowest unit needs. */
-  readonly cycles: number;
-}
-
 /** How much of its cycles a stretch of code spends on products, and what limits it. */
 export function judge(work: Work, { simds, multiplyAdds }: Generation, wave: number): Judgement {
   const units: readonly (readonly [Limit, number])[] = [
@@ -126,4 +85,13 @@ export function judge(work: Work, { simds, multiplyAdds }: Generation, wave: num
   const peak = work.matrix ? matrix.multiplyAdds / matrix.cycles : multiplyAdds;
   const share = (of: number) => (of ? done / (of * peak) : 0);
   return { useful: share(work.vector), ofPeak: share(cycles), limit, cycles };
+}
+
+/** A SIMD of a generation that runs waves of so many lanes. */
+export function amdMachine(generation: Generation, wave: number): Machine<Instruction> {
+  return {
+    parse: parseAmdAssembly,
+    work: (code) => workOf(code, generation, wave),
+    judge: (work) => judge(work, generation, wave),
+  };
 }

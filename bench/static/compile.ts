@@ -33,7 +33,8 @@ function commandOn(family: Family, args: readonly string[], variables: Record<st
     return { program: process.execPath, args, environment: { ...process.env, ...variables } };
   const root = debianFolder();
   copyFileSync(process.execPath, join(root, 'usr/local/bin/node'));
-  const folders = [packagedFile('.'), variables.VK_LAYER_PATH, dirname(variables.NULL_GPU_OUT ?? '')];
+  const { VK_LAYER_PATH: layer, NULL_GPU_OUT: record } = variables;
+  const folders = [packagedFile('.'), layer, record && dirname(record)];
   const given = Object.entries({ ...variables, PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/root' });
   return {
     program: 'unshare',

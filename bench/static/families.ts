@@ -24,6 +24,8 @@ export interface Family {
   readonly generation?: Generation;
   /** The least waves that a SIMD must be able to hold of every kernel. */
   readonly leastWaves?: number;
+  /** Lanes of 32 bits that a vector engine computes in a cycle (Intel). */
+  readonly engineLanes?: number;
 }
 
 const amd = (name: string, title: string, generation: Generation): Family => ({
@@ -44,6 +46,11 @@ const other = (vendor: Exclude<Vendor, 'amd'>, model: string, title: string, id 
   model: id,
 });
 
+const intel = (model: string, title: string, engineLanes: number): Family => ({
+  ...other('intel', model, title),
+  engineLanes,
+});
+
 /** In the order of reports. */
 export const families: readonly Family[] = [
   amd('NAVI31', 'AMD RDNA 3, discrete', amdGenerations.rdna3),
@@ -51,9 +58,9 @@ export const families: readonly Family[] = [
   amd('RENOIR', 'AMD GCN 5, integrated', amdGenerations.gcn5),
   amd('NAVI21', 'AMD RDNA 2, discrete', amdGenerations.rdna2),
   amd('VEGA10', 'AMD GCN 5, discrete', amdGenerations.gcn5),
-  other('intel', 'adl', 'Intel Xe, integrated (Alder Lake)'),
-  other('intel', 'mtl', 'Intel Xe-LPG, integrated (Meteor Lake)'),
-  other('intel', 'lnl', 'Intel Xe2, integrated (Lunar Lake)'),
+  intel('adl', 'Intel Xe, integrated (Alder Lake)', 8),
+  intel('mtl', 'Intel Xe-LPG, integrated (Meteor Lake)', 8),
+  intel('lnl', 'Intel Xe2, integrated (Lunar Lake)', 16),
   other('adreno', '660', 'Qualcomm Adreno 660'),
   other('adreno', '740', 'Qualcomm Adreno 740'),
   other('mali', 'g610', 'Arm Mali-G610 (Valhall)', '0xa867'),

@@ -1,7 +1,10 @@
 /** From what each vendor's compiler says of a kernel to figures of one kind. */
-import { analyse, judgeWork, mainLoop, stepOf } from './amd_kernel.ts';
-import type { Limit } from './amd_model.ts';
+
+import { amdMachine } from './amd_model.ts';
 import type { Family, Vendor } from './families.ts';
+import { intelCyclesPerMultiplyAdd, intelMachine } from './intel_model.ts';
+import { type AnalysedKernel, analyse, mainLoop, stepOf } from './kernel.ts';
+import type { Limit } from './machine.ts';
 import type { CompiledKernel } from './records.ts';
 
 /** A share of the peak, with the unit that limits it. */
@@ -30,12 +33,16 @@ export interface KernelFigures {
   readonly instructions?: number;
   /** The compiler's own count, which guesses how often loops turn. */
   readonly cycles?: number;
+  /**
+   * The compiler's cycles per multiply-add of eight lanes, the turns of loops guessed alike (Intel).
+   */
+  readonly cyclesPerMultiplyAdd?: number;
   /** Cycles of arithmetic and of loads and stores in a turn of the whole code (Mali). */
   readonly arithmetic?: number;
   readonly loadStore?: number;
-  /** Multiply-adds of the main loop as a share of what its vector cycles could do (AMD). */
+  /** Multiply-adds of the main loop as a share of what its vector cycles could do (AMD, Intel). */
   readonly mainLoop?: Share;
-  /** Multiply-adds of a K step as a share of what the slowest unit's cycles could do (AMD). */
+  /** Multiply-adds of a K step as a share of what the slowest unit's cycles could do (AMD, Intel). */
   readonly step?: Share;
 }
 
@@ -60,12 +67,31 @@ function told(figures: { readonly [K in keyof KernelFigures]?: KernelFigures[K] 
 
 const rounded = (share: number) => Math.round(1000 * share) / 1000;
 
-function amd({ statistics: s, assembly, subgroup, shape }: CompiledKernel, { generation }: Family) {
-  const kernel = assembly && generation ? analyse(assembly, generation, subgroup) : undefined;
+/** The loops of a kernel whose disassembly is read here (AMD, Intel). */
+export function analysed(
+  { assembly, subgroup }: CompiledKernel,
+  { generation, engineLanes }: Family,
+): AnalysedKernel | undefined {
+  if (assembly === undefined) return undefined;
+  if (engineLanes !== undefined) return analyse(assembly, intelMachine(engineLanes, subgroup));
+  return generation && analyse(assembly, amdMachine(generation, subgroup));
+}
+
+/** The shares of the main loop and of the K step. */
+function shares(compiled: CompiledKernel, family: Family) {
+  const kernel = analysed(compiled, family);
   const main = kernel && mainLoop(kernel);
-  const inner = kernel && main && judgeWork(kernel, main.own);
-  const step = kernel && shape && stepOf(kernel, shape);
-  const whole = kernel && step && judgeWork(kernel, step.work);
+  const step = kernel && compiled.shape && stepOf(kernel, compiled.shape);
+  const inner = main && kernel.judge(main.own);
+  const whole = step && kernel.judge(step.work);
+  return {
+    mainLoop: inner && { share: rounded(inner.useful), limit: inner.limit },
+    step: whole && { share: rounded(whole.ofPeak), limit: whole.limit },
+  };
+}
+
+function amd(kernel: CompiledKernel, family: Family) {
+  const { statistics: s } = kernel;
   return {
     spills: (s['Spilled VGPRs'] ?? 0) + (s['Spilled SGPRs'] ?? 0),
     ...told({
@@ -75,13 +101,15 @@ function amd({ statistics: s, assembly, subgroup, shape }: CompiledKernel, { gen
       occupancy: s['Subgroups per SIMD'],
       instructions: s.Instructions,
       cycles: s['Inverse Throughput'],
-      mainLoop: inner && { share: rounded(inner.useful), limit: inner.limit },
-      step: whole && { share: rounded(whole.ofPeak), limit: whole.limit },
+      ...shares(kernel, family),
     }),
   };
 }
 
-function intel({ statistics: s }: CompiledKernel) {
+function intel(kernel: CompiledKernel, family: Family) {
+  const { statistics: s, assembly } = kernel;
+  const cycles = s['Cycle Count'];
+  const perProduct = assembly && cycles ? intelCyclesPerMultiplyAdd(assembly, cycles) : undefined;
   return {
     spills: s['Spill Count'] ?? 0,
     ...told({
@@ -90,7 +118,9 @@ function intel({ statistics: s }: CompiledKernel) {
       scratch: s['Scratch Memory Size'],
       lds: s['Workgroup Memory Size'],
       instructions: s['Instruction Count'],
-      cycles: s['Cycle Count'],
+      cycles,
+      cyclesPerMultiplyAdd: perProduct === undefined ? undefined : Math.round(100 * perProduct) / 100,
+      ...shares(kernel, family),
     }),
   };
 }

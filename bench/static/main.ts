@@ -12,6 +12,7 @@ import { compileFor } from './compile.ts';
 import { missingFor } from './environment.ts';
 import { type Family, families, familyNamed, relatives } from './families.ts';
 import { figuresOf } from './figures.ts';
+import { hostLines, measureHost } from './host.ts';
 import { comparable, type FamilyFigures, type Finding, findings } from './ratchet.ts';
 import type { CompileRecord } from './records.ts';
 import { kernelTable, loopLines } from './report.ts';
@@ -38,6 +39,15 @@ const familyOption = listOf((text): Family => {
 function recordFile({ name }: Family, minimal: boolean): string {
   const words = [...(minimal ? ['minimal'] : []), name.replace(':', '-')];
   return join(packagedFile('bench/results'), `static-${words.join('-')}.json`);
+}
+
+/** A line per kernel, so that differences are read easily. */
+function recordText({ kernels, ...rest }: FamilyFigures): string {
+  const head = JSON.stringify({ record: provenance(called, rest.driver), ...rest }, null, 1);
+  const lines = Object.entries(kernels).map(
+    ([label, figures]) => `  ${JSON.stringify(label)}: ${JSON.stringify(figures)}`,
+  );
+  return `${head.replace(/\n\}$/, '')},\n "kernels": {\n${lines.join(',\n')}\n }\n}\n`;
 }
 
 function readRecorded(family: Family, minimal: boolean): FamilyFigures | undefined {
@@ -93,11 +103,7 @@ async function checkFamily(family: Family, options: Options): Promise<Finding[]>
         '(npm run check:gpu -- --record writes new figures)',
     );
   const wrong = findings(family, now, options.record ? undefined : recorded);
-  if (options.record)
-    writeFileSync(
-      recordFile(family, minimal),
-      `${JSON.stringify({ record: provenance(called, now.driver), ...now }, null, 1)}\n`,
-    );
+  if (options.record) writeFileSync(recordFile(family, minimal), recordText(now));
   return wrong;
 }
 
@@ -116,7 +122,8 @@ if (options.record && options.filter) {
   console.error('error: --record takes all kernels: leave out --filter');
   process.exit(2);
 }
-const queue = [...chosenFamilies(options)];
+const chosen = chosenFamilies(options);
+const queue = [...chosen];
 const wrong: Finding[] = [];
 let checked = 0;
 const work = async () => {
@@ -132,6 +139,10 @@ try {
   console.error(`error: ${(error as Error).message}`);
   process.exit(1);
 }
+// Alone: beside compilers times would be those of a busy machine.
+const [first] = chosen;
+if (first && !options.filter && !options.minimal)
+  console.log(`\n${hostLines(await measureHost(first), first)}`);
 if (wrong.length) {
   console.log(`\n${wrong.length} findings:`);
   for (const { family, kernel, kind, words } of wrong)

@@ -40,12 +40,17 @@ static void put_statistic(FILE *file, const VkPipelineExecutableStatisticKHR *st
   put_string(file, statistic->name);
   fputc(':', file);
   switch (statistic->format) {
-    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR: fprintf(file, "%u", statistic->value.b32); break;
+    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR:
+      fprintf(file, "%u", statistic->value.b32);
+      break;
     case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR:
       fprintf(file, "%lld", (long long)statistic->value.i64);
       break;
-    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR: fprintf(file, "%.17g", statistic->value.f64); break;
-    default: fprintf(file, "%llu", (unsigned long long)statistic->value.u64);
+    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR:
+      fprintf(file, "%.17g", statistic->value.f64);
+      break;
+    default:
+      fprintf(file, "%llu", (unsigned long long)statistic->value.u64);
   }
 }
 
@@ -75,7 +80,8 @@ static void put_assembly(FILE *file, VkDevice device, const VkPipelineExecutable
   for (uint32_t i = 0; i < count; i++) list[i].pData = calloc(1, list[i].dataSize + 1);
   BELOW(device, vkGetPipelineExecutableInternalRepresentationsKHR)(device, executable, &count, list);
   for (uint32_t i = 0; i < count; i++) {
-    if (list[i].isText && !strcmp(list[i].name, "Assembly")) {
+    // Intel's is called GEN Assembly.
+    if (list[i].isText && strstr(list[i].name, "Assembly")) {
       fputs(",\"assembly\":", file);
       put_string(file, list[i].pData);
     }
@@ -96,7 +102,8 @@ static void record(VkDevice device, VkPipeline pipeline) {
   pthread_mutex_lock(&record_lock);
   FILE *file = fopen(path, "a");
   for (uint32_t i = 0; file && i < count; i++) {
-    VkPipelineExecutableInfoKHR executable = {VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, NULL, pipeline, i};
+    VkPipelineExecutableInfoKHR executable = {
+        VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, NULL, pipeline, i};
     fputs("{\"name\":", file);
     put_string(file, list[i].name);
     fprintf(file, ",\"subgroup\":%u", list[i].subgroupSize);
@@ -109,8 +116,9 @@ static void record(VkDevice device, VkPipeline pipeline) {
   free(list);
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL create_compute_pipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
-    const VkComputePipelineCreateInfo *infos, const VkAllocationCallbacks *allocator, VkPipeline *out) {
+static VKAPI_ATTR VkResult VKAPI_CALL create_compute_pipelines(VkDevice device, VkPipelineCache cache,
+    uint32_t count, const VkComputePipelineCreateInfo *infos, const VkAllocationCallbacks *allocator,
+    VkPipeline *out) {
   VkComputePipelineCreateInfo *copies = malloc(count * sizeof *copies);
   memcpy(copies, infos, count * sizeof *copies);
   for (uint32_t i = 0; i < count; i++) {
@@ -162,7 +170,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, c
   names[copy.enabledExtensionCount++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
   copy.ppEnabledExtensionNames = names;
   VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR feature = {
-      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, (void *)info->pNext, VK_TRUE};
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, (void *)info->pNext,
+      VK_TRUE};
   copy.pNext = &feature;
   VkResult result =
       ((PFN_vkCreateDevice)next(instance_in_use, "vkCreateDevice"))(physical, &copy, allocator, out);
@@ -180,8 +189,9 @@ typedef struct {
 static void one_memory_type(VkPhysicalDeviceMemoryProperties *p) {
   memset(p, 0, sizeof *p);
   p->memoryTypeCount = 1;
-  p->memoryTypes[0].propertyFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                                    VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+  p->memoryTypes[0].propertyFlags =
+      VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+      VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
   p->memoryHeapCount = 1;
   p->memoryHeaps[0].size = 1ull << 34;
   p->memoryHeaps[0].flags = VK_MEMORY_HEAP_DEVICE_LOCAL_BIT;
@@ -197,7 +207,8 @@ static VKAPI_ATTR void VKAPI_CALL memory_properties2(
   one_memory_type(&properties->memoryProperties);
 }
 
-static VKAPI_ATTR void VKAPI_CALL buffer_requirements(VkDevice device, VkBuffer buffer, VkMemoryRequirements *out) {
+static VKAPI_ATTR void VKAPI_CALL buffer_requirements(
+    VkDevice device, VkBuffer buffer, VkMemoryRequirements *out) {
   BELOW(device, vkGetBufferMemoryRequirements)(device, buffer, out);
   out->memoryTypeBits = 1;
 }
@@ -258,7 +269,8 @@ static void image_size(VkImage image, VkMemoryRequirements *out) {
   out->memoryTypeBits = 1;
 }
 
-static VKAPI_ATTR void VKAPI_CALL image_requirements(VkDevice device, VkImage image, VkMemoryRequirements *out) {
+static VKAPI_ATTR void VKAPI_CALL image_requirements(
+    VkDevice device, VkImage image, VkMemoryRequirements *out) {
   image_size(image, out);
 }
 

@@ -28,7 +28,7 @@ import { groups } from '../../src/model/groups.ts';
 import { detect, detectorParameters, methods } from '../../src/model/methods.ts';
 import type { ResNet } from '../../src/model/resnet.ts';
 import { recordStep } from '../../src/train/step_programs.ts';
-import type { StepShape } from './amd_kernel.ts';
+import type { StepShape } from './kernel.ts';
 import { stepShape } from './shapes.ts';
 
 /** A program before it is planned. */
@@ -139,7 +139,7 @@ export function allPrograms(engine: Engine, minimal: boolean): Recorded[] {
   }));
   const f32 = [...models, inference(resnet18, 8, false, withoutUnits), forward];
   const all = [...f32, ...candidates(f32, engine)];
-  if (minimal) return all;
+  if (minimal || !engine.device.features.has('shader-f16')) return all;
   const halves = [resnet18, wide_resnet50_2].map((backbone) => inference(backbone, 1, true, withoutUnits));
   const units = engine.target.matrixUnits?.length
     ? [inference(resnet18, 1, false), inference(resnet18, 1, true), inference(wide_resnet50_2, 1, true)]

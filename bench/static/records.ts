@@ -1,6 +1,6 @@
 /** What a compiling process leaves, line by line, and how it is read again. */
 import type { Target } from '../../src/engine/device/target.ts';
-import type { StepShape } from './amd_kernel.ts';
+import type { StepShape } from './kernel.ts';
 
 export interface CompileRequest {
   /** Only kernels whose name contains this. */

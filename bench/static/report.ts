@@ -1,7 +1,7 @@
 /** What a check prints: a line per kernel, and what is wrong. */
-import { analyse, judgeWork, type MeasuredLoop } from './amd_kernel.ts';
 import type { Family } from './families.ts';
-import { type KernelFigures, occupancyUnits, type Share } from './figures.ts';
+import { analysed, type KernelFigures, occupancyUnits, type Share } from './figures.ts';
+import type { MeasuredLoop } from './kernel.ts';
 import type { FamilyFigures } from './ratchet.ts';
 import type { CompiledKernel } from './records.ts';
 
@@ -23,6 +23,7 @@ const columns: readonly Column[] = [
   { title: 'occupancy', value: ({ occupancy }) => occupancy },
   { title: 'instructions', value: ({ instructions }) => instructions },
   { title: 'cycles', value: ({ cycles }) => cycles },
+  { title: 'per product', value: ({ cyclesPerMultiplyAdd }) => cyclesPerMultiplyAdd },
   { title: 'arithmetic', value: ({ arithmetic }) => arithmetic?.toFixed(1) },
   { title: 'load/store', value: ({ loadStore }) => loadStore?.toFixed(1) },
   { title: 'main loop', value: ({ mainLoop }) => shareOf(mainLoop) },
@@ -59,26 +60,23 @@ export function kernelTable(family: Family, { kernels, driver, profile }: Family
   return `${family.name}: ${family.title}; ${driver}; profile ${profile}${occupancy}\n${aligned(rows)}`;
 }
 
-/** What a turn of each loop of an AMD kernel takes. */
-export function loopLines({ label, assembly, subgroup }: CompiledKernel, { generation }: Family): string {
-  if (!assembly || !generation) return `${label}: loops are told of AMD kernels only`;
-  const kernel = analyse(assembly, generation, subgroup);
+/** What a turn of each loop takes, of kernels whose code is read here. */
+export function loopLines(compiled: CompiledKernel, family: Family): string {
+  const kernel = analysed(compiled, family);
+  if (!kernel) return `${compiled.label}: loops are told of AMD's and Intel's kernels only`;
   const line = (title: string, { own }: Pick<MeasuredLoop, 'own'>) => {
-    const { useful, limit, cycles } = judgeWork(kernel, own);
-    const lds = (own.ldsBytes * generation.simds) / 128;
-    const memory = (own.memoryBytes * generation.simds) / 64;
+    const { useful, limit, cycles } = kernel.judge(own);
     return (
-      `  ${title}: ${own.multiplyAdds} multiply-adds, ${own.matrix} matrix; cycles: vector ${own.vector}, ` +
-      `LDS ${lds}, memory ${memory}, scalar ${own.scalar}; useful ${percent(useful)}, ${limit} ${cycles}`
+      `  ${title}: ${own.multiplyAdds} multiply-adds, ${own.matrix} matrix; vector ${own.vector} cycles, ` +
+      `LDS ${own.ldsBytes} bytes, memory ${own.memoryBytes} bytes, scalar ${own.scalar}; ` +
+      `useful ${percent(useful)}, limit ${limit} ${cycles} cycles`
     );
   };
-  const depth = (loop: MeasuredLoop['loop']) =>
+  const depth = ({ loop }: MeasuredLoop) =>
     kernel.loops.filter((other) => other.loop !== loop && other.loop.body.has(loop.head)).length;
   return [
-    label,
+    compiled.label,
     line('outside loops', { own: kernel.straight }),
-    ...kernel.loops.map(
-      (loop) => `${'  '.repeat(depth(loop.loop))}${line(`loop BB${loop.loop.head}`, loop)}`,
-    ),
+    ...kernel.loops.map((loop) => `${'  '.repeat(depth(loop))}${line(`loop ${loop.loop.head}`, loop)}`),
   ].join('\n');
 }

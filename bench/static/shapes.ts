@@ -1,7 +1,7 @@
 /** What a thread of a matrix kernel does in a step of its sum, from the shape that the kernel was given. */
 import type { MatrixKernel } from '../../src/engine/device/families.ts';
 import type { KernelVariant } from '../../src/engine/dispatch.ts';
-import type { StepShape } from './amd_kernel.ts';
+import type { StepShape } from './kernel.ts';
 
 const nameOf = ({ module, entry, constants = {} }: Pick<KernelVariant, 'module' | 'entry' | 'constants'>) =>
   JSON.stringify([module, entry, Object.entries(constants).sort()]);

@@ -1,7 +1,6 @@
-/** The loops of an AMD kernel with what a turn of each takes: which is the main loop, which the K step. */
-import { type Instruction, parseAmdAssembly } from './amd_assembly.ts';
-import { addWork, type Generation, type Judgement, judge, noWork, type Work, workOf } from './amd_model.ts';
-import { type Block, findLoops, type Loop, nested, ownBlocks } from './loops.ts';
+/** The loops of a kernel with what a turn of each takes: which is the main loop, which the K step. */
+import { findLoops, type Loop, nested, ownBlocks } from './loops.ts';
+import { addWork, type Judgement, type Machine, noWork, type Work } from './machine.ts';
 
 export interface MeasuredLoop {
   readonly loop: Loop;
@@ -10,34 +9,21 @@ export interface MeasuredLoop {
 }
 
 export interface AnalysedKernel {
-  readonly generation: Generation;
-  readonly wave: number;
   /** Outside all loops. */
   readonly straight: Work;
+  /** All loops, outer ones before those inside. */
   readonly loops: readonly MeasuredLoop[];
-  readonly outermost: readonly Loop[];
-}
-
-function workOfBlocks(
-  blocks: readonly Block<Instruction>[],
-  members: readonly number[],
-  generation: Generation,
-  wave: number,
-): Work {
-  const code = members.flatMap((i) => blocks[i]?.code ?? []);
-  return workOf(code, generation, wave);
+  judge(work: Work): Judgement;
 }
 
 /** Both sides of a branch count. */
-export function analyse(assembly: string, generation: Generation, wave: number): AnalysedKernel {
-  const blocks = parseAmdAssembly(assembly);
+export function analyse<I>(assembly: string, machine: Machine<I>): AnalysedKernel {
+  const blocks = machine.parse(assembly);
+  const workOf = (members: readonly number[]) => machine.work(members.flatMap((i) => blocks[i]?.code ?? []));
   const outermost = findLoops(blocks);
-  const loops = outermost.flatMap(nested).map((loop) => ({
-    loop,
-    own: workOfBlocks(blocks, ownBlocks(loop), generation, wave),
-  }));
+  const loops = outermost.flatMap(nested).map((loop) => ({ loop, own: workOf(ownBlocks(loop)) }));
   const outside = [...blocks.keys()].filter((i) => !outermost.some(({ body }) => body.has(i)));
-  return { generation, wave, outermost, loops, straight: workOfBlocks(blocks, outside, generation, wave) };
+  return { loops, straight: workOf(outside), judge: (work) => machine.judge(work) };
 }
 
 const weight = ({ own }: MeasuredLoop): number => own.multiplyAdds + 1000 * own.matrix;
@@ -111,8 +97,4 @@ export function stepOf(kernel: AnalysedKernel, shape: StepShape): Step | undefin
     work = addWork(work, whole, timesOf(side));
   }
   return { loop: step.loop, work };
-}
-
-export function judgeWork({ generation, wave }: AnalysedKernel, work: Work): Judgement {
-  return judge(work, generation, wave);
 }
