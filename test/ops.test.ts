@@ -20,7 +20,16 @@ import { mean, meanSquareError } from '../src/engine/ops/reduce.ts';
 import { gaussianBlur, upsampleBilinear } from '../src/engine/ops/resample.ts';
 import { topkMean } from '../src/engine/ops/topk_mean.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
-import { check, features, type Input, map, type Operation } from './support/operations.ts';
+import {
+  check,
+  expectClose,
+  features,
+  type Input,
+  map,
+  type Operation,
+  randomValues,
+  run,
+} from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
 
 let engine: Engine;
@@ -267,4 +276,51 @@ describe('operations against float64 references and finite differences', () => {
     test(name, async () => {
       for (const seed of [1, 2]) await check(engine, op, seed, op.terms, name);
     });
+});
+
+describe('the gate of rows that are not of unit length', () => {
+  const force = { rewrites: { rowLengths: true } };
+
+  /** A gate of `positions` rows with `channels` values and `items` keys, against float64. */
+  async function checkGate(positions: number, channels: number, items: number, rowScale: number) {
+    const random = new RandomStream('row lengths', positions, channels, items);
+    const op: Operation = {
+      inputs: {
+        q: { ...features([1, positions, 1, channels]), low: -rowScale, high: rowScale },
+        k: { shape: [1, 1, items, channels], layout: 'filter' },
+      },
+      differentiable: [],
+      record: (tape, { q, k }) => matchingGate(tape, q as Tensor, k as Tensor, 0.2),
+      reference: ({ q }) => q as oracle.Array64,
+    };
+    const values = Object.fromEntries(
+      Object.entries(op.inputs).map(([name, input]) => [name, randomValues(input, random)]),
+    );
+    const { y } = await run(engine, op, values, undefined, { force });
+    const query = oracle.l2Normalize(oracle.array([1, positions, 1, channels], values.q), 1e-12);
+    const keys = oracle.l2Normalize(oracle.array([1, 1, items, channels], values.k), 1e-12);
+    const cosines = oracle.array([1, positions, 1, items]);
+    for (let p = 0; p < positions; p++)
+      for (let j = 0; j < items; j++)
+        for (let c = 0; c < channels; c++)
+          cosines.data[p * items + j] =
+            (cosines.data[p * items + j] as number) +
+            (query.data[p * channels + c] as number) * (keys.data[j * channels + c] as number);
+    expectClose(y as Float32Array, oracle.softmaxGate(cosines, 0.2).data, 60, `${positions}x${channels}`);
+  }
+
+  test('agrees with float64 at sizes that do and do not fill workgroups and quads', async () => {
+    for (const [positions, channels, items] of [
+      [6, 6, 10],
+      [1, 3, 2],
+      [21, 64, 100],
+      [9, 272, 66],
+      [8, 1024, 100],
+    ] as const)
+      await checkGate(positions, channels, items, 1);
+  });
+
+  test('rows of zeros, tiny and large ones give finite gates', async () => {
+    for (const scale of [0, 1e-14, 1e4]) await checkGate(5, 20, 12, scale);
+  });
 });

@@ -13,7 +13,8 @@ import { adam } from '../src/engine/ops/adam.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import { add, relu } from '../src/engine/ops/elementwise.ts';
-import { gatedResidual } from '../src/engine/ops/gate.ts';
+import { gatedResidual, matchingGate, softmaxGate } from '../src/engine/ops/gate.ts';
+import { l2Normalize } from '../src/engine/ops/normalize.ts';
 import type { Operation } from '../src/engine/ops/operation.ts';
 import { one } from '../src/engine/ops/reduce.ts';
 import { weightGradient } from '../src/engine/ops/weight_gradient.ts';
@@ -25,6 +26,7 @@ import { halves } from '../src/engine/passes/halves.ts';
 import { fuse } from '../src/engine/passes/index.ts';
 import { type Pass, passContext } from '../src/engine/passes/pass.ts';
 import { Rewriter } from '../src/engine/passes/rewriter.ts';
+import { rowLengths } from '../src/engine/passes/row_lengths.ts';
 import { scaleWhereRead } from '../src/engine/passes/scale_where_read.ts';
 import { statistics } from '../src/engine/passes/statistics.ts';
 import { textures } from '../src/engine/passes/textures.ts';
@@ -39,8 +41,15 @@ import { planning } from './support/targets.ts';
 type Differences = Partial<Target & Rewrites & { readonly splits: number }>;
 
 function device(own: Differences = {}): LoweringContext {
-  const { winograd = false, textures = false, statistics = false, splits, ...target } = own;
-  const rewrites = { winograd, textures, statistics };
+  const {
+    winograd = false,
+    textures = false,
+    statistics = false,
+    rowLengths = false,
+    splits,
+    ...target
+  } = own;
+  const rewrites = { winograd, textures, statistics, rowLengths };
   return planning({ profile: mesaCpu, target, force: { rewrites, ...(splits && { splits }) } });
 }
 
@@ -379,6 +388,62 @@ describe('winograd', () => {
     expect(forms({}, false)).toBe(9);
     expect(forms({ subgroupSize: 8 }, undefined)).toBe(9);
     expect(forms({ textures: false }, undefined)).toBeGreaterThan(9);
+  });
+});
+
+describe('row lengths', () => {
+  const gpu = { rowLengths: true };
+  const keys = (r: Recorder, side = 1) => r.weights('k', [side, side, 4, 4]);
+
+  test('the gate divides the products of its query by the lengths', () => {
+    const r = new Recorder();
+    const gate = matchingGate(r.tape, r.input(), keys(r), 0.5);
+    expect(printNodes(r.run(rowLengths, [gate], gpu))).toMatchInlineSnapshot(`
+      "%4[1x1x4x4], %5[4] = l2_normalize(x=@k[1x1x4x4]) {epsilon=1e-12}
+      %6[1x4x4x4] = conv_transpose2d(x=$x[1x4x4x4], w=%4[1x1x4x4]) {stride=1 padding=0 dilation=1 relu=false outputSize=[4,4]}
+      %7[1x4x4] = softmax_gate(cosines=%6[1x4x4x4], rows=$x[1x4x4x4]) {temperature=0.5 epsilon=1e-12}"
+    `);
+  });
+
+  test('stays where something else reads the scaled rows, their lengths or the products', () => {
+    for (const [operation, output] of [
+      ['l2_normalize', 'y'],
+      ['l2_normalize', 'norm'],
+      ['conv_transpose2d', 'y'],
+    ] as const) {
+      const r = new Recorder();
+      const gate = matchingGate(r.tape, r.input(), keys(r));
+      const node = r.tape.nodes.find(({ definition }) => definition.name === operation) as Node;
+      const nodes = r.run(rowLengths, [gate, need(node.outputs, output)], gpu);
+      expect(nodes, `${operation} ${output}`).toHaveLength(4);
+    }
+  });
+
+  test('stays in training, whose gradients read the scaled rows', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const gate = matchingGate(r.tape, x, keys(r));
+    gradients(r.tape, new Map([[gate, r.tape.input('seed', gate.shape, 'dense')]]), [x]);
+    const before = r.tape.nodes.length;
+    expect(r.run(rowLengths, [gate], gpu)).toHaveLength(before);
+  });
+
+  test('stays before a product that mixes rows or has a bias', () => {
+    for (const product of [
+      (r: Recorder, x: Tensor) => conv2d(r.tape, x, keys(r, 3), undefined, { padding: 1 }),
+      (r: Recorder, x: Tensor) => conv2d(r.tape, x, r.weights(), r.vector('b')),
+    ]) {
+      const r = new Recorder();
+      const cosines = product(r, l2Normalize(r.tape, r.input()));
+      const gate = softmaxGate(r.tape, cosines, 0.2);
+      expect(r.run(rowLengths, [gate], gpu)).toHaveLength(3);
+    }
+  });
+
+  test('applies where the target wants it', () => {
+    const r = new Recorder();
+    expect(r.applies(rowLengths, gpu)).toBe(true);
+    expect(r.applies(rowLengths)).toBe(false);
   });
 });
 

@@ -33,6 +33,8 @@ export const commonKernels: Omit<KernelFamilies, 'convolution' | 'weight_gradien
   },
   gate: {
     forward: () => itemPerThread('gate', 'gate_forward'),
+    // Sixteen threads per position.
+    matching: () => ({ module: 'matching_gate', entry: 'main', itemsPerWorkgroup: 4 }),
     gradient: () => itemPerThread('gate', 'gate_gradient'),
   },
   scoreMap: {

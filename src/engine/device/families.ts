@@ -167,7 +167,12 @@ export interface KernelFamilies {
     readonly gradient: Choice<RowsProblem>;
   };
   /** Softmax over the keys. Items: positions. */
-  readonly gate: { readonly forward: Choice<RowsProblem>; readonly gradient: Choice<RowsProblem> };
+  readonly gate: {
+    readonly forward: Choice<RowsProblem>;
+    /** From rows that are not of unit length: for profiles with the rewrite `rowLengths`. */
+    readonly matching: Choice<RowsProblem>;
+    readonly gradient: Choice<RowsProblem>;
+  };
   readonly scoreMap: {
     /** Items: positions of all levels. */
     readonly distances: Choice<{ readonly positions: number }>;

@@ -37,7 +37,7 @@ export const gpu: DeviceProfile = {
           : itemPerThread('batch_norm', 'merge'),
     },
   },
-  rewrites: () => ({ winograd: false, textures: false, statistics: true }),
+  rewrites: () => ({ winograd: false, textures: false, statistics: true, rowLengths: true }),
   treatment: {
     needsShaderChecks: true,
     fillsWithZeros: true,

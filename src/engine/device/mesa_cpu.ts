@@ -49,6 +49,7 @@ export const mesaCpu: DeviceProfile = {
     // texel instead of per float and lane (docs/performance-log.md).
     textures: storageTextures && subgroupSize > 0,
     statistics: false,
+    rowLengths: false,
   }),
   treatment: {
     ...cpu.treatment,

@@ -18,6 +18,8 @@ export interface Rewrites {
    * Batch norms in training take their statistics from the convolution before, not by a pass over its output.
    */
   readonly statistics: boolean;
+  /** Rows are not scaled to unit length before their products: the gate divides by their lengths. */
+  readonly rowLengths: boolean;
 }
 
 /** What a driver gets wrong or slow, and what is done about it. */

@@ -102,6 +102,14 @@ function hasWinogradForm({ inputs, attributes }: Node<ConvolutionAttributes>): b
   return height === 3 && width === 3 && attributes.stride === 1 && attributes.dilation === 1;
 }
 
+/** Whether it is a 1x1 product without an epilogue. */
+function keepsRows({ inputs, attributes }: Node<ConvolutionAttributes>): boolean {
+  const [height, width] = need(inputs, 'w').shape;
+  const { b, residual, gate } = inputs;
+  const plain = attributes.stride === 1 && attributes.padding === 0 && !attributes.relu;
+  return height === 1 && width === 1 && plain && !b && !residual && !gate;
+}
+
 /** Every operand of a gathering kernel but bias and gate. */
 export const convolutionHalves: HalfOperands = {
   inputs: ['x', 'w', 'x_texture', 'w_texture', 'residual'],
@@ -160,6 +168,7 @@ export const conv2dDefinition: Operation<ConvolutionAttributes> = {
     epilogue: true,
     weights: 'columns',
     linear: true,
+    keepsRows,
     hasWinogradForm,
     tileMoments,
     textures: productTextures,
@@ -193,7 +202,7 @@ export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
   },
   half: () => convolutionHalves,
   batch: convolutionBatch,
-  fusion: { epilogue: true, weights: 'rows', textures: productTextures },
+  fusion: { epilogue: true, weights: 'rows', keepsRows, textures: productTextures },
   matrixProduct: (node) => productOf(node, true),
   lower: (node, context) => lowerConvolution(node, context, true),
 };

@@ -58,6 +58,16 @@ export interface ScaledWeights {
   readonly transposed: boolean;
 }
 
+/** Rows that an operation scales to unit length. */
+export interface UnitRows {
+  /** Its input: the rows as they were. */
+  readonly of: Tensor;
+  /** The least that a length counts. */
+  readonly epsilon: number;
+  /** Outputs that do not exist any more without the operation: nothing may read them. */
+  readonly lost: readonly Tensor[];
+}
+
 /** Where a kernel leaves the moments (mean and squared deviations) of its result. */
 export interface TileMoments {
   /** Rows of a tile: the moments are those of a tile and a channel. */
@@ -100,6 +110,16 @@ export interface Fusion<A extends Attributes = Attributes> {
   readonly linear?: true;
   /** The two operands whose sum it is; `addend` may be of one image. */
   asSum?(node: Node<A>): { readonly value: Tensor; readonly addend: Tensor };
+
+  /** The operand whose rows it scales to unit length, where it does that. Its result is `y`. */
+  asUnitRows?(node: Node<A>): UnitRows | undefined;
+  /** Whether each row of its result is a product of that row of `x` with `w`, and nothing else. */
+  keepsRows?(node: Node<A>): boolean;
+  /**
+   * The operand whose rows it can divide by the lengths of other rows: it then has these as its input `rows`,
+   * and the least that a length counts as its attribute `epsilon`.
+   */
+  dividesRowsOf?(node: Node<A>): Tensor | undefined;
 
   /** Whether Winograd's form computes it: 3x3 weights, stride 1, no dilation. */
   hasWinogradForm?(node: Node<A>): boolean;

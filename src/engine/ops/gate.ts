@@ -1,13 +1,18 @@
 /** The matching gate (method, 3.4: steps 2-3) and the gated residual fusion (steps 4-6). */
+import type { LoweringContext } from '../device/context.ts';
 import { variantOf, workgroupsFor } from '../device/families.ts';
-import { threads } from '../dispatch.ts';
-import { need, type Tape } from '../graph/tape.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
+import { type Node, need, type Tape } from '../graph/tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor } from '../graph/tensor.ts';
 import { convTranspose2d } from './conv2d.ts';
 import { l2Normalize } from './normalize.ts';
 import type { Operation } from './operation.ts';
 
-type GateAttributes = { readonly temperature: number };
+type GateAttributes = {
+  readonly temperature: number;
+  /** With an input `rows`: the least that the length of a row counts. */
+  readonly epsilon?: number;
+};
 
 function gateUniforms(cosines: Tensor, { temperature }: GateAttributes): Record<string, number> {
   return {
@@ -34,9 +39,13 @@ const gateDefinition: Operation<GateAttributes> = {
     };
     return { cosines: tape.record(gateGradient, inputs, node.attributes).d_cosines };
   },
-  lower(node, { profile, target }) {
+  half: ({ inputs }) => ({ inputs: inputs.rows ? ['rows'] : [], outputs: [] }),
+  fusion: { dividesRowsOf: ({ inputs }) => (inputs.rows ? undefined : inputs.cosines) },
+  lower(node, context) {
+    const { profile, target } = context;
     const cosines = need(node.inputs, 'cosines');
     const problem = { rows: positions(cosines), channelQuads: channelQuads(cosines) };
+    if (node.inputs.rows) return [lowerWithRows(node, node.inputs.rows, context)];
     const kernel = profile.kernels.gate.forward(problem, target);
     return [
       {
@@ -50,6 +59,31 @@ const gateDefinition: Operation<GateAttributes> = {
     ];
   },
 };
+
+/** The gate from products with rows that are not of unit length (kernels/matching_gate.wesl). */
+function lowerWithRows(
+  { inputs, outputs, attributes }: Node<GateAttributes>,
+  rows: Tensor,
+  { profile, target }: LoweringContext,
+): Dispatch {
+  const cosines = need(inputs, 'cosines');
+  const kernel = profile.kernels.gate.matching(
+    { rows: positions(cosines), channelQuads: channelQuads(rows) },
+    target,
+  );
+  return {
+    kernel: variantOf(kernel, { half: rows.half ?? false }),
+    bindings: { rows, cosines, gate: need(outputs, 'gate') },
+    uniforms: {
+      ...gateUniforms(cosines, attributes),
+      row_quads: channelQuads(rows),
+      epsilon: attributes.epsilon as number,
+    },
+    workgroups: workgroupsFor(kernel, positions(cosines)),
+    writes: ['gate'],
+    flops: 24 * elements(cosines.shape) + 8 * quads(rows),
+  };
+}
 
 const gateGradient: Operation<GateAttributes> = {
   name: 'softmax_gate_gradient',
@@ -87,6 +121,17 @@ const gateGradient: Operation<GateAttributes> = {
 export function matchingGate(tape: Tape, query: Tensor, keys: Tensor, temperature = 0.2): Tensor {
   // The product with the keys is a 1x1 transposed convolution: [.., C] x [1,1,2L,C] -> [.., 2L].
   const cosines = convTranspose2d(tape, l2Normalize(tape, query), l2Normalize(tape, keys));
+  return softmaxGate(tape, cosines, temperature);
+}
+
+/**
+ * The gate of cosines with keys.
+ *
+ * @param cosines [N,H,W,2L], the first L normal
+ * @param temperature divides the cosines before the softmax
+ * @returns gate [N,H,W] in (0, 1)
+ */
+export function softmaxGate(tape: Tape, cosines: Tensor, temperature: number): Tensor {
   return tape.record(gateDefinition, { cosines }, { temperature }).gate as Tensor;
 }
 

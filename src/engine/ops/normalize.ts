@@ -24,6 +24,13 @@ const normalizeDefinition: Operation<NormalizeAttributes> = {
     return { x: tape.record(normalizeGradient, inputs, node.attributes).dx };
   },
   half: () => ({ inputs: ['x'], outputs: [] }),
+  fusion: {
+    asUnitRows: ({ inputs, outputs, attributes }) => ({
+      of: need(inputs, 'x'),
+      epsilon: attributes.epsilon,
+      lost: [need(outputs, 'norm')],
+    }),
+  },
   batch: { does: 'map', operands: ['x', 'y', 'norm'] },
   lower(node, { profile, target }) {
     const x = need(node.inputs, 'x');

@@ -12,6 +12,7 @@ import { epilogues } from './epilogues.ts';
 import { foldNorm } from './fold_norm.ts';
 import { halves } from './halves.ts';
 import { type Pass, passContext } from './pass.ts';
+import { rowLengths } from './row_lengths.ts';
 import { scaleWhereRead } from './scale_where_read.ts';
 import { type FusedTape, split } from './split.ts';
 import { statistics } from './statistics.ts';
@@ -30,6 +31,8 @@ export const passes: readonly Pass[] = [
   addends,
   // Gives products their residual, gate and ReLU: after all that changes what follows a product.
   epilogues,
+  // Divides by the lengths of rows after their products: only those that have got no epilogue.
+  rowLengths,
   // Gives 3x3 products Winograd's form: with the epilogue that they have now, which its last kernel does.
   winograd,
   // Takes the moments of batch norms in training from products: only those without an epilogue leave any.
