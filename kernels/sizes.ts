@@ -21,9 +21,6 @@ export const scaledRows = 16;
 /** Rows or columns of a tile kernel's threads (`conv2d_tile`). */
 export const tileThreads = 8;
 
-/** Outputs per side of a subgroup in `conv2d_matrix`, and its steps of the sum. */
-export const matrixTile = { side: 32, depth: 16 } as const;
-
 /** The score map's Gaussian (method, 3.13): its deviation in pixels, and how far its taps reach. */
 export const scoreMapGaussian = { sigma: 4, radius: 16 } as const;
 

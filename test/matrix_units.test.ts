@@ -7,10 +7,15 @@
 import { expect, test } from 'vitest';
 import { create, globals } from 'webgpu';
 import { RandomStream } from '../src/base/random.ts';
+import { subgroupSizeControlFeature } from '../src/engine/device/adapter.ts';
 import { chooseMatrixKernel } from '../src/engine/device/choose.ts';
-import { type MatrixProblem, variantOf } from '../src/engine/device/families.ts';
+import { type MatrixKernel, type MatrixProblem, variantOf } from '../src/engine/device/families.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
-import { matrix } from '../src/engine/device/matrix_products.ts';
+import {
+  matrixMemory,
+  matrixShapes,
+  matrixUnitCandidates,
+} from '../src/engine/device/matrix_unit_kernels.ts';
 import { matrixUnits, subgroupMatrixFeature } from '../src/engine/device/matrix_units.ts';
 import type { MatrixUnit, Target } from '../src/engine/device/target.ts';
 import type { Tensor } from '../src/engine/graph/tensor.ts';
@@ -36,12 +41,12 @@ const unit = (component: 'f16' | 'f32', rows: number, columns: number, depth: nu
   depth,
 });
 
-const device = (own: Partial<Target> = {}) =>
+const planned = (own: Partial<Target> = {}) =>
   planning({
     profile: gpu,
     target: { subgroupSize: 32, matrixUnits: [unit('f16', 16, 16, 16), unit('f32', 8, 8, 8)], ...own },
   });
-const choose = (problem: MatrixProblem, own?: Partial<Target>) => chooseMatrixKernel(problem, device(own));
+const choose = (problem: MatrixProblem, own?: Partial<Target>) => chooseMatrixKernel(problem, planned(own));
 
 const problem = (half: boolean, rows = 4096): MatrixProblem => ({
   family: 'convolution',
@@ -51,7 +56,7 @@ const problem = (half: boolean, rows = 4096): MatrixProblem => ({
   half,
 });
 
-test('units with 32-bit sums whose size fits the kernel are taken, the largest first', () => {
+test('units with 32-bit sums whose size fits the kernel are taken, those that fit most shapes first', () => {
   expect(
     matrixUnits([
       config('f16', 8, 8, 8),
@@ -59,23 +64,71 @@ test('units with 32-bit sums whose size fits the kernel are taken, the largest f
       config('f16', 16, 16, 16, 'f16'),
       config('i8', 16, 16, 32, 'i32'),
       config('f16', 64, 16, 16),
-      // Their results would not fit workgroup memory.
+      // Four results of it would fill workgroup memory.
       config('f16', 32, 32, 16),
       config('f16', 16, 16, 32),
       config('f32', 8, 8, 8),
     ]),
-  ).toEqual([unit('f16', 16, 16, 16), unit('f16', 8, 8, 8), unit('f32', 8, 8, 8)]);
+  ).toEqual([
+    unit('f16', 16, 16, 16),
+    unit('f16', 8, 8, 8),
+    // Fits the shape with the longest steps alone.
+    unit('f16', 16, 16, 32),
+    unit('f32', 8, 8, 8),
+  ]);
 });
 
+const f16 = unit('f16', 16, 16, 16);
+const f32 = unit('f32', 8, 8, 8);
+/** Outputs of the tile that a kernel computes, rows by columns. */
+const tileOf = ({ tile }: MatrixKernel) => `${tile.rows}x${4 * tile.columnQuads}`;
+
 test('operands are multiplied in their own width, and small products elsewhere', () => {
-  expect(choose(problem(true))).toEqual(matrix(32, unit('f16', 16, 16, 16)));
-  expect(choose(problem(false))).toEqual(matrix(32, unit('f32', 8, 8, 8)));
+  const conditions = (half: boolean, own?: Partial<Target>) => choose(problem(half), own).conditions;
+  expect(conditions(true)).toEqual({ matrix_half: true, emulated: false });
+  expect(conditions(false)).toEqual({ matrix_half: false, emulated: false });
+  // Units for 32 bits multiply what lies in 16 bits as exactly.
+  expect(conditions(true, { matrixUnits: [f32] })).toEqual({ matrix_half: false, emulated: false });
   expect(choose(problem(true, 4)).module).toBe('conv2d_tile');
-  const halvesOnly = { matrixUnits: [unit('f16', 16, 16, 16)] };
-  expect(choose(problem(false), halvesOnly).module).toBe('conv2d_tile');
-  // Without a fixed size of subgroups the kernel's lanes are unknown.
+  expect(choose({ ...problem(true), columnQuads: 4 }).module).toBe('conv2d_tile');
+  expect(choose(problem(false), { matrixUnits: [f16] }).module).toBe('conv2d_tile');
+  // Without a known size of subgroups the kernel's lanes are unknown.
   expect(choose(problem(true), { subgroupSize: 0 }).module).toBe('conv2d_tile');
   expect(choose({ ...problem(true), family: 'weight_gradient' }).module).toBe('weight_gradient_tile');
+});
+
+test('tiles are as large as a busy device and the edges of the product allow', () => {
+  const shape = (rows: number, columnQuads: number, own?: Partial<Target>) =>
+    tileOf(choose({ ...problem(true, rows), columnQuads }, { parallelism: 512, ...own }));
+  expect([shape(65536, 64), shape(4096, 64), shape(1024, 64)]).toEqual(['128x128', '64x128', '64x64']);
+  // Half of a wider tile would lie beyond 64 columns.
+  expect(shape(65536, 16)).toBe('64x64');
+  expect(shape(1024, 64, { parallelism: 32 })).toBe('128x128');
+  // The results of 8 x 8 units for more outputs would not stay in registers.
+  expect(shape(65536, 64, { matrixUnits: [f32] })).toBe('64x64');
+});
+
+test('whatever the shape, a split sum has the same ranges, so that a batch of one has the same bits', () => {
+  const kernels = matrixUnitCandidates('f16', planned().target);
+  expect(kernels.map(tileOf)).toEqual(['128x128', '64x128', '64x64', '64x64']);
+  for (const { splitting, step, constants } of kernels) {
+    expect([splitting, step]).toEqual([kernels[0]?.splitting, kernels[0]?.step]);
+    expect(step % (constants?.DEPTH as number)).toBe(0);
+  }
+});
+
+test("a subgroup's size is asked for where the device leaves a choice", () => {
+  const lanes = (own: Partial<Target>) => choose(problem(true), own).subgroupSize;
+  const ranging = { subgroupSizes: { least: 32, most: 64 } };
+  expect(lanes({ ...ranging, subgroupSizeControl: true })).toBe(32);
+  expect(lanes({ subgroupSizes: { least: 32, most: 32 }, subgroupSizeControl: true })).toBeUndefined();
+});
+
+test('every shape fits workgroup memory at the default limits', () => {
+  for (const own of [f16, f32, unit('f16', 16, 8, 16), unit('f16', 8, 16, 16), unit('f16', 32, 16, 16)]) {
+    expect(matrixShapes(own).length).toBeGreaterThan(0);
+    for (const shape of matrixShapes(own)) expect(matrixMemory(shape, own)).toBeLessThanOrEqual(16384);
+  }
 });
 
 test('the kernel is valid WGSL for every unit, direction and epilogue', async () => {
@@ -86,7 +139,7 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
   if (!adapter?.features.has(subgroupMatrixFeature))
     throw new Error('this Dawn does not know subgroup matrices');
   const device = await adapter.requestDevice({
-    requiredFeatures: [subgroupMatrixFeature, 'subgroups', 'shader-f16'],
+    requiredFeatures: [subgroupMatrixFeature, 'subgroups', subgroupSizeControlFeature, 'shader-f16'],
   });
   const messages = async (code: string) => {
     device.pushErrorScope('validation');
@@ -102,22 +155,36 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
     { bias: true, gate: true },
   ];
   const units = [unit('f16', 16, 16, 16), unit('f16', 8, 16, 16), unit('f16', 8, 8, 8), unit('f32', 8, 8, 8)];
+  const cases = units.flatMap((own) =>
+    [16, 32, 64].flatMap((subgroupSize) => {
+      const half = own.component === 'f16';
+      const target = { subgroupSize, subgroupSizeControl: subgroupSize > 16, matrixUnits: [own] };
+      const ranging = { ...target, subgroupSizes: { least: 32, most: 64 } };
+      const kernels = matrixUnitCandidates(own.component, planned(ranging).target);
+      expect(kernels.length).toBeGreaterThan(0);
+      // What is compiled differs by epilogue and direction alone.
+      return kernels.flatMap((kernel) =>
+        (subgroupSize === 32 ? variants : variants.slice(0, 2)).map((variant) =>
+          variantOf(kernel, {
+            ...variant,
+            ...{ half, source_half: half, weights_half: half, output_half: half },
+          }),
+        ),
+      );
+    }),
+  );
   let compiled = 0;
-  for (const own of units)
-    for (const subgroupSize of [16, 32, 64])
-      for (const variant of variants) {
-        const half = own.component === 'f16';
-        const kernel = choose(problem(half), { subgroupSize, matrixUnits: [own] });
-        expect(kernel.module).toBe('conv2d_matrix');
-        const halves = { half, source_half: half, weights_half: half, output_half: half };
-        const code = await linkKernel(variantOf(kernel, { ...variant, ...halves }));
-        expect(code).toContain('subgroupMatrixMultiplyAccumulate(');
-        expect(await messages(code)).toEqual([]);
-        // What is wrong is found.
-        if (!compiled)
-          expect(await messages(code.replace('(left, right, sum)', '(right, left, sum)'))).not.toEqual([]);
-        compiled++;
-      }
+  for (const variant of cases) {
+    const code = await linkKernel(variant);
+    expect(code).toContain('subgroupMatrixMultiplyAccumulate(');
+    expect(await messages(code)).toEqual([]);
+    // What is wrong is found.
+    if (!compiled)
+      expect(await messages(code.replace('(left_0, right, before)', '(right, left_0, before)'))).not.toEqual(
+        [],
+      );
+    compiled++;
+  }
   console.log(
     `${compiled} variants for subgroup matrices compile; a device that has matrix units is needed to run them`,
   );

@@ -39,7 +39,6 @@ import { dispatchesOf } from '../src/engine/plan/plan.ts';
 import type { Retargeting } from '../src/engine/runtime/retarget.ts';
 import { planning } from './support/targets.ts';
 
-const { side } = sizes.matrixTile;
 const { radius } = sizes.scoreMapGaussian;
 
 interface Info {
@@ -355,8 +354,6 @@ describe('kernel files have the sizes that the host counts with', () => {
       /let thread_(?:row|column) = local [/%] (\d+)u/g,
       [sizes.tileThreads],
     ],
-    ['rows of a workgroup with matrix units', ['subgroup_matrix'], /TILE_ROWS = (\d+)u/g, [2 * side]],
-    ["rows of a subgroup's matrices", ['conv2d_matrix'], /= (\d+)u \/ MATRIX_/g, [side]],
     ["the Gaussian's radius", ['score_map'], /const RADIUS = (\d+)u/g, [sizes.scoreMapGaussian.radius]],
     ['a row of pixels', ['score_map'], /line: array<f32, (\d+)>/g, [sizes.scoreMapLimits.row + 2 * radius]],
     ['rows of the levels', ['score_map'], /level_rows: array<f32, (\d+)>/g, [sizes.scoreMapLimits.levels]],

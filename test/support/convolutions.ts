@@ -1,7 +1,8 @@
 /** Convolutions of awkward shapes, and every kernel that can compute them. */
 import { RandomStream } from '../../src/base/random.ts';
 import { describeKernel, type MatrixKernel } from '../../src/engine/device/families.ts';
-import { matrix, matrixCandidates } from '../../src/engine/device/matrix_products.ts';
+import { matrixCandidates } from '../../src/engine/device/matrix_products.ts';
+import { type MatrixShape, matrix } from '../../src/engine/device/matrix_unit_kernels.ts';
 import { profiles } from '../../src/engine/device/profiles.ts';
 import type { MatrixUnit, Target } from '../../src/engine/device/target.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
@@ -69,16 +70,23 @@ export function convolutionOperation({ x, w, geometry }: ConvolutionCase): Opera
  * Matrix units, which no processor's driver has: their kernel with plain arithmetic in the units' place. They
  * are larger than real ones, because a processor's driver takes minutes to compile many small ones.
  */
-const emulatedUnits: MatrixUnit[] = [
-  { component: 'f32', rows: 16, columns: 32, depth: 8, emulated: true },
-  { component: 'f32', rows: 32, columns: 16, depth: 16, emulated: true },
+const emulated: readonly (readonly [MatrixUnit, MatrixShape])[] = [
+  [
+    { component: 'f32', rows: 16, columns: 16, depth: 8, emulated: true },
+    { subgroups: [2, 2], rows: 16, columns: 32, depth: 16 },
+  ],
+  // More threads than blocks of weights.
+  [
+    { component: 'f32', rows: 16, columns: 16, depth: 8, emulated: true },
+    { subgroups: [2, 1], rows: 32, columns: 16, depth: 8 },
+  ],
 ];
 
 /** Every candidate for this target, those for matrix units among them. */
 export function convolutionCandidates(target: Target): MatrixKernel[] {
   const subgroupSize = target.subgroupSize > 1 ? target.subgroupSize : 8;
-  const emulated = emulatedUnits.map((unit) => matrix(subgroupSize, unit));
-  return [...matrixCandidates('convolution', target), ...emulated];
+  const units = emulated.map(([unit, shape]) => matrix(subgroupSize, unit, shape));
+  return [...matrixCandidates('convolution', target), ...units];
 }
 
 /** Every candidate of every profile, in lanes that this target has. */

@@ -45,6 +45,8 @@ export interface MatrixKernel extends KernelCandidate {
   readonly threads?: number;
   /** Quads of the sum's innermost loop that the kernel takes at once: ranges of split sums are multiples. */
   readonly step: number;
+  /** Tiles by which the ranges of split sums are counted, where they are not its own. */
+  readonly splitting?: Pick<MatrixKernel, 'tile' | 'tilesPerWorkgroup'>;
   /** Whether it can leave the moments of each tile's columns for a batch norm (condition `statistics`). */
   readonly statistics: boolean;
   /** Width of the operands that it needs, where it cannot take both. */
@@ -224,7 +226,7 @@ export function variantOf(
 
 /** The grid of a matrix kernel: tiles side by side, and workgroups for all of them. */
 export function matrixGrid(
-  { tile, tilesPerWorkgroup }: MatrixKernel,
+  { tile, tilesPerWorkgroup }: Pick<MatrixKernel, 'tile' | 'tilesPerWorkgroup'>,
   rows: number,
   columnQuads: number,
 ): { readonly columnTiles: number; readonly workgroups: number } {

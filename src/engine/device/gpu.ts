@@ -1,7 +1,8 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
 import { commonKernels } from './common.ts';
 import { itemPerThread, itemPerWorkgroup } from './families.ts';
-import { matrixCandidates, matrixUnitKernel, tile } from './matrix_products.ts';
+import { matrixCandidates, tile } from './matrix_products.ts';
+import { matrixUnitKernel } from './matrix_unit_kernels.ts';
 import type { DeviceProfile } from './profile.ts';
 import { smallestShapes, weightGradientFamily } from './weight_gradients.ts';
 import { winogradModule } from './winograd.ts';

@@ -1,8 +1,9 @@
 /** The matrix kernels of this package in all their shapes, as candidates of the matrix families. */
 import type { KernelModule } from '../../../kernels/generated.ts';
-import { matrixTile, tileThreads } from '../../../kernels/sizes.ts';
-import type { MatrixFamilyName, MatrixKernel, MatrixProblem } from './families.ts';
-import type { MatrixUnit, Target } from './target.ts';
+import { tileThreads } from '../../../kernels/sizes.ts';
+import type { MatrixFamilyName, MatrixKernel } from './families.ts';
+import { matrixUnitCandidates } from './matrix_unit_kernels.ts';
+import type { Target } from './target.ts';
 import { smallestShapes, weightGradientTile } from './weight_gradients.ts';
 
 const lanes = {
@@ -57,48 +58,6 @@ export function tile(rows: number, columns: number, depth: number): MatrixKernel
   };
 }
 
-/** Matrix units: four subgroups, two by two, compute 32 x 32 outputs each. */
-export function matrix(subgroup: number, unit: MatrixUnit): MatrixKernel {
-  return {
-    module: 'conv2d_matrix',
-    entry: 'main',
-    constants: {
-      SUBGROUP: subgroup,
-      SUBGROUPS: 4,
-      DEPTH: matrixTile.depth / 4,
-      MATRIX_ROWS: unit.rows,
-      MATRIX_COLUMNS: unit.columns,
-      MATRIX_DEPTH: unit.depth,
-    },
-    conditions: { matrix_half: unit.component === 'f16', emulated: unit.emulated ?? false },
-    tile: { rows: 2 * matrixTile.side, columnQuads: (2 * matrixTile.side) / 4 },
-    tilesPerWorkgroup: 1,
-    step,
-    statistics: false,
-    operands: unit.component,
-  };
-}
-
-/**
- * The matrix unit that multiplies such operands without rounding them first; the kernel's workgroup has 256
- * threads at most.
- */
-function unitFor(component: MatrixUnit['component'], target: Target): MatrixUnit | undefined {
-  if (target.subgroupSize < 2 || target.subgroupSize > 64) return undefined;
-  return target.matrixUnits?.find((unit) => unit.component === component);
-}
-
-/** The kernel for matrix units, where the device has them and the product fills a subgroup's outputs. */
-export function matrixUnitKernel(
-  { family, rows, columnQuads, half }: MatrixProblem,
-  target: Target,
-): MatrixKernel | undefined {
-  // A product smaller than a subgroup's outputs would leave most of a workgroup's tile empty.
-  if (family !== 'convolution' || rows < 32 || columnQuads < 8) return undefined;
-  const unit = (half ? unitFor('f16', target) : undefined) ?? unitFor('f32', target);
-  return unit && matrix(target.subgroupSize, unit);
-}
-
 /** Every shape for 32-bit operands that is valid on a target. */
 export function matrixCandidates(family: MatrixFamilyName, target: Target): MatrixKernel[] {
   const size = target.subgroupSize;
@@ -110,8 +69,7 @@ export function matrixCandidates(family: MatrixFamilyName, target: Target): Matr
     if (size === 16) list.push(lane(family, size, 4, 64, 1));
     list.push(lane(family, 1, 64, 8, 1), lane(family, 1, 64, 8, 2));
     list.push(tile(4, 1, 4), tile(4, 2, 4), tile(8, 1, 4));
-    const unit = unitFor('f32', target);
-    if (unit) list.push(matrix(size, unit));
+    list.push(...matrixUnitCandidates('f32', target));
   } else {
     if (size > 1 && size <= 32) list.push(lane(family, size, 4, 8, 1));
     if (size > 1 && size <= 4) list.push(lane(family, size, 4, 4, 2));

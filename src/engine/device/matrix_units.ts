@@ -3,7 +3,7 @@
  * offers behind a flag (`EngineOptions.subgroupMatrices`). No software driver has them. Takes what an adapter
  * lists; gives the units that the kernels can use.
  */
-import { matrixTile } from '../../../kernels/sizes.ts';
+import { matrixShapes } from './matrix_unit_kernels.ts';
 import type { MatrixUnit } from './target.ts';
 
 /** The feature's name in Dawn and Chromium. */
@@ -18,29 +18,18 @@ interface SubgroupMatrixConfig {
   readonly K: number;
 }
 
-// Results that lie in workgroup memory beside the tiles, per subgroup, within WebGPU's 16 KB.
-const mostResults = 512;
-
-/**
- * The units of an adapter that the kernels can use: sums in 32 bits, and a size that divides a subgroup's
- * outputs and fits its memory.
- */
+/** The units of an adapter that the kernels can use: sums in 32 bits, a size that fits one of the shapes. */
 export function matrixUnits(configs: Iterable<SubgroupMatrixConfig>): MatrixUnit[] {
   const units: MatrixUnit[] = [];
   for (const { componentType: component, resultComponentType, M, N, K } of configs) {
     if ((component !== 'f16' && component !== 'f32') || resultComponentType !== 'f32') continue;
-    if (
-      matrixTile.side % M ||
-      matrixTile.side % N ||
-      matrixTile.depth % K ||
-      (M * N) % 4 ||
-      M * N > mostResults
-    )
-      continue;
-    units.push({ component, rows: M, columns: N, depth: K });
+    const unit = { component, rows: M, columns: N, depth: K } as const;
+    if (matrixShapes(unit).length) units.push(unit);
   }
-  // Larger ones first: fewer instructions for the same product.
-  return units.sort((a, b) => b.rows * b.columns * b.depth - a.rows * a.columns * a.depth);
+  // Those that fit more shapes first, and larger ones: fewer instructions for the same product.
+  const shapes = (unit: MatrixUnit) => matrixShapes(unit).length;
+  const size = ({ rows, columns, depth }: MatrixUnit) => rows * columns * depth;
+  return units.sort((a, b) => shapes(b) - shapes(a) || size(b) - size(a));
 }
 
 /** The configurations that an adapter lists; none where it has no matrix units or is not asked for them. */

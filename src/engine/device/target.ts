@@ -56,3 +56,11 @@ export interface Target extends OfferedTarget {
   /** Workgroups that keep the device busy: the profile's estimate, which split sums aim at. */
   readonly parallelism: number;
 }
+
+/**
+ * Whether kernels that rely on `subgroupSize` must be compiled for it (`KernelCandidate.subgroupSize`),
+ * because the driver may choose another number of lanes.
+ */
+export function choosesLanes({ subgroupSizeControl, subgroupSizes, subgroupSize }: OfferedTarget): boolean {
+  return subgroupSizeControl && subgroupSize > 0 && subgroupSizes.least !== subgroupSizes.most;
+}

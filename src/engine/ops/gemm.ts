@@ -212,7 +212,8 @@ function splitsOf(
 ): number {
   const step = dataGradient ? attributes.stride : 1;
   const { rows, columnQuads } = problem;
-  const { workgroups } = matrixGrid(kernel, Math.ceil(rows / dimension(output, 0)), columnQuads);
+  const perImage = Math.ceil(rows / dimension(output, 0));
+  const { workgroups } = matrixGrid(kernel.splitting ?? kernel, perImage, columnQuads);
   const most = Math.floor(context.target.maxStorageBufferBindingSize / (quads(output) * 16));
   return Math.max(
     1,
