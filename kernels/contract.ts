@@ -15,13 +15,13 @@ export interface BindingContract {
   readonly name: string;
   readonly index: number;
   readonly kind: BindingKind;
-  /** Of a texture. */
+  /** Of a storage texture. */
   readonly format?: GPUTextureFormat;
   /** Absent: always. */
   readonly when?: When;
 }
 
-export type BindingKind = 'buffer' | 'read texture' | 'written texture';
+export type BindingKind = 'buffer' | 'read texture' | 'written texture' | 'sampled texture';
 
 /** A field of the uniform block: four bytes each, one after the other. */
 export interface UniformContract {

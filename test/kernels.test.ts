@@ -94,8 +94,8 @@ describe('what is read in a kernel file', () => {
     ['a binding that is only read', ['read_write> x', 'read> x'], "binding 'x' is var<storage, read>"],
     [
       'a texture of another kind',
-      ['texture_storage_2d<rgba16float, write>', 'texture_2d<f32>'],
-      'texture_2d',
+      ['texture_storage_2d<rgba16float, write>', 'texture_3d<f32>'],
+      'texture_3d',
     ],
     ['another group', ['@group(0) @binding(1)', '@group(1) @binding(1)'], "binding 'x' is not at @group(0)"],
     ['a uniform that is no scalar', ['count: u32', 'count: vec2u'], "the uniform 'count' is a vec2u"],

@@ -514,6 +514,21 @@ describe('textures', () => {
     `);
   });
 
+  test('convolutions read their weights alone so, where the profile says no more', () => {
+    const r = new Recorder();
+    const x = r.input();
+    const w = r.weights();
+    const y = conv2d(r.tape, x, w);
+    const gradient = weightGradient(r.tape, x, y, w, { stride: 1, padding: 0, dilation: 1, kernel: [1, 1] });
+    const nodes = r.run(textures, [y, gradient], { weightTextures: true });
+    expect(nodes.map(({ definition, inputs }) => [definition.name, ...Object.keys(inputs)])).toEqual([
+      ['to_texture', 'x'],
+      ['conv2d', 'x', 'w', 'w_texture'],
+      ['conv2d_weight_gradient', 'x', 'dy'],
+    ]);
+    expect(need((nodes[0] as Node).inputs, 'x')).toBe(w);
+  });
+
   test('in a training a copy of activations is made anew further on, that of weights is not', () => {
     const copies = (training: boolean, between: number) => {
       const r = new Recorder();

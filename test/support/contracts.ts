@@ -10,6 +10,7 @@ import { kernelContract } from '../../src/engine/kernels/own.ts';
 
 /** What a text binds at an index: `buffer`, or access and format of a texture. */
 function described({ access, type }: VariableInfo): string {
+  if (type.name === 'texture_2d') return type.name;
   return type.name === 'texture_storage_2d'
     ? `${access} ${(type as unknown as { format: { name: string } }).format.name}`
     : `${type.name} ${access}`;
@@ -53,7 +54,8 @@ export async function expectContract(variant: KernelVariant): Promise<void> {
     for (const { index, kind, format } of bindings.values()) {
       const resource = inText.get(index);
       expect(resource && described(resource), `${what}: binding ${index}`).toBe(
-        kind === 'buffer' ? 'array read_write' : `${kind === 'read texture' ? 'read' : 'write'} ${format}`,
+        { buffer: 'array read_write', 'sampled texture': 'texture_2d' }[kind as string] ??
+          `${kind === 'read texture' ? 'read' : 'write'} ${format}`,
       );
     }
     // The parser takes local names for bindings of that name.
@@ -90,8 +92,8 @@ export async function objections(device: GPUDevice, variant: KernelVariant): Pro
           binding: index,
           resource: { buffer: device.createBuffer({ size: 1024, usage: GPUBufferUsage.STORAGE }) },
         };
-      const usage = GPUTextureUsage.STORAGE_BINDING;
-      const texture = device.createTexture({ size: [1, 1], format: format as GPUTextureFormat, usage });
+      const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.TEXTURE_BINDING;
+      const texture = device.createTexture({ size: [1, 1], format: format ?? 'rgba32float', usage });
       return { binding: index, resource: texture.createView() };
     });
     const uniforms = { buffer: device.createBuffer({ size: 256, usage: GPUBufferUsage.UNIFORM }) };

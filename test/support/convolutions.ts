@@ -1,7 +1,10 @@
 /** Convolutions of awkward shapes, and every kernel that can compute them. */
 import { RandomStream } from '../../src/base/random.ts';
-import { describeKernel, type MatrixKernel } from '../../src/engine/device/families.ts';
-import { matrixCandidates } from '../../src/engine/device/matrix_products.ts';
+import {
+  describeKernel,
+  type MatrixFamilyName,
+  type MatrixKernel,
+} from '../../src/engine/device/families.ts';
 import { type MatrixShape, matrix } from '../../src/engine/device/matrix_unit_kernels.ts';
 import { profiles } from '../../src/engine/device/profiles.ts';
 import type { MatrixUnit, Target } from '../../src/engine/device/target.ts';
@@ -82,17 +85,21 @@ const emulated: readonly (readonly [MatrixUnit, MatrixShape])[] = [
   ],
 ];
 
-/** Every candidate for this target, those for matrix units among them. */
+function candidatesOf(family: MatrixFamilyName, target: Target): MatrixKernel[] {
+  const all = profiles.flatMap(({ kernels }) => kernels[family].candidates(target));
+  return [...new Map(all.map((kernel) => [describeKernel(kernel), kernel])).values()];
+}
+
+/** Every candidate of every profile, in lanes that this target has, and those for matrix units. */
 export function convolutionCandidates(target: Target): MatrixKernel[] {
   const subgroupSize = target.subgroupSize > 1 ? target.subgroupSize : 8;
   const units = emulated.map(([unit, shape]) => matrix(subgroupSize, unit, shape));
-  return [...matrixCandidates('convolution', target), ...units];
+  return [...candidatesOf('convolution', target), ...units];
 }
 
 /** Every candidate of every profile, in lanes that this target has. */
 export function weightGradientCandidates(target: Target): MatrixKernel[] {
-  const all = profiles.flatMap(({ kernels }) => kernels.weight_gradient.candidates(target));
-  return [...new Map(all.map((kernel) => [describeKernel(kernel), kernel])).values()];
+  return candidatesOf('weight_gradient', target);
 }
 
 /**

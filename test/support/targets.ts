@@ -1,4 +1,6 @@
 /** Adapters that this machine does not have: as its software driver can play them, and as plans need them. */
+
+import { arm } from '../../src/engine/device/arm.ts';
 import type { LoweringContext } from '../../src/engine/device/context.ts';
 import { cpu } from '../../src/engine/device/cpu.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
@@ -8,6 +10,7 @@ import type { Retargeting } from '../../src/engine/runtime/retarget.ts';
 /** Correctness, not speed. */
 export const otherTargets = {
   'a real GPU (workgroup tiles)': { profile: gpu, target: { parallelism: 512 } },
+  'an Arm GPU (registers, weights from textures)': { profile: arm },
   'a software driver without subgroups': { target: { subgroupSize: 0 } },
 } satisfies Record<string, Retargeting>;
 

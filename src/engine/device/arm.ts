@@ -1,6 +1,10 @@
-/** Arm GPUs (Mali): 64 registers per thread, and workgroup memory is plain memory. */
+/**
+ * Arm GPUs (Mali): 64 registers per thread, workgroup memory is plain memory, and loads are what costs.
+ * Buffers are read by the load/store unit, sampled textures by the texture unit beside it.
+ */
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
+import { register } from './register_kernels.ts';
 
 export const arm: DeviceProfile = {
   ...gpu,
@@ -9,7 +13,14 @@ export const arm: DeviceProfile = {
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'arm',
   kernels: {
     ...gpu.kernels,
-    convolution: { ...gpu.kernels.convolution },
+    convolution: {
+      ...gpu.kernels.convolution,
+      candidates: () => [register(3, 2), register(4, 1), register(2, 2), register(2, 1)],
+      // 24 sums per thread and what a step of them needs fill its registers; 32 do not fit in all variants.
+      // The 32 registers of full occupancy hold 8 sums, whose loads per multiply-add are 2.4 times as many.
+      choose: ({ columnQuads }) => (columnQuads > 1 ? register(3, 2) : register(4, 1)),
+    },
     weight_gradient: { ...gpu.kernels.weight_gradient },
   },
+  rewrites: (target) => ({ ...gpu.rewrites(target), weightTextures: true }),
 };

@@ -61,7 +61,13 @@ export const cpu: DeviceProfile = {
     winograd: { tiles: (problem) => winogradTiles(problem, winogradChannels), module: winogradModule },
   },
   // The statistics in the epilogue cost more there than the pass that they spare (docs/performance-log.md).
-  rewrites: () => ({ winograd: true, textures: false, statistics: false, rowLengths: false }),
+  rewrites: () => ({
+    winograd: true,
+    textures: false,
+    weightTextures: false,
+    statistics: false,
+    rowLengths: false,
+  }),
   treatment: {
     needsShaderChecks: true,
     fillsWithZeros: true,

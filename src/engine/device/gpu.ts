@@ -38,7 +38,13 @@ export const gpu: DeviceProfile = {
           : itemPerThread('batch_norm', 'merge'),
     },
   },
-  rewrites: () => ({ winograd: false, textures: false, statistics: true, rowLengths: true }),
+  rewrites: () => ({
+    winograd: false,
+    textures: false,
+    weightTextures: false,
+    statistics: true,
+    rowLengths: true,
+  }),
   treatment: {
     needsShaderChecks: true,
     fillsWithZeros: true,

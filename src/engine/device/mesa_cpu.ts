@@ -48,6 +48,7 @@ export const mesaCpu: DeviceProfile = {
     // A storage texture's quad is read three times as fast as a storage buffer's: bounds are checked per
     // texel instead of per float and lane (docs/performance-log.md).
     textures: storageTextures && subgroupSize > 0,
+    weightTextures: false,
     statistics: false,
     rowLengths: false,
   }),

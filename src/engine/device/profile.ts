@@ -14,6 +14,8 @@ export interface Rewrites {
   readonly winograd: boolean;
   /** Matrix kernels read their operands from storage textures. */
   readonly textures: boolean;
+  /** Convolutions read their weights from textures, and the rest from memory. */
+  readonly weightTextures: boolean;
   /**
    * Batch norms in training take their statistics from the convolution before, not by a pass over its output.
    */

@@ -41,6 +41,7 @@ export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
     `profile ${profile.name}`,
     `subgroup ${target.subgroupSize}`,
     `textures ${rewritesOf(lowering).textures}`,
+    `weight textures ${rewritesOf(lowering).weightTextures}`,
     ...(target.matrixUnits ?? []).map(
       ({ component, rows, columns, depth }) => `${component} units ${rows}x${columns}x${depth}`,
     ),

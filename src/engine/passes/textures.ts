@@ -1,5 +1,6 @@
 /**
- * Gives matrix products their operands as storage textures: copies in front of the product that reads them.
+ * Gives matrix products their operands, or their weights alone, as textures: copies in front of the product
+ * that reads them.
  */
 import { type Node, need } from '../graph/tape.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -15,8 +16,8 @@ const reach = { training: 6, inference: 100 };
 
 export const textures: Pass = {
   name: 'textures',
-  applies: ({ rewrites }) => rewrites.textures,
-  run(nodes, { lowering: { target }, phase }) {
+  applies: ({ rewrites }) => rewrites.textures || rewrites.weightTextures,
+  run(nodes, { lowering: { target }, phase, rewrites }) {
     const rewriter = new Rewriter(nodes);
     const copies = new Map<Tensor, { texture: Tensor; position: number }>();
     let position = 0;
@@ -28,6 +29,7 @@ export const textures: Pass = {
       // One rule for all sizes keeps the pipelines few.
       for (const { input, isWeights } of fusionOf(node).textures ?? []) {
         const tensor = node.inputs[input];
+        if (!rewrites.textures && !isWeights) continue;
         if (!tensor || node.inputs[`${input}_texture`] || ranges?.includes(input)) continue;
         if (!fitsTexture(tensor, target)) continue;
         let copy = copies.get(tensor);

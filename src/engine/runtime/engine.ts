@@ -273,7 +273,8 @@ export class Engine implements AsyncDisposable {
    */
   createTexture(label: string, height: number, half: boolean): GPUTexture {
     this.check();
-    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
+    const usage =
+      GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST;
     return this.device.createTexture({
       label,
       size: [textureWidth, height],

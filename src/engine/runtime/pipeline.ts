@@ -16,6 +16,8 @@ export interface Pipeline {
 function layoutEntry({ index, kind, format }: KernelBinding): GPUBindGroupLayoutEntry {
   const place = { binding: index, visibility: GPUShaderStage.COMPUTE };
   if (kind === 'buffer') return { ...place, buffer: { type: 'storage' } };
+  // Texels of 32-bit floats cannot be filtered on every device; kernels load them one by one.
+  if (kind === 'sampled texture') return { ...place, texture: { sampleType: 'unfilterable-float' } };
   const access = kind === 'read texture' ? 'read-only' : 'write-only';
   return { ...place, storageTexture: { access, format: format as GPUTextureFormat } };
 }

@@ -78,8 +78,8 @@ class Bench {
         .createTexture({
           label: key,
           size: [1, 1],
-          format: format as GPUTextureFormat,
-          usage: GPUTextureUsage.STORAGE_BINDING,
+          format: format ?? 'rgba32float',
+          usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.TEXTURE_BINDING,
         })
         .createView();
       this.#textures.set(key, view);

@@ -39,7 +39,9 @@ export function resourceOf(declaration: Declaration): Resource | undefined {
   if (space === 'storage, read_write') return { index, kind: 'buffer' };
   // WebGPU tracks usage per buffer, and one buffer holds inputs and outputs.
   if (space !== undefined) throw fail(`is var<${space}>; the host binds var<storage, read_write>`);
-  if (typeName !== 'texture_storage_2d') throw fail(`is a ${typeName}; the host binds texture_storage_2d`);
+  if (typeName === 'texture_2d') return { index, kind: 'sampled texture' };
+  if (typeName !== 'texture_storage_2d')
+    throw fail(`is a ${typeName}; the host binds texture_storage_2d and texture_2d`);
   const [format, access] = (type?.templateParams ?? []).map(text);
   if (access !== 'read' && access !== 'write') throw fail(`has access '${access}', not read or write`);
   return {
