@@ -21,6 +21,9 @@ export const scaledRows = 16;
 /** Rows or columns of a tile kernel's threads (`conv2d_tile`). */
 export const tileThreads = 8;
 
+/** Threads that add up a quad in `sum_partials.sliced`. */
+export const partialSlices = 8;
+
 /** The score map's Gaussian (method, 3.13): its deviation in pixels, and how far its taps reach. */
 export const scoreMapGaussian = { sigma: 4, radius: 16 } as const;
 

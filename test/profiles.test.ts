@@ -354,6 +354,7 @@ describe('kernel files have the sizes that the host counts with', () => {
       /let thread_(?:row|column) = local [/%] (\d+)u/g,
       [sizes.tileThreads],
     ],
+    ['threads that add up a quad', ['sum_partials'], /const SLICES = (\d+)u/g, [sizes.partialSlices]],
     ["the Gaussian's radius", ['score_map'], /const RADIUS = (\d+)u/g, [sizes.scoreMapGaussian.radius]],
     ['a row of pixels', ['score_map'], /line: array<f32, (\d+)>/g, [sizes.scoreMapLimits.row + 2 * radius]],
     ['rows of the levels', ['score_map'], /level_rows: array<f32, (\d+)>/g, [sizes.scoreMapLimits.levels]],
@@ -435,7 +436,7 @@ test('operations ask the profile for every kernel of a family', () => {
       "score_map.level_distances",
       "score_map.smooth_columns",
       "score_map.smooth_rows",
-      "sum_partials.main",
+      "sum_partials.sliced",
       "weight_gradient_tile.main",
     ]
   `);

@@ -1,4 +1,5 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
+import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
 import { commonKernels } from './common.ts';
 import { itemPerThread, itemPerWorkgroup } from './families.ts';
 import { matrixCandidates, tile } from './matrix_products.ts';
@@ -9,6 +10,10 @@ import { winogradModule } from './winograd.ts';
 
 // Chunks from which a workgroup merges a batch norm's moments sooner than a thread.
 const mergedByWorkgroup = 32;
+
+// Sums of so many splits, of so few quads, keep too few threads busy with one for each quad.
+const slicedSplits = 16;
+const slicedQuads = 16384;
 
 export const gpu: DeviceProfile = {
   name: 'gpu',
@@ -36,6 +41,13 @@ export const gpu: DeviceProfile = {
         chunks >= mergedByWorkgroup
           ? { ...itemPerWorkgroup('batch_norm', 'merge'), conditions: { by_workgroup: true } }
           : itemPerThread('batch_norm', 'merge'),
+    },
+    sums: {
+      ...commonKernels.sums,
+      partials: ({ splits, quads }) =>
+        splits >= slicedSplits && quads <= slicedQuads
+          ? { ...itemPerThread('sum_partials', 'sliced'), itemsPerWorkgroup: workgroupSize / partialSlices }
+          : itemPerThread('sum_partials', 'ahead'),
     },
   },
   rewrites: () => ({

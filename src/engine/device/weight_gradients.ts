@@ -3,7 +3,13 @@
  * ranges that a sum over pixels is cut into.
  */
 import { workgroupSize } from '../../../kernels/sizes.ts';
-import type { ChosenProduct, MatrixFamily, MatrixKernel, MatrixProblem } from './families.ts';
+import {
+  type ChosenProduct,
+  type MatrixFamily,
+  type MatrixKernel,
+  type MatrixProblem,
+  matrixGrid,
+} from './families.ts';
 import type { Target } from './target.ts';
 
 /** A shape of the kernel: threads of a workgroup, and what each of them computes. */
@@ -84,25 +90,27 @@ export function weightGradientFamily(
     weightGradientTile(shape, subgroupSize(target) || undefined);
   return {
     candidates: (target) => shapesFor(target).map((shape) => kernelOf(shape, target)),
-    choose: (problem, target) => kernelOf(cheapest(shapesFor(target), problem), target),
+    choose(problem, target) {
+      const costs = shapesFor(target).map((shape) => {
+        const kernel = kernelOf(shape, target);
+        return { kernel, cost: shape.cost * work(kernel, problem, target) };
+      });
+      return costs.reduce((best, other) => (other.cost < best.cost ? other : best)).kernel;
+    },
     splits: weightGradientRanges,
   };
 }
 
-/** The shape whose tiles, empty outputs included, cost least; of equals the first. */
-function cheapest(
-  shapes: readonly WeightGradientShape[],
-  { rows, columnQuads }: MatrixProblem,
-): WeightGradientShape {
-  const costOf = ({
-    threads: [across, down],
-    outputs: [tileRows, tileColumns],
-    cost,
-  }: WeightGradientShape) => {
-    const [height, width] = [4 * down * tileRows, across * tileColumns];
-    return cost * Math.ceil(rows / height) * height * Math.ceil(columnQuads / width) * width;
-  };
-  return shapes.reduce((best, shape) => (costOf(shape) < costOf(best) ? shape : best));
+// Workgroups that run beside each other on a GPU of many processors: fewer leave some of them idle.
+const busyWorkgroups = 64;
+
+/** Outputs that the tiles of a product have, empty ones included, times the share of a device that idles. */
+function work(kernel: MatrixKernel, { rows, columnQuads, depth }: MatrixProblem, target: Target): number {
+  const { workgroups: tiles } = matrixGrid(kernel, Math.ceil(rows / 4), columnQuads);
+  // Ranges as if lines had one pixel each, for a problem does not know its lines.
+  const workgroups = tiles * weightGradientRanges(tiles, depth, target, { kernel, depth });
+  const idle = Math.max(1, busyWorkgroups / workgroups);
+  return tiles * kernel.tile.rows * kernel.tile.columnQuads * idle;
 }
 
 /** Four rows of one quad per thread: what no compiler spills, whatever the lanes of a subgroup. */
