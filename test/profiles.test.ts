@@ -13,15 +13,15 @@ import { cpu } from '../src/engine/device/cpu.ts';
 import { describeKernel, type MatrixProblem } from '../src/engine/device/families.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
 import { intel } from '../src/engine/device/intel.ts';
-import { lane, tile } from '../src/engine/device/matrix_products.ts';
+import { lane, matrixCandidates, tile } from '../src/engine/device/matrix_products.ts';
 import { mesaCpu } from '../src/engine/device/mesa_cpu.ts';
 import { nvidia } from '../src/engine/device/nvidia.ts';
 import type { DeviceProfile } from '../src/engine/device/profile.ts';
 import { profileOf, profiles } from '../src/engine/device/profiles.ts';
 import { qualcomm } from '../src/engine/device/qualcomm.ts';
 import { swiftshader } from '../src/engine/device/swiftshader.ts';
-import type { Target } from '../src/engine/device/target.ts';
-import { tuningKey } from '../src/engine/device/tuning.ts';
+import type { OfferedTarget, Target } from '../src/engine/device/target.ts';
+import { tuningFingerprint, tuningKey } from '../src/engine/device/tuning.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
@@ -37,7 +37,7 @@ import { fuse } from '../src/engine/passes/index.ts';
 import { selectProgram } from '../src/engine/plan/lower.ts';
 import { dispatchesOf } from '../src/engine/plan/plan.ts';
 import type { Retargeting } from '../src/engine/runtime/retarget.ts';
-import { planning } from './support/targets.ts';
+import { offered, planning } from './support/targets.ts';
 
 const { radius } = sizes.scoreMapGaussian;
 
@@ -211,6 +211,48 @@ describe('an adapter gets the profile that recognises it', () => {
     const size = (info: Info) => adapter(info).subgroupSize;
     expect([size({ subgroups: [8, 8] }), size({ subgroups: [32, 64] }), size({})]).toEqual([8, 0, 0]);
     expect(adapter({ subgroups: [32, 64] }).subgroupSizes).toEqual({ least: 32, most: 64 });
+  });
+
+  test.each<[DeviceProfile, least: number, most: number, chosen: number]>([
+    [amd, 32, 64, 32],
+    [amd, 64, 64, 64],
+    [intel, 8, 32, 8],
+    [intel, 16, 32, 16],
+    [nvidia, 32, 32, 32],
+    [apple, 4, 64, 32],
+    [qualcomm, 64, 128, 64],
+    [arm, 16, 16, 16],
+    // A size that the device has not is not chosen.
+    [arm, 4, 8, 0],
+    [gpu, 8, 32, 0],
+  ])('$0.name relies on lanes that the device fixes or lets kernels choose ($1 to $2)', (profile, ...sizes) => {
+    const [least, most, chosen] = sizes;
+    const fixed = least === most ? least : 0;
+    const size = (own: Partial<OfferedTarget>) =>
+      profile.target({ ...offered, subgroupSizes: { least, most }, ...own }).subgroupSize;
+    expect(size({ subgroupSize: fixed, subgroupSizeControl: true })).toBe(chosen);
+    // Browsers without the feature, and minimal mode: none where the device leaves a choice.
+    expect(size({ subgroupSize: fixed, subgroupSizeControl: false })).toBe(fixed);
+    expect(size({ subgroupSize: 0, subgroupSizes: { least: 0, most: 0 } })).toBe(0);
+  });
+
+  test('tunings of a device whose kernels choose their lanes are not those of one where they cannot', () => {
+    const fingerprint = (subgroupSizeControl: boolean) =>
+      tuningFingerprint({
+        adapter: adapter({ vendor: 'amd' }),
+        lowering: planning({ profile: amd, target: { subgroupSize: 32, subgroupSizeControl } }),
+      });
+    expect(fingerprint(true)).not.toBe(fingerprint(false));
+  });
+
+  test('what counts on the lanes of a subgroup is compiled for them where the device leaves a choice', () => {
+    const lanes = (own: Partial<Target>) =>
+      matrixCandidates('convolution', { ...planning({ profile: amd }).target, subgroupSize: 32, ...own })
+        .filter(({ conditions }) => conditions?.subgroups)
+        .map(({ subgroupSize }) => subgroupSize);
+    const ranging = { subgroupSizeControl: true, subgroupSizes: { least: 32, most: 64 } };
+    expect(new Set(lanes(ranging))).toEqual(new Set([32]));
+    expect(new Set(lanes({ subgroupSizes: { least: 32, most: 32 } }))).toEqual(new Set([undefined]));
   });
 });
 

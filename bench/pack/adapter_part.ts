@@ -4,6 +4,7 @@ import { describeAdapter } from '../../src/engine/device/adapter.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { measurePeaks } from '../../src/engine/runtime/peak.ts';
 import { openGpu } from '../../src/platform/node/gpu.ts';
+import { noToggles } from '../../src/platform/toggles.ts';
 import type { Part, PartContext } from './part.ts';
 
 export const peakRows = { fma: 'multiply-adds, f32', copy: 'copies' } as const;
@@ -39,7 +40,7 @@ function vendorLine(): string {
 
 /** The features that only the toggles bring which the engine sets. */
 async function featuresByToggles(engine: Engine): Promise<string> {
-  const { gpu } = await openGpu({ shaderChecks: true, zeros: true, experiments: false });
+  const { gpu } = await openGpu(noToggles);
   const plain = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   const without = new Set(plain ? describeAdapter(plain).features : []);
   return engine.adapter.features.filter((name) => !without.has(name)).join(', ') || 'none';

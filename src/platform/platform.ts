@@ -6,15 +6,15 @@
 import type { ImageBands } from '../image/bands.ts';
 import type { Image, ImageFacts, ImageInput } from '../image/image.ts';
 import type { Stored } from '../image/stored.ts';
-import type { GpuSettings } from './gpu_settings.ts';
+import type { Toggles } from './toggles.ts';
 
 export interface GpuPlatform {
   /**
-   * Opens WebGPU.
+   * Opens WebGPU with toggles, which browsers do not take: the object is then that without them.
    *
    * @throws NoAdapterError where the browser has none; MissingPackageError where Node lacks its package
    */
-  openGpu(settings: GpuSettings): Promise<{ readonly gpu: GPU }>;
+  openGpu(toggles: Toggles): Promise<{ readonly gpu: GPU }>;
   /** What to do where WebGPU offers no adapter. */
   readonly adapterAdvice: string;
   /** Lets this thread sleep between turns of its event loop while `waiting()` holds. */

@@ -5,12 +5,17 @@
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { register } from './register_kernels.ts';
+import { reliableLanes } from './target.ts';
+
+// Of Valhall and later.
+const lanes = 16;
 
 export const arm: DeviceProfile = {
   ...gpu,
   name: 'arm',
   title: 'Arm GPU',
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'arm',
+  target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
   kernels: {
     ...gpu.kernels,
     convolution: {

@@ -3,7 +3,17 @@
  * device names it in the place of one of these.
  */
 import { scoreMapTile } from '../../../kernels/sizes.ts';
+import type { Toggles } from '../../platform/toggles.ts';
 import { itemPerThread, itemPerWorkgroup, type KernelFamilies, oneWorkgroup } from './families.ts';
+import type { EngineUse } from './profile.ts';
+
+/** The toggles that an engine's use asks for on any device. */
+export function commonToggles({ experiments, exactTimestamps }: EngineUse): Toggles {
+  return {
+    enabled: experiments ? ['allow_unsafe_apis'] : [],
+    disabled: exactTimestamps ? ['timestamp_quantization'] : [],
+  };
+}
 
 /** Pixels of a chunk of a sum per channel: about 4096 threads in all, at least 8 pixels for each. */
 export function channelChunk(pixels: number, channelQuads: number): number {

@@ -3,7 +3,7 @@
  * is no faster than storage, and few workgroups keep all cores busy.
  */
 import { adapterText } from './adapter.ts';
-import { commonKernels } from './common.ts';
+import { commonKernels, commonToggles } from './common.ts';
 import type { MatrixKernel, MatrixProblem } from './families.ts';
 import { lane, matrixCandidates, weightGradientSplits } from './matrix_products.ts';
 import type { DeviceProfile } from './profile.ts';
@@ -69,8 +69,7 @@ export const cpu: DeviceProfile = {
     rowLengths: false,
   }),
   treatment: {
-    needsShaderChecks: true,
-    fillsWithZeros: true,
+    toggles: commonToggles,
     compilesAtDispatch: false,
     sharesProcessor: true,
     peak: { workgroups: 64, rounds: 4096, copies: 1 },

@@ -1,6 +1,6 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
 import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
-import { commonKernels } from './common.ts';
+import { commonKernels, commonToggles } from './common.ts';
 import { itemPerThread, itemPerWorkgroup } from './families.ts';
 import { matrixCandidates, tile } from './matrix_products.ts';
 import { matrixUnitKernel } from './matrix_unit_kernels.ts';
@@ -58,8 +58,7 @@ export const gpu: DeviceProfile = {
     rowLengths: true,
   }),
   treatment: {
-    needsShaderChecks: true,
-    fillsWithZeros: true,
+    toggles: commonToggles,
     compilesAtDispatch: false,
     sharesProcessor: false,
     peak: { workgroups: 4096, rounds: 2048, copies: 20 },

@@ -4,7 +4,7 @@
  */
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
-import type { Target } from './target.ts';
+import { reliableLanes, type Target } from './target.ts';
 import { middleShapes, smallestShapes, weightGradientFamily } from './weight_gradients.ts';
 
 /** With the fewest lanes a lane has most registers: 8 up to Xe, 16 on Xe2. */
@@ -16,6 +16,10 @@ export const intel: DeviceProfile = {
   name: 'intel',
   title: 'Intel GPU',
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'intel',
+  target: (offered) => ({
+    ...gpu.target(offered),
+    subgroupSize: reliableLanes(offered, offered.subgroupSizes.least),
+  }),
   kernels: {
     ...gpu.kernels,
     convolution: { ...gpu.kernels.convolution },

@@ -3,7 +3,7 @@ import type { KernelModule } from '../../../kernels/generated.ts';
 import { tileThreads } from '../../../kernels/sizes.ts';
 import type { MatrixFamilyName, MatrixKernel } from './families.ts';
 import { matrixUnitCandidates } from './matrix_unit_kernels.ts';
-import type { Target } from './target.ts';
+import { choosesLanes, type Target } from './target.ts';
 import { smallestShapes, weightGradientTile } from './weight_gradients.ts';
 
 const lanes = {
@@ -76,7 +76,9 @@ export function matrixCandidates(family: MatrixFamilyName, target: Target): Matr
     list.push(lane(family, 1, 64, 2, 2), lane(family, 1, 64, 2, 4));
     list.push(...smallestShapes.map((shape) => weightGradientTile(shape)));
   }
-  return list;
+  // Where the device leaves a choice, what counts on a subgroup's lanes is compiled for them.
+  const lanes = choosesLanes(target) ? { subgroupSize: size } : {};
+  return list.map((kernel) => (kernel.conditions?.subgroups ? { ...kernel, ...lanes } : kernel));
 }
 
 /**

@@ -4,6 +4,7 @@
  * (src/platform/node/mesa.ts).
  */
 import { adapterText } from './adapter.ts';
+import { commonToggles } from './common.ts';
 import { convolutionByLanes, cpu, wideLanes } from './cpu.ts';
 import { lane } from './matrix_products.ts';
 import type { DeviceProfile } from './profile.ts';
@@ -54,8 +55,14 @@ export const mesaCpu: DeviceProfile = {
   }),
   treatment: {
     ...cpu.treatment,
-    needsShaderChecks: false,
-    fillsWithZeros: false,
+    // The driver's code checks every access itself, and every kernel writes what it then reads.
+    toggles(use) {
+      const { enabled, disabled } = commonToggles(use);
+      return {
+        enabled: use.shaderChecks ? enabled : ['disable_robustness', ...enabled],
+        disabled: ['lazy_clear_resource_on_first_use', ...disabled],
+      };
+    },
     compilesAtDispatch: true,
   },
   faults: [
@@ -68,14 +75,15 @@ export const mesaCpu: DeviceProfile = {
     },
     {
       fault: "The driver's code checks every access, and Dawn's shader checks do so once more.",
-      workaround: "In Node Dawn's are left out (`needsShaderChecks`): a run takes a fifth less.",
+      workaround: "In Node Dawn's are left out (`disable_robustness`): a run takes a fifth less.",
       evidence: 'docs/performance-log.md; `EngineOptions.shaderChecks` turns them on',
       until: 'Dawn leaves them out by itself for drivers that check',
     },
     {
       fault: 'Filling new textures with zeros takes longer than what is then written to them.',
       workaround:
-        'In Node new memory is not filled (`fillsWithZeros`); test/support/poison.ts fills it with NaN.',
+        'In Node new memory is not filled (lazy_clear_resource_on_first_use is off); ' +
+        'test/support/poison.ts fills it with NaN.',
       evidence: 'docs/performance-log.md',
       until: 'Dawn fills memory only where it is read first',
     },

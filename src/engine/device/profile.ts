@@ -4,6 +4,7 @@
  * programs, and how the engine drives the device. A new one is a file in this folder and a line in
  * `profiles.ts`; see ARCHITECTURE.md, "Where to add".
  */
+import type { Toggles } from '../../platform/toggles.ts';
 import type { AdapterDescription } from './adapter.ts';
 import type { KernelFamilies } from './families.ts';
 import type { OfferedTarget, Target } from './target.ts';
@@ -36,12 +37,20 @@ export interface KnownFault {
   readonly until: string;
 }
 
+/** What an engine is opened for, as far as toggles depend on it. */
+export interface EngineUse {
+  /** Dawn's checks in shaders stay, also where the driver makes its own. */
+  readonly shaderChecks: boolean;
+  /** Extensions of WebGPU that are not finished may be asked for: subgroup matrices. */
+  readonly experiments: boolean;
+  /** The clock of the device counts in its own steps, and not in coarse ones that tell a page less. */
+  readonly exactTimestamps: boolean;
+}
+
 /** How the engine treats the driver. */
 export interface DriverTreatment {
-  /** Whether kernels need WebGPU's own checks; not where the driver's code checks every access itself. */
-  readonly needsShaderChecks: boolean;
-  /** Whether new memory is filled with zeros; every kernel writes what it then reads. */
-  readonly fillsWithZeros: boolean;
+  /** Dawn's toggles, which Node sets and browsers do not. */
+  toggles(use: EngineUse): Toggles;
   /**
    * Whether the driver compiles a kernel at its first dispatch. Kernels are then compiled ahead by dispatches
    * of no workgroups, with a second device as a helper.

@@ -64,3 +64,14 @@ export interface Target extends OfferedTarget {
 export function choosesLanes({ subgroupSizeControl, subgroupSizes, subgroupSize }: OfferedTarget): boolean {
   return subgroupSizeControl && subgroupSize > 0 && subgroupSizes.least !== subgroupSizes.most;
 }
+
+/**
+ * Lanes of a subgroup that kernels may rely on: the reported number where it is fixed, the wanted one where a
+ * kernel may choose and the device has it, else none.
+ */
+export function reliableLanes(offered: OfferedTarget, wanted: number): number {
+  const { subgroupSize, subgroupSizeControl, subgroupSizes } = offered;
+  if (subgroupSize > 0) return subgroupSize;
+  const has = subgroupSizes.least <= wanted && wanted <= subgroupSizes.most;
+  return subgroupSizeControl && has ? wanted : 0;
+}

@@ -39,7 +39,7 @@ export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
     architecture,
     description,
     `profile ${profile.name}`,
-    `subgroup ${target.subgroupSize}`,
+    `subgroup ${target.subgroupSize}${target.subgroupSizeControl ? ', any that kernels ask for' : ''}`,
     `textures ${rewritesOf(lowering).textures}`,
     `weight textures ${rewritesOf(lowering).weightTextures}`,
     ...(target.matrixUnits ?? []).map(

@@ -2,18 +2,18 @@
 import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
 import { textureWidth } from '../../../kernels/sizes.ts';
 import { describedError, NoAdapterError } from '../../base/errors.ts';
-import type { GpuSettings } from '../../platform/gpu_settings.ts';
-import { type AdapterDescription, describeAdapter, subgroupSizeControlFeature } from '../device/adapter.ts';
+import type { Toggles } from '../../platform/toggles.ts';
+import { type AdapterDescription, subgroupSizeControlFeature } from '../device/adapter.ts';
 import type { ForcedChoices, LoweringContext } from '../device/context.ts';
 import { matrixUnits, subgroupMatrixConfigs, subgroupMatrixFeature } from '../device/matrix_units.ts';
 import type { DeviceProfile } from '../device/profile.ts';
-import { profileOf } from '../device/profiles.ts';
 import type { OfferedTarget, Target } from '../device/target.ts';
 import type { Tuning } from '../device/tuning.ts';
 import { tunedKernels } from '../device/tuning.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
 import { roundUp } from '../graph/tensor.ts';
 import { linkKernel } from '../kernels/link.ts';
+import { openAdapter, usedFeatures } from './open_adapter.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import { WarmUp } from './warm_up.ts';
 import { type Attempt, allDone, DeviceWatch } from './watch.ts';
@@ -34,6 +34,8 @@ export interface EngineOptions {
    * on real ones. In browsers it needs --enable-unsafe-webgpu.
    */
   readonly subgroupMatrices?: boolean;
+  /** Let the device's clock count in its own steps, for measurements; only Node can, and on some drivers. */
+  readonly exactTimestamps?: boolean;
   /** Chooses kernels as this profile does, in the place of the one that recognises the adapter (tests). */
   readonly profile?: DeviceProfile;
   /** Overrides what the device offers (tests). */
@@ -44,13 +46,6 @@ export interface EngineOptions {
   readonly tunings?: readonly Tuning[];
   /** Told once when the adapter is a software driver, and of errors of the device that belong to no call. */
   readonly onNotice?: (message: string) => void;
-}
-
-async function requestAdapter(settings: GpuSettings): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
-  const { gpu } = await openGpu(settings);
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new NoAdapterError(adapterAdvice);
-  return { gpu, adapter };
 }
 
 async function requestDevice(adapter: GPUAdapter, descriptor: GPUDeviceDescriptor): Promise<GPUDevice> {
@@ -89,6 +84,8 @@ export class Engine implements AsyncDisposable {
   readonly device: GPUDevice;
   /** What the adapter says of itself. */
   readonly adapter: AdapterDescription;
+  /** Dawn's toggles in force; none in browsers. */
+  readonly toggles: Toggles;
   /** WebGPU's entry point, as the platform gives it. */
   readonly gpu: GPU;
   #lowering: LoweringContext;
@@ -100,43 +97,36 @@ export class Engine implements AsyncDisposable {
   #linked: Promise<unknown> = Promise.resolve();
 
   private constructor(
-    gpu: GPU,
-    device: GPUDevice,
-    adapter: AdapterDescription,
+    { gpu, device, adapter, toggles }: Pick<Engine, 'gpu' | 'device' | 'adapter' | 'toggles'>,
     lowering: LoweringContext,
     onNotice: EngineOptions['onNotice'],
   ) {
     this.gpu = gpu;
     this.device = device;
     this.adapter = adapter;
+    this.toggles = toggles;
     this.#lowering = lowering;
     this.#watch = new DeviceWatch(device, onNotice);
   }
 
   /** Opens the default adapter. Throws an Error that says what to install where there is none. */
   static async open(options: EngineOptions = {}): Promise<Engine> {
-    const experiments = options.subgroupMatrices ?? false;
-    let { gpu, adapter } = await requestAdapter({ shaderChecks: true, zeros: true, experiments });
-    const description = describeAdapter(adapter);
-    const profile = options.profile ?? profileOf(description);
-    const { needsShaderChecks, fillsWithZeros, compilesAtDispatch } = profile.treatment;
-    // What an adapter is can only be asked with the checks already chosen.
-    if (!needsShaderChecks || !fillsWithZeros)
-      ({ gpu, adapter } = await requestAdapter({
-        shaderChecks: needsShaderChecks || (options.shaderChecks ?? false),
-        zeros: fillsWithZeros,
-        experiments,
-      }));
-    const wanted: GPUFeatureName[] = options.minimal
-      ? []
-      : ['subgroups', subgroupSizeControlFeature, 'timestamp-query', 'shader-f16'];
-    if (options.subgroupMatrices) wanted.push(subgroupMatrixFeature);
-    const { limits, features } = adapter;
+    const { minimal = false, subgroupMatrices = false } = options;
+    const experiments = subgroupMatrices && !minimal;
+    const use = {
+      shaderChecks: options.shaderChecks ?? false,
+      experiments,
+      exactTimestamps: options.exactTimestamps ?? false,
+    };
+    const platform = { openGpu, adapterAdvice };
+    const { gpu, adapter, description, profile, toggles } = await openAdapter(platform, use, options.profile);
+    const { compilesAtDispatch } = profile.treatment;
+    const { limits } = adapter;
     const descriptor: GPUDeviceDescriptor = {
       label: 'aand-webgpu',
-      requiredFeatures: wanted.filter((feature) => features.has(feature)),
+      requiredFeatures: usedFeatures(adapter, { minimal, experiments }),
       requiredLimits:
-        options.minimal || options.defaultLimits
+        minimal || options.defaultLimits
           ? {}
           : {
               maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
@@ -166,7 +156,7 @@ export class Engine implements AsyncDisposable {
         phase: 'run',
         ...(options.force && { force: options.force }),
       };
-      const engine = new Engine(gpu, device, description, lowering, options.onNotice);
+      const engine = new Engine({ gpu, device, adapter: description, toggles }, lowering, options.onNotice);
       engine.useTunings(options.tunings ?? []);
       if (compilesAtDispatch)
         engine.#warmUp = new WarmUp(device, async () => {

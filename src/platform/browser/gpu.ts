@@ -1,9 +1,9 @@
 /** WebGPU in browsers: `navigator.gpu`. */
 import { NoAdapterError } from '../../base/errors.ts';
-import type { GpuSettings } from '../gpu_settings.ts';
+import type { Toggles } from '../toggles.ts';
 
-/** The browser's GPU object. A page cannot choose its settings. */
-export async function openGpu(_settings: GpuSettings): Promise<{ gpu: GPU }> {
+/** The browser's GPU object. A page cannot choose its toggles. */
+export async function openGpu(_toggles: Toggles): Promise<{ gpu: GPU }> {
   if (!navigator.gpu)
     throw new NoAdapterError(
       'This browser offers no WebGPU here: it needs a secure context (https or localhost) and WebGPU ' +

@@ -1,6 +1,6 @@
 /** WebGPU in Node: Dawn, from the package `webgpu`. */
 import { isMainThread } from 'node:worker_threads';
-import type { GpuSettings } from '../gpu_settings.ts';
+import type { Toggles } from '../toggles.ts';
 import { widenMesaVectors } from './mesa.ts';
 import { missingPackage } from './optional_package.ts';
 
@@ -15,20 +15,16 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
 }
 
 /**
- * The process's GPU object for these settings, one of each kind, kept until the process ends: an instance of
+ * The process's GPU object with these toggles, one of each kind, kept until the process ends: an instance of
  * Dawn costs megabytes that do not all come back, and the process crashes where an instance is collected
  * before its last device. The object does not keep the process alive; devices that are not destroyed do.
  *
  * @throws MissingPackageError where the package `webgpu` is not installed
  */
-export async function openGpu({ shaderChecks, zeros, experiments }: GpuSettings): Promise<{ gpu: GPU }> {
-  const enabled = [
-    ...(shaderChecks ? [] : ['disable_robustness']),
-    ...(experiments ? ['allow_unsafe_apis'] : []),
-  ];
+export async function openGpu({ enabled, disabled }: Toggles): Promise<{ gpu: GPU }> {
   const flags: string[] = [];
   if (enabled.length) flags.push(`enable-dawn-features=${enabled.join(',')}`);
-  if (!zeros) flags.push('disable-dawn-features=lazy_clear_resource_on_first_use');
+  if (disabled.length) flags.push(`disable-dawn-features=${disabled.join(',')}`);
   const key = flags.join(' ');
   const { create, globals } = await loadDawn();
   // Nothing waits between asking and keeping: two calls at once get one instance.
