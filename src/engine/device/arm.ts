@@ -4,8 +4,9 @@
  */
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
-import { register } from './register_kernels.ts';
+import { register, weightGradientRegister } from './register_kernels.ts';
 import { reliableLanes } from './target.ts';
+import { weightGradientRanges } from './weight_gradients.ts';
 
 // Of Valhall and later.
 const lanes = 16;
@@ -25,7 +26,15 @@ export const arm: DeviceProfile = {
       // The 32 registers of full occupancy hold 8 sums, whose loads per multiply-add are 2.4 times as many.
       choose: ({ columnQuads }) => (columnQuads > 1 ? register(3, 2) : register(4, 1)),
     },
-    weight_gradient: { ...gpu.kernels.weight_gradient },
+    weight_gradient: {
+      candidates: () => [
+        weightGradientRegister(2, 4),
+        weightGradientRegister(2, 2),
+        weightGradientRegister(1, 4),
+      ],
+      choose: ({ columnQuads }) => weightGradientRegister(columnQuads > 1 ? 2 : 1, 4),
+      splits: weightGradientRanges,
+    },
   },
   rewrites: (target) => ({ ...gpu.rewrites(target), weightTextures: true }),
 };
