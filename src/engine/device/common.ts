@@ -5,6 +5,7 @@
 import { scoreMapTile } from '../../../kernels/sizes.ts';
 import type { Toggles } from '../../platform/toggles.ts';
 import { itemPerThread, itemPerWorkgroup, type KernelFamilies, oneWorkgroup } from './families.ts';
+import { rowKernels } from './gpu_rows.ts';
 import type { EngineUse } from './profile.ts';
 
 /** The toggles that an engine's use asks for on any device. */
@@ -43,9 +44,14 @@ export const commonKernels: Omit<KernelFamilies, 'convolution' | 'weight_gradien
   },
   gate: {
     forward: () => itemPerThread('gate', 'gate_forward'),
-    // Sixteen threads per position.
-    matching: () => ({ module: 'matching_gate', entry: 'main', itemsPerWorkgroup: 4 }),
+    matching: rowKernels.gate.matching,
     gradient: () => itemPerThread('gate', 'gate_gradient'),
+    residualForward: () => itemPerThread('gate', 'residual_forward'),
+    residualGradient: () => itemPerThread('gate', 'residual_gradient'),
+  },
+  pairwiseHinge: {
+    activate: () => itemPerThread('pairwise_hinge', 'activate'),
+    finish: () => oneWorkgroup('pairwise_hinge', 'finish'),
   },
   scoreMap: {
     distances: () => itemPerThread('score_map', 'level_distances'),

@@ -124,7 +124,20 @@ export type Choice<Problem> = (problem: Problem, target: Target) => ItemKernel;
 /** Rows of channels: pixels with their channels. */
 export interface RowsProblem {
   readonly rows: number;
+  /** Rows of one image of the batch: a choice by them gives the same bits in every batch. */
+  readonly rowsPerImage: number;
   readonly channelQuads: number;
+}
+
+/** Rows of channels, and the quads of their products with the keys. */
+export interface MatchingProblem extends RowsProblem {
+  readonly keyQuads: number;
+}
+
+/** Maps of the detector: their side in pixels, and the values in a row of all levels together. */
+export interface MapProblem {
+  readonly size: number;
+  readonly levels: number;
 }
 
 /** Sums per channel in chunks of pixels. */
@@ -162,24 +175,31 @@ export interface KernelFamilies {
   };
   /** Items: rows. */
   readonly normalize: { readonly forward: Choice<RowsProblem>; readonly gradient: Choice<RowsProblem> };
-  /** Items: positions; for `flatten` images. */
+  /** Items: positions; for `flatten` images, for `gradient` quads. */
   readonly cosineDistance: {
     readonly positions: Choice<RowsProblem>;
     readonly flatten: Choice<RowsProblem>;
     readonly gradient: Choice<RowsProblem>;
   };
-  /** Softmax over the keys. Items: positions. */
+  /** Softmax over the keys, and the gated residual. Items: positions; for `residualForward` quads. */
   readonly gate: {
     readonly forward: Choice<RowsProblem>;
     /** From rows that are not of unit length: for profiles with the rewrite `rowLengths`. */
-    readonly matching: Choice<RowsProblem>;
+    readonly matching: Choice<MatchingProblem>;
     readonly gradient: Choice<RowsProblem>;
+    readonly residualForward: Choice<RowsProblem>;
+    readonly residualGradient: Choice<RowsProblem>;
+  };
+  /** Items: rows of scores. */
+  readonly pairwiseHinge: {
+    readonly activate: Choice<RowsProblem>;
+    readonly finish: Choice<{ readonly count: number }>;
   };
   readonly scoreMap: {
-    /** Items: positions of all levels. */
-    readonly distances: Choice<{ readonly positions: number }>;
-    rows(size: number, target: Target): MapKernel;
-    columns(size: number, target: Target): MapKernel;
+    /** Items: positions of all levels; the channels are those of the finest one. */
+    readonly distances: Choice<RowsProblem>;
+    rows(problem: MapProblem, target: Target): MapKernel;
+    columns(problem: MapProblem, target: Target): MapKernel;
   };
   /** Sums of a whole tensor. Items: its values, or quads of them for `squareError`. */
   readonly sums: {

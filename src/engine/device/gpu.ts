@@ -2,6 +2,7 @@
 import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
 import { commonKernels, commonToggles } from './common.ts';
 import { itemPerThread, itemPerWorkgroup } from './families.ts';
+import { rowKernels } from './gpu_rows.ts';
 import { matrixCandidates, tile } from './matrix_products.ts';
 import { matrixUnitKernel } from './matrix_unit_kernels.ts';
 import type { DeviceProfile } from './profile.ts';
@@ -23,6 +24,7 @@ export const gpu: DeviceProfile = {
   target: (offered) => ({ ...offered, parallelism: 512 }),
   kernels: {
     ...commonKernels,
+    ...rowKernels,
     convolution: {
       candidates: (target) => matrixCandidates('convolution', target),
       choose: (problem, target) =>

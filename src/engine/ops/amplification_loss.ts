@@ -7,6 +7,7 @@
  */
 
 import type { LoweringContext } from '../device/context.ts';
+import { variantOf, workgroupsFor } from '../device/families.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, positions, roundUp, type Tensor, type View } from '../graph/tensor.ts';
@@ -42,6 +43,9 @@ const pairwiseHinge: Operation<HingeAttributes> = {
     const abnormal = positions(difference);
     const channels = difference.shape.at(-1) as number;
     const rowSums = scratch('pairwise_hinge.row_sums', [abnormal]);
+    const { profile, target } = context;
+    const { pairwiseHinge: kernels } = profile.kernels;
+    const finish = kernels.finish({ count: abnormal }, target);
     const dispatches: Dispatch[] = [];
     let accumulated: Tensor | undefined;
     const total = positions(normal);
@@ -56,6 +60,8 @@ const pairwiseHinge: Operation<HingeAttributes> = {
         ...scratch('pairwise_hinge.scores', [1, abnormal, 1, count]),
         layout: 'channels',
       };
+      const problem = { rows: abnormal, rowsPerImage: abnormal, channelQuads: channelQuads(scores) };
+      const activate = kernels.activate(problem, target);
       // Ping-pong: a dispatch may not read and write the same range.
       const next =
         index === chunks - 1
@@ -64,10 +70,10 @@ const pairwiseHinge: Operation<HingeAttributes> = {
       dispatches.push(
         ...product({ source: difference, weights, weightShape, output: scores, transposed: true, context }),
         {
-          kernel: { module: 'pairwise_hinge', entry: 'activate', conditions: { first: index === 0 } },
+          kernel: variantOf(activate, { first: index === 0 }),
           bindings: { scores, row_sums: rowSums, counts },
           uniforms: { abnormal, quads: channelQuads(scores), first, margin: attributes.margin },
-          workgroups: threads(abnormal),
+          workgroups: workgroupsFor(activate, abnormal),
           writes: ['scores', 'row_sums'],
         },
         ...product({
@@ -84,10 +90,10 @@ const pairwiseHinge: Operation<HingeAttributes> = {
     }
     dispatches.push(
       {
-        kernel: { module: 'pairwise_hinge', entry: 'finish' },
+        kernel: variantOf(finish),
         bindings: { row_sums: rowSums, counts, loss: need(outputs, 'loss') },
         uniforms: { abnormal },
-        workgroups: [1, 1, 1],
+        workgroups: workgroupsFor(finish, abnormal),
         writes: ['loss'],
       },
       {

@@ -26,6 +26,7 @@ export type BatchNormAttributes = {
 
 interface Part {
   readonly range: BatchRange;
+  readonly perImage: number;
   readonly uniforms: Readonly<Record<string, number>>;
 }
 
@@ -61,16 +62,17 @@ function plan(
     const firstChunk = (range.first * perImage) / chunk;
     return {
       range,
+      perImage,
       uniforms: { ...whole, pixels: own, first_chunk: firstChunk, chunks: Math.ceil(own / chunk) },
     };
   });
-  return { whole, parts };
+  return { whole, parts, perImage };
 }
 
 /** What the kernels of a part are chosen by. */
-function problemOf({ uniforms }: { readonly uniforms: Part['uniforms'] }) {
+function problemOf({ uniforms, perImage }: Pick<Part, 'uniforms' | 'perImage'>) {
   const { pixels, quads, chunks } = uniforms as { pixels: number; quads: number; chunks: number };
-  return { rows: pixels, chunks, channelQuads: quads };
+  return { rows: pixels, rowsPerImage: perImage, chunks, channelQuads: quads };
 }
 
 const parameterNames = ['weight', 'bias', 'running_mean', 'running_var'] as const;
@@ -144,7 +146,7 @@ function lowerForward(
   const { attributes, inputs, outputs } = node;
   const x = need(inputs, 'x');
   const { statistics } = inputs;
-  const { whole, parts } = plan(x, ranges, attributes, context, statistics && attributes.chunk);
+  const { whole, parts, perImage } = plan(x, ranges, attributes, context, statistics && attributes.chunk);
   const saved = need(outputs, 'saved');
   const running = { running_mean: need(inputs, 'running_mean'), running_var: need(inputs, 'running_var') };
   const dispatches: Dispatch[] = [];
@@ -162,7 +164,7 @@ function lowerForward(
         flops: 12 * quads(x) * part.range.share,
       });
     }
-    const merge = kernels.merge(problemOf({ uniforms: whole }), target);
+    const merge = kernels.merge(problemOf({ uniforms: whole, perImage }), target);
     dispatches.push({
       kernel: variantOf(merge),
       bindings: { partial, saved, ...running },
@@ -224,7 +226,7 @@ function lowerGradient(
   const { attributes, inputs, outputs } = node;
   const { relu, residual } = attributes;
   const x = need(inputs, 'x');
-  const { whole, parts } = plan(x, ranges, attributes, context);
+  const { whole, parts, perImage } = plan(x, ranges, attributes, context);
   const partial = scratch('batch_norm_gradient.partial', [whole.chunks, 2, whole.quads * 4]);
   const sums = scratch('batch_norm_gradient.sums', [2, whole.quads * 4]);
   const saved = need(inputs, 'saved');
@@ -233,7 +235,7 @@ function lowerGradient(
     dy: range.of(need(inputs, 'dy')),
     ...(relu && { y: range.of(need(inputs, 'y')) }),
   });
-  const merge = kernels.mergeGradient(problemOf({ uniforms: whole }), target);
+  const merge = kernels.mergeGradient(problemOf({ uniforms: whole, perImage }), target);
   return [
     ...parts.map((part): Dispatch => {
       const problem = problemOf(part);

@@ -53,13 +53,13 @@ function lowerForward(
 ): Dispatch[] {
   const { cosineDistance: kernels } = profile.kernels;
   const a = need(inputs, 'a');
-  const flattened = { rows: a.shape[0] as number, channelQuads: 1 };
+  const flattened = { rows: a.shape[0] as number, rowsPerImage: 1, channelQuads: 1 };
   const flatten = kernels.flatten(flattened, target);
   const products = need(outputs, 'products');
   return [
     ...ranges.map((range): Dispatch => {
       const values = uniforms(a, range, attributes);
-      const kernel = kernels.positions({ rows: values.positions, channelQuads: values.quads }, target);
+      const kernel = kernels.positions(problemOf(values), target);
       return {
         kernel: variantOf(kernel),
         bindings: { a: range.of(a), b: range.of(need(inputs, 'b')), products, map: need(outputs, 'map') },
@@ -77,6 +77,12 @@ function lowerForward(
       writes: ['sums', 'flat_distance'],
     },
   ];
+}
+
+/** What the kernels over the positions of a range are chosen by. */
+function problemOf(values: ReturnType<typeof uniforms>) {
+  const { positions: rows, per_image: rowsPerImage, quads: channelQuads } = values;
+  return { rows, rowsPerImage, channelQuads };
 }
 
 type GradientAttributes = CosineAttributes & { readonly da: boolean; readonly db: boolean };
@@ -101,8 +107,7 @@ function lowerGradient(
   const { da, db } = outputs;
   return ranges.map((range): Dispatch => {
     const values = uniforms(a, range, attributes);
-    const problem = { rows: values.positions, channelQuads: values.quads };
-    const kernel = profile.kernels.cosineDistance.gradient(problem, target);
+    const kernel = profile.kernels.cosineDistance.gradient(problemOf(values), target);
     return {
       kernel: variantOf(kernel, {
         map: d_map !== undefined,

@@ -1,7 +1,7 @@
 /** The matching gate (method, 3.4: steps 2-3) and the gated residual fusion (steps 4-6). */
 import type { LoweringContext } from '../device/context.ts';
 import { variantOf, workgroupsFor } from '../device/families.ts';
-import { type Dispatch, threads } from '../dispatch.ts';
+import type { Dispatch } from '../dispatch.ts';
 import { type Node, need, type Tape } from '../graph/tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor } from '../graph/tensor.ts';
 import { convTranspose2d } from './conv2d.ts';
@@ -21,6 +21,12 @@ function gateUniforms(cosines: Tensor, { temperature }: GateAttributes): Record<
     items: cosines.shape.at(-1) as number,
     temperature,
   };
+}
+
+/** What the kernels over positions are chosen by. */
+function problemOf(x: Tensor) {
+  const rows = positions(x);
+  return { rows, rowsPerImage: rows / (x.shape[0] as number), channelQuads: channelQuads(x) };
 }
 
 const gateDefinition: Operation<GateAttributes> = {
@@ -44,7 +50,7 @@ const gateDefinition: Operation<GateAttributes> = {
   lower(node, context) {
     const { profile, target } = context;
     const cosines = need(node.inputs, 'cosines');
-    const problem = { rows: positions(cosines), channelQuads: channelQuads(cosines) };
+    const problem = problemOf(cosines);
     if (node.inputs.rows) return [lowerWithRows(node, node.inputs.rows, context)];
     const kernel = profile.kernels.gate.forward(problem, target);
     return [
@@ -67,10 +73,8 @@ function lowerWithRows(
   { profile, target }: LoweringContext,
 ): Dispatch {
   const cosines = need(inputs, 'cosines');
-  const kernel = profile.kernels.gate.matching(
-    { rows: positions(cosines), channelQuads: channelQuads(rows) },
-    target,
-  );
+  const problem = { ...problemOf(rows), keyQuads: channelQuads(cosines) };
+  const kernel = profile.kernels.gate.matching(problem, target);
   return {
     kernel: variantOf(kernel, { half: rows.half ?? false }),
     bindings: { rows, cosines, gate: need(outputs, 'gate') },
@@ -90,7 +94,7 @@ const gateGradient: Operation<GateAttributes> = {
   infer: (inputs) => ({ d_cosines: need(inputs, 'cosines') }),
   lower(node, { profile, target }) {
     const cosines = need(node.inputs, 'cosines');
-    const problem = { rows: positions(cosines), channelQuads: channelQuads(cosines) };
+    const problem = problemOf(cosines);
     const kernel = profile.kernels.gate.gradient(problem, target);
     return [
       {
@@ -157,11 +161,12 @@ export const gatedResidualDefinition: Operation<NoAttributes> = {
       return r === operand && x !== operand ? { residual: x, gate } : undefined;
     },
   },
-  lower(node) {
+  lower(node, { profile, target }) {
     const x = need(node.inputs, 'x');
+    const kernel = profile.kernels.gate.residualForward(problemOf(x), target);
     return [
       {
-        kernel: { module: 'gate', entry: 'residual_forward' },
+        kernel: variantOf(kernel),
         bindings: {
           x,
           r: need(node.inputs, 'r'),
@@ -169,7 +174,7 @@ export const gatedResidualDefinition: Operation<NoAttributes> = {
           y: need(node.outputs, 'y'),
         },
         uniforms: { positions: positions(x), quads: channelQuads(x) },
-        workgroups: threads(quads(x)),
+        workgroups: workgroupsFor(kernel, quads(x)),
         writes: ['y'],
         flops: 100 * quads(x),
       },
@@ -181,12 +186,13 @@ const gatedResidualGradient: Operation<NoAttributes> = {
   name: 'gated_residual_gradient',
   infer: (inputs) => ({ dx: need(inputs, 'x'), dr: need(inputs, 'x'), d_gate: need(inputs, 'gate') }),
   batch: { does: 'map', operands: ['x', 'r', 'gate', 'dy', 'dx', 'dr', 'd_gate'] },
-  lower(node) {
+  lower(node, { profile, target }) {
     const { inputs, outputs } = node;
     const x = need(inputs, 'x');
+    const kernel = profile.kernels.gate.residualGradient(problemOf(x), target);
     return [
       {
-        kernel: { module: 'gate', entry: 'residual_gradient' },
+        kernel: variantOf(kernel),
         bindings: {
           x,
           r: need(inputs, 'r'),
@@ -197,7 +203,7 @@ const gatedResidualGradient: Operation<NoAttributes> = {
           d_gate: need(outputs, 'd_gate'),
         },
         uniforms: { positions: positions(x), quads: channelQuads(x) },
-        workgroups: threads(positions(x)),
+        workgroups: workgroupsFor(kernel, positions(x)),
         writes: ['dx', 'dr', 'd_gate'],
         flops: 140 * quads(x),
       },

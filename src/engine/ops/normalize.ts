@@ -11,6 +11,12 @@ function rowsOf(tensor: Tensor): number {
   return quads(tensor) / channelQuads(tensor);
 }
 
+function problemOf(x: Tensor) {
+  const rows = rowsOf(x);
+  const images = x.layout === 'channels' ? (x.shape[0] as number) : 1;
+  return { rows, rowsPerImage: rows / images, channelQuads: channelQuads(x) };
+}
+
 const normalizeDefinition: Operation<NormalizeAttributes> = {
   name: 'l2_normalize',
   infer(inputs) {
@@ -34,7 +40,7 @@ const normalizeDefinition: Operation<NormalizeAttributes> = {
   batch: { does: 'map', operands: ['x', 'y', 'norm'] },
   lower(node, { profile, target }) {
     const x = need(node.inputs, 'x');
-    const problem = { rows: rowsOf(x), channelQuads: channelQuads(x) };
+    const problem = problemOf(x);
     const kernel = profile.kernels.normalize.forward(problem, target);
     return [
       {
@@ -55,7 +61,7 @@ const normalizeGradient: Operation<NormalizeAttributes> = {
   batch: { does: 'map', operands: ['y', 'norm', 'dy', 'dx'] },
   lower(node, { profile, target }) {
     const y = need(node.inputs, 'y');
-    const problem = { rows: rowsOf(y), channelQuads: channelQuads(y) };
+    const problem = problemOf(y);
     const kernel = profile.kernels.normalize.gradient(problem, target);
     return [
       {

@@ -53,9 +53,12 @@ const scoreMapDefinition: Operation<ScoreAttributes> = {
       uniforms[`side${level}`] = side[level] as number;
       uniforms[`quads${level}`] = channelQuads(features[level] as Tensor);
     }
-    const distancesKernel = kernels.distances({ positions }, target);
-    const rowsKernel = kernels.rows(size, target);
-    const columnsKernel = kernels.columns(size, target);
+    const channels = Math.min(...features.map(channelQuads));
+    const problem = { rows: positions, rowsPerImage: positions / batch, channelQuads: channels };
+    const distancesKernel = kernels.distances(problem, target);
+    const smoothing = { size, levels: side.reduce((sum, s) => sum + s, 0) };
+    const rowsKernel = kernels.rows(smoothing, target);
+    const columnsKernel = kernels.columns(smoothing, target);
     return [
       {
         kernel: variantOf(distancesKernel, { half: features[0]?.half ?? false }),

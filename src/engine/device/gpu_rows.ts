@@ -1,0 +1,160 @@
+/**
+ * The families without matrix products on GPUs, where a row of channels, a column of pixels or a whole tensor
+ * is summed up: enough workgroups to fill the device, and at least four loads on their way in every thread. A
+ * thread that walks through a row alone waits for memory at every step, and few rows leave a GPU idle.
+ */
+import type { KernelModule } from '../../../kernels/generated.ts';
+import { scoreMapGaussian, workgroupSize } from '../../../kernels/sizes.ts';
+import {
+  type ItemKernel,
+  itemPerThread,
+  itemPerWorkgroup,
+  type KernelCandidate,
+  type KernelFamilies,
+  type MapProblem,
+  oneWorkgroup,
+  type RowsProblem,
+} from './families.ts';
+
+/** Workgroups that a kernel should have where its data allow it. */
+const enoughWorkgroups = 256;
+
+/** Pixels of the map on each side of a workgroup of `score_map_smooth.smooth_columns`. */
+const columnTile = 16;
+
+function powerOfTwo(least: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, least)));
+}
+
+/**
+ * Lanes that share a row of `quads`: each takes about `loads` quads, or fewer where few rows would be few
+ * workgroups.
+ */
+function lanesFor(rows: number, quads: number, loads: number): number {
+  let lanes = Math.min(powerOfTwo(quads / loads), workgroupSize);
+  const enough = enoughWorkgroups * workgroupSize;
+  while (lanes < workgroupSize && lanes < quads && rows * lanes < enough) lanes *= 2;
+  return lanes;
+}
+
+/**
+ * A kernel whose rows are shared by lanes, or `otherwise` for rows that do not fit the registers.
+ *
+ * @param loads quads that a lane takes at once from each input
+ */
+function rowByLanes(
+  module: KernelModule,
+  entry: string,
+  { rows, channelQuads }: { readonly rows: number; readonly channelQuads: number },
+  otherwise: ItemKernel,
+  loads = 4,
+): ItemKernel {
+  const lanes = lanesFor(rows, channelQuads, loads);
+  const held = Math.ceil(channelQuads / lanes);
+  if (held > 2 * loads) return otherwise;
+  return {
+    module,
+    entry,
+    constants: { LANES: lanes, LOADS: held },
+    itemsPerWorkgroup: workgroupSize / lanes,
+  };
+}
+
+/** A kernel whose items are quads instead of rows. */
+function countedInQuads(
+  kernel: ItemKernel,
+  otherwise: ItemKernel,
+  { channelQuads }: RowsProblem,
+): ItemKernel {
+  if (kernel === otherwise) return kernel;
+  return { ...kernel, itemsPerWorkgroup: kernel.itemsPerWorkgroup * channelQuads };
+}
+
+/** What goes into inference is chosen by one image, so that its bits do not depend on the batch. */
+function ofOneImage({ rowsPerImage, channelQuads }: RowsProblem) {
+  return { rows: rowsPerImage, channelQuads };
+}
+
+/** The families that sum up rows of channels. */
+export const rowKernels: Pick<
+  KernelFamilies,
+  'normalize' | 'cosineDistance' | 'gate' | 'pairwiseHinge' | 'scoreMap'
+> = {
+  normalize: {
+    forward: (problem) =>
+      rowByLanes('normalize_lanes', 'forward', ofOneImage(problem), itemPerThread('normalize', 'forward')),
+    gradient: (problem) =>
+      rowByLanes('normalize_lanes', 'gradient', problem, itemPerThread('normalize', 'gradient')),
+  },
+  cosineDistance: {
+    positions(problem) {
+      const otherwise = itemPerThread('cosine_distance', 'positions');
+      return rowByLanes('cosine_distance_lanes', 'positions', problem, otherwise);
+    },
+    flatten: () => itemPerWorkgroup('cosine_distance_flat', 'flatten'),
+    gradient(problem) {
+      const otherwise = itemPerThread('cosine_distance', 'gradient');
+      return countedInQuads(
+        rowByLanes('cosine_distance_lanes', 'gradient', problem, otherwise),
+        otherwise,
+        problem,
+      );
+    },
+  },
+  gate: {
+    forward: (problem) =>
+      rowByLanes('gate_lanes', 'gate_forward', ofOneImage(problem), itemPerThread('gate', 'gate_forward')),
+    matching(problem) {
+      // The keys are the longer row where channels are few.
+      const channelQuads = Math.max(problem.channelQuads, problem.keyQuads);
+      const lanes = lanesFor(problem.rowsPerImage, channelQuads, 4);
+      const loads = (quads: number) => Math.ceil(quads / lanes);
+      return {
+        module: 'matching_gate',
+        entry: 'main',
+        constants: { LANES: lanes, LOADS: loads(problem.channelQuads), KEY_LOADS: loads(problem.keyQuads) },
+        itemsPerWorkgroup: workgroupSize / lanes,
+      };
+    },
+    gradient: (problem) =>
+      rowByLanes('gate_lanes', 'gate_gradient', problem, itemPerThread('gate', 'gate_gradient')),
+    residualForward(problem) {
+      const otherwise = itemPerThread('gate', 'residual_forward');
+      return countedInQuads(
+        rowByLanes('gate_lanes', 'residual_forward', ofOneImage(problem), otherwise),
+        otherwise,
+        problem,
+      );
+    },
+    // Three inputs: more loads of each would spill on Intel.
+    residualGradient: (problem) =>
+      rowByLanes('gate_lanes', 'residual_gradient', problem, itemPerThread('gate', 'residual_gradient'), 2),
+  },
+  pairwiseHinge: {
+    activate: (problem) =>
+      rowByLanes('pairwise_hinge_lanes', 'activate', problem, itemPerThread('pairwise_hinge', 'activate')),
+    finish: () => oneWorkgroup('pairwise_hinge_sum', 'finish'),
+  },
+  scoreMap: {
+    distances(problem) {
+      const lanes = lanesFor(problem.rowsPerImage, problem.channelQuads, 4);
+      return {
+        module: 'score_map_lanes',
+        entry: 'level_distances',
+        constants: { LANES: lanes },
+        itemsPerWorkgroup: workgroupSize / lanes,
+      };
+    },
+    rows: (problem) => ({ ...smoothing(problem, 'smooth_rows'), grid: (size, batch) => [size, batch, 1] }),
+    columns: (problem) => ({
+      ...smoothing(problem, 'smooth_columns'),
+      grid: (size, batch) => [size / columnTile, size / columnTile, batch],
+    }),
+  },
+};
+
+/** Workgroup memory as the map needs it. */
+function smoothing({ size, levels }: MapProblem, entry: string): KernelCandidate {
+  const row = size + 2 * scoreMapGaussian.radius;
+  return { module: 'score_map_smooth', entry, constants: { ROW: row, LEVELS: levels } };
+}
