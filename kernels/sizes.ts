@@ -6,6 +6,9 @@
 /** Threads of a workgroup, in every kernel whose shape is not chosen. */
 export const workgroupSize = 64;
 
+/** Threads of a workgroup that adds up by itself (`workgroup_sum`). */
+export const sumThreads = 256;
+
 /** Quads in a line of a storage texture. */
 export const textureWidth = 4096;
 

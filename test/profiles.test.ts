@@ -382,10 +382,14 @@ describe('kernel files have the sizes that the host counts with', () => {
     ...new Set(names.flatMap((name) => [...text(name).matchAll(pattern)].map(([, n]) => Number(n)))),
   ];
   const all = files.map((name) => name.slice(0, -5));
+  // The kernels whose whole workgroup adds up, and the file that does it.
+  const sums = all.filter((name) => text(name).includes('workgroup_sum'));
+  const others = all.filter((name) => !sums.includes(name));
 
   test.each<[string, readonly string[], RegExp, number[]]>([
     // One kernel has a single thread, as a sum of four scalars needs no more.
-    ['threads of a workgroup', all, /@workgroup_size\((\d+)\)/g, [sizes.workgroupSize, 1]],
+    ['threads of a workgroup', others, /@workgroup_size\((\d+)\)/g, [sizes.workgroupSize, 1]],
+    ['threads of a sum on GPUs', sums, /(?:size\(|array<\w+, )(\d{3,})/g, [sizes.sumThreads]],
     ['a line of a texture', all, /[%/] (\d{3,})u/g, [sizes.textureWidth]],
     ['quads of a line of packed weights', ['texture'], /\) \/ (\d+)u \* \1u/g, [sizes.packedQuads]],
     ['rows that a thread packs', ['texture'], /const chunk = (\d+)u/g, [sizes.packedRows]],
