@@ -71,7 +71,7 @@ async function time(engine: Engine, { name, record, inputs }: Case): Promise<Ben
   const program = await Program.compile(engine, tape, { outputs, store });
   try {
     const random = new RandomStream('bench');
-    const given: Record<string, Float32Array | Uint32Array> = { ...inputs };
+    const given: Record<string, RunInputs[string]> = { ...inputs };
     for (const { name, shape } of tape.inputs)
       given[name] ??=
         name === 'pixels'

@@ -9,14 +9,15 @@ import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import { conv2d, convTranspose2d } from '../src/engine/ops/conv2d.ts';
 import type { RunInputs } from '../src/engine/runtime/program.ts';
 import type { Retargeting } from '../src/engine/runtime/retarget.ts';
-import { recordAmplification } from '../src/model/amplification.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
 import { groups, teacherFeatures } from '../src/model/groups.ts';
 import { detect, detectorParameters, methods } from '../src/model/methods.ts';
 import type { ResNet } from '../src/model/resnet.ts';
+import type { DrawnAnomaly } from '../src/synthetic/anomaly.ts';
 import { amplificationInputs } from '../src/train/amplification_inputs.ts';
 import { stepInput } from '../src/train/schedule.ts';
+import { changedPixels, stageShape } from '../src/train/stage_images.ts';
 import { recordStep } from '../src/train/step_programs.ts';
 
 export interface BenchCase {
@@ -35,6 +36,8 @@ export interface BenchCase {
   readonly convolution?: ConvolutionCase;
   /** Inputs that must not be random numbers. */
   readonly inputs?: () => RunInputs;
+  /** Inputs that lie on the device, one part per image, and are copied from there. */
+  readonly onDevice?: readonly string[];
   /** Choices in the place of the profile's, to measure forms side by side. */
   readonly choices?: Retargeting;
 }
@@ -181,6 +184,12 @@ function modelCases(backbone: ResNet, quick: boolean): BenchCase[] {
   ];
 }
 
+/** An anomaly on the left tenth of an image. */
+function tenthOf(size: number): Omit<DrawnAnomaly, 'mask'> {
+  const places = Uint32Array.from({ length: size * size }, (_, i) => i).filter((i) => i % size < size / 10);
+  return { places, values: randomValues('bench/anomaly', 3 * places.length).slice() };
+}
+
 /** Steps of a classifier and of both stages of a detector. */
 export function trainingCases(backbone: ResNet, size: number, batch = 16): BenchCase[] {
   const detector = () => detectorParameters(backbone, 'aand');
@@ -204,14 +213,19 @@ export function trainingCases(backbone: ResNet, size: number, batch = 16): Bench
       quick: false,
       parameters: detector,
       record: (tape) => {
-        const { loss, outputs } = recordAmplification(tape, backbone, size, batch);
+        const [stage] = methods.aand.stages;
+        const shape = stageShape({ backbone, imageSize: size }, stage, batch, false);
+        const { loss, outputs } = stage.record(tape, shape);
         recordStep(tape, loss, groups.amplification);
         return outputs;
       },
       inputs: () =>
         amplificationInputs({
           teacher: backbone,
-          images: randomValues('bench/images', batch * size * size * 3),
+          images: {
+            pixels: randomPixels(batch * size * size * 3),
+            ...changedPixels(Array.from({ length: batch }, () => tenthOf(size))),
+          },
           // A defect on a tenth of every image.
           masks: Float32Array.from({ length: batch * size * size }, (_, i) => (i % size < size / 10 ? 1 : 0)),
           batch,
@@ -237,6 +251,8 @@ export function trainingCases(backbone: ResNet, size: number, batch = 16): Bench
         return outputs;
       },
       inputs: () => stepInput(1, 1e-3),
+      // As in a training, whose targets stay on the device.
+      onDevice: ['target0', 'target1', 'target2'],
     },
   ];
 }

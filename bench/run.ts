@@ -56,11 +56,29 @@ export interface RunOptions {
 /** The plainest form of every kernel, which the others are compared with. */
 const plain: Retargeting = { force: { rewrites: { winograd: false, textures: false } } };
 
-function inputsOf(benchCase: BenchCase, tape: Tape): RunInputs {
-  const given = benchCase.inputs?.() ?? {};
-  const inputs: Record<string, Float32Array | Uint32Array> = { ...given };
-  for (const { name, shape } of tape.inputs) inputs[name] ??= randomValues(`bench/${name}`, elements(shape));
-  return inputs;
+interface Inputs {
+  readonly inputs: RunInputs;
+  /** What of them lies on the device. */
+  readonly buffers: readonly GPUBuffer[];
+}
+
+function inputsOf(engine: Engine, benchCase: BenchCase, tape: Tape): Inputs {
+  const inputs: Record<string, RunInputs[string]> = { ...benchCase.inputs?.() };
+  const buffers: GPUBuffer[] = [];
+  for (const { name, shape } of tape.inputs) {
+    const values = () => randomValues(`bench/${name}`, elements(shape));
+    if (!benchCase.onDevice?.includes(name)) {
+      inputs[name] ??= values();
+      continue;
+    }
+    const images = shape[0] as number;
+    const size = (4 * elements(shape)) / images;
+    const buffer = engine.createBuffer(name, images * size);
+    engine.write(buffer, 0, values());
+    buffers.push(buffer);
+    inputs[name] = Array.from({ length: images }, (_, i) => ({ buffer, offset: i * size, size }));
+  }
+  return { inputs, buffers };
 }
 
 async function build(engine: Engine, benchCase: BenchCase, choices: Retargeting, half = false) {
@@ -74,7 +92,13 @@ async function build(engine: Engine, benchCase: BenchCase, choices: Retargeting,
     store,
   );
   const program = await Program.compile(own, tape, { outputs, store });
-  return { program, store, outputs, inputs: inputsOf(benchCase, tape) };
+  const { inputs, buffers } = inputsOf(own, benchCase, tape);
+  const destroy = () => {
+    program.destroy();
+    store.destroy();
+    for (const buffer of buffers) buffer.destroy();
+  };
+  return { program, store, outputs, inputs, destroy };
 }
 
 function error(
@@ -125,15 +149,14 @@ export async function runCase(
   if (!benchCase.convolution && !benchCase.long) {
     const other = await build(engine, benchCase, plain);
     reference = await other.program.run(other.inputs);
-    other.program.destroy();
-    other.store.destroy();
+    other.destroy();
   }
   const wrong =
     options.onWrong ??
     ((message: string) => {
       throw new Error(message);
     });
-  const { program, store, outputs, inputs } = await buildCase(engine, benchCase);
+  const { program, store, outputs, inputs, destroy } = await buildCase(engine, benchCase);
   try {
     const result = await program.run(inputs);
     for (const [name, values] of Object.entries(result))
@@ -176,8 +199,7 @@ export async function runCase(
       configuration: matrixKernels(program.plan),
     };
   } finally {
-    program.destroy();
-    store.destroy();
+    destroy();
   }
 }
 

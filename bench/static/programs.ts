@@ -16,7 +16,6 @@ import { dispatchesOf } from '../../src/engine/plan/plan.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { type Retargeting, retarget } from '../../src/engine/runtime/retarget.ts';
 import { tuningCases } from '../../src/engine/runtime/tuner.ts';
-import { recordAmplification } from '../../src/model/amplification.ts';
 import { backbones } from '../../src/model/backbones.ts';
 import {
   classifierGroup,
@@ -25,8 +24,10 @@ import {
   classify,
 } from '../../src/model/classifier.ts';
 import { groups } from '../../src/model/groups.ts';
+import type { Stage } from '../../src/model/method.ts';
 import { detect, detectorParameters, methods } from '../../src/model/methods.ts';
 import type { ResNet } from '../../src/model/resnet.ts';
+import { stageShape } from '../../src/train/stage_images.ts';
 import { recordStep } from '../../src/train/step_programs.ts';
 import type { StepShape } from './kernel.ts';
 import { stepShape } from './shapes.ts';
@@ -77,15 +78,18 @@ export function inference(backbone: ResNet, batch: number, half: boolean, change
 /** The steps of a training: both stages of the method, and a classifier's. */
 export function trainingSteps(backbone: ResNet, size: number, batch: number): Recorded[] {
   const detector = detectorParameters(backbone, 'aand');
+  const shape = (stage: Stage, cached: boolean) =>
+    stageShape({ backbone, imageSize: size }, stage, batch, cached);
   return [
     recorded('stage I', detector, (tape) => {
-      const { loss, outputs } = recordAmplification(tape, backbone, size, batch);
+      const [record] = methods.aand.stages;
+      const { loss, outputs } = record.record(tape, shape(record, false));
       recordStep(tape, loss, groups.amplification);
       return outputs;
     }),
     recorded('stage II', detector, (tape) => {
       const record = methods.aand.stages[1];
-      const { loss, outputs } = record.record(tape, { teacher: backbone, size, batch, cached: true });
+      const { loss, outputs } = record.record(tape, shape(record, true));
       recordStep(tape, loss, groups.student);
       return outputs;
     }),

@@ -137,7 +137,7 @@ async function amplify(
   for (let step = 1; step <= steps; step++) {
     const inputs = amplificationInputs({
       teacher: backbone,
-      images,
+      images: { images },
       masks: golden.get(`${name}/stage1/mask`),
       batch,
       size,

@@ -22,6 +22,7 @@ import { allBackbones } from '../../src/model/backbones.ts';
 import { detect, detectorParameters, type Mode, methodNamed, modes } from '../../src/model/methods.ts';
 import type { Teacher } from '../../src/model/teacher.ts';
 import { recordTeacherDistillation } from '../../src/train/distill_teacher.ts';
+import { stageShape } from '../../src/train/stage_images.ts';
 import { recordStep } from '../../src/train/step_programs.ts';
 
 /** A variant, and what asks for it. */
@@ -113,7 +114,8 @@ function* trainings({ teachers, sizes }: VariantOptions): Generator<Recorded> {
         for (const size of sizes)
           for (const cached of stage.samples === 'good images' ? [true, false] : [false]) {
             const tape = new Tape(detectorParameters(teacher, mode));
-            const { loss, outputs } = stage.record(tape, { teacher, size, batch: 4, cached });
+            const shape = stageShape({ backbone: teacher, imageSize: size }, stage, 4, cached);
+            const { loss, outputs } = stage.record(tape, shape);
             recordStep(tape, loss, stage.group);
             yield { tape, outputs: Object.values(outputs) };
           }

@@ -2,15 +2,19 @@
 
 import type { Tape } from '../engine/graph/tape.ts';
 import type { Tensor } from '../engine/graph/tensor.ts';
-import { normalizePixels } from '../engine/ops/pixels.ts';
+import { type ChangedPixels, normalizePixels } from '../engine/ops/pixels.ts';
 import type { Image } from '../image/image.ts';
 import { normalizationTable } from '../image/normalize.ts';
 
-/** Declares the input `pixels` ({@link pixelWords}); returns the normalised images [batch, size, size, 3]. */
-export function imageInput(tape: Tape, batch: number, size: number): Tensor {
-  const words = tape.input('pixels', [(batch * size * size * 3) / 4], 'dense');
+/**
+ * Declares the input `pixels` ({@link pixelWords}); returns the normalised images [batch, size, size, 3].
+ *
+ * @param changed values in the place of some pixels' bytes
+ */
+export function imageInput(tape: Tape, batch: number, size: number, changed?: ChangedPixels): Tensor {
+  const words = tape.input('pixels', [batch, (size * size * 3) / 4], 'dense');
   const table = tape.constant('normalization', [256, 3], 'channels', normalizationTable());
-  return normalizePixels(tape, words, table, [batch, size, size, 3]);
+  return normalizePixels(tape, words, table, [batch, size, size, 3], changed);
 }
 
 /** The bytes of RGB images of one size, one after the other, four to a word. */

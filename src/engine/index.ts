@@ -111,6 +111,7 @@ export { Engine, type EngineOptions } from './runtime/engine.ts';
 export { initialize } from './runtime/initialize.ts';
 export { measurePeaks } from './runtime/peak.ts';
 export {
+  type KeptOutputs,
   type ProfileEntry,
   Program,
   type ProgramOptions,

@@ -11,7 +11,7 @@ import { weightedSum } from '../engine/ops/reduce.ts';
 import { gatherRows } from '../engine/ops/rows.ts';
 import type { RunOutputs } from '../engine/runtime/program.ts';
 import { amplifierScope, groups, teacherFeatures } from './groups.ts';
-import type { Losses, RecordedLoss, RecordTargets, Stage } from './method.ts';
+import { type Losses, type RecordedLoss, type RecordTargets, type Stage, stageImages } from './method.ts';
 import { amplify, gate, residual } from './raa.ts';
 import { gridSide, type Teacher } from './teacher.ts';
 
@@ -46,15 +46,19 @@ export const amplifiedTargets: RecordTargets = (tape, images, teacher) => {
   };
 };
 
-/** Forward pass and loss of stage I for images [batch, size, size, 3]. */
+/**
+ * Forward pass and loss of stage I.
+ *
+ * @param images normalised [batch, size, size, 3]; by default an input of that name
+ */
 export function recordAmplification(
   tape: Tape,
   teacher: Teacher,
   size: number,
   batch: number,
   limits = defaultRowLimits,
+  images = stageImages(tape, { teacher, size, batch }),
 ): RecordedLoss {
-  const images = tape.input('images', [batch, size, size, 3], 'channels');
   const features = teacherFeatures(tape, images, teacher);
   const grids = teacher.levels.map((level) => ({ side: gridSide(level, size) }));
   const focal: Tensor[] = [];
@@ -121,6 +125,9 @@ export const amplification = {
   group: groups.amplification,
   samples: 'synthetic anomalies',
   schedule: 'steps',
-  record: (tape, { teacher, size, batch }) => recordAmplification(tape, teacher, size, batch),
+  record: (tape, shape) => {
+    const { teacher, size, batch } = shape;
+    return recordAmplification(tape, teacher, size, batch, defaultRowLimits, stageImages(tape, shape));
+  },
   report: amplificationReport,
 } as const satisfies Stage;

@@ -2,7 +2,7 @@
 
 import { groups } from './groups.ts';
 import { hardDistillationLoss } from './losses.ts';
-import type { RecordTargets, Stage } from './method.ts';
+import { type RecordTargets, type Stage, stageImages } from './method.ts';
 import { reconstruct } from './student.ts';
 import { featureShapes } from './teacher.ts';
 
@@ -21,12 +21,13 @@ export function distillation(o: {
     group: groups.student,
     samples: 'good images',
     schedule: o.schedule,
-    record(tape, { teacher, size, batch, cached = false }) {
+    record(tape, shape) {
+      const { teacher, size, batch, cached = false } = shape;
       const targets = cached
         ? featureShapes(teacher, size).map((shape, level) =>
             tape.input(`target${level}`, [batch, ...shape], 'channels'),
           )
-        : o.targets(tape, tape.input('images', [batch, size, size, 3], 'channels'), teacher).amplified;
+        : o.targets(tape, stageImages(tape, shape), teacher).amplified;
       const { students } = reconstruct(tape, targets, teacher, true);
       const loss = hardDistillationLoss(tape, targets, students, { hard: o.hard });
       return { loss, outputs: { loss } };

@@ -41,6 +41,13 @@ export interface StageShape {
   readonly batch: number;
   /** Good images only: the targets are inputs `target0..2` instead of being computed from `images`. */
   readonly cached?: boolean;
+  /** Records the images [batch, size, size, 3]; absent: an input `images` of normalised values. */
+  readonly images?: (tape: Tape) => Tensor;
+}
+
+/** The images of a stage's step, normalised [batch, size, size, 3]. */
+export function stageImages(tape: Tape, { images, batch, size }: StageShape): Tensor {
+  return images?.(tape) ?? tape.input('images', [batch, size, size, 3], 'channels');
 }
 
 /** One stage of a training. */

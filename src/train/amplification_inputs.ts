@@ -12,12 +12,13 @@ import { stepInput } from './schedule.ts';
 /**
  * Inputs of a stage-I step.
  *
+ * @param images the inputs that hold the images: `images`, or `pixels` with `changed` and `changed_counts`
  * @param masks 0/1 [batch, size, size]
  * @param foregrounds 0/1 [batch, size, size]; undefined for everywhere
  */
 export function amplificationInputs(o: {
   readonly teacher: Teacher;
-  readonly images: Float32Array;
+  readonly images: RunInputs;
   readonly masks: Float32Array;
   readonly foregrounds?: Float32Array | undefined;
   readonly batch: number;
@@ -27,10 +28,7 @@ export function amplificationInputs(o: {
   readonly random: RandomStream;
   readonly limits?: RowLimits;
 }): RunInputs {
-  const inputs: Record<string, Float32Array | Uint32Array> = {
-    images: o.images,
-    ...stepInput(o.step, o.learningRate),
-  };
+  const inputs: Record<string, Float32Array | Uint32Array> = {};
   for (const [index, level] of o.teacher.levels.entries()) {
     const side = gridSide(level, o.size);
     const mask = poolMask(o.masks, o.batch, o.size, side);
@@ -43,5 +41,5 @@ export function amplificationInputs(o: {
     inputs[`abnormal${index}`] = rows.abnormal;
     inputs[`row_counts${index}`] = rows.counts;
   }
-  return inputs;
+  return { ...o.images, ...stepInput(o.step, o.learningRate), ...inputs };
 }

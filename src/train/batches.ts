@@ -1,20 +1,24 @@
 /** The batches of a training: what each step of a stage takes, drawn from the good images. */
 
+import { OutOfMemoryError } from '../base/errors.ts';
 import { RandomStream } from '../base/random.ts';
+import { imageInput, pixelWords } from '../data/image_input.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import { elements } from '../engine/graph/tensor.ts';
-import { Program, type RunInputs } from '../engine/runtime/program.ts';
+import type { Range } from '../engine/runtime/memory.ts';
+import { type KeptOutputs, Program, type RunInputs } from '../engine/runtime/program.ts';
 import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image } from '../image/image.ts';
-import { normalize, stack } from '../image/normalize.ts';
+import { normalizationTable, stack } from '../image/normalize.ts';
 import type { Stage } from '../model/method.ts';
 import { methodNamed } from '../model/methods.ts';
 import { featureShapes } from '../model/teacher.ts';
-import { synthesizeAnomaly } from '../synthetic/anomaly.ts';
+import { drawAnomaly } from '../synthetic/anomaly.ts';
 import { amplificationInputs } from './amplification_inputs.ts';
 import type { CheckedOptions } from './check_options.ts';
 import { stepInput } from './schedule.ts';
+import { changedPixels } from './stage_images.ts';
 
 /** Gives what the steps of a stage take. */
 export interface Batches {
@@ -31,24 +35,27 @@ export interface Batches {
 
 /** Good images with a synthetic anomaly each, drawn anew in every epoch (method, 3.10). */
 function anomalyBatches(o: CheckedOptions): Batches {
+  const table = normalizationTable();
   return {
     cached: false,
     async inputs(items, epoch, step, learningRate) {
-      const samples = await Promise.all(
-        [...items].map((item) =>
-          synthesizeAnomaly(
-            normalize(o.images[item] as Image),
+      const images = imagesOf(o, items);
+      const anomalies = await Promise.all(
+        [...items].map((item, i) => {
+          const { data } = images[i] as Image;
+          return drawAnomaly(
+            (place) => table[(data[place] as number) * 3 + (place % 3)] as number,
             o.imageSize,
             o.foregrounds?.[item],
             o.textures,
             new RandomStream(o.seed, 'synthetic', epoch, item),
-          ),
-        ),
+          );
+        }),
       );
       return amplificationInputs({
         teacher: o.backbone,
-        images: stack(samples.map((sample) => sample.values)),
-        masks: stack(samples.map((sample) => sample.mask)),
+        images: { pixels: pixelWords(images), ...changedPixels(anomalies) },
+        masks: stack(anomalies.map(({ mask }) => mask)),
         foregrounds:
           o.foregrounds && stack([...items].map((item) => Float32Array.from(o.foregrounds?.[item] ?? []))),
         batch: items.length,
@@ -62,8 +69,14 @@ function anomalyBatches(o: CheckedOptions): Batches {
   };
 }
 
+function imagesOf(o: CheckedOptions, items: Uint32Array): Image[] {
+  return [...items].map((item) => o.images[item] as Image);
+}
+
 /** Memory for cached targets where the options say nothing, in bytes. */
 const defaultCacheBytes = 2 ** 31;
+/** What of it may lie on the device: more would leave a small card without room for the training. */
+const deviceCacheBytes = 2 ** 30;
 
 /** Good images as they are, or their targets where those of all images fit into memory. */
 function goodBatches(o: CheckedOptions, store: ParameterStore): Batches {
@@ -76,9 +89,7 @@ function goodBatches(o: CheckedOptions, store: ParameterStore): Batches {
   return {
     cached,
     async inputs(items, _, step, learningRate) {
-      const features = cache
-        ? await cache.batch(items)
-        : { images: stack([...items].map((item) => normalize(o.images[item] as Image))) };
+      const features = cache ? await cache.batch(items) : { pixels: pixelWords(imagesOf(o, items)) };
       return { ...features, ...stepInput(step, learningRate) };
     },
     destroy: async () => cache?.destroy(),
@@ -90,54 +101,84 @@ export function batchesOf(stage: Stage, o: CheckedOptions, store: ParameterStore
   return stage.samples === 'synthetic anomalies' ? anomalyBatches(o) : goodBatches(o, store);
 }
 
-/** Targets of good images, computed once per image: stage II has no augmentation (method, 4.5). */
+/** What is kept of one image: on the device, or here where that has no more memory. */
+type Targets = KeptOutputs | { readonly values: readonly Float32Array[] };
+
+/**
+ * Targets of good images, computed once per image: stage II has no augmentation (method, 4.5). They stay on
+ * the device, so that a step copies them there instead of uploading megabytes, and beyond a limit or the
+ * device's memory on the host.
+ */
 class TargetCache {
   readonly #options: CheckedOptions;
   readonly #store: ParameterStore;
-  readonly #targets = new Map<number, Float32Array[]>();
+  readonly #targets = new Map<number, Targets>();
   readonly #programs = new ProgramCache();
-  readonly #levels: readonly number[];
+  readonly #names: readonly string[];
+  #room = deviceCacheBytes;
 
   constructor(options: CheckedOptions, store: ParameterStore) {
     this.#options = options;
     this.#store = store;
-    this.#levels = [...options.backbone.levels.keys()];
+    this.#names = options.backbone.levels.map((_, level) => `target${level}`);
   }
 
   #program(batch: number): Promise<Program> {
     return this.#programs.get(batch, () => {
       const { backbone: teacher, imageSize, mode, engine } = this.#options;
       const tape = new Tape(this.#store.set);
-      const images = tape.input('images', [batch, imageSize, imageSize, 3], 'channels');
-      const { amplified } = methodNamed(mode).targets(tape, images, teacher);
+      const { amplified } = methodNamed(mode).targets(tape, imageInput(tape, batch, imageSize), teacher);
       const outputs = Object.fromEntries(amplified.map((tensor, level) => [`target${level}`, tensor]));
       return Program.compile(engine, tape, { outputs, store: this.#store });
     });
   }
 
-  async batch(items: Uint32Array): Promise<Record<string, Float32Array>> {
-    const missing = [...items].filter((item) => !this.#targets.has(item));
+  async batch(items: Uint32Array): Promise<RunInputs> {
+    const missing = items.filter((item) => !this.#targets.has(item));
     if (missing.length) {
-      const images = stack(missing.map((item) => normalize(this.#options.images[item] as Image)));
-      const result = await (await this.#program(missing.length)).run({ images });
+      const computed = await this.#compute(missing);
       missing.forEach((item, i) => {
-        const parts = this.#levels.map((level) => {
-          const all = result[`target${level}`] as Float32Array;
-          const size = all.length / missing.length;
-          return all.slice(i * size, (i + 1) * size);
-        });
-        this.#targets.set(item, parts);
+        this.#targets.set(item, computed[i] as Targets);
       });
     }
-    const inputs: Record<string, Float32Array> = {};
-    for (const level of this.#levels)
-      inputs[`target${level}`] = stack(
-        [...items].map((item) => (this.#targets.get(item) as Float32Array[])[level] as Float32Array),
-      );
-    return inputs;
+    const targets = [...items].map((item) => this.#targets.get(item) as Targets);
+    return Object.fromEntries(
+      this.#names.map((name, level) => [
+        name,
+        targets.map((each) =>
+          'ranges' in each ? (each.ranges[name] as Range) : (each.values[level] as Float32Array),
+        ),
+      ]),
+    );
   }
 
-  destroy(): Promise<void> {
-    return this.#programs.close();
+  async #compute(items: Uint32Array): Promise<Targets[]> {
+    const program = await this.#program(items.length);
+    const pixels = pixelWords(imagesOf(this.#options, items));
+    if (this.#room > 0) {
+      await program.run({ pixels }, []);
+      try {
+        const kept = await program.keep(this.#names, items.length);
+        this.#room -= kept.reduce((sum, { bytes }) => sum + bytes, 0);
+        return kept;
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error;
+        this.#room = 0;
+      }
+    }
+    const result = await program.run({ pixels });
+    return [...items].map((_, i) => ({
+      values: this.#names.map((name) => {
+        const all = result[name] as Float32Array;
+        const size = all.length / items.length;
+        return all.slice(i * size, (i + 1) * size);
+      }),
+    }));
+  }
+
+  async destroy(): Promise<void> {
+    await this.#programs.close();
+    for (const targets of this.#targets.values()) if ('ranges' in targets) targets.destroy();
+    this.#targets.clear();
   }
 }

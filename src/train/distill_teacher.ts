@@ -6,6 +6,7 @@
 
 import { RandomStream } from '../base/random.ts';
 import { allImages, type ImageSource } from '../data/image_cache.ts';
+import { imageInput, pixelWords } from '../data/image_input.ts';
 import { gradients } from '../engine/gradients.ts';
 import { ParameterSet } from '../engine/graph/parameter_set.ts';
 import { Tape } from '../engine/graph/tape.ts';
@@ -19,7 +20,6 @@ import { Program, type RunInputs } from '../engine/runtime/program.ts';
 import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image } from '../image/image.ts';
-import { normalize, stack } from '../image/normalize.ts';
 import { resizeBilinear } from '../image/resize.ts';
 import { featureDistillationLoss } from '../model/losses.ts';
 import type { Losses } from '../model/method.ts';
@@ -69,7 +69,7 @@ export function recordTeacherDistillation(
   batch: number,
 ): Recorded {
   const tape = new Tape(parameters);
-  const images = tape.input('images', [batch, o.imageSize, o.imageSize, 3], 'channels');
+  const images = imageInput(tape, batch, o.imageSize);
   const targets = o.sourceBackbone.features(new Scope(tape, 'source.', groups.source, false), images);
   const learner = new Scope(tape, 'learner.', groups.learner, true);
   const features = o.backbone.features(learner, images);
@@ -187,14 +187,14 @@ export async function distillTeacher(
         const views = await Promise.all(
           [...items].map(async (item) => {
             const random = new RandomStream(o.seed, 'view', epoch, item);
-            return normalize(randomView(await o.images.image(item), o.imageSize, random));
+            return randomView(await o.images.image(item), o.imageSize, random);
           }),
         );
         // Cosine decay to zero, with a short warm-up.
         const progress = (step - 1) / (o.epochs * Math.ceil(o.images.length / o.batch));
         const rate = o.learningRate * 0.5 * (1 + Math.cos(Math.PI * progress)) * Math.min(1, step / 50);
         const inputs: RunInputs = {
-          images: stack(views),
+          pixels: pixelWords(views),
           step: adamStep(step, { ...adamOptions, learningRate: rate }),
         };
         const outputs = (await programFor(items.length)).run(inputs);

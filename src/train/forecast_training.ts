@@ -7,6 +7,7 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import type { Stage } from '../model/method.ts';
 import { detectorParameters, type Mode, methodNamed } from '../model/methods.ts';
 import type { Teacher } from '../model/teacher.ts';
+import { stageShape } from './stage_images.ts';
 import { recordStep } from './step_programs.ts';
 
 export interface TrainingShape {
@@ -30,7 +31,7 @@ export function forecastStep(
   const optimiser = 3 * size(stage.group);
   const tape = new Tape(set);
   const cached = stage.samples === 'good images';
-  const { loss } = stage.record(tape, { teacher, size: imageSize, batch, cached });
+  const { loss } = stage.record(tape, stageShape({ backbone: teacher, imageSize }, stage, batch, cached));
   recordStep(tape, loss, stage.group);
   const result = forecast(tape, [loss], engine.lowering, engine.device.limits, peaks);
   return { ...result, bytes: result.bytes + weights + optimiser };

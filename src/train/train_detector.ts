@@ -13,6 +13,7 @@ import type { RunCheckpoint } from './checkpoint.ts';
 import { afterStage, describeRun } from './describe_run.ts';
 import type { Run } from './run.ts';
 import { defaultRate, learningRate } from './schedule.ts';
+import { stageShape } from './stage_images.ts';
 import { StepPrograms } from './step_programs.ts';
 import { trainStage } from './trainer.ts';
 
@@ -64,7 +65,7 @@ async function runStage(
 ): Promise<Losses[]> {
   const batches = batchesOf(stage, o, store);
   const programs = new StepPrograms(o.engine, store, stage.group, (tape, batch) =>
-    stage.record(tape, { teacher: o.backbone, size: o.imageSize, batch, cached: batches.cached }),
+    stage.record(tape, stageShape(o, stage, batch, batches.cached)),
   );
   const storage = o.checkpoint?.[`stage${stage.number}`];
   const checkpoint: RunCheckpoint | undefined = storage &&

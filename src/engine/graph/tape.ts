@@ -44,6 +44,11 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   half?(node: Node<A>): HalfOperands;
   /** Inputs that hold whole numbers (u32); all others hold floats. */
   readonly words?: readonly string[];
+  /**
+   * Inputs of which a run may give the beginning of each entry of the first dimension alone; another input
+   * says how much of it counts.
+   */
+  readonly partial?: readonly string[];
 }
 
 /** Parameters that an operation overwrites: single ones, or every one of a group. */

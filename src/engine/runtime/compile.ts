@@ -35,6 +35,8 @@ export interface Located {
 export interface LocatedInput extends Located {
   /** Whole numbers (Uint32Array); otherwise floats. */
   readonly words: boolean;
+  /** Runs may give the beginning of each part alone. */
+  readonly partial: boolean;
 }
 
 /** Everything that runs need; its memory belongs to the caller. */
@@ -81,11 +83,17 @@ export async function compileProgram(
   const located = new Map<string, Located>();
   for (const [name, tensor] of Object.entries(options.outputs))
     located.set(name, { tensor, range: locate(tensor) });
-  const words = wordInputs(tape);
+  const words = inputsOf(tape, 'words');
+  const partial = inputsOf(tape, 'partial');
   const inputs = new Map<string, LocatedInput>();
   for (const tensor of tape.inputs)
     if (memory.result.placements.has(tensor))
-      inputs.set(tensor.name, { tensor, range: locate(tensor), words: words.has(tensor) });
+      inputs.set(tensor.name, {
+        tensor,
+        range: locate(tensor),
+        words: words.has(tensor),
+        partial: partial.has(tensor),
+      });
   const staging = engine.attempt('allocating the memory of a program', () => createStaging(owned, located));
   await engine.guard(staging.verdict);
   return {
@@ -100,11 +108,11 @@ export async function compileProgram(
   };
 }
 
-/** The inputs that hold whole numbers. */
-function wordInputs(tape: Tape): Set<Tensor> {
+/** The inputs that operations list as holding whole numbers, or as given in part. */
+function inputsOf(tape: Tape, list: 'words' | 'partial'): Set<Tensor> {
   return new Set(
     tape.nodes.flatMap(({ definition, inputs }) =>
-      (definition.words ?? []).map((name) => inputs[name]).filter((tensor) => tensor !== undefined),
+      (definition[list] ?? []).map((name) => inputs[name]).filter((tensor) => tensor !== undefined),
     ),
   );
 }

@@ -11,6 +11,7 @@ import { runChecked } from './checked_run.ts';
 import { type CompiledProgram, compileProgram, type ProgramOptions } from './compile.ts';
 import type { Engine } from './engine.ts';
 import { InputWriter, type RunInputs } from './inputs.ts';
+import { type KeptOutputs, keepOutputs } from './kept_outputs.ts';
 import { OwnedMemory } from './memory.ts';
 import { checkTimestamps, type ProfileEntry, profileSteps } from './profiler.ts';
 import { type RunOutputs, RunRecorder } from './run_recorder.ts';
@@ -20,6 +21,7 @@ import { allDone } from './watch.ts';
 
 export type { ProgramOptions } from './compile.ts';
 export type { RunInputs } from './inputs.ts';
+export type { KeptOutputs } from './kept_outputs.ts';
 export type { ProfileEntry } from './profiler.ts';
 export type { RunOutputs } from './run_recorder.ts';
 
@@ -166,15 +168,15 @@ export class Program {
   /** Writes the inputs and submits before its first wait, but for a program that is checked. */
   async #execute(inputs: RunInputs, read: readonly string[]): Promise<RunOutputs> {
     if (this.#debug) {
-      this.#writer.write(inputs);
+      submit(this.engine.device, this.#writer.write(inputs));
       await runChecked(this.engine, this.#compiled.steps, this.#compiled.locate);
     }
     const recorded = this.#recorder.take(read);
     const { staging } = recorded;
     const { device } = this.engine;
     const { result, verdict } = this.engine.attempt('a run', () => {
-      if (!this.#debug) this.#writer.write(inputs);
-      submit(device, recorded.commands);
+      const copies = this.#debug ? [] : this.#writer.write(inputs);
+      submit(device, [...copies, ...recorded.commands]);
       return staging ? staging.mapAsync(GPUMapMode.READ) : device.queue.onSubmittedWorkDone();
     });
     this.#recorder.prepareSoon(read);
@@ -195,8 +197,22 @@ export class Program {
    */
   async profile(inputs: RunInputs): Promise<ProfileEntry[]> {
     checkTimestamps(this.engine);
-    this.#writer.write(inputs);
+    submit(this.engine.device, this.#writer.write(inputs));
     return profileSteps(this.engine, this.#compiled.steps);
+  }
+
+  /**
+   * Keeps outputs of the last run on the device, cut into equal parts along their first dimension, as inputs
+   * of later runs of any program. What is kept is the caller's to destroy.
+   *
+   * @param names outputs; the same memory serves the next run, so none may have been started since
+   * @throws Error on an output that does not exist or cannot be cut so; OutOfMemoryError, and then nothing is
+   *   kept; DeviceLostError, or ClosedError where program, parameters or engine are closed
+   */
+  async keep(names: readonly string[], parts: number): Promise<KeptOutputs[]> {
+    this.#check();
+    const outputs = new Map(names.map((name) => [name, this.#recorder.output(name)]));
+    return keepOutputs(this.engine, outputs, parts);
   }
 
   /** Resolves when no run is under way, however the runs end. */
