@@ -9,7 +9,7 @@ import { appendFileSync, writeSync } from 'node:fs';
 import { globals } from 'webgpu';
 import { variantKey } from '../../src/engine/dispatch.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
-import { allPrograms, kernelsOf } from './programs.ts';
+import { allPrograms, kernelsOf, modelledDispatches, resnetConvolutions } from './programs.ts';
 import type { CompileRequest, Opened } from './records.ts';
 
 /** A driver that calls itself software or gives another name than users' GPUs have. */
@@ -32,10 +32,14 @@ try {
   const { adapter, profile, target } = engine;
   const opened: Opened = { driver: adapter.description, profile: profile.name, target };
   say({ opened });
-  for (const { variant, programs, shape } of kernelsOf(allPrograms(engine, request.minimal), engine)) {
+  const sizes = (request.modelled ?? []).map((batch) => ({ batch, program: resnetConvolutions(batch) }));
+  for (const { batch, program } of sizes)
+    say({ modelled: { batch, dispatches: modelledDispatches(program, engine) } });
+  const programs = sizes.length ? sizes.map(({ program }) => program) : allPrograms(engine, request.minimal);
+  for (const { variant, programs: names, shape } of kernelsOf(programs, engine)) {
     const label = variantKey(variant);
     if (!label.includes(request.filter)) continue;
-    say({ label, programs, shape });
+    say({ label, programs: names, shape });
     // One after the other, or names and figures would mix.
     try {
       await engine.pipeline(variant);

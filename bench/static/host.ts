@@ -35,8 +35,8 @@ export function hostLines(figures: readonly HostFigures[], family: Family): stri
     const most = Object.entries(callsByName).slice(0, 5);
     return (
       `  ${program}: ${dispatches} dispatches, ${calls.toFixed(0)} calls, JavaScript ` +
-      `${(submitted_ms + recording_ms).toFixed(2)} ms (until submitted ${submitted_ms.toFixed(2)}, recording ` +
-      `${recording_ms.toFixed(2)}); ${most.map(([name, count]) => `${name} ${count}`).join(', ')}`
+      `${(submitted_ms + recording_ms).toFixed(2)} ms (until submitted ${submitted_ms.toFixed(2)}, ` +
+      `recording ${recording_ms.toFixed(2)}); ${most.map(([name, count]) => `${name} ${count}`).join(', ')}`
     );
   });
   return [`the host's side of a run, on ${family.name}, medians:`, ...lines].join('\n');

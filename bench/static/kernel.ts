@@ -49,6 +49,8 @@ export interface Step {
   readonly loop: Loop;
   /** A turn with all that is inside. */
   readonly work: Work;
+  /** How often a loop right inside it turns. */
+  turnsOf(loop: Loop): number;
 }
 
 /**
@@ -96,5 +98,10 @@ export function stepOf(kernel: AnalysedKernel, shape: StepShape): Step | undefin
     );
     work = addWork(work, whole, timesOf(side));
   }
-  return { loop: step.loop, work };
+  const turnsOf = (loop: Loop) => {
+    if (loop === main.loop) return turns;
+    const side = sides.find((each) => each.loop === loop);
+    return side ? timesOf(side) : 1;
+  };
+  return { loop: step.loop, work, turnsOf };
 }

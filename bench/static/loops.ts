@@ -35,16 +35,23 @@ function dominators(before: readonly (readonly number[])[]): bigint[] {
   return result;
 }
 
+/** Numbers of the blocks that are reached from the first. */
+function reached(blocks: readonly Block<unknown>[]): Set<number> {
+  const found = new Set([0]);
+  // What is added meanwhile is visited too.
+  for (const at of found) for (const next of blocks[at]?.next ?? []) found.add(next);
+  return found;
+}
+
 /** Heads of loops with their blocks; edges back to the same head are one loop. */
 function bodies(blocks: readonly Block<unknown>[]): Map<number, Set<number>> {
+  const ways = reached(blocks);
   const before: number[][] = blocks.map(() => []);
-  blocks.forEach(({ next }, i) => {
-    for (const j of next) before[j]?.push(i);
-  });
+  for (const i of ways) for (const j of blocks[i]?.next ?? []) before[j]?.push(i);
   const above = dominators(before);
   const found = new Map<number, Set<number>>();
-  blocks.forEach(({ next }, i) => {
-    for (const head of next) {
+  for (const i of ways) {
+    for (const head of blocks[i]?.next ?? []) {
       if (!(((above[i] as bigint) >> BigInt(head)) & 1n)) continue;
       const body = found.get(head) ?? new Set([head]);
       const open = [i];
@@ -55,7 +62,7 @@ function bodies(blocks: readonly Block<unknown>[]): Map<number, Set<number>> {
       }
       found.set(head, body);
     }
-  });
+  }
   return found;
 }
 

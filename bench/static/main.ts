@@ -16,6 +16,15 @@ import { hostLines, measureHost } from './host.ts';
 import { comparable, type FamilyFigures, type Finding, findings } from './ratchet.ts';
 import type { CompileRecord } from './records.ts';
 import { kernelTable, loopLines } from './report.ts';
+import { outcomeOf } from './shortfalls.ts';
+import {
+  assumptions,
+  type ModelledTime,
+  modelledBatches,
+  modelledGpus,
+  modelledTimes,
+  timeLines,
+} from './times.ts';
 
 interface Options {
   readonly family?: readonly Family[];
@@ -24,6 +33,8 @@ interface Options {
   readonly loops?: boolean;
   readonly assembly?: boolean;
   readonly record?: boolean;
+  readonly results: string;
+  readonly model?: boolean;
 }
 
 const called = `npm run check:gpu -- ${process.argv.slice(2).join(' ')}`.trim();
@@ -36,9 +47,9 @@ const familyOption = listOf((text): Family => {
   }
 });
 
-function recordFile({ name }: Family, minimal: boolean): string {
+function recordFile({ name }: Family, { minimal, results }: Options): string {
   const words = [...(minimal ? ['minimal'] : []), name.replace(':', '-')];
-  return join(packagedFile('bench/results'), `static-${words.join('-')}.json`);
+  return join(results, `static-${words.join('-')}.json`);
 }
 
 /** A line per kernel, so that differences are read easily. */
@@ -50,8 +61,8 @@ function recordText({ kernels, ...rest }: FamilyFigures): string {
   return `${head.replace(/\n\}$/, '')},\n "kernels": {\n${lines.join(',\n')}\n }\n}\n`;
 }
 
-function readRecorded(family: Family, minimal: boolean): FamilyFigures | undefined {
-  const file = recordFile(family, minimal);
+function readRecorded(family: Family, options: Options): FamilyFigures | undefined {
+  const file = recordFile(family, options);
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as FamilyFigures) : undefined;
 }
 
@@ -96,15 +107,28 @@ async function checkFamily(family: Family, options: Options): Promise<Finding[]>
     if (options.loops) console.log(loopLines(kernel, family));
     if (options.assembly) console.log(kernel.assembly ?? kernel.printed ?? `${kernel.label}: no disassembly`);
   }
-  const recorded = readRecorded(family, minimal);
+  const recorded = readRecorded(family, options);
   if (recorded && !comparable(now, recorded))
     console.log(
       `cycles are not compared: recorded with '${recorded.driver}', this is '${now.driver}' ` +
         '(npm run check:gpu -- --record writes new figures)',
     );
-  const wrong = findings(family, now, options.record ? undefined : recorded);
-  if (options.record) writeFileSync(recordFile(family, minimal), recordText(now));
-  return wrong;
+  if (options.record) writeFileSync(recordFile(family, options), recordText(now));
+  return findings(family, now, options.record ? undefined : recorded);
+}
+
+const beforeFile = packagedFile('bench/results/static-before.json');
+
+/** Prints the modelled times of resnet18's convolutions, against those of the kernels of before. */
+async function model(): Promise<void> {
+  console.log('modelled times, measured on no GPU; assumptions:');
+  for (const line of assumptions) console.log(`  ${line}`);
+  const before = JSON.parse(readFileSync(beforeFile, 'utf8')) as { readonly times: readonly ModelledTime[] };
+  console.log('the sum over all convolutions of resnet18 at 256 x 256 pixels:');
+  for (const family of Object.keys(modelledGpus).map(familyNamed)) {
+    const record = await compileFor(family, { filter: '', minimal: false, modelled: modelledBatches });
+    console.log(timeLines(modelledTimes(family, record), before.times));
+  }
 }
 
 const command = new Command('check:gpu')
@@ -114,7 +138,9 @@ const command = new Command('check:gpu')
   .option('--minimal', "WebGPU's default limits, without subgroups and 16-bit floats")
   .option('--loops', 'also print what a turn of each loop takes (AMD)')
   .option('--assembly', 'also print the disassembly')
+  .option('--model', "print the modelled times of resnet18's convolutions on AMD GPUs, and nothing else")
   .option('--record', 'write the figures to bench/results/static-FAMILY.json')
+  .option('--results <folder>', 'where recorded figures lie', packagedFile('bench/results'))
   .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse();
 const options = command.opts<Options>();
@@ -122,14 +148,21 @@ if (options.record && options.filter) {
   console.error('error: --record takes all kernels: leave out --filter');
   process.exit(2);
 }
+if (options.model) {
+  try {
+    await model();
+    process.exit(0);
+  } catch (error) {
+    console.error(`error: ${(error as Error).message}`);
+    process.exit(1);
+  }
+}
 const chosen = chosenFamilies(options);
 const queue = [...chosen];
-const wrong: Finding[] = [];
-let checked = 0;
+const found: Finding[] = [];
 const work = async () => {
   for (let family = queue.shift(); family; family = queue.shift()) {
-    wrong.push(...(await checkFamily(family, options)));
-    checked++;
+    found.push(...(await checkFamily(family, options)));
   }
 };
 try {
@@ -143,10 +176,7 @@ try {
 const [first] = chosen;
 if (first && !options.filter && !options.minimal)
   console.log(`\n${hostLines(await measureHost(first), first)}`);
-if (wrong.length) {
-  console.log(`\n${wrong.length} findings:`);
-  for (const { family, kernel, kind, words } of wrong)
-    console.log(`  ${family}: ${kind}: ${words}: ${kernel}`);
-  process.exit(1);
-}
-console.log(`\n${checked} families checked: nothing is wrong`);
+const names = chosen.map(({ name }) => name);
+const { failed, text } = outcomeOf(found, names, !options.filter && !options.minimal);
+console.log(`\n${text}`);
+if (failed) process.exit(1);

@@ -5,7 +5,7 @@
 import { imageInput } from '../../src/data/image_input.ts';
 import type { MatrixFamilyName, MatrixKernel } from '../../src/engine/device/families.ts';
 import type { DeviceProfile } from '../../src/engine/device/profile.ts';
-import { type Dispatch, type KernelVariant, variantKey } from '../../src/engine/dispatch.ts';
+import { type Dispatch, dispatchBytes, type KernelVariant, variantKey } from '../../src/engine/dispatch.ts';
 import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import { type Node, Tape } from '../../src/engine/graph/tape.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
@@ -30,7 +30,7 @@ import type { ResNet } from '../../src/model/resnet.ts';
 import { stageShape } from '../../src/train/stage_images.ts';
 import { recordStep } from '../../src/train/step_programs.ts';
 import type { StepShape } from './kernel.ts';
-import { stepShape } from './shapes.ts';
+import { depthOf, matrixKernelOf, slicesOf, stepShape, threadsOf } from './shapes.ts';
 
 /** A program before it is planned. */
 export interface Recorded {
@@ -187,6 +187,54 @@ export function dispatchesOfProgram(
   const { prologue, main } = selectProgram(fuse(tape, outputs, lowering), lowering);
   checkPlan([...prologue, ...main]);
   return { prologue: dispatchesOf(prologue), main: dispatchesOf(main) };
+}
+
+/** A convolution of a network as it is dispatched, for the model of times. */
+export interface ModelledDispatch {
+  readonly label: string;
+  readonly workgroups: number;
+  readonly threads: number;
+  /** Steps of the sum that a wave takes. */
+  readonly steps: number;
+  /** Turns of the main loop in a step. */
+  readonly depth: number;
+  /** Ranges of the sum, which another dispatch adds. */
+  readonly splits: number;
+  readonly multiplyAdds: number;
+  /** Of all operands. */
+  readonly bytes: number;
+}
+
+/** Every convolution of resnet18 at 256 x 256 pixels, without the product that gives its classes. */
+export function resnetConvolutions(batch: number): Recorded {
+  const { resnet18 } = backbones;
+  return recorded('convolutions', classifierParameters(resnet18), (tape) => ({
+    logits: classify(tape, tape.input('images', [batch, 256, 256, 3], 'channels'), resnet18),
+  }));
+}
+
+/** The matrix products of a program as dispatches of known size; those of single pixels are left out. */
+export function modelledDispatches(program: Recorded, engine: Engine): ModelledDispatch[] {
+  const given = new Set<MatrixKernel>();
+  return dispatchesOfProgram(program, engine, given).main.flatMap((dispatch) => {
+    const { kernel: variant, uniforms: u, workgroups, flops = 0 } = dispatch;
+    const kernel = variant === 'copy' ? undefined : matrixKernelOf(variant, given);
+    const threads = kernel && threadsOf(kernel);
+    if (variant === 'copy' || !kernel || !threads || u.output_height === 1) return [];
+    const of = (name: string) => u[name] ?? 1;
+    const depth = depthOf(kernel) ?? kernel.step;
+    const perLine = Math.ceil((of('splits') > 1 ? of('split_depth') : of('depth')) / depth);
+    return {
+      label: variantKey(variant),
+      workgroups: workgroups.reduce((product, count) => product * count, 1),
+      threads,
+      steps: Math.ceil((of('kernel_height') * of('taps') * perLine) / slicesOf(kernel)),
+      depth,
+      splits: of('splits'),
+      multiplyAdds: flops / 2,
+      bytes: dispatchBytes(dispatch),
+    };
+  });
 }
 
 /** The different kernels of programs, in the order of their first use. */

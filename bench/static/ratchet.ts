@@ -24,8 +24,8 @@ export interface Finding {
   readonly words: string;
 }
 
-/** Cycles may grow by this share of what was recorded. */
-export const cyclesTolerance = 0.03;
+/** Cycles may grow by so many percent of what was recorded. */
+const cyclesTolerance = 3;
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
@@ -50,8 +50,8 @@ export function comparable(now: FamilyFigures, recorded: FamilyFigures): boolean
 /** What got slower than recorded, by the compiler's own count. */
 function worse(kernel: string, now: KernelFigures, before: KernelFigures, family: Family): Finding[] {
   if (now.cycles === undefined || !before.cycles) return [];
+  if (100 * now.cycles <= (100 + cyclesTolerance) * before.cycles) return [];
   const growth = now.cycles / before.cycles - 1;
-  if (growth <= cyclesTolerance) return [];
   const words = `${now.cycles} cycles, recorded ${before.cycles}: ${percent(growth)} more`;
   return [{ family: family.name, kernel, kind: 'cycles', words }];
 }

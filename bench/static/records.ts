@@ -1,10 +1,13 @@
 /** What a compiling process leaves, line by line, and how it is read again. */
 import type { Target } from '../../src/engine/device/target.ts';
 import type { StepShape } from './kernel.ts';
+import type { ModelledDispatch } from './programs.ts';
 
 export interface CompileRequest {
   /** Only kernels whose name contains this. */
   readonly filter: string;
+  /** Only the convolutions of resnet18 at these batches, for the model of times. */
+  readonly modelled?: readonly number[];
   /** At WebGPU's default limits, without optional features. */
   readonly minimal: boolean;
   /** What the adapter says of itself in place of what the driver says. */
@@ -35,12 +38,20 @@ export interface CompiledKernel {
   readonly failure?: string;
 }
 
+/** The convolutions of resnet18 at a batch. */
+export interface ModelledWork {
+  readonly batch: number;
+  readonly dispatches: readonly ModelledDispatch[];
+}
+
 export interface CompileRecord {
   readonly opened: Opened;
+  readonly modelled: readonly ModelledWork[];
   readonly kernels: readonly CompiledKernel[];
 }
 
 interface Line {
+  readonly modelled?: ModelledWork;
   readonly opened?: Opened;
   readonly label?: string;
   readonly programs?: readonly string[];
@@ -76,10 +87,12 @@ export function printedFigures(errors: string): Map<string, string> {
 export function readRecord(text: string, errors: string): CompileRecord {
   const printed = printedFigures(errors);
   let opened: Opened | undefined;
+  const modelled: ModelledWork[] = [];
   const kernels = new Map<string, CompiledKernel>();
   let open: Pick<CompiledKernel, 'label' | 'programs' | 'shape'> | undefined;
   for (const line of text.split('\n').map(parsed)) {
     if (line.opened) opened = line.opened;
+    else if (line.modelled) modelled.push(line.modelled);
     else if (line.label !== undefined) {
       const { label, programs = open?.programs ?? [], shape, failure } = line;
       open = { label, programs, ...(shape && { shape }) };
@@ -98,5 +111,5 @@ export function readRecord(text: string, errors: string): CompileRecord {
     }
   }
   if (!opened) throw new Error(`no engine was opened: ${errors.trim().slice(-500)}`);
-  return { opened, kernels: [...kernels.values()] };
+  return { opened, modelled, kernels: [...kernels.values()] };
 }

@@ -6,6 +6,30 @@ import type { StepShape } from './kernel.ts';
 const nameOf = ({ module, entry, constants = {} }: Pick<KernelVariant, 'module' | 'entry' | 'constants'>) =>
   JSON.stringify([module, entry, Object.entries(constants).sort()]);
 
+/** Quads of a step: those that a slice of the sum takes at once. */
+export const depthOf = ({ constants = {} }: Pick<KernelVariant, 'constants'>): number | undefined =>
+  constants.DEPTH;
+
+/** Parts of a workgroup that share a tile and take turns with the steps of its sum. */
+export const slicesOf = ({ constants = {} }: Pick<KernelVariant, 'constants'>): number =>
+  constants.SLICES ?? 1;
+
+/** The matrix kernel of a variant among those that were chosen. */
+export function matrixKernelOf(
+  variant: KernelVariant,
+  kernels: Iterable<MatrixKernel>,
+): MatrixKernel | undefined {
+  return [...kernels].find((each) => nameOf(each) === nameOf(variant));
+}
+
+/** Threads of a workgroup of a matrix kernel; undefined where its constants do not tell. */
+export function threadsOf(kernel: MatrixKernel): number | undefined {
+  const { SUBGROUP: lanes, SUBGROUPS: subgroups, ROWS: rows, COLUMNS: columns } = kernel.constants ?? {};
+  if (lanes && subgroups) return lanes * subgroups;
+  if (!rows || !columns) return undefined;
+  return (kernel.tile.rows / rows) * (kernel.tile.columnQuads / columns) * slicesOf(kernel);
+}
+
 /**
  * Of kernels whose threads compute ROWS rows (weight gradients: quads of rows) by COLUMNS quads of columns in
  * steps of DEPTH quads (weight gradients: pixels); undefined for others.
@@ -13,14 +37,16 @@ const nameOf = ({ module, entry, constants = {} }: Pick<KernelVariant, 'module' 
  * @param kernels those that were chosen
  */
 export function stepShape(variant: KernelVariant, kernels: Iterable<MatrixKernel>): StepShape | undefined {
-  const kernel = [...kernels].find((each) => nameOf(each) === nameOf(variant));
-  const { ROWS: rows, COLUMNS: columns, DEPTH: depth } = variant.constants ?? {};
-  if (!kernel || !rows || !columns || !depth) return undefined;
+  const kernel = matrixKernelOf(variant, kernels);
+  const { ROWS: rows, COLUMNS: columns } = variant.constants ?? {};
+  const depth = depthOf(variant);
+  const threads = kernel && threadsOf(kernel);
+  if (!threads || !rows || !columns || !depth) return undefined;
   const { tile } = kernel;
-  const threads = (tile.rows / rows) * (tile.columnQuads / columns);
+  const perThread = (depth * slicesOf(kernel)) / threads;
   const rowsOfWeights = variant.module.startsWith('weight_gradient') ? 1 : 4;
   return {
     multiplyAdds: 16 * rows * columns * depth,
-    stores: [(depth * tile.rows) / threads, (depth * rowsOfWeights * tile.columnQuads) / threads],
+    stores: [perThread * tile.rows, perThread * rowsOfWeights * tile.columnQuads],
   };
 }
