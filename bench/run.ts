@@ -81,24 +81,37 @@ function inputsOf(engine: Engine, benchCase: BenchCase, tape: Tape): Inputs {
   return { inputs, buffers };
 }
 
-async function build(engine: Engine, benchCase: BenchCase, choices: Retargeting, half = false) {
-  const set = benchCase.parameters({ half });
-  const tape = new Tape(set);
-  const outputs = benchCase.record(tape);
-  const own = retarget(engine, choices);
-  const store = new ParameterStore(own, set);
+/** The parameters of a case, by the rule, on a device. */
+export function storeOf(engine: Engine, benchCase: BenchCase, half = false): ParameterStore {
+  const store = new ParameterStore(engine, benchCase.parameters({ half }));
   ruleParameters(
     { rule: (name, shape, scale, shift) => ruleTensor(name, elements(shape), scale, shift) },
     store,
   );
-  const program = await Program.compile(own, tape, { outputs, store });
-  const { inputs, buffers } = inputsOf(own, benchCase, tape);
+  return store;
+}
+
+/** A case as a program with parameters that are there; `destroy` leaves those. */
+export async function compileCase(store: ParameterStore, benchCase: BenchCase) {
+  const tape = new Tape(store.set);
+  const outputs = benchCase.record(tape);
+  const program = await Program.compile(store.engine, tape, { outputs, store });
+  const { inputs, buffers } = inputsOf(store.engine, benchCase, tape);
   const destroy = () => {
     program.destroy();
-    store.destroy();
     for (const buffer of buffers) buffer.destroy();
   };
-  return { program, store, outputs, inputs, destroy };
+  return { program, outputs, inputs, destroy };
+}
+
+async function build(engine: Engine, benchCase: BenchCase, choices: Retargeting, half = false) {
+  const store = storeOf(retarget(engine, choices), benchCase, half);
+  const compiled = await compileCase(store, benchCase);
+  const destroy = () => {
+    compiled.destroy();
+    store.destroy();
+  };
+  return { ...compiled, store, destroy };
 }
 
 function error(

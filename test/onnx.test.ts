@@ -2,6 +2,7 @@
  * The ONNX file as a reader sees it: decoded with the same schema, then evaluated by hand where that is
  * short.
  */
+import * as runtime from 'onnxruntime-web';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
@@ -10,8 +11,10 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import { ParameterStore } from '../src/engine/runtime/store.ts';
 import { exportOnnx } from '../src/export/onnx.ts';
 import { decodeOnnx } from '../src/export/onnx_schema.ts';
+import { resizeForms } from '../src/export/processing.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { detect, detectorParameters, methods } from '../src/model/methods.ts';
+import { picture, pixelDifference, preprocessing, resizedSizes } from './support/onnx_resize.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -76,4 +79,31 @@ test('a training step is refused, by the name of its operation', async () => {
   await expect(exportOnnx(tape, store, { name: 'step', version: '1', outputs: { loss } })).rejects.toThrow(
     /only inference can be exported/,
   );
+});
+
+test.each(
+  resizeForms,
+)('resizing by %s gives the pixels of Pillow, but for a step in few of them', async (form) => {
+  runtime.env.wasm.numThreads = 1;
+  const session = await runtime.InferenceSession.create(preprocessing(form));
+  let [pixels, differing] = [0, 0];
+  for (const [width, height] of resizedSizes) {
+    const image = picture(width, height);
+    const feed = new runtime.Tensor('uint8', image.data, [1, height, width, 3]);
+    const { images } = await session.run({ image: feed });
+    const { count, most } = pixelDifference(image, images?.data as Float32Array);
+    expect(most, `${width}x${height}`).toBeLessThanOrEqual(1);
+    differing += count;
+    pixels += images?.size ?? 0;
+  }
+  expect(differing / pixels).toBeLessThan(1e-3);
+  await session.release();
+});
+
+test('resizing by products has no operator that providers lack', () => {
+  const types = (form: 'products' | 'operator') =>
+    decodeOnnx(preprocessing(form)).nodes.map(({ type }) => type);
+  expect(types('operator').filter((type) => type === 'Resize')).toHaveLength(2);
+  expect(types('products')).not.toContain('Resize');
+  expect(types('products').filter((type) => type === 'MatMul')).toHaveLength(2);
 });

@@ -1,12 +1,13 @@
 /** Whole detectors: latency and throughput in f32, f16, and f16 with matrix units. */
 import { imageInput } from '../../src/data/image_input.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
+import type { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { backbones } from '../../src/model/backbones.ts';
 import { detect, detectorParameters } from '../../src/model/methods.ts';
 import { type BenchCase, randomPixels } from '../cases.ts';
 import { largestDifference } from '../check.ts';
 import { timeRuns, timeStream } from '../measure.ts';
-import { buildCase } from '../run.ts';
+import { compileCase, storeOf } from '../run.ts';
 import { halfTolerance } from '../support/half.ts';
 import { peakColumns, peakRows } from './adapter_part.ts';
 import type { Part, PartContext, Row } from './part.ts';
@@ -34,11 +35,14 @@ type References = Map<BackboneName, Float32Array>;
 
 async function measured(
   context: PartContext,
-  engine: Engine,
+  store: ParameterStore,
   references: References,
   [name, batch, size, half]: [BackboneName, number, number, boolean],
 ): Promise<Omit<Row, 'name'>> {
-  const { program, store, outputs, inputs } = await buildCase(engine, detectorCase(name, batch, size, half));
+  const { program, outputs, inputs, destroy } = await compileCase(
+    store,
+    detectorCase(name, batch, size, half),
+  );
   try {
     const read = Object.keys(outputs);
     const map = ((await program.run(inputs)).map as Float32Array).slice(0, size * size);
@@ -69,8 +73,7 @@ async function measured(
       },
     };
   } finally {
-    program.destroy();
-    store.destroy();
+    destroy();
   }
 }
 
@@ -89,19 +92,21 @@ export const detectorsPart: Part = {
     const names: BackboneName[] = quick ? ['resnet18'] : ['resnet18', 'wide_resnet50_2'];
     const references: References = new Map();
     const each = async (engine: Engine, label: string, half: boolean, batches: readonly number[]) => {
-      for (const name of names)
+      for (const name of names) {
+        let store: ParameterStore | undefined;
         for (const batch of batches)
-          await context.attempt(
-            `${name}, batch ${batch}, ${label}`,
-            () => measured(context, engine, references, [name, batch, size, half]),
-            2,
-          );
+          await context.attempt(`${name}, batch ${batch}, ${label}`, () => {
+            store ??= storeOf(engine, detectorCase(name, batch, size, half), half);
+            return measured(context, store, references, [name, batch, size, half]);
+          });
+        store?.destroy();
+      }
     };
     const batches = quick ? [1, 2] : [1, 16, 64];
-    await context.withEngine({}, (engine) => each(engine, 'f32', false, batches));
     const missing = (label: string, note: string) =>
       context.keep({ name: label, passed: null, figures: {}, note });
     await context.withEngine({}, async (engine) => {
+      await each(engine, 'f32', false, batches);
       if (!engine.device.features.has('shader-f16')) missing('f16', 'the adapter offers no shader-f16');
       else await each(engine, 'f16', true, batches);
     });

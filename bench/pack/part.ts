@@ -66,6 +66,7 @@ export class PartContext {
   readonly settings: Settings;
   readonly #part: string;
   readonly #ends: number;
+  #longest = 0;
 
   constructor(settings: Settings, part: string, seconds: number) {
     this.settings = settings;
@@ -78,7 +79,13 @@ export class PartContext {
   }
 
   /** Keeps a row and prints it. */
-  keep(row: Row): void {
+  keep({ figures: given, ...rest }: Row): void {
+    // JSON has no form for a number that is not finite.
+    const finite = Object.entries(given).map(([name, value]) => [
+      name,
+      typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
+    ]);
+    const row: Row = { ...rest, figures: Object.fromEntries(finite) };
     appendFileSync(rowsFile(this.settings.folder, this.#part), `${JSON.stringify(row)}\n`);
     const mark = row.passed === null ? ' ' : row.passed ? '+' : '!';
     const figures = Object.entries(row.figures).map(([name, value]) => `${name} ${figureText(value)}`);
@@ -86,11 +93,12 @@ export class PartContext {
   }
 
   /**
-   * Keeps the row that the work gives; where it throws, a row that failed. Where less than `needs` seconds
-   * are left, a row that says that it was not run.
+   * Keeps the row that the work gives; where it throws, a row that failed. Where less time is left than the
+   * longest work of this part took, a row that says that it was not run.
    */
-  async attempt(name: string, work: () => Promise<Omit<Row, 'name'>>, needs = 1): Promise<void> {
-    if (this.secondsLeft < needs) {
+  async attempt(name: string, work: () => Promise<Omit<Row, 'name'>>): Promise<void> {
+    const before = this.secondsLeft;
+    if (before < Math.max(1, this.#longest)) {
       this.keep({ name, passed: null, figures: {}, note: 'not run: the time of this part was up' });
       return;
     }
@@ -99,6 +107,7 @@ export class PartContext {
     } catch (error) {
       this.keep({ name, passed: false, figures: {}, note: (error as Error).message.slice(0, 600) });
     }
+    this.#longest = Math.max(this.#longest, before - this.secondsLeft);
   }
 
   /** A figure that an earlier part has kept. */

@@ -46,7 +46,7 @@ export async function writeNetwork(
   folder: string,
   [name, size, batch]: [BackboneName, number, number],
 ): Promise<object> {
-  const { program, store, inputs } = await buildCase(engine, detectorCase(name, 1, size, false));
+  const { program, store, inputs, destroy } = await buildCase(engine, detectorCase(name, 1, size, false));
   try {
     const map = (await program.run(inputs)).map as Float32Array;
     const tape = new Tape(store.set);
@@ -80,8 +80,7 @@ export async function writeNetwork(
       deviation: imagenetDeviation,
     };
   } finally {
-    program.destroy();
-    store.destroy();
+    destroy();
   }
 }
 

@@ -88,7 +88,11 @@ export function torchProgram(graph: OnnxGraph): TorchProgram {
     const tensor = tables.get(name);
     if (!tensor) throw new Error(`the graph has no value '${name}'`);
     const text = `p[${parameters.length}]`;
-    parameters.push({ shape: tensor.shape, values: Float32Array.from(tensor.values, Number) });
+    parameters.push({
+      shape: tensor.shape,
+      values:
+        tensor.values instanceof Float32Array ? tensor.values : Float32Array.from(tensor.values, Number),
+    });
     names.set(name, text);
     return text;
   };

@@ -22,31 +22,27 @@ export const trainingPart: Part = {
     };
     await context.withEngine({ tunings: context.tunings }, async (engine) => {
       for (const benchCase of cases)
-        await context.attempt(
-          benchCase.name,
-          async () => {
-            const wrong: string[] = [];
-            const result = await runCase(engine, { ...benchCase, long: true }, peaks, {
-              runs: quick ? 1 : 5,
-              seconds: quick ? 0.1 : 2,
-              onWrong: (message) => wrong.push(message),
-            });
-            return {
-              passed: !wrong.length,
-              figures: {
-                ms: result.median_ms,
-                'spread %': 100 * result.spread,
-                'GFLOP/s': result.gflops,
-                'share of peak %': (100 * result.gflops) / peaks.gflops,
-                'JavaScript ms': result.javascript_ms,
-                dispatches: result.dispatches,
-                MiB: (result.peak_bytes + result.weight_bytes) / 2 ** 20,
-              },
-              ...(wrong.length && { note: wrong.join('; ') }),
-            };
-          },
-          3,
-        );
+        await context.attempt(benchCase.name, async () => {
+          const wrong: string[] = [];
+          const result = await runCase(engine, { ...benchCase, long: true }, peaks, {
+            runs: quick ? 1 : 5,
+            seconds: quick ? 0.1 : 2,
+            onWrong: (message) => wrong.push(message),
+          });
+          return {
+            passed: !wrong.length,
+            figures: {
+              ms: result.median_ms,
+              'spread %': 100 * result.spread,
+              'GFLOP/s': result.gflops,
+              'share of peak %': (100 * result.gflops) / peaks.gflops,
+              'JavaScript ms': result.javascript_ms,
+              dispatches: result.dispatches,
+              MiB: (result.peak_bytes + result.weight_bytes) / 2 ** 20,
+            },
+            ...(wrong.length && { note: wrong.join('; ') }),
+          };
+        });
     });
   },
 };

@@ -5,6 +5,7 @@ import { spread } from '../base/lists.ts';
 import { readDetector } from '../detector/file.ts';
 import { exportHalf } from '../export/half.ts';
 import { exportDetector } from '../export/onnx_detector.ts';
+import { type ResizeForm, resizeForms } from '../export/processing.ts';
 import { exportTorch } from '../export/torch.ts';
 import { OutputFile } from '../output/file.ts';
 import { UsageError, withEngine } from './common.ts';
@@ -22,6 +23,7 @@ interface ExportOptions {
   readonly batch: number;
   readonly verify?: string;
   readonly images: number;
+  readonly resize: ResizeForm;
 }
 
 const megabytes = (bytes: Uint8Array) => `${(bytes.length / 2 ** 20).toFixed(1)} MiB`;
@@ -53,7 +55,7 @@ async function toHalf(model: string, options: ExportOptions): Promise<void> {
 }
 
 async function toOnnx(model: string, options: ExportOptions): Promise<void> {
-  const { batch } = options;
+  const { batch, resize } = options;
   if (options.verify && batch !== 1) throw new UsageError('--verify runs single images: leave --batch at 1');
   const images = options.verify
     ? spread(await findImages([options.verify], unreadableFiles({ separate: true })), options.images)
@@ -64,7 +66,7 @@ async function toOnnx(model: string, options: ExportOptions): Promise<void> {
   const version = await packageVersion();
   await using file = await openFile(options.out, model, options);
   await withEngine(async (engine) => {
-    const onnx = await exportDetector(engine, bytes, model, { batch, version });
+    const onnx = await exportDetector(engine, bytes, model, { batch, version, resize });
     await file.write(onnx);
     console.log(`${options.out}: ${megabytes(onnx)}`);
     if (!images.length) return;
@@ -102,6 +104,15 @@ export function exportCommand(program: Command): void {
     .requiredOption('--out <file>', 'the file to write')
     .option('--force', 'replace an existing file; it is kept as a backup')
     .option('--batch <n>', 'images per run of the ONNX graph', batchOption, 1)
+    .addOption(
+      new Option(
+        '--resize <form>',
+        'how the ONNX graph resizes: matrix products, which every runtime has, or the operator Resize with ' +
+          'antialias, which ONNX Runtime lacks on WebGPU and which is faster for large images on a processor',
+      )
+        .choices([...resizeForms])
+        .default('products'),
+    )
     .option(
       '--verify <folder>',
       'run the ONNX file in ONNX Runtime on images of this folder and print the largest difference',

@@ -29,18 +29,20 @@ function onnxShape(spec: TensorSpec): number[] {
 
 /** Values in the order of the engine's shape, brought into the graph's order. */
 function permute(values: Float32Array, spec: TensorSpec): Float32Array {
-  const shape = onnxShape(spec);
-  const strides = axisOrder(spec).map((axis) => elements(spec.shape.slice(axis + 1)));
-  const index = shape.map(() => 0);
-  return Float32Array.from(values, () => {
-    const value = values[index.reduce((sum, i, axis) => sum + i * (strides[axis] as number), 0)] as number;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      index[axis] = (index[axis] as number) + 1;
-      if ((index[axis] as number) < (shape[axis] as number)) break;
-      index[axis] = 0;
-    }
-    return value;
-  });
+  const order = axisOrder(spec);
+  if (order.every((axis, i) => axis === i)) return values;
+  const [outer, planes, lines, length] = onnxShape(spec) as [number, number, number, number];
+  const strides = order.map((axis) => elements(spec.shape.slice(axis + 1)));
+  const [outerStep, planeStep, lineStep, step] = strides as [number, number, number, number];
+  const result = new Float32Array(values.length);
+  let next = 0;
+  for (let o = 0; o < outer; o++)
+    for (let p = 0; p < planes; p++)
+      for (let l = 0; l < lines; l++) {
+        const start = o * outerStep + p * planeStep + l * lineStep;
+        for (let i = 0; i < length; i++) result[next++] = values[start + i * step] as number;
+      }
+  return result;
 }
 
 /** Collects nodes and initialisers; names values after tensors. */

@@ -5,12 +5,13 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import { detect } from '../model/methods.ts';
 import { exportOnnx } from './onnx.ts';
-import { postprocess, preprocess } from './processing.ts';
+import { postprocess, preprocess, type ResizeForm } from './processing.ts';
 
 /**
  * @param bytes a `model.safetensors` of `aand train`
  * @param what its name, for error messages
  * @param batch images per run: shapes are static
+ * @param resize how the graph resizes the image; `products` where it is absent
  * @returns the bytes of an .onnx file: input `image` uint8 [batch, height, width, 3]; outputs `anomaly_map`
  *   and `raw_score` (raw), `pred_score` (0.5 = at the threshold), `pred_label`, `pred_mask` where the
  *   detector has a threshold; its metadata holds the settings
@@ -19,7 +20,7 @@ export async function exportDetector(
   engine: Engine,
   bytes: Uint8Array,
   what: string,
-  options: { readonly batch: number; readonly version: string },
+  options: { readonly batch: number; readonly version: string; readonly resize?: ResizeForm },
 ): Promise<Uint8Array> {
   const file = await readDetector(bytes, what);
   const { settings } = file;
@@ -39,7 +40,7 @@ export async function exportDetector(
       outputs: { anomaly_map: map, raw_score: score },
       metadata,
       surround: {
-        before: (graph) => preprocess(graph, options.batch, settings),
+        before: (graph) => preprocess(graph, options.batch, settings, options.resize ?? 'products'),
         after: (graph) => postprocess(graph, options.batch, settings),
       },
     });
