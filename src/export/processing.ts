@@ -36,8 +36,9 @@ function below(graph: GraphBuilder, t: string, of: number): string {
 /**
  * The weights from `n` samples of an axis to `size`: [n, size] for the last axis, [size, n] for the one
  * before it. A sample's distance from an output's centre is |(2 j + 1) size - (2 i + 1) n| / (2 max(n, size))
- * in steps of the wider grid: whole numbers that floats hold, divided once. Keys' cubic with a = -0.5 at distance t is
- * (p - 1) p^2 / 2 + (1 - 2 q) q^2 with p = max(2 - t, 0), q = max(1 - t, 0). Rows are divided by their sums.
+ * in steps of the wider grid: whole numbers that floats hold, divided once. Keys' cubic with a = -0.5 at
+ * distance t is (p - 1) p^2 / 2 + (1 - 2 q) q^2 with p = max(2 - t, 0), q = max(1 - t, 0). Rows are divided
+ * by their sums.
  */
 function resizeWeights(graph: GraphBuilder, x: string, axis: 2 | 3, size: number): string {
   const [samples, outputs] =
