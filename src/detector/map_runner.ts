@@ -171,17 +171,28 @@ export class MapRunner {
     const blender = new TileBlender(image, tiling, side, side / tiling.size);
     let done = 0;
     let parts: Image[] = [];
+    // One run of tiles is read and resized while the device works on the one before it.
+    let pending: Promise<RawPrediction[]> = Promise.resolve([]);
+    const finishPending = async () => {
+      const maps = await pending;
+      for (const { map } of maps) blender.add(map);
+      done += maps.length;
+      if (maps.length) onTiles?.(done, total);
+    };
     const runParts = async () => {
-      for (const { map } of await this.#run(parts)) blender.add(map);
-      done += parts.length;
+      const next = this.#run(parts);
+      // Where the run before fails, nobody waits for this one.
+      next.catch(() => {});
       parts = [];
-      onTiles?.(done, total);
+      await finishPending();
+      pending = next;
     };
     for await (const { image: part } of readTiles(image, tiling)) {
       parts.push(resizeBicubic(part, side, side));
       if (parts.length === tilesPerRun) await runParts();
     }
     if (parts.length) await runParts();
+    await finishPending();
     const { width, height, values } = blender.finish();
     return { score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height };
   }
