@@ -17,6 +17,7 @@ import { compareCase, serveCase } from './compare.ts';
 import { measureDemo } from './demo.ts';
 import { firstRunChild, measureFirstRun } from './first_run.ts';
 import { kernelLines, trainingPipelines } from './inventory.ts';
+import { measurePipeline, pipelineLines } from './pipeline.ts';
 import { provenance } from './record.ts';
 import { type BenchReport, benchPage, type PeerReport, printedPeaks } from './report.ts';
 import { type BenchResult, runCase } from './run.ts';
@@ -33,6 +34,7 @@ interface Options {
   readonly firstRun?: boolean;
   readonly firstRunChild?: boolean;
   readonly demo?: boolean;
+  readonly pipeline?: boolean;
   readonly against?: string;
   readonly rounds: number;
   readonly serve?: string;
@@ -182,6 +184,7 @@ const command = new Command('bench')
     'measure a first inference in a new process, caches empty and filled, and the loading of its model; ' +
       'nothing else',
   )
+  .option('--pipeline', 'images per second from files to maps, and what limits them; nothing else')
   .option('--demo', 'run the demo in a process of its own and measure it; nothing else')
   .addOption(
     new Option('--dtype <type>', 'f16: the models with 16-bit weights and activations')
@@ -205,6 +208,18 @@ const command = new Command('bench')
 const options = command.opts<Options>();
 if (options.firstRunChild) {
   await firstRunChild();
+  process.exit(0);
+}
+if (options.pipeline) {
+  const engine = await Engine.open();
+  try {
+    const record = provenance(called, engine.adapter.description || engine.target.name);
+    const figures = await measurePipeline(engine);
+    console.log(pipelineLines(figures));
+    if (options.json) writeJson(options.json, { record, ...figures });
+  } finally {
+    await engine.close();
+  }
   process.exit(0);
 }
 if (options.demo) {

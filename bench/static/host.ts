@@ -1,5 +1,6 @@
 /** The host's side of a GPU run: what is left of it where the device takes no time. */
 import { packagedFile } from '../../src/cli/package.ts';
+import { type PipelineFigures, pipelineLines } from '../pipeline.ts';
 import { runOn } from './compile.ts';
 import type { Family } from './families.ts';
 
@@ -23,15 +24,21 @@ export interface HostFigures {
   readonly recording_ms: number;
 }
 
-/** @throws Error where the process fails */
-export async function measureHost(family: Family): Promise<HostFigures[]> {
-  const { output } = await runOn(family, [packagedFile('dist/static_host.js')]);
-  return JSON.parse(output) as HostFigures[];
+/** All that is measured. */
+export interface HostReport {
+  readonly programs: readonly HostFigures[];
+  readonly pipeline: PipelineFigures;
 }
 
-/** A line per program. */
-export function hostLines(figures: readonly HostFigures[], family: Family): string {
-  const lines = figures.map(({ program, dispatches, calls, callsByName, submitted_ms, recording_ms }) => {
+/** @throws Error where the process fails */
+export async function measureHost(family: Family): Promise<HostReport> {
+  const { output } = await runOn(family, [packagedFile('dist/static_host.js')]);
+  return JSON.parse(output) as HostReport;
+}
+
+/** A line per program, and the pipeline's. */
+export function hostLines({ programs, pipeline }: HostReport, family: Family): string {
+  const lines = programs.map(({ program, dispatches, calls, callsByName, submitted_ms, recording_ms }) => {
     const most = Object.entries(callsByName).slice(0, 5);
     return (
       `  ${program}: ${dispatches} dispatches, ${calls.toFixed(0)} calls, JavaScript ` +
@@ -39,5 +46,7 @@ export function hostLines(figures: readonly HostFigures[], family: Family): stri
       `recording ${recording_ms.toFixed(2)}); ${most.map(([name, count]) => `${name} ${count}`).join(', ')}`
     );
   });
-  return [`the host's side of a run, on ${family.name}, medians:`, ...lines].join('\n');
+  return [`the host's side of a run, on ${family.name}, medians:`, ...lines, pipelineLines(pipeline)].join(
+    '\n',
+  );
 }

@@ -1,13 +1,14 @@
 /**
- * A process on a device that does nothing: what a run costs on the host. Prints a {@link HostFigures} per
- * program as JSON.
+ * A process on a device that does nothing: what a run costs on the host. Prints a {@link HostReport} as
+ * JSON.
  */
 import { globals } from 'webgpu';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import type { Program, RunInputs } from '../../src/engine/runtime/program.ts';
 import { type BenchCase, benchCases } from '../cases.ts';
+import { measurePipeline } from '../pipeline.ts';
 import { buildCase } from '../run.ts';
-import { type HostFigures, hostPrograms } from './host.ts';
+import { type HostFigures, type HostReport, hostPrograms } from './host.ts';
 
 const warmUpRuns = 20;
 const countedRuns = 10;
@@ -72,6 +73,7 @@ try {
     );
     built.push({ title, program, inputs, time: await timeRuns(program, inputs, runs) });
   }
+  const pipeline = await measurePipeline(engine);
   // Counting makes calls slower, so it comes last.
   const counts = countCalls();
   const figures: HostFigures[] = [];
@@ -91,7 +93,8 @@ try {
       recording_ms: time.recording,
     });
   }
-  console.log(JSON.stringify(figures));
+  const report: HostReport = { programs: figures, pipeline };
+  console.log(JSON.stringify(report));
 } finally {
   await engine.close();
 }
