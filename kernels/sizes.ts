@@ -21,9 +21,6 @@ export const packedRows = 64;
 /** Rows of the weights that a thread of `batch_norm_fold.scale_weights` scales. */
 export const scaledRows = 16;
 
-/** Rows or columns of a tile kernel's threads (`conv2d_tile`). */
-export const tileThreads = 8;
-
 /** Threads that add up a quad in `sum_partials.sliced`. */
 export const partialSlices = 8;
 

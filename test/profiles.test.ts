@@ -394,12 +394,6 @@ describe('kernel files have the sizes that the host counts with', () => {
     ['quads of a line of packed weights', ['texture'], /\) \/ (\d+)u \* \1u/g, [sizes.packedQuads]],
     ['rows that a thread packs', ['texture'], /const chunk = (\d+)u/g, [sizes.packedRows]],
     ['rows that a thread scales', ['batch_norm_fold'], /const rows_per_thread = (\d+)u/g, [sizes.scaledRows]],
-    [
-      'threads of a tile per side',
-      ['conv2d_tile'],
-      /let thread_(?:row|column) = local [/%] (\d+)u/g,
-      [sizes.tileThreads],
-    ],
     ['threads that add up a quad', ['sum_partials'], /const SLICES = (\d+)u/g, [sizes.partialSlices]],
     ["the Gaussian's radius", ['score_map'], /const RADIUS = (\d+)u/g, [sizes.scoreMapGaussian.radius]],
     ['a row of pixels', ['score_map'], /line: array<f32, (\d+)>/g, [sizes.scoreMapLimits.row + 2 * radius]],

@@ -1,21 +1,57 @@
 /** AMD GPUs: GCN 5 (Vega) computes in waves of 64 lanes, RDNA in waves of 32 or 64. */
+import { convolutionFamily, largeTiles, middleTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
-import { reliableLanes } from './target.ts';
+import { type OfferedTarget, reliableLanes } from './target.ts';
 import { largeShapes, weightGradientFamily } from './weight_gradients.ts';
 
 // Of RDNA's shorter waves: a lane may hold more, and its matrix units take them. GCN has waves of 64 alone.
 const lanes = 32;
+
+// Waves of 64 lanes that hide each other's waits on a compute unit: two for each of GCN's four vector units,
+// four for each of RDNA's two.
+const wavesPerUnit = 8;
+
+/**
+ * Compute units by the name of the chip, which Node's adapters tell at the end of the device's name. WebGPU
+ * has no number of its own.
+ */
+const unitsByChip: readonly (readonly [chip: RegExp, units: number])[] = [
+  [/navi31/, 96],
+  [/navi21/, 80],
+  [/vega10|vega20|navi32/, 60],
+  [/navi10|navi22|gfx1151/, 40],
+  [/navi23|navi33/, 32],
+  [/navi14|navi24|gfx1150/, 16],
+  [/rembrandt|phoenix/, 12],
+  [/renoir|raven|vangogh/, 8],
+  [/raphael|mendocino/, 2],
+];
+
+// Without a name: GCN 5 is in processors, mostly; of RDNA a middle one, for idle units of a large card cost
+// more than what smaller tiles cost a small one.
+const unitsOf = { gcn: 8, rdna: 32 } as const;
+
+function computeUnits({ device = '', architecture }: OfferedTarget): number {
+  const known = unitsByChip.find(([chip]) => chip.test(device.toLowerCase()));
+  return known?.[1] ?? (architecture.startsWith('gcn') ? unitsOf.gcn : unitsOf.rdna);
+}
 
 export const amd: DeviceProfile = {
   ...gpu,
   name: 'amd',
   title: 'AMD GPU',
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'amd',
-  target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
+  target: (offered) => ({
+    ...offered,
+    subgroupSize: reliableLanes(offered, lanes),
+    parallelism: wavesPerUnit * computeUnits(offered),
+  }),
   kernels: {
     ...gpu.kernels,
-    convolution: { ...gpu.kernels.convolution },
+    convolution: convolutionFamily(({ architecture }) =>
+      architecture.startsWith('gcn') ? middleTiles : largeTiles,
+    ),
     weight_gradient: weightGradientFamily(() => largeShapes),
   },
 };

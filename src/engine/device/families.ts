@@ -60,6 +60,8 @@ export interface MatrixProblem {
   readonly family: MatrixFamilyName;
   /** Rows of the product; for weight gradients rows, not quads of them. */
   readonly rows: number;
+  /** Those of one image, where the order of a result's sum must not go by the batch; absent: all. */
+  readonly imageRows?: number;
   readonly columnQuads: number;
   /** Steps of the sum. */
   readonly depth: number;

@@ -1,10 +1,9 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
 import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
 import { commonKernels, commonToggles } from './common.ts';
+import { convolutionFamily, middleTiles } from './convolution_tiles.ts';
 import { itemPerThread, itemPerWorkgroup } from './families.ts';
 import { rowKernels } from './gpu_rows.ts';
-import { matrixCandidates, tile } from './matrix_products.ts';
-import { matrixUnitKernel } from './matrix_unit_kernels.ts';
 import type { DeviceProfile } from './profile.ts';
 import { smallestShapes, weightGradientFamily } from './weight_gradients.ts';
 import { winogradModule } from './winograd.ts';
@@ -25,16 +24,7 @@ export const gpu: DeviceProfile = {
   kernels: {
     ...commonKernels,
     ...rowKernels,
-    convolution: {
-      candidates: (target) => matrixCandidates('convolution', target),
-      choose: (problem, target) =>
-        matrixUnitKernel(problem, target) ?? tile(4, problem.columnQuads >= 16 ? 2 : 1, 4),
-      splits(workgroups, steps, { parallelism }) {
-        // A shorter range is not worth its part of the output.
-        const most = Math.min(Math.floor(steps / 16), 8);
-        return Math.max(1, Math.min(Math.floor(parallelism / (4 * workgroups)), most));
-      },
-    },
+    convolution: convolutionFamily(() => middleTiles),
     weight_gradient: weightGradientFamily(() => smallestShapes),
     winograd: { tiles: () => [], module: winogradModule },
     batchNorm: {

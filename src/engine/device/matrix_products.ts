@@ -1,6 +1,5 @@
 /** The matrix kernels of this package in all their shapes, as candidates of the matrix families. */
 import type { KernelModule } from '../../../kernels/generated.ts';
-import { tileThreads } from '../../../kernels/sizes.ts';
 import type { MatrixFamilyName, MatrixKernel } from './families.ts';
 import { matrixUnitCandidates } from './matrix_unit_kernels.ts';
 import { choosesLanes, type Target } from './target.ts';
@@ -40,24 +39,6 @@ export function lane(
   };
 }
 
-/**
- * A workgroup of 8 x 8 threads shares its loads through workgroup memory; each thread computes `rows` rows of
- * `columns` quads.
- *
- * @param depth quads of the sum per step
- */
-export function tile(rows: number, columns: number, depth: number): MatrixKernel {
-  return {
-    module: 'conv2d_tile',
-    entry: 'main',
-    constants: { ROWS: rows, COLUMNS: columns, DEPTH: depth },
-    tile: { rows: tileThreads * rows, columnQuads: tileThreads * columns },
-    tilesPerWorkgroup: 1,
-    step,
-    statistics: true,
-  };
-}
-
 /** Every shape for 32-bit operands that is valid on a target. */
 export function matrixCandidates(family: MatrixFamilyName, target: Target): MatrixKernel[] {
   const size = target.subgroupSize;
@@ -68,7 +49,6 @@ export function matrixCandidates(family: MatrixFamilyName, target: Target): Matr
     if (size > 1 && size <= 4) list.push(lane(family, size, 2, 16, 4));
     if (size === 16) list.push(lane(family, size, 4, 64, 1));
     list.push(lane(family, 1, 64, 8, 1), lane(family, 1, 64, 8, 2));
-    list.push(tile(4, 1, 4), tile(4, 2, 4), tile(8, 1, 4));
     list.push(...matrixUnitCandidates('f32', target));
   } else {
     if (size > 1 && size <= 32) list.push(lane(family, size, 4, 8, 1));

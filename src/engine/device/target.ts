@@ -21,6 +21,8 @@ export interface OfferedTarget {
   readonly vendor: string;
   /** As `AdapterDescription` has it. */
   readonly architecture: string;
+  /** The device by its name or number, where the adapter tells one, which browsers do not. */
+  readonly device?: string;
   /** The driver in its own words, empty where it does not tell. */
   readonly driver: string;
   /**

@@ -73,9 +73,11 @@ export function gatherProblem(
   const [batch, height, width] = output.shape as [number, number, number];
   const step = dataGradient ? attributes.stride : 1;
   const [kernelHeight, kernelWidth] = weightShape as [number, number];
+  const imageRows = Math.ceil(height / step) * Math.ceil(width / step);
   return {
     family: 'convolution',
-    rows: (batched ? 1 : batch) * Math.ceil(height / step) * Math.ceil(width / step),
+    rows: (batched ? 1 : batch) * imageRows,
+    imageRows,
     columnQuads: channelQuads(output),
     depth: Math.ceil((kernelHeight * kernelWidth) / step ** 2) * channelQuads(source),
     half,
@@ -128,6 +130,9 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
     splits,
     split_depth: splitDepth,
     output_pixels: positions(output),
+    ...tapSteps(attributes, dataGradient),
+    inverse_row_width: Math.fround(1 / rowWidth),
+    inverse_row_height: Math.fround(1 / rowHeight),
     ...ending.uniforms,
   };
   const product: Dispatch = {
@@ -136,6 +141,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       ...(gather.statistics && { statistics: true }),
       data_gradient: dataGradient,
       batched: batches !== undefined,
+      ...(rows > reciprocalRows && { many_rows: true }),
       split: parts !== undefined,
       source_texture: gather.sourceTexture !== undefined,
       weights_texture: weightsTexture,
@@ -177,6 +183,24 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
     writes: ['output'],
   };
   return [product, sum];
+}
+
+/**
+ * Rows that a kernel may divide by the float reciprocal of a width (convolution_steps.wesl, `row_quotient`):
+ * (row + 0.5) / width lies 0.5 / width or more from a whole number, and the roundings of the reciprocal and of
+ * the product, 2^-24 of the quotient each, come to less below this row.
+ */
+export const reciprocalRows = 2 ** 22;
+
+/** How far the taps that reach a stride phase lie apart, and the places of the source that they read. */
+function tapSteps({ stride, dilation }: ConvolutionAttributes, dataGradient: boolean) {
+  if (!dataGradient) return { tap_step: 1, offset_step: dilation };
+  const tapStep = stride / greatestCommonDivisor(stride, dilation);
+  return { tap_step: tapStep, offset_step: -(dilation * tapStep) / stride };
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
 // A merge reads every tile's moments; where tiles are lower, or these many, a pass over the values themselves

@@ -65,6 +65,7 @@ function offeredTarget(gpu: GPU, device: GPUDevice, adapter: AdapterDescription)
     name: `${vendor} ${architecture}`.trim() || 'unknown adapter',
     vendor,
     architecture,
+    device: adapter.device,
     driver: description,
     subgroupSize: features.has('subgroups') ? subgroupSize : 0,
     subgroupSizes,

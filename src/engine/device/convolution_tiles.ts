@@ -1,0 +1,143 @@
+/**
+ * The convolution on GPUs: shapes of `conv2d_tile`, the choice among those of a profile, and the ranges that
+ * a sum is cut into.
+ */
+import { workgroupSize } from '../../../kernels/sizes.ts';
+import { type MatrixFamily, type MatrixKernel, type MatrixProblem, matrixGrid } from './families.ts';
+import { matrixCandidates } from './matrix_products.ts';
+import { matrixUnitKernel } from './matrix_unit_kernels.ts';
+import type { Target } from './target.ts';
+
+/** How a workgroup of `conv2d_tile` shares its outputs and its sums; every number is a power of two. */
+export interface ConvolutionShape {
+  /** Threads of a slice along the columns, and along the rows; 8 by 8 unless given. */
+  readonly threads?: readonly [across: number, down: number];
+  /** Outputs of a thread: rows (pixels), and quads of columns (channels). */
+  readonly outputs: readonly [rows: number, columnQuads: number];
+  /** Quads of the sum per step. */
+  readonly depth: number;
+  /** Parts of the workgroup that compute an equal share of every step each; 1 unless given. */
+  readonly slices?: number;
+  /** Whether a step's quads are loaded while the one before is multiplied. */
+  readonly prefetch?: boolean;
+}
+
+/**
+ * @param subgroupSize lanes that the kernel is compiled for, where the target lets kernels choose
+ * @throws Error where the threads cannot share the loads of a step evenly
+ */
+export function convolutionTile(shape: ConvolutionShape, subgroupSize?: number): MatrixKernel {
+  const { threads: [across, down] = [8, 8], outputs, depth, slices = 1, prefetch = false } = shape;
+  const [rows, columns] = outputs;
+  const threads = across * down * slices;
+  const tile = { rows: down * rows, columnQuads: across * columns };
+  const loads = [(tile.rows * depth) / threads, (4 * depth * tile.columnQuads) / threads, depth / slices];
+  if (!loads.every(Number.isInteger) || threads / depth < across)
+    throw new Error(`conv2d_tile: ${threads} threads cannot share steps of ${depth} quads evenly`);
+  return {
+    module: 'conv2d_tile',
+    entry: 'main',
+    constants: { ACROSS: across, DOWN: down, ROWS: rows, COLUMNS: columns, DEPTH: depth, SLICES: slices },
+    conditions: { prefetch, sliced: slices > 1 },
+    ...(subgroupSize && { subgroupSize }),
+    tile,
+    tilesPerWorkgroup: 1,
+    threads,
+    step: depth,
+    // Two quads for every thread of a slice, in the memory of the weights' tile.
+    statistics: 2 * down <= 4 * depth * columns,
+  };
+}
+
+/** The shapes of a profile. */
+export interface ConvolutionShapes {
+  /** Every output is summed up by one thread, in order; from the largest tile to the smallest. */
+  readonly whole: readonly ConvolutionShape[];
+  /**
+   * For images that leave the device idle so: the same depth and slices in all, hence the same order of every
+   * sum; from the largest tile to the smallest, which ranges of split sums are counted by.
+   */
+  readonly sliced: readonly ConvolutionShape[];
+}
+
+/** Channel quads from which tiles of two quads per thread are filled. */
+const wideQuads = 16;
+
+/**
+ * The shape for a product. The order of an output's sum goes by the rows of one image, so that its bits do
+ * not depend on the batch that it is computed in: `whole` where one image has tiles enough for the device,
+ * else `sliced`, else a split sum. The tile goes by all rows, for it does not change that order.
+ */
+function chooseShape(
+  { whole, sliced }: ConvolutionShapes,
+  { rows, imageRows = rows, columnQuads }: MatrixProblem,
+  { parallelism }: Target,
+): ConvolutionShape {
+  const fits = ({ outputs }: ConvolutionShape) => columnQuads >= wideQuads || outputs[1] === 1;
+  /** The largest tile that keeps the device busy, if one does. */
+  const busy = (shapes: readonly ConvolutionShape[], count: number) =>
+    shapes.find((shape) => {
+      const kernel = convolutionTile(shape);
+      const { workgroups } = matrixGrid(kernel, count, columnQuads);
+      return (workgroups * (kernel.threads ?? workgroupSize)) / workgroupSize >= parallelism;
+    });
+  const fitting = whole.filter(fits);
+  const widest = Math.max(...fitting.map(({ outputs }) => outputs[1]));
+  const ordered = fitting.filter(({ outputs }) => outputs[1] === widest);
+  if (busy(ordered, imageRows)) return busy(ordered, rows) as ConvolutionShape;
+  const slices = sliced.filter(fits);
+  return busy(slices, rows) ?? (slices.at(-1) as ConvolutionShape);
+}
+
+/** Ranges of a sum; a shorter one is not worth its part of the output. */
+function convolutionRanges(workgroups: number, steps: number, { parallelism }: Target): number {
+  const most = Math.min(Math.floor(steps / 16), 8);
+  return Math.max(1, Math.min(Math.floor(parallelism / (4 * workgroups)), most));
+}
+
+/**
+ * The family of a profile that has these shapes, and matrix units where the device has them.
+ *
+ * @param subgroupSize lanes that kernels are compiled for on a target; 0: the driver chooses
+ */
+export function convolutionFamily(
+  shapesFor: (target: Target) => ConvolutionShapes,
+  subgroupSize: (target: Target) => number = () => 0,
+): MatrixFamily {
+  const kernelOf = (shape: ConvolutionShape, target: Target): MatrixKernel => {
+    const kernel = convolutionTile(shape, subgroupSize(target) || undefined);
+    const smallest = shapesFor(target).sliced.at(-1);
+    return shape.slices && smallest ? { ...kernel, splitting: convolutionTile(smallest) } : kernel;
+  };
+  return {
+    candidates(target) {
+      const { whole, sliced } = shapesFor(target);
+      const tiles = [...whole, ...sliced].map((shape) => kernelOf(shape, target));
+      return [...tiles, ...matrixCandidates('convolution', target)];
+    },
+    choose: (problem, target) =>
+      matrixUnitKernel(problem, target) ?? kernelOf(chooseShape(shapesFor(target), problem, target), target),
+    splits: convolutionRanges,
+  };
+}
+
+/** Eight rows of two quads: for GPUs whose threads have 128 registers and more. */
+export const largeTiles: ConvolutionShapes = {
+  whole: [
+    { outputs: [8, 2], depth: 4, prefetch: true },
+    { outputs: [4, 2], depth: 4, prefetch: true },
+    { outputs: [8, 1], depth: 4, prefetch: true },
+    { outputs: [4, 1], depth: 4, prefetch: true },
+  ],
+  sliced: [
+    { outputs: [8, 2], depth: 8, slices: 4, prefetch: true },
+    { outputs: [4, 2], depth: 8, slices: 4, prefetch: true },
+    { outputs: [4, 1], depth: 8, slices: 4, prefetch: true },
+  ],
+};
+
+/** Four rows of two quads: what two waves of GCN hold beside each other. */
+export const middleTiles: ConvolutionShapes = {
+  whole: largeTiles.whole.filter(({ outputs }) => outputs[0] <= 4),
+  sliced: largeTiles.sliced.filter(({ outputs }) => outputs[0] <= 4),
+};
