@@ -9,11 +9,12 @@ import { amd } from '../src/engine/device/amd.ts';
 import { apple } from '../src/engine/device/apple.ts';
 import { arm } from '../src/engine/device/arm.ts';
 import { chooseMatrixKernel, chooseSplits, chooseWinogradTiles } from '../src/engine/device/choose.ts';
+import { convolutionTile } from '../src/engine/device/convolution_tiles.ts';
 import { cpu } from '../src/engine/device/cpu.ts';
 import { describeKernel, type MatrixProblem } from '../src/engine/device/families.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
 import { intel } from '../src/engine/device/intel.ts';
-import { lane, matrixCandidates, tile } from '../src/engine/device/matrix_products.ts';
+import { lane, matrixCandidates } from '../src/engine/device/matrix_products.ts';
 import { mesaCpu } from '../src/engine/device/mesa_cpu.ts';
 import { nvidia } from '../src/engine/device/nvidia.ts';
 import type { DeviceProfile } from '../src/engine/device/profile.ts';
@@ -263,6 +264,11 @@ test('names are unique, and every fault says what is done and when that can go',
       for (const text of [fault, workaround, evidence, until]) expect(text.length).toBeGreaterThan(10);
 });
 
+const tiles = [
+  convolutionTile({ outputs: [8, 1], depth: 4 }),
+  convolutionTile({ outputs: [4, 1], depth: 4 }),
+] as const;
+
 describe('tables', () => {
   const convolution = (own: Partial<MatrixProblem>): MatrixProblem => ({
     family: 'convolution',
@@ -289,14 +295,65 @@ describe('tables', () => {
     ['few columns on SwiftShader', 'SUBGROUP 4, 4, 32, 1', of(swiftshader, 4), { columnQuads: 15 }],
     ['a processor without subgroups', 'SUBGROUP 1, 64, 8, 2', of(cpu, 0), {}],
     ['one quad of columns there', 'SUBGROUP 1, 64, 8, 1', of(cpu, 0), { columnQuads: 1 }],
-    ['a GPU', 'ROWS 4, 2, 4', of(gpu, 32), {}],
-    ['few columns on a GPU', 'ROWS 4, 1, 4', of(gpu, 32), { columnQuads: 15 }],
   ])('convolutions: %s', (_, expected, changes, own) => {
     const [first, ...constants] = expected.split(', ');
     const [name, value] = first?.split(' ') ?? [];
     const { module, constants: found } = chooseMatrixKernel(convolution(own), planning(changes));
-    expect(module).toBe(name === 'ROWS' ? 'conv2d_tile' : 'conv2d_lane');
+    expect([module, name]).toEqual(['conv2d_lane', 'SUBGROUP']);
     expect(Object.values(found ?? {})).toEqual([value, ...constants].map(Number));
+  });
+
+  /** The shape that an AMD GPU of so many compute units, or so named, takes: threads' outputs, and slices. */
+  const shape = (target: Partial<Target>, own: Partial<MatrixProblem>) => {
+    const context = planning({ profile: amd });
+    const kernel = chooseMatrixKernel(convolution(own), {
+      ...context,
+      target: amd.target({ ...context.target, ...target }),
+    });
+    const { ROWS, COLUMNS, SLICES } = kernel.constants as Record<string, number>;
+    return [ROWS, COLUMNS, SLICES];
+  };
+  const vangogh = { architecture: 'rdna-2', device: 'amd-custom-gpu-0405-radv-vangogh-' };
+  const navi31 = { architecture: 'rdna-3', device: 'amd-radeon-rx-7900-xtx-radv-navi31-' };
+  const renoir = { architecture: 'gcn-5', device: 'amd-radeon-graphics-radv-renoir-' };
+
+  test('convolutions on AMD GPUs: large tiles where there are enough, slices where there are not', () => {
+    const stem = { rows: 16384 };
+    expect(shape(vangogh, stem)).toEqual([8, 2, 1]);
+    expect(shape(vangogh, { rows: 2048 })).toEqual([4, 2, 1]);
+    expect(shape(vangogh, { rows: 64 })).toEqual([4, 1, 4]);
+    expect(shape(vangogh, { ...stem, columnQuads: 15 })).toEqual([8, 1, 1]);
+    expect(shape(renoir, stem)).toEqual([4, 2, 1]);
+    expect(shape(navi31, stem)).toEqual([8, 2, 4]);
+    expect(shape(navi31, { rows: 2 ** 18 })).toEqual([8, 2, 1]);
+    // Two images in a batch have the sums of one; only the tile grows.
+    expect(shape(navi31, { rows: 16384, imageRows: 1024 })).toEqual([8, 2, 4]);
+    expect(shape(navi31, { rows: 1024, imageRows: 1024 })).toEqual([4, 1, 4]);
+    expect(shape(navi31, { rows: 2 ** 18, imageRows: 2 ** 10 })).toEqual([8, 2, 4]);
+  });
+
+  test("a GPU's kernels for one image and for many sum up in the same order", () => {
+    const [cases, sizes] = [
+      [vangogh, navi31, renoir],
+      [1, 2, 4, 8, 16, 64, 256],
+    ];
+    for (const target of cases)
+      for (const imageRows of [16, 64, 256, 1024, 4096, 16384])
+        for (const columnQuads of [1, 8, 16, 64, 128]) {
+          const orders = sizes.map((batch) => {
+            const context = planning({ profile: amd });
+            const device = amd.target({ ...context.target, ...target });
+            const problem = convolution({ rows: batch * imageRows, imageRows, columnQuads });
+            const kernel = chooseMatrixKernel(problem, { ...context, target: device });
+            const { SLICES = 0, DEPTH } = kernel.constants as Record<string, number>;
+            const { tile } = kernel.splitting ?? kernel;
+            // Sums without slices and ranges go from the first step to the last, whatever is a step.
+            return SLICES > 1
+              ? `${SLICES} ${DEPTH} ${kernel.step} ${tile.rows} ${tile.columnQuads}`
+              : 'whole';
+          });
+          expect(new Set(orders).size).toBe(1);
+        }
   });
 
   test('weight gradients', () => {
@@ -311,7 +368,7 @@ describe('tables', () => {
   test('GPUs split sums whose tiles leave them idle, processors do not', () => {
     const splits = (profile: DeviceProfile, workgroups: number, steps: number) =>
       chooseSplits('convolution', workgroups, steps, planning({ profile }), {
-        kernel: tile(4, 2, 4),
+        kernel: tiles[0],
         depth: steps,
       });
     expect([splits(gpu, 8, 144), splits(gpu, 100, 144), splits(gpu, 8, 31), splits(gpu, 500, 500)]).toEqual([
@@ -350,7 +407,7 @@ describe('tables', () => {
 
   test('what is forced decides before what was tuned, and that before the table', () => {
     const problem = convolution({});
-    const [tuned, forced] = [tile(8, 1, 4), tile(4, 1, 4)];
+    const [tuned, forced] = tiles;
     const changes = { ...of(mesaCpu, 8), tuned: { [tuningKey(problem)]: tuned } };
     expect(chooseMatrixKernel(problem, planning(changes))).toBe(tuned);
     expect(chooseMatrixKernel({ ...problem, batched: true }, planning(changes))).not.toBe(tuned);

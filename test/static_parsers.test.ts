@@ -10,7 +10,7 @@ import { analyse, mainLoop, stepOf } from '../bench/static/kernel.ts';
 import { findLoops, nested, ownBlocks } from '../bench/static/loops.ts';
 import { printedFigures, readRecord } from '../bench/static/records.ts';
 import { stepShape } from '../bench/static/shapes.ts';
-import { tile } from '../src/engine/device/matrix_products.ts';
+import { convolutionTile } from '../src/engine/device/convolution_tiles.ts';
 
 // A K step (BB2 to BB5) that brings a quad of rows per turn of one loop and two quads of columns per turn of
 // another, then multiplies in a third.
@@ -299,8 +299,11 @@ describe('the record of a compiling process', () => {
 });
 
 test('what a thread does in a step follows from the shape of its kernel', () => {
-  const kernel = tile(4, 2, 4);
+  const kernel = convolutionTile({ outputs: [4, 2], depth: 4 });
   // 32 x 64 outputs by 64 threads: 128 quads of rows and 256 of weights.
   expect(stepShape(kernel, [kernel])).toEqual({ multiplyAdds: 16 * 4 * 2 * 4, stores: [2, 4] });
   expect(stepShape(kernel, [])).toBeUndefined();
+  // The same by four times as many threads, of which each has a quarter of twice the step.
+  const sliced = convolutionTile({ outputs: [4, 2], depth: 8, slices: 4 });
+  expect(stepShape(sliced, [sliced])).toEqual({ multiplyAdds: 16 * 4 * 2 * 2, stores: [1, 2] });
 });

@@ -6,13 +6,13 @@ import type { StepShape } from './kernel.ts';
 const nameOf = ({ module, entry, constants = {} }: Pick<KernelVariant, 'module' | 'entry' | 'constants'>) =>
   JSON.stringify([module, entry, Object.entries(constants).sort()]);
 
-/** Quads of a step: those that a slice of the sum takes at once. */
-export const depthOf = ({ constants = {} }: Pick<KernelVariant, 'constants'>): number | undefined =>
-  constants.DEPTH;
-
-/** Parts of a workgroup that share a tile and take turns with the steps of its sum. */
+/** Parts of a workgroup that share a tile and take an equal part of every step of its sum each. */
 export const slicesOf = ({ constants = {} }: Pick<KernelVariant, 'constants'>): number =>
   constants.SLICES ?? 1;
+
+/** Quads of a step that a thread multiplies: those of its slice. */
+export const depthOf = (variant: Pick<KernelVariant, 'constants'>): number | undefined =>
+  variant.constants?.DEPTH && variant.constants.DEPTH / slicesOf(variant);
 
 /** The matrix kernel of a variant among those that were chosen. */
 export function matrixKernelOf(

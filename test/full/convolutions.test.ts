@@ -1,14 +1,28 @@
 /** Every variant of Winograd's form, and batches on targets that choose other forms. */
 import { afterAll, describe, test } from 'vitest';
+import { describeKernel } from '../../src/engine/device/families.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { expectSameMaps, expectWinograd, winogradCases } from '../support/convolution_forms.ts';
+import { convolutions, expectConvolution, largeTiles, reference } from '../support/convolutions.ts';
 
 const engine = await Engine.open();
 afterAll(() => engine.close());
 
 describe("Winograd's form", () => {
   test.each(winogradCases)('%s: meets the reference', (_, c) => expectWinograd(engine, c));
+});
+
+describe('large tiles meet the reference, split or not', () => {
+  test.each(
+    largeTiles(engine.target).map((kernel) => [describeKernel(kernel), kernel] as const),
+  )('%s', async (_, convolution) => {
+    for (const [name, c] of Object.entries(convolutions))
+      for (const splits of [1, 3]) {
+        const force = { convolution, splits, rewrites: { textures: false } };
+        await expectConvolution(engine, c, reference(name, c), { force });
+      }
+  });
 });
 
 describe("a detector's map of an image has the same bits whatever its batch", () => {

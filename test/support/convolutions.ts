@@ -90,11 +90,20 @@ function candidatesOf(family: MatrixFamilyName, target: Target): MatrixKernel[] 
   return [...new Map(all.map((kernel) => [describeKernel(kernel), kernel])).values()];
 }
 
-/** Every candidate of every profile, in lanes that this target has, and those for matrix units. */
+/** Tiles of the least outputs per thread: the larger ones are the same text, longer (full/convolutions). */
+const isSmallTile = ({ module, constants = {} }: MatrixKernel) =>
+  module !== 'conv2d_tile' || (constants.ROWS ?? 0) * (constants.COLUMNS ?? 0) <= 4;
+
+/** Every candidate of every profile but large tiles, in lanes that this target has, and those for matrix units. */
 export function convolutionCandidates(target: Target): MatrixKernel[] {
   const subgroupSize = target.subgroupSize > 1 ? target.subgroupSize : 8;
   const units = emulated.map(([unit, shape]) => matrix(subgroupSize, unit, shape));
-  return [...candidatesOf('convolution', target), ...units];
+  return [...candidatesOf('convolution', target).filter(isSmallTile), ...units];
+}
+
+/** The tiles that {@link convolutionCandidates} leaves out. */
+export function largeTiles(target: Target): MatrixKernel[] {
+  return candidatesOf('convolution', target).filter((kernel) => !isSmallTile(kernel));
 }
 
 /** Every candidate of every profile, in lanes that this target has. */

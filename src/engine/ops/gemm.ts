@@ -186,8 +186,8 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
 }
 
 /**
- * Rows that a kernel may divide by the float reciprocal of a width (convolution_steps.wesl, `row_quotient`):
- * (row + 0.5) / width lies 0.5 / width or more from a whole number, and the roundings of the reciprocal and of
+ * Rows that a kernel may divide by the float reciprocal of a width (kernels/convolution.wesl, `row_quotient`):
+ * (row + 0.5) / width lies 0.5 / width or more from a whole number. The roundings of the reciprocal and of
  * the product, 2^-24 of the quotient each, come to less below this row.
  */
 export const reciprocalRows = 2 ** 22;
