@@ -186,7 +186,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
 }
 
 /**
- * Rows that a kernel may divide by the float reciprocal of a width (kernels/convolution.wesl, `row_quotient`):
+ * Rows that a kernel may divide by a float reciprocal (kernels/convolution.wesl, `row_quotient`):
  * (row + 0.5) / width lies 0.5 / width or more from a whole number. The roundings of the reciprocal and of
  * the product, 2^-24 of the quotient each, come to less below this row.
  */
