@@ -298,6 +298,9 @@ describe('the process', () => {
     const { code, stdout } = await ended;
     expect(code).toBe(0);
     expect(stdout).toMatch(/adapter {6}\S/);
+    expect(stdout).toMatch(/subgroups {4}\d+ lanes, the only number that the adapter reports\n/);
+    expect(stdout).toMatch(/matrix units not used: the adapter offers no subgroup matrices\n/);
+    expect(stdout).toMatch(/toggles {6}disable_robustness on, .*lazy_clear_resource_on_first_use off\n/);
     expect(stdout).toMatch(/FMA peak {5}\d+ GFLOP\/s/);
     expect(stdout).toMatch(/copy peak {4}[\d.]+ GB\/s/);
   });

@@ -4,10 +4,11 @@
  * logic is tested with emulated units in convolutions.test.ts.
  */
 
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { create, globals } from 'webgpu';
 import { RandomStream } from '../src/base/random.ts';
-import { subgroupSizeControlFeature } from '../src/engine/device/adapter.ts';
+import { subgroupMatrixFeature, subgroupSizeControlFeature } from '../src/engine/device/adapter.ts';
+import { apple } from '../src/engine/device/apple.ts';
 import { chooseMatrixKernel } from '../src/engine/device/choose.ts';
 import { type MatrixKernel, type MatrixProblem, variantOf } from '../src/engine/device/families.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
@@ -16,15 +17,16 @@ import {
   matrixShapes,
   matrixUnitCandidates,
 } from '../src/engine/device/matrix_unit_kernels.ts';
-import { matrixUnits, subgroupMatrixFeature } from '../src/engine/device/matrix_units.ts';
+import { matrixUnits } from '../src/engine/device/matrix_units.ts';
 import type { MatrixUnit, Target } from '../src/engine/device/target.ts';
 import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { linkKernel } from '../src/engine/kernels/link.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
+import { checkMatrixUnits } from '../src/engine/runtime/matrix_check.ts';
 import { expectClose, features, randomValues, run } from './support/operations.ts';
 import * as oracle from './support/oracle.ts';
-import { planning } from './support/targets.ts';
+import { offered, planning } from './support/targets.ts';
 
 const config = (componentType: string, M: number, N: number, K: number, resultComponentType = 'f32') => ({
   componentType,
@@ -192,6 +194,80 @@ test('the kernel is valid WGSL for every unit, direction and epilogue', async ()
   await device.lost;
   // A GPU object that is collected before its device takes the process down.
   expect(dawn).toBeDefined();
+});
+
+describe('units are used after a first product that is right', () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await Engine.open();
+  });
+  afterAll(() => engine?.close());
+
+  const trying = (own: MatrixUnit) => ({
+    ...planned({ subgroupSize: 8, matrixUnits: [own] }),
+    profile: gpu,
+  });
+  const emulated = { ...unit('f32', 16, 16, 16), emulated: true };
+
+  test('which arithmetic in their place gives', async () => {
+    const { units, faults } = await checkMatrixUnits(engine.device, trying(emulated));
+    expect([units, faults]).toEqual([[emulated], []]);
+  });
+
+  test('one that computes something else is left out', async () => {
+    const { device } = engine;
+    const { queue } = device;
+    // The weights are lost on their way.
+    const losing = new Proxy(queue, {
+      get: (_, key) => {
+        const value: unknown = Reflect.get(queue, key);
+        if (key !== 'writeBuffer') return typeof value === 'function' ? value.bind(queue) : value;
+        return (buffer: GPUBuffer, offset: number, data: Uint8Array) =>
+          queue.writeBuffer(buffer, offset, data.length > 256 ? new Uint8Array(data.length) : data.slice());
+      },
+    });
+    const broken = new Proxy(device, {
+      get: (_, key) => {
+        if (key === 'queue') return losing;
+        const value: unknown = Reflect.get(device, key);
+        return typeof value === 'function' ? value.bind(device) : value;
+      },
+    });
+    const { units, faults } = await checkMatrixUnits(broken, trying(emulated));
+    expect(units).toEqual([]);
+    expect(faults).toEqual(['the matrix unit f32 16x16x16: a product on it was wrong']);
+  });
+
+  test('one whose kernel the device refuses is left out with the reason', async () => {
+    const { units, faults } = await checkMatrixUnits(engine.device, trying(unit('f32', 8, 8, 8)));
+    expect(units).toEqual([]);
+    expect(faults).toEqual([
+      expect.stringMatching(/^the matrix unit f32 8x8x8: a product on it failed: kernel conv2d_m/),
+    ]);
+  });
+
+  test('one whose subgroups have no known size is left out', async () => {
+    const { target, ...rest } = trying(f16);
+    const { faults } = await checkMatrixUnits(engine.device, {
+      ...rest,
+      target: { ...target, subgroupSize: 0 },
+    });
+    expect(faults).toEqual(['the matrix unit f16 16x16x16: the size of its subgroups is not known']);
+  });
+});
+
+test('simdgroup matrices of Apple are tried with 32 lanes, though Metal fixes no number', () => {
+  const open = { subgroupSizes: { least: 4, most: 64 }, matrixUnits: [f32] };
+  const target = apple.target({ ...offered, ...open, subgroupSize: 0 });
+  expect([target.subgroupSize, target.matrixUnits]).toEqual([0, [{ ...f32, lanes: 32 }]]);
+  const kernel = chooseMatrixKernel(problem(false), planning({ profile: apple, target }));
+  expect([kernel.module, kernel.constants?.SUBGROUP, kernel.subgroupSize]).toEqual([
+    'conv2d_matrix',
+    32,
+    undefined,
+  ]);
+  // Where the number is fixed nothing is tried.
+  expect(apple.target({ ...offered, ...open, subgroupSize: 32 }).matrixUnits).toEqual([f32]);
 });
 
 test("a convolution on this machine's matrix units meets the reference", async ({ skip }) => {

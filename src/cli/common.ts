@@ -19,13 +19,24 @@ export const dtypeOption = () =>
     .choices(['f32', 'f16'])
     .default('f32');
 
-/** `--subgroup-matrices` of the commands that only infer. */
-export const subgroupMatricesOption = () =>
+/** Whether the commands that only infer use matrix units: `--subgroup-matrices` and its opposite. */
+export const subgroupMatricesOptions = (): readonly [yes: Option, no: Option] => [
   new Option(
     '--subgroup-matrices',
-    "use the GPU's matrix units, with --dtype f16 on most GPUs; an unfinished WebGPU extension, not run " +
-      'on real ones yet',
-  );
+    "use the GPU's matrix units with --dtype f32 too where they take 32-bit floats; f16 does it by itself, " +
+      'where a first product is right: an unfinished WebGPU extension, not run on real ones yet',
+  ),
+  new Option('--no-subgroup-matrices', "do without the GPU's matrix units"),
+];
+
+/** How an engine is opened for `--dtype` and these two. */
+export function matrixUnitUse(options: {
+  readonly dtype: string;
+  readonly subgroupMatrices?: boolean;
+}): Pick<EngineOptions, 'subgroupMatrices'> {
+  const byDefault = options.dtype === 'f16' ? 'if offered' : false;
+  return { subgroupMatrices: options.subgroupMatrices ?? byDefault };
+}
 
 /** Wrong use of a command: exit code 2. */
 export class UsageError extends Error {}

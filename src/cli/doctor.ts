@@ -1,6 +1,7 @@
 /** `aand doctor`: what this machine offers, what is missing, and how fast it is. */
 import type { Command } from 'commander';
 import { exists } from '#platform';
+import { describeCapabilities } from '../engine/device/capabilities.ts';
 import type { ParameterSet } from '../engine/graph/parameter_set.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Peaks } from '../engine/plan/forecast.ts';
@@ -81,21 +82,17 @@ export function doctorCommand(program: Command): void {
         'teacher      ' +
           `${(await exists(teacher)) ? teacher : `missing: ${teacher}; pass --weights to aand train`}`,
       );
-      const engine = await Engine.open();
+      // As the commands with --dtype f16 open it.
+      const engine = await Engine.open({ subgroupMatrices: 'if offered' });
       try {
-        const { adapter, device, profile, target } = engine;
+        const { adapter, device, profile } = engine;
         console.log(
           `adapter      ${adapter.vendor} ` +
             `${adapter.architecture}${engine.isSoftware ? ' (a software driver, not a GPU)' : ''}`,
         );
         console.log(`profile      ${profile.name} (${profile.title})`);
         console.log(`driver       ${adapter.description || 'not named'}`);
-        console.log(
-          'subgroups    ' +
-            (target.subgroupSize
-              ? `size ${target.subgroupSize}`
-              : 'none: kernels without subgroups are used'),
-        );
+        for (const [name, text] of describeCapabilities(engine)) console.log(`${name.padEnd(12)} ${text}`);
         console.log(`features     ${adapter.features.join(', ')}`);
         for (const name of limits) console.log(`limit        ${name} ${device.limits[name]}`);
         const peaks = await measurePeaks(engine);

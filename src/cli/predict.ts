@@ -10,7 +10,13 @@ import { OutputFolder } from '../output/folder.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
 import { predictFile, predictStream } from '../session/predict_stream.ts';
 import { checkReadable } from '../session/training_checks.ts';
-import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
+import {
+  dtypeOption,
+  interruptSignal,
+  matrixUnitUse,
+  subgroupMatricesOptions,
+  withEngine,
+} from './common.ts';
 import { findImagesByInput, strictOption, unreadableFiles } from './find_images.ts';
 import { type PredictionRow, RowPrinter } from './prediction_rows.ts';
 import { ProgressReporter } from './progress.ts';
@@ -87,6 +93,7 @@ async function render(detector: Detector, path: string, prediction: Prediction, 
 }
 
 export function predictCommand(program: Command): void {
+  const [useMatrices, withoutMatrices] = subgroupMatricesOptions();
   program
     .command('predict')
     .description('score new photos and show where they are defective')
@@ -97,7 +104,8 @@ export function predictCommand(program: Command): void {
     .option('--force', 'replace files of others in that folder; each is kept as a backup')
     .addOption(strictOption())
     .addOption(dtypeOption())
-    .addOption(subgroupMatricesOption())
+    .addOption(useMatrices)
+    .addOption(withoutMatrices)
     .action(async (model: string, inputs: string[], options: PredictOptions) => {
       const { strict = false, force = false } = options;
       const signal = interruptSignal();
@@ -109,39 +117,36 @@ export function predictCommand(program: Command): void {
       const names = await namePictures(output, images, madeBy);
       const reporter = new ProgressReporter();
       const rows = new RowPrinter(options.json ?? false);
-      await withEngine(
-        async (engine) => {
-          await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
-          noteUncalibrated(detector.settings, model);
-          if (strict) {
-            const { tiling } = detector.settings;
-            await checkReadable(images, { unreadable, reporter, signal, tiling, label: 'reading images' });
+      await withEngine(async (engine) => {
+        await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
+        noteUncalibrated(detector.settings, model);
+        if (strict) {
+          const { tiling } = detector.settings;
+          await checkReadable(images, { unreadable, reporter, signal, tiling, label: 'reading images' });
+        }
+        const progress = reporter.counting('predicting');
+        // Where a second Ctrl-C ends the process at once.
+        process.once('exit', () => rows.end());
+        try {
+          const stream = predictStream(detector, images, predictFile, {
+            unreadable,
+            signal,
+            onProgress: (done) => progress(done, images.length),
+          });
+          for await (const { photograph, index, prediction } of stream) {
+            const { path, identity } = photograph;
+            const name = names[index] as string;
+            const picture = join(options.out, name);
+            const shown = await unreadable.skip(() => render(detector, path, prediction, picture));
+            if (!shown) continue;
+            await output.write(name, shown.png, { from: identity, model: madeBy });
+            reporter.aside(() => rows.print(shown.row));
           }
-          const progress = reporter.counting('predicting');
-          // Where a second Ctrl-C ends the process at once.
-          process.once('exit', () => rows.end());
-          try {
-            const stream = predictStream(detector, images, predictFile, {
-              unreadable,
-              signal,
-              onProgress: (done) => progress(done, images.length),
-            });
-            for await (const { photograph, index, prediction } of stream) {
-              const { path, identity } = photograph;
-              const name = names[index] as string;
-              const picture = join(options.out, name);
-              const shown = await unreadable.skip(() => render(detector, path, prediction, picture));
-              if (!shown) continue;
-              await output.write(name, shown.png, { from: identity, model: madeBy });
-              reporter.aside(() => rows.print(shown.row));
-            }
-          } finally {
-            reporter.stop();
-            rows.end();
-          }
-        },
-        { subgroupMatrices: options.subgroupMatrices ?? false },
-      );
+        } finally {
+          reporter.stop();
+          rows.end();
+        }
+      }, matrixUnitUse(options));
       unreadable.finish();
     });
 }

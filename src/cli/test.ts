@@ -10,7 +10,13 @@ import { OutputFolder } from '../output/folder.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { testDetector } from '../session/test_detector.ts';
 import { checkReadable } from '../session/training_checks.ts';
-import { dtypeOption, interruptSignal, subgroupMatricesOption, withEngine } from './common.ts';
+import {
+  dtypeOption,
+  interruptSignal,
+  matrixUnitUse,
+  subgroupMatricesOptions,
+  withEngine,
+} from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { strictOption, unreadableFiles } from './find_images.ts';
 import { packageVersion } from './package.ts';
@@ -29,6 +35,7 @@ interface TestOptions extends DataOptions {
 }
 
 export function testCommand(program: Command): void {
+  const [useMatrices, withoutMatrices] = subgroupMatricesOptions();
   const command = program
     .command('test')
     .description('test a trained detector on a category')
@@ -42,10 +49,11 @@ export function testCommand(program: Command): void {
     )
     .option('--force', 'replace what others wrote there; it is kept as backups')
     .addOption(dtypeOption())
-    .addOption(subgroupMatricesOption())
+    .addOption(useMatrices)
+    .addOption(withoutMatrices)
     .addOption(strictOption());
   addDataOptions(command).action(async (model: string, category: string, options: TestOptions) => {
-    const { out, labels, dtype, subgroupMatrices = false, strict = false, force = false } = options;
+    const { out, labels, dtype, strict = false, force = false } = options;
     const signal = interruptSignal();
     const file = await readDetector(await readBytes(model), model);
     const { settings } = file;
@@ -69,55 +77,52 @@ export function testCommand(program: Command): void {
     for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
     await using output = await OutputFolder.open(out, { command: 'aand test', force });
     await output.check(['metrics.json', 'scores.csv', 'report.html', ...pictureNames(listed.test)]);
-    await withEngine(
-      async (engine) => {
-        const started = performance.now();
-        const scoring = { reader: fileReader, reporter, signal, label: 'testing', labels, unreadable, dtype };
-        await testDetector(engine, file, model, dataset.test, scoring, async (outcome) => {
-          const { results, evaluation, detector } = outcome;
-          // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
-          const calibrations = { image: settings.image, pixel: settings.pixel };
-          const { history, ...trained } = settings.training;
-          const report = {
-            ...evaluation.metrics,
-            category: dataset.name,
-            format: dataset.format,
-            counts: counts({ ...dataset, test: dataset.test.filter(({ path }) => !unreadable.has(path)) }),
-            unreadable: unreadable.files,
-            relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
-            image_threshold: settings.image,
-            pixel_threshold: settings.pixel,
-            settings: { ...trained, labels, dtype },
-            seed: settings.training.seed ?? null,
-            adapter: engine.adapter.description || engine.target.name,
-            version: await packageVersion(),
-            seconds: { total: (performance.now() - started) / 1000 },
-            masks: dataset.masks ?? null,
-            warnings: dataset.warnings,
-            history,
-          };
-          await output.write('metrics.json', `${JSON.stringify(report, null, 2)}\n`);
-          await output.write(
-            'scores.csv',
-            await scoresCsv(results, calibrations, { pictures: pictureNames(results.images) }),
-          );
-          await writePictures(output, results, calibrations, reporter, unreadable);
-          await writeReport(output, {
-            report,
-            results,
-            evaluation,
-            calibrations,
-            runner: detector.runner,
-            tiling,
-            unreadable,
-          });
-          console.log(`${dataset.name}: ${results.images.length} test images`);
-          console.log(metricsTable(evaluation.metrics));
-          console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
+    await withEngine(async (engine) => {
+      const started = performance.now();
+      const scoring = { reader: fileReader, reporter, signal, label: 'testing', labels, unreadable, dtype };
+      await testDetector(engine, file, model, dataset.test, scoring, async (outcome) => {
+        const { results, evaluation, detector } = outcome;
+        // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
+        const calibrations = { image: settings.image, pixel: settings.pixel };
+        const { history, ...trained } = settings.training;
+        const report = {
+          ...evaluation.metrics,
+          category: dataset.name,
+          format: dataset.format,
+          counts: counts({ ...dataset, test: dataset.test.filter(({ path }) => !unreadable.has(path)) }),
+          unreadable: unreadable.files,
+          relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
+          image_threshold: settings.image,
+          pixel_threshold: settings.pixel,
+          settings: { ...trained, labels, dtype },
+          seed: settings.training.seed ?? null,
+          adapter: engine.adapter.description || engine.target.name,
+          version: await packageVersion(),
+          seconds: { total: (performance.now() - started) / 1000 },
+          masks: dataset.masks ?? null,
+          warnings: dataset.warnings,
+          history,
+        };
+        await output.write('metrics.json', `${JSON.stringify(report, null, 2)}\n`);
+        await output.write(
+          'scores.csv',
+          await scoresCsv(results, calibrations, { pictures: pictureNames(results.images) }),
+        );
+        await writePictures(output, results, calibrations, reporter, unreadable);
+        await writeReport(output, {
+          report,
+          results,
+          evaluation,
+          calibrations,
+          runner: detector.runner,
+          tiling,
+          unreadable,
         });
-      },
-      { subgroupMatrices },
-    );
+        console.log(`${dataset.name}: ${results.images.length} test images`);
+        console.log(metricsTable(evaluation.metrics));
+        console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
+      });
+    }, matrixUnitUse(options));
     unreadable.finish();
   });
 }

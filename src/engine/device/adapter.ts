@@ -1,5 +1,17 @@
 /** What an adapter says of itself: takes WebGPU's adapter, gives plain data that profiles recognise it by. */
 
+/** The feature's name in Dawn and Chromium; offered where experiments are allowed. */
+export const subgroupMatrixFeature = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+
+/** A product of subgroup matrices that an adapter lists: [M, K] times [K, N]. */
+export interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 /** What an adapter says of itself; strings are empty where it does not tell. */
 export interface AdapterDescription {
   /** As `nvidia`, in lower case. */
@@ -18,6 +30,8 @@ export interface AdapterDescription {
   readonly subgroupSizeControl: boolean;
   /** Least and most lanes of a subgroup, 0 where the adapter does not tell. */
   readonly subgroupSizes: { readonly least: number; readonly most: number };
+  /** Products of subgroup matrices; none where it is opened without experiments. */
+  readonly matrixProducts: readonly SubgroupMatrixConfig[];
   /** WebGPU's mark of an adapter that is slower than the machine's GPU: a software driver. */
   readonly fallback: boolean;
 }
@@ -26,8 +40,11 @@ export interface AdapterDescription {
 export const subgroupSizeControlFeature = 'subgroup-size-control' as GPUFeatureName;
 
 export function describeAdapter(adapter: Pick<GPUAdapter, 'features' | 'info'>): AdapterDescription {
-  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, isFallbackAdapter } =
-    adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
+  const info = adapter.info as GPUAdapterInfo & {
+    readonly isFallbackAdapter?: boolean;
+    readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
+  };
+  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize } = info;
   const [least, most] = [subgroupMinSize ?? 0, subgroupMaxSize ?? 0];
   return {
     vendor,
@@ -40,7 +57,16 @@ export function describeAdapter(adapter: Pick<GPUAdapter, 'features' | 'info'>):
       adapter.features.has(feature),
     ),
     subgroupSizes: { least, most },
-    fallback: isFallbackAdapter === true,
+    matrixProducts: adapter.features.has(subgroupMatrixFeature)
+      ? [...(info.subgroupMatrixConfigs ?? [])].map(({ componentType, resultComponentType, M, N, K }) => ({
+          componentType,
+          resultComponentType,
+          M,
+          N,
+          K,
+        }))
+      : [],
+    fallback: info.isFallbackAdapter === true,
   };
 }
 

@@ -4,7 +4,7 @@ import type { DeviceProfile } from './profile.ts';
 import { reliableLanes } from './target.ts';
 import { middleShapes, weightGradientFamily } from './weight_gradients.ts';
 
-// Of every Apple GPU, where it lets kernels choose.
+// Of every Apple GPU.
 const lanes = 32;
 
 export const apple: DeviceProfile = {
@@ -12,7 +12,12 @@ export const apple: DeviceProfile = {
   name: 'apple',
   title: 'Apple GPU',
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'apple',
-  target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
+  target(offered) {
+    const subgroupSize = reliableLanes(offered, lanes);
+    // Metal fixes no number. Their simdgroup matrices are tried with the one that all of them have.
+    const tried = subgroupSize === 0 && offered.matrixUnits?.map((unit) => ({ ...unit, lanes }));
+    return { ...gpu.target(offered), subgroupSize, ...(tried && { matrixUnits: tried }) };
+  },
   kernels: {
     ...gpu.kernels,
     convolution: { ...gpu.kernels.convolution },

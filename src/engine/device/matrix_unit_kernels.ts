@@ -98,18 +98,29 @@ export function matrix(lanes: number, unit: MatrixUnit, shape: MatrixShape, chos
   };
 }
 
+/** A unit with the lanes of its subgroups. */
+interface UsableUnit {
+  readonly unit: MatrixUnit;
+  readonly lanes: number;
+  /** Whether the kernel is compiled for these lanes. */
+  readonly chosen: boolean;
+}
+
 /** The unit for operands of a type, where subgroups have a known size that the kernel can have. */
-function unitFor(component: MatrixUnit['component'], target: Target): MatrixUnit | undefined {
+function unitFor(component: MatrixUnit['component'], target: Target): UsableUnit | undefined {
   const { subgroupSize, matrixUnits = [] } = target;
-  if (subgroupSize < 2 || 4 * subgroupSize > mostThreads) return undefined;
-  return matrixUnits.find((unit) => unit.component === component && matrixShapes(unit).length > 0);
+  const unit = matrixUnits.find((own) => own.component === component && matrixShapes(own).length > 0);
+  const lanes = unit?.lanes ?? subgroupSize;
+  if (!unit || lanes < 2 || 4 * lanes > mostThreads) return undefined;
+  return { unit, lanes, chosen: unit.lanes === undefined && choosesLanes(target) };
 }
 
 /** Every shape of the kernel for operands of a type, on a target that has units for them. */
 export function matrixUnitCandidates(component: MatrixUnit['component'], target: Target): MatrixKernel[] {
-  const unit = unitFor(component, target);
-  if (!unit) return [];
-  return matrixShapes(unit).map((shape) => matrix(target.subgroupSize, unit, shape, choosesLanes(target)));
+  const usable = unitFor(component, target);
+  if (!usable) return [];
+  const { unit, lanes, chosen } = usable;
+  return matrixShapes(unit).map((shape) => matrix(lanes, unit, shape, chosen));
 }
 
 /**
@@ -122,10 +133,11 @@ export function matrixUnitKernel(problem: MatrixProblem, target: Target): Matrix
   const { family, rows, columnQuads, half } = problem;
   // A smaller product would leave most of a workgroup's tile empty.
   if (family !== 'convolution' || rows < 32 || columnQuads < 8) return undefined;
-  const unit = (half ? unitFor('f16', target) : undefined) ?? unitFor('f32', target);
-  if (!unit) return undefined;
+  const usable = (half ? unitFor('f16', target) : undefined) ?? unitFor('f32', target);
+  if (!usable) return undefined;
+  const { unit, lanes, chosen } = usable;
   const rated = matrixShapes(unit).map((shape) => {
-    const kernel = matrix(target.subgroupSize, unit, shape, choosesLanes(target));
+    const kernel = matrix(lanes, unit, shape, chosen);
     const { workgroups } = matrixGrid(kernel, rows, columnQuads);
     const outputs = kernel.tile.rows * kernel.tile.columnQuads;
     const [down, across] = shape.subgroups;

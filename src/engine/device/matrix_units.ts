@@ -3,20 +3,9 @@
  * offers behind a flag (`EngineOptions.subgroupMatrices`). No software driver has them. Takes what an adapter
  * lists; gives the units that the kernels can use.
  */
+import type { SubgroupMatrixConfig } from './adapter.ts';
 import { matrixShapes } from './matrix_unit_kernels.ts';
 import type { MatrixUnit } from './target.ts';
-
-/** The feature's name in Dawn and Chromium. */
-export const subgroupMatrixFeature = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
-
-/** What an adapter says of a matrix unit. */
-interface SubgroupMatrixConfig {
-  readonly componentType: string;
-  readonly resultComponentType: string;
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-}
 
 /** The units of an adapter that the kernels can use: sums in 32 bits, a size that fits one of the shapes. */
 export function matrixUnits(configs: Iterable<SubgroupMatrixConfig>): MatrixUnit[] {
@@ -30,13 +19,4 @@ export function matrixUnits(configs: Iterable<SubgroupMatrixConfig>): MatrixUnit
   const shapes = (unit: MatrixUnit) => matrixShapes(unit).length;
   const size = ({ rows, columns, depth }: MatrixUnit) => rows * columns * depth;
   return units.sort((a, b) => shapes(b) - shapes(a) || size(b) - size(a));
-}
-
-/** The configurations that an adapter lists; none where it has no matrix units or is not asked for them. */
-export function subgroupMatrixConfigs(adapter: GPUAdapter): Iterable<SubgroupMatrixConfig> {
-  if (!adapter.features.has(subgroupMatrixFeature)) return [];
-  const info = adapter.info as GPUAdapterInfo & {
-    readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
-  };
-  return info.subgroupMatrixConfigs ?? [];
 }

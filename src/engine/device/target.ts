@@ -9,6 +9,11 @@ export interface MatrixUnit {
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
+  /**
+   * Lanes of a subgroup that it is tried with where the device fixes none; an engine uses it only after a
+   * product on it was right.
+   */
+  readonly lanes?: number;
   /** Computed by plain arithmetic, for tests on devices without matrix units. */
   readonly emulated?: boolean;
 }

@@ -3,9 +3,13 @@ import { adapterAdvice, nextTurn, openGpu, restWhile } from '#platform';
 import { textureWidth } from '../../../kernels/sizes.ts';
 import { describedError, NoAdapterError } from '../../base/errors.ts';
 import type { Toggles } from '../../platform/toggles.ts';
-import { type AdapterDescription, subgroupSizeControlFeature } from '../device/adapter.ts';
+import {
+  type AdapterDescription,
+  subgroupMatrixFeature,
+  subgroupSizeControlFeature,
+} from '../device/adapter.ts';
 import type { ForcedChoices, LoweringContext } from '../device/context.ts';
-import { matrixUnits, subgroupMatrixConfigs, subgroupMatrixFeature } from '../device/matrix_units.ts';
+import { matrixUnits } from '../device/matrix_units.ts';
 import type { DeviceProfile } from '../device/profile.ts';
 import type { OfferedTarget, Target } from '../device/target.ts';
 import type { Tuning } from '../device/tuning.ts';
@@ -13,6 +17,7 @@ import { tunedKernels } from '../device/tuning.ts';
 import { type KernelVariant, variantKey } from '../dispatch.ts';
 import { roundUp } from '../graph/tensor.ts';
 import { linkKernel } from '../kernels/link.ts';
+import { checkMatrixUnits } from './matrix_check.ts';
 import { openAdapter, usedFeatures } from './open_adapter.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import { WarmUp } from './warm_up.ts';
@@ -29,11 +34,15 @@ export interface EngineOptions {
   /** Keep Dawn's checks in shaders where the driver makes its own; only Node can leave them out. */
   readonly shaderChecks?: boolean;
   /**
-   * Use the GPU's matrix units where it offers them as subgroup matrices, an unfinished WebGPU extension:
+   * Use the GPU's matrix units where it offers them as subgroup matrices, an unfinished WebGPU extension, and
+   * where a first product on them is right. `'if offered'` says nothing where there are none. The commands
+   * with 16-bit floats do that; an engine that is opened without this option does not use them, because
    * kernels for them are compiled and tested here by arithmetic that stands for the units, but have not run
    * on real ones. In browsers it needs --enable-unsafe-webgpu.
    */
-  readonly subgroupMatrices?: boolean;
+  readonly subgroupMatrices?: boolean | 'if offered';
+  /** False: matrix units are used without a first product, which no device that computes nothing passes. */
+  readonly checkMatrixUnits?: boolean;
   /** Let the device's clock count in its own steps, for measurements; only Node can, and on some drivers. */
   readonly exactTimestamps?: boolean;
   /** Chooses kernels as this profile does, in the place of the one that recognises the adapter (tests). */
@@ -87,6 +96,8 @@ export class Engine implements AsyncDisposable {
   readonly adapter: AdapterDescription;
   /** Dawn's toggles in force; none in browsers. */
   readonly toggles: Toggles;
+  /** Why matrix units that the adapter offers are not used, a sentence for each. */
+  readonly matrixFaults: readonly string[];
   /** WebGPU's entry point, as the platform gives it. */
   readonly gpu: GPU;
   #lowering: LoweringContext;
@@ -98,7 +109,13 @@ export class Engine implements AsyncDisposable {
   #linked: Promise<unknown> = Promise.resolve();
 
   private constructor(
-    { gpu, device, adapter, toggles }: Pick<Engine, 'gpu' | 'device' | 'adapter' | 'toggles'>,
+    {
+      gpu,
+      device,
+      adapter,
+      toggles,
+      matrixFaults,
+    }: Pick<Engine, 'gpu' | 'device' | 'adapter' | 'toggles' | 'matrixFaults'>,
     lowering: LoweringContext,
     onNotice: EngineOptions['onNotice'],
   ) {
@@ -106,14 +123,15 @@ export class Engine implements AsyncDisposable {
     this.device = device;
     this.adapter = adapter;
     this.toggles = toggles;
+    this.matrixFaults = matrixFaults;
     this.#lowering = lowering;
     this.#watch = new DeviceWatch(device, onNotice);
   }
 
   /** Opens the default adapter. Throws an Error that says what to install where there is none. */
   static async open(options: EngineOptions = {}): Promise<Engine> {
-    const { minimal = false, subgroupMatrices = false } = options;
-    const experiments = subgroupMatrices && !minimal;
+    const { minimal = false, subgroupMatrices = false, onNotice } = options;
+    const experiments = subgroupMatrices !== false && !minimal;
     const use = {
       shaderChecks: options.shaderChecks ?? false,
       experiments,
@@ -142,22 +160,31 @@ export class Engine implements AsyncDisposable {
           `running on a software driver (${description.description || description.architecture}), ` +
             'not on a GPU',
         );
-      const units = device.features.has(subgroupMatrixFeature)
-        ? matrixUnits(subgroupMatrixConfigs(adapter))
+      const listed = device.features.has(subgroupMatrixFeature)
+        ? matrixUnits(description.matrixProducts)
         : [];
-      if (options.subgroupMatrices && !units.length)
-        options.onNotice?.('this adapter offers no subgroup matrices that the kernels could use');
+      if (subgroupMatrices === true && !listed.length)
+        onNotice?.('this adapter offers no subgroup matrices that the kernels could use');
       const offered = offeredTarget(gpu, device, description);
+      const target = profile.target({ ...offered, ...(listed.length && { matrixUnits: listed }) });
+      const trying: LoweringContext = { target, profile, phase: 'run' };
+      const { units, faults } =
+        options.checkMatrixUnits === false
+          ? { units: target.matrixUnits ?? [], faults: [] }
+          : await checkMatrixUnits(device, trying);
+      for (const fault of faults) onNotice?.(`not used: ${fault}`);
+      const { matrixUnits: _, ...rest } = target;
       const lowering: LoweringContext = {
-        target: {
-          ...profile.target({ ...offered, ...(units.length && { matrixUnits: units }) }),
-          ...options.target,
-        },
+        target: { ...rest, ...(units.length && { matrixUnits: units }), ...options.target },
         profile,
         phase: 'run',
         ...(options.force && { force: options.force }),
       };
-      const engine = new Engine({ gpu, device, adapter: description, toggles }, lowering, options.onNotice);
+      const engine = new Engine(
+        { gpu, device, adapter: description, toggles, matrixFaults: faults },
+        lowering,
+        onNotice,
+      );
       engine.useTunings(options.tunings ?? []);
       if (compilesAtDispatch)
         engine.#warmUp = new WarmUp(device, async () => {

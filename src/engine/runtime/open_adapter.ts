@@ -1,13 +1,17 @@
 /**
  * Finds the adapter and opens it as its profile says. Takes the platform and what the engine is for; gives
- * the adapter under the profile's toggles. What an adapter is can only be asked with toggles already chosen, so
- * one whose profile has some is asked for twice.
+ * the adapter under the profile's toggles. What an adapter is can only be asked with toggles already chosen,
+ * so one whose profile has some is asked for twice.
  */
 import { NoAdapterError } from '../../base/errors.ts';
 import type { GpuPlatform } from '../../platform/platform.ts';
 import { noToggles, type Toggles } from '../../platform/toggles.ts';
-import { type AdapterDescription, describeAdapter, subgroupSizeControlFeature } from '../device/adapter.ts';
-import { subgroupMatrixFeature } from '../device/matrix_units.ts';
+import {
+  type AdapterDescription,
+  describeAdapter,
+  subgroupMatrixFeature,
+  subgroupSizeControlFeature,
+} from '../device/adapter.ts';
 import type { DeviceProfile, EngineUse } from '../device/profile.ts';
 import { profileOf } from '../device/profiles.ts';
 
