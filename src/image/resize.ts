@@ -57,6 +57,43 @@ function clip(value: number): number {
   return shifted < 0 ? 0 : Math.min(shifted, 255);
 }
 
+// Half a unit, so that the shift rounds.
+const half = 1 << (precision - 1);
+
+/** Rows of an image of 3 channels at another width: a weight is read once for its pixel. */
+function resizeColourRows({ data, width, height }: Image, taps: Taps, to: number, target: Uint8Array): void {
+  const { first, count, weights, stride } = taps;
+  for (let y = 0, at = 0; y < height; y++)
+    for (let x = 0; x < to; x++, at += 3) {
+      let [red, green, blue] = [half, half, half];
+      let from = (y * width + (first[x] as number)) * 3;
+      const start = x * stride;
+      const end = start + (count[x] as number);
+      for (let i = start; i < end; i++, from += 3) {
+        const weight = weights[i] as number;
+        red = (red + (data[from] as number) * weight) | 0;
+        green = (green + (data[from + 1] as number) * weight) | 0;
+        blue = (blue + (data[from + 2] as number) * weight) | 0;
+      }
+      target[at] = clip(red);
+      target[at + 1] = clip(green);
+      target[at + 2] = clip(blue);
+    }
+}
+
+function resizeGreyRows({ data, width, height }: Image, taps: Taps, to: number, target: Uint8Array): void {
+  const { first, count, weights, stride } = taps;
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < to; x++) {
+      let sum = half;
+      const from = y * width + (first[x] as number);
+      const n = count[x] as number;
+      for (let i = 0; i < n; i++)
+        sum = (sum + (data[from + i] as number) * (weights[x * stride + i] as number)) | 0;
+      target[y * to + x] = clip(sum);
+    }
+}
+
 /** Pillow's `Image.resize((width, height), BICUBIC)`. */
 export function resizeBicubic(image: Image, width: number, height: number): Image {
   const { channels } = image;
@@ -64,31 +101,26 @@ export function resizeBicubic(image: Image, width: number, height: number): Imag
   if (width !== image.width) {
     const taps = bicubicTaps(image.width, width);
     const target = new Uint8Array(width * image.height * channels);
-    for (let y = 0; y < image.height; y++)
-      for (let x = 0; x < width; x++)
-        for (let c = 0; c < channels; c++) {
-          let sum = 1 << (precision - 1);
-          const base = (y * image.width + (taps.first[x] as number)) * channels + c;
-          const n = taps.count[x] as number;
-          for (let i = 0; i < n; i++)
-            sum += (source[base + i * channels] as number) * (taps.weights[x * taps.stride + i] as number);
-          target[(y * width + x) * channels + c] = clip(sum);
-        }
+    if (channels === 3) resizeColourRows(image, taps, width, target);
+    else resizeGreyRows(image, taps, width, target);
     source = target;
   }
   if (height !== image.height) {
     const taps = bicubicTaps(image.height, height);
     const row = width * channels;
     const target = new Uint8Array(row * height);
+    const sums = new Int32Array(row);
     for (let y = 0; y < height; y++) {
       const n = taps.count[y] as number;
-      for (let x = 0; x < row; x++) {
-        let sum = 1 << (precision - 1);
-        const base = (taps.first[y] as number) * row + x;
-        for (let i = 0; i < n; i++)
-          sum += (source[base + i * row] as number) * (taps.weights[y * taps.stride + i] as number);
-        target[y * row + x] = clip(sum);
+      sums.fill(half);
+      // Line by line, in the order in which they lie in memory.
+      for (let i = 0; i < n; i++) {
+        const weight = taps.weights[y * taps.stride + i] as number;
+        const base = ((taps.first[y] as number) + i) * row;
+        for (let x = 0; x < row; x++)
+          sums[x] = ((sums[x] as number) + (source[base + x] as number) * weight) | 0;
       }
+      for (let x = 0; x < row; x++) target[y * row + x] = clip(sums[x] as number);
     }
     source = target;
   }
