@@ -17,7 +17,7 @@ import { compareCase, serveCase } from './compare.ts';
 import { measureDemo } from './demo.ts';
 import { firstRunChild, measureFirstRun } from './first_run.ts';
 import { kernelLines, trainingPipelines } from './inventory.ts';
-import { measurePipeline, pipelineLines } from './pipeline.ts';
+import { measurePipeline, pipelineText } from './pipeline.ts';
 import { provenance } from './record.ts';
 import { type BenchReport, benchPage, type PeerReport, printedPeaks } from './report.ts';
 import { type BenchResult, runCase } from './run.ts';
@@ -215,7 +215,7 @@ if (options.pipeline) {
   try {
     const record = provenance(called, engine.adapter.description || engine.target.name);
     const figures = await measurePipeline(engine);
-    console.log(pipelineLines(figures));
+    console.log(pipelineText(figures));
     if (options.json) writeJson(options.json, { record, ...figures });
   } finally {
     await engine.close();

@@ -129,20 +129,19 @@ export async function measurePipeline(engine: Engine): Promise<PipelineFigures> 
 }
 
 /** The figures in words, with what limits them. */
-export function pipelineLines(figures: PipelineFigures): string {
+export function pipelineText(figures: PipelineFigures): string {
   const { backbone, threads, load_ms, predict_ms, images_per_second } = figures;
   const decoding = (1000 * threads) / load_ms;
   const feeding = 1000 / predict_ms;
   const limit =
     decoding < feeding
-      ? `decoding and resizing, ${decoding.toFixed(0)} images/s with ${threads} threads`
-      : `the thread that feeds the device, ${feeding.toFixed(0)} images/s`;
-  return [
-    `the pipeline of a ${backbone} at ${figures.imageSize} pixels, ${figures.photographs} PNG files of ` +
-      `${figures.side} x ${figures.side}:`,
-    `  ${images_per_second.toFixed(0)} images/s (${figures.one_by_one_per_second.toFixed(0)} one by one)`,
-    `  an image: decoding and resizing ${load_ms.toFixed(1)} ms in a thread, predicting ` +
-      `${predict_ms.toFixed(1)} ms; the feeding thread is busy ${(100 * figures.busy).toFixed(0)} % of the time`,
-    `  what limits: ${limit}`,
-  ].join('\n');
+      ? `decoding and resizing (${decoding.toFixed(0)} images/s with ${threads} threads)`
+      : `the thread that feeds the device (${feeding.toFixed(0)} images/s)`;
+  return (
+    `The pipeline of a ${backbone} at ${figures.imageSize} pixels takes ${images_per_second.toFixed(0)} ` +
+    `images/s from PNG files of ${figures.side} x ${figures.side} to maps, and ` +
+    `${figures.one_by_one_per_second.toFixed(0)} where each waits for the one before it. Decoding and ` +
+    `resizing takes ${load_ms.toFixed(1)} ms in a thread, predicting ${predict_ms.toFixed(1)} ms; the thread ` +
+    `that feeds the device is busy ${(100 * figures.busy).toFixed(0)} % of the time. What limits it: ${limit}.`
+  );
 }

@@ -6,6 +6,7 @@ import type { FirstRun } from '../first_run.ts';
 import type { Provenance } from '../record.ts';
 import type { BenchReport, PeerReport } from '../report.ts';
 import type { BenchResult } from '../run.ts';
+import type { HostReport } from '../static/host.ts';
 
 /** Mean and deviation over seeds, in per cent. */
 type Measured = readonly [mean: number, deviation: number];
@@ -41,6 +42,7 @@ export interface Records {
   readonly peers: PeerReport;
   readonly half: HalfReport;
   readonly bench: BenchReport;
+  readonly host: HostReport & { readonly record: Provenance };
   readonly accuracy: AccuracyReport;
 }
 
@@ -51,6 +53,7 @@ export const commands: Readonly<Record<keyof Records, string>> = {
   peers: 'npm run bench:peers -- --json bench/results/peers.json',
   half: 'npm run bench -- --filter aand-resnet18/infer --dtype f16 --json bench/results/half.json',
   bench: 'npm run bench -- --json bench/results/bench.json',
+  host: 'npm run check:gpu -- --host --family NAVI31 --record',
   accuracy: 'aand benchmark, as docs/results.md has it',
 };
 

@@ -1,4 +1,6 @@
 /** Every figure of the documents, made from the records of bench/results. */
+
+import { pipelineText } from '../pipeline.ts';
 import type { Provenance } from '../record.ts';
 import type { BenchReport, PeerReport, PeerResult } from '../report.ts';
 import { commandReference } from './commands.ts';
@@ -105,6 +107,24 @@ function firstRun({ record, cold_ms, warm_ms, load_ms }: Records['first-run']): 
   return withOrigin(table(['resnet18 detector, 256 pixels, a new process', 's'], rows), record);
 }
 
+function host({ record, programs, pipeline }: Records['host']): string {
+  const rows = programs.map((each) => [
+    each.program,
+    `${each.dispatches}`,
+    each.calls.toFixed(0),
+    each.submitted_ms.toFixed(2),
+    each.recording_ms.toFixed(2),
+  ]);
+  const heads = [
+    'resnet18, a run of',
+    'dispatches',
+    'calls of WebGPU',
+    'JavaScript until submitted, ms',
+    'recording the next run, ms',
+  ];
+  return withOrigin(`${table(heads, rows)}\n\n${wrap(pipelineText(pipeline))}`, record);
+}
+
 const engineName = ({ engine, version, provider }: PeerResult) =>
   engine === 'aand-webgpu' ? 'this engine, WebGPU' : `${engine} ${version}, ${provider}`;
 
@@ -179,6 +199,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
     ['models', models(bench)],
     ['kernels', kernels(bench)],
     ['half', half(readRecord(root, 'half'), bench)],
+    ['host', host(readRecord(root, 'host'))],
     ['first-run', firstRun(readRecord(root, 'first-run'))],
     ['peers-forward', peers(peer, 'forward', false)],
     ['peers-train', peers(peer, 'train-step', false)],

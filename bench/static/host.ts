@@ -1,6 +1,6 @@
 /** The host's side of a GPU run: what is left of it where the device takes no time. */
 import { packagedFile } from '../../src/cli/package.ts';
-import { type PipelineFigures, pipelineLines } from '../pipeline.ts';
+import { type PipelineFigures, pipelineText } from '../pipeline.ts';
 import { runOn } from './compile.ts';
 import type { Family } from './families.ts';
 
@@ -46,7 +46,7 @@ export function hostLines({ programs, pipeline }: HostReport, family: Family): s
       `recording ${recording_ms.toFixed(2)}); ${most.map(([name, count]) => `${name} ${count}`).join(', ')}`
     );
   });
-  return [`the host's side of a run, on ${family.name}, medians:`, ...lines, pipelineLines(pipeline)].join(
+  return [`the host's side of a run, on ${family.name}, medians:`, ...lines, pipelineText(pipeline)].join(
     '\n',
   );
 }

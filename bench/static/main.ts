@@ -32,6 +32,7 @@ interface Options {
   readonly minimal?: boolean;
   readonly loops?: boolean;
   readonly assembly?: boolean;
+  readonly host?: boolean;
   readonly record?: boolean;
   readonly results: string;
   readonly model?: boolean;
@@ -139,7 +140,8 @@ const command = new Command('check:gpu')
   .option('--loops', 'also print what a turn of each loop takes (AMD)')
   .option('--assembly', 'also print the disassembly')
   .option('--model', "print the modelled times of resnet18's convolutions on AMD GPUs, and nothing else")
-  .option('--record', 'write the figures to bench/results/static-FAMILY.json')
+  .option('--host', "the host's side of a run and the pipeline from files to maps; compiles nothing")
+  .option('--record', 'write the figures to bench/results/static-FAMILY.json, of the host to host.json')
   .option('--results <folder>', 'where recorded figures lie', packagedFile('bench/results'))
   .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse();
@@ -158,6 +160,22 @@ if (options.model) {
   }
 }
 const chosen = chosenFamilies(options);
+const [first] = chosen;
+
+/** What a run costs on the host, on a device that does nothing. */
+async function printHost(family: Family): Promise<void> {
+  const report = await measureHost(family);
+  console.log(`\n${hostLines(report, family)}`);
+  if (!options.record) return;
+  const record = provenance(called, `${family.name} by Mesa, on a device that does nothing`);
+  const file = join(packagedFile('bench/results'), 'host.json');
+  writeFileSync(file, `${JSON.stringify({ record, ...report }, null, 2)}\n`);
+}
+
+if (options.host && first) {
+  await printHost(first);
+  process.exit(0);
+}
 const queue = [...chosen];
 const found: Finding[] = [];
 const work = async () => {
@@ -173,9 +191,7 @@ try {
   process.exit(1);
 }
 // Alone: beside compilers times would be those of a busy machine.
-const [first] = chosen;
-if (first && !options.filter && !options.minimal)
-  console.log(`\n${hostLines(await measureHost(first), first)}`);
+if (first && !options.filter && !options.minimal) await printHost(first);
 const names = chosen.map(({ name }) => name);
 const { failed, text } = outcomeOf(found, names, !options.filter && !options.minimal);
 console.log(`\n${text}`);
