@@ -137,11 +137,12 @@ export function pipelineText(figures: PipelineFigures): string {
     decoding < feeding
       ? `decoding and resizing (${decoding.toFixed(0)} images/s with ${threads} threads)`
       : `the thread that feeds the device (${feeding.toFixed(0)} images/s)`;
+  const busy = (100 * figures.busy).toFixed(0);
   return (
     `The pipeline of a ${backbone} at ${figures.imageSize} pixels takes ${images_per_second.toFixed(0)} ` +
     `images/s from PNG files of ${figures.side} x ${figures.side} to maps, and ` +
     `${figures.one_by_one_per_second.toFixed(0)} where each waits for the one before it. Decoding and ` +
-    `resizing takes ${load_ms.toFixed(1)} ms in a thread, predicting ${predict_ms.toFixed(1)} ms; the thread ` +
-    `that feeds the device is busy ${(100 * figures.busy).toFixed(0)} % of the time. What limits it: ${limit}.`
+    `resizing takes ${load_ms.toFixed(1)} ms in a thread, predicting ${predict_ms.toFixed(1)} ms; the ` +
+    `thread that feeds the device is busy ${busy} % of the time. What limits it: ${limit}.`
   );
 }
