@@ -2,14 +2,11 @@
 import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
 import { commonKernels, commonToggles } from './common.ts';
 import { convolutionFamily, middleTiles } from './convolution_tiles.ts';
-import { itemPerThread, itemPerWorkgroup } from './families.ts';
-import { rowKernels } from './gpu_rows.ts';
+import { itemPerThread } from './families.ts';
+import { columnKernels, rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { smallestShapes, weightGradientFamily } from './weight_gradients.ts';
 import { winogradModule } from './winograd.ts';
-
-// Chunks from which a workgroup merges a batch norm's moments sooner than a thread.
-const mergedByWorkgroup = 32;
 
 // Sums of so many splits, of so few quads, keep too few threads busy with one for each quad.
 const slicedSplits = 16;
@@ -24,16 +21,10 @@ export const gpu: DeviceProfile = {
   kernels: {
     ...commonKernels,
     ...rowKernels,
+    ...columnKernels,
     convolution: convolutionFamily(() => middleTiles),
     weight_gradient: weightGradientFamily(() => smallestShapes),
     winograd: { tiles: () => [], module: winogradModule },
-    batchNorm: {
-      ...commonKernels.batchNorm,
-      merge: ({ chunks }) =>
-        chunks >= mergedByWorkgroup
-          ? { ...itemPerWorkgroup('batch_norm', 'merge'), conditions: { by_workgroup: true } }
-          : itemPerThread('batch_norm', 'merge'),
-    },
     sums: {
       ...commonKernels.sums,
       partials: ({ splits, quads }) =>

@@ -4,8 +4,9 @@
  * thread that walks through a row alone waits for memory at every step, and few rows leave a GPU idle.
  */
 import type { KernelModule } from '../../../kernels/generated.ts';
-import { scoreMapGaussian, workgroupSize } from '../../../kernels/sizes.ts';
+import { scoreMapGaussian, sumThreads, workgroupSize } from '../../../kernels/sizes.ts';
 import {
+  type ChunksProblem,
   type ItemKernel,
   itemPerThread,
   itemPerWorkgroup,
@@ -158,3 +159,53 @@ function smoothing({ size, levels }: MapProblem, entry: string): KernelCandidate
   const row = size + 2 * scoreMapGaussian.radius;
   return { module: 'score_map_smooth', entry, constants: { ROW: row, LEVELS: levels } };
 }
+
+/** Quads that a workgroup of 256 threads takes beside each other: a power of two that divides their number. */
+function across(channelQuads: number, most: number): number {
+  let quads = 1;
+  while (2 * quads <= most && channelQuads % (2 * quads) === 0) quads *= 2;
+  return quads;
+}
+
+/** Neighbouring quads are 256 bytes in one piece. */
+const widest = 16;
+
+/**
+ * Pixels of a chunk of sums per channel: enough chunks to fill the device, and no fewer pixels than lanes that
+ * share them.
+ */
+function columnChunk(pixels: number, channelQuads: number): number {
+  const quads = across(channelQuads, widest);
+  const wanted = Math.ceil((enoughWorkgroups * quads) / channelQuads);
+  const most = Math.ceil((pixels * quads) / sumThreads);
+  return Math.ceil(pixels / Math.max(1, Math.min(wanted, most)));
+}
+
+function byColumns(module: KernelModule, entry: string, quads: number): ItemKernel {
+  return { module, entry, constants: { QUADS: quads }, itemsPerWorkgroup: quads };
+}
+
+/** Chunks are shared by four times fewer lanes: each has four of them on its way. */
+function merging(entry: string, { chunks, channelQuads }: ChunksProblem): ItemKernel {
+  const lanes = powerOfTwo(chunks / 4);
+  return byColumns('batch_norm_columns', entry, across(channelQuads, Math.min(sumThreads / lanes, widest)));
+}
+
+/** The families that sum up pixels of a channel. */
+export const columnKernels = {
+  channelSums: {
+    chunk: columnChunk,
+    sum: ({ channelQuads }) => byColumns('channel_sums', 'channel_sum', across(channelQuads, widest)),
+  },
+  batchNorm: {
+    chunk: columnChunk,
+    statistics: ({ channelQuads }) =>
+      byColumns('batch_norm_columns', 'statistics', across(channelQuads, widest)),
+    merge: (problem) => merging('merge', problem),
+    gradientSums: ({ channelQuads }) =>
+      byColumns('batch_norm_columns', 'gradient_sums', across(channelQuads, widest)),
+    mergeGradient: (problem) => merging('merge_gradient', problem),
+    apply: () => itemPerThread('batch_norm', 'apply'),
+    applyGradient: () => itemPerThread('batch_norm', 'apply_gradient'),
+  },
+} satisfies Pick<KernelFamilies, 'channelSums' | 'batchNorm'>;
