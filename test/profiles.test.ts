@@ -361,7 +361,7 @@ describe('tables', () => {
     expect(chosen(of(mesaCpu, 8), gradient)).toBe(describeKernel(lane('weight_gradient', 8, 4, 8, 1)));
     expect(chosen(of(cpu, 0), gradient)).toBe(describeKernel(lane('weight_gradient', 1, 64, 2, 4)));
     expect(chosen(of(gpu, 0), gradient)).toBe(
-      'weight_gradient_tile across 8 down 8 rows 1 columns 1 depth 8',
+      'weight_gradient_tile across 8 down 8 rows 1 columns 1 depth 8 rolled',
     );
   });
 

@@ -3,7 +3,7 @@ import { convolutionFamily, largeTiles, middleTiles } from './convolution_tiles.
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { type OfferedTarget, reliableLanes } from './target.ts';
-import { largeShapes, weightGradientFamily } from './weight_gradients.ts';
+import { largeShapes, largeShapesAtOnce, weightGradientFamily } from './weight_gradients.ts';
 
 // Of RDNA's shorter waves: a lane may hold more, and its matrix units take them. GCN has waves of 64 alone.
 const lanes = 32;
@@ -52,6 +52,10 @@ export const amd: DeviceProfile = {
     convolution: convolutionFamily(({ architecture }) =>
       architecture.startsWith('gcn') ? middleTiles : largeTiles,
     ),
-    weight_gradient: weightGradientFamily(() => largeShapes),
+    weight_gradient: weightGradientFamily(
+      () => largeShapes,
+      () => 0,
+      largeShapesAtOnce,
+    ),
   },
 };

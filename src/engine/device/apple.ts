@@ -2,7 +2,7 @@
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { reliableLanes } from './target.ts';
-import { middleShapes, weightGradientFamily } from './weight_gradients.ts';
+import { largeShapesAtOnce, middleShapes, weightGradientFamily } from './weight_gradients.ts';
 
 // Of every Apple GPU.
 const lanes = 32;
@@ -21,6 +21,10 @@ export const apple: DeviceProfile = {
   kernels: {
     ...gpu.kernels,
     convolution: { ...gpu.kernels.convolution },
-    weight_gradient: weightGradientFamily(() => middleShapes),
+    weight_gradient: weightGradientFamily(
+      () => middleShapes,
+      () => 0,
+      largeShapesAtOnce,
+    ),
   },
 };

@@ -3,7 +3,7 @@ import type { Toggles } from '../../platform/toggles.ts';
 import { gpu } from './gpu.ts';
 import type { DeviceProfile, EngineUse } from './profile.ts';
 import { reliableLanes } from './target.ts';
-import { largeShapes, weightGradientFamily } from './weight_gradients.ts';
+import { largeShapes, largeShapesAtOnce, weightGradientFamily } from './weight_gradients.ts';
 
 // Of a warp, on every architecture.
 const lanes = 32;
@@ -22,7 +22,11 @@ export const nvidia: DeviceProfile = {
   kernels: {
     ...gpu.kernels,
     convolution: { ...gpu.kernels.convolution },
-    weight_gradient: weightGradientFamily(() => largeShapes),
+    weight_gradient: weightGradientFamily(
+      () => largeShapes,
+      () => 0,
+      largeShapesAtOnce,
+    ),
   },
   treatment: { ...gpu.treatment, toggles: nvidiaToggles },
   faults: [

@@ -22,6 +22,8 @@ export interface WeightGradientShape {
   readonly depth: number;
   /** The next step is loaded into registers while this one is multiplied. */
   readonly prefetch?: boolean;
+  /** The loop over a step's pixels stays a loop, which takes fewer registers. */
+  readonly rolled?: boolean;
   /**
    * What an output costs beside the profile's best shape, by the instructions of a step per multiply-add
    * (`npm run check:gpu`).
@@ -34,7 +36,13 @@ export interface WeightGradientShape {
  * @throws Error where the threads cannot share the loads of a step evenly
  */
 export function weightGradientTile(
-  { threads: [across, down], outputs: [rows, columns], depth, prefetch = false }: WeightGradientShape,
+  {
+    threads: [across, down],
+    outputs: [rows, columns],
+    depth,
+    prefetch = false,
+    rolled = false,
+  }: WeightGradientShape,
   subgroupSize?: number,
 ): MatrixKernel {
   const threads = across * down;
@@ -47,7 +55,7 @@ export function weightGradientTile(
     module: 'weight_gradient_tile',
     entry: 'main',
     constants: { ACROSS: across, DOWN: down, ROWS: rows, COLUMNS: columns, DEPTH: depth },
-    conditions: { prefetch },
+    conditions: { prefetch, rolled },
     tile: { rows: down * rows, columnQuads: across * columns },
     tilesPerWorkgroup: 1,
     threads,
@@ -81,15 +89,17 @@ const leastPixels = { few: 128, many: 512 } as const;
  * The family of a profile that has these shapes.
  *
  * @param subgroupSize lanes that kernels are compiled for on a target; 0: the driver chooses
+ * @param tried further shapes, which only the tuner tries
  */
 export function weightGradientFamily(
   shapesFor: (target: Target) => readonly WeightGradientShape[],
   subgroupSize: (target: Target) => number = () => 0,
+  tried: readonly WeightGradientShape[] = [],
 ): MatrixFamily {
   const kernelOf = (shape: WeightGradientShape, target: Target) =>
     weightGradientTile(shape, subgroupSize(target) || undefined);
   return {
-    candidates: (target) => shapesFor(target).map((shape) => kernelOf(shape, target)),
+    candidates: (target) => [...shapesFor(target), ...tried].map((shape) => kernelOf(shape, target)),
     choose(problem, target) {
       const costs = shapesFor(target).map((shape) => {
         const kernel = kernelOf(shape, target);
@@ -115,7 +125,7 @@ function work(kernel: MatrixKernel, { rows, columnQuads, depth }: MatrixProblem,
 
 /** Four rows of one quad per thread: what no compiler spills, whatever the lanes of a subgroup. */
 export const smallestShapes: readonly WeightGradientShape[] = [
-  { threads: [8, 8], outputs: [1, 1], depth: 8, cost: 1 },
+  { threads: [8, 8], outputs: [1, 1], depth: 8, rolled: true, cost: 1 },
 ];
 
 /** Four rows of two quads: half of 64 registers, which leaves a GPU with 128 of them room for the rest. */
@@ -135,3 +145,8 @@ export const largeShapes: readonly WeightGradientShape[] = [
   { threads: [8, 8], outputs: [1, 2], depth: 8, prefetch: true, cost: 1.35 },
   { threads: [8, 8], outputs: [1, 1], depth: 8, prefetch: true, cost: 1.8 },
 ];
+
+/** Eight rows of two quads in fewer registers. */
+export const largeShapesAtOnce: readonly WeightGradientShape[] = largeShapes
+  .filter(({ threads: [across, down], outputs: [rowQuads] }) => across === down && rowQuads === 2)
+  .map((shape) => ({ ...shape, prefetch: false }));
