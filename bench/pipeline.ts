@@ -135,7 +135,7 @@ export function pipelineText(figures: PipelineFigures): string {
   const feeding = 1000 / predict_ms;
   const limit =
     decoding < feeding
-      ? `decoding and resizing (${decoding.toFixed(0)} images/s with ${threads} threads)`
+      ? `decoding and resizing (${decoding.toFixed(0)} images/s; threads that do so: ${threads})`
       : `the thread that feeds the device (${feeding.toFixed(0)} images/s)`;
   const busy = (100 * figures.busy).toFixed(0);
   return (

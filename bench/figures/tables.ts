@@ -118,9 +118,9 @@ function host({ record, programs, pipeline }: Records['host']): string {
   const heads = [
     'resnet18, a run of',
     'dispatches',
-    'calls of WebGPU',
+    'WebGPU calls',
     'JavaScript until submitted, ms',
-    'recording the next run, ms',
+    'recording the next, ms',
   ];
   return withOrigin(`${table(heads, rows)}\n\n${wrap(pipelineText(pipeline))}`, record);
 }
