@@ -10,7 +10,7 @@ import { detect, detectorParameters } from '../src/model/methods.ts';
 import { planning } from './support/targets.ts';
 
 // Of products whose tiles leave a GPU idle: on large ones only.
-const mostSums = 40;
+const mostSums = 20;
 
 const gpus = profiles.filter(({ processor }) => processor === 'gpu');
 
