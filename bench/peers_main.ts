@@ -1,8 +1,8 @@
 /**
  * Compares with other engines: `npm run bench:peers -- [--json FILE] [--rounds N] [--no-browser]
- * [--no-train]`. Every engine is a process of its own, or a page in a browser of its own. They take turns, so
- * that changes of the machine's speed meet all of them. Ratios are medians over rounds. Outputs are compared
- * with ours before times count.
+ * [--no-train] [--static [--family LIST]]`. Every engine is a process of its own, or a page in a browser of
+ * its own. They take turns, so that changes of the machine's speed meet all of them. Ratios are medians over
+ * rounds. Outputs are compared with ours before times count.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,6 +18,9 @@ import { quantile } from './measure.ts';
 import { type PeerConfig, peerConfigs, peerImages, peerStore, recordForward } from './peer_work.ts';
 import { provenance } from './record.ts';
 import type { PeerReport, PeerResult } from './report.ts';
+import { missingFor } from './static/environment.ts';
+import { familyNamed } from './static/families.ts';
+import { type PeerFigures, peerFigures, peerLines, type StaticPeer } from './static/peers.ts';
 import { chromiumPath, launchChromium, serve } from './support/browsers.ts';
 import { nhwcToNchw } from './support/permute.ts';
 import { startWorker } from './worker.ts';
@@ -178,9 +181,21 @@ const options = new Command('bench:peers')
   .option('--rounds <n>', 'rounds of the fast comparisons', countOption, 15)
   .option('--no-browser', 'leave out the pages in Chromium')
   .option('--no-train', 'leave out the training step')
+  .option('--static', 'compile the kernels of the engines on Dawn for GPUs that are not there; nothing else')
+  .option('--family <names>', 'the GPUs of --static, as check:gpu names them', (text) => text.split(','), [
+    'NAVI31',
+    'VANGOGH',
+  ])
   .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse()
-  .opts<{ json?: string; rounds: number; browser: boolean; train: boolean }>();
+  .opts<{
+    json?: string;
+    rounds: number;
+    browser: boolean;
+    train: boolean;
+    static?: boolean;
+    family: string[];
+  }>();
 const { rounds } = options;
 if (!existsSync(join(peersFolder, 'node_modules'))) {
   console.error(`the peers are not installed: npm ci --prefix ${peersFolder}`);
@@ -188,6 +203,9 @@ if (!existsSync(join(peersFolder, 'node_modules'))) {
 }
 const configs = peerConfigs(await packageVersion());
 const called = `npm run bench:peers -- ${process.argv.slice(2).join(' ')}`;
+if (options.static) {
+  process.exit(await compileStatically(configs.forward));
+}
 const results: PeerResult[] = [];
 let record: PeerReport['record'] | undefined;
 const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
@@ -235,6 +253,39 @@ for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
 }
 if (options.json) writeFileSync(options.json, `${JSON.stringify({ record, results }, null, 2)}\n`);
 process.exit(0);
+
+/** The engines on Dawn on the compilers of GPUs; the exit code. */
+async function compileStatically(config: PeerConfig): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'aand-peers-'));
+  try {
+    await writeData(folder, config);
+    const given = { ...config, folder, provider: 'webgpu', hostRuns: 100 };
+    const peers: StaticPeer[] = [
+      { engine: 'aand-webgpu', own: true, script: packagedFile('dist/peer_ours.js'), config: given },
+      { engine: 'onnxruntime-node', script: join(peersFolder, 'onnxruntime.mjs'), config: given },
+      { engine: 'tfjs', script: join(peersFolder, 'tensorflow.mjs'), config: given },
+    ];
+    const all: { readonly family: string; readonly engines: readonly PeerFigures[] }[] = [];
+    for (const name of options.family) {
+      const family = familyNamed(name);
+      const missing = missingFor(family);
+      if (missing) throw new Error(`${family.name}: ${missing}`);
+      const engines: PeerFigures[] = [];
+      for (const peer of peers) engines.push(await peerFigures(family, peer));
+      console.log(peerLines(family, engines));
+      all.push({ family: family.name, engines });
+    }
+    const own = provenance(called, 'compilers of GPUs that are not there');
+    if (options.json)
+      writeFileSync(options.json, `${JSON.stringify({ record: own, families: all }, null, 1)}\n`);
+    return 0;
+  } catch (error) {
+    console.error(`error: ${(error as Error).message}`);
+    return 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 async function browsers(folder: string, name: string): Promise<PeerResult[]> {
   const modules = join(peersFolder, 'node_modules');

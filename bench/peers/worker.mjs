@@ -1,4 +1,7 @@
-/** A peer as a process: reports the output of its first run, then runs once for every line that it reads. */
+/**
+ * A peer as a process: reports the output of its first run, then runs once for every line that it reads; with
+ * `hostRuns` in its configuration it runs so often by itself and reports the median.
+ */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
@@ -28,6 +31,18 @@ export async function serve({ version, adapter, run }) {
   const output = await run();
   await run();
   send({ version, adapter, output: Array.from(output) });
+  // On a device that does nothing: what a run costs on the host.
+  if (config.hostRuns) {
+    const samples = [];
+    for (let i = 0; i < config.hostRuns; i++) {
+      const started = performance.now();
+      await run();
+      samples.push(performance.now() - started);
+    }
+    samples.sort((a, b) => a - b);
+    send({ host_ms: samples[samples.length >> 1] });
+    process.exit(0);
+  }
   for await (const _ of createInterface({ input: process.stdin })) {
     const started = performance.now();
     await run();
