@@ -61,7 +61,9 @@ async function describe(context: PartContext, engine: Engine): Promise<void> {
   if (vendor) say('nvidia-smi', vendor);
   say('profile', `${profile.name} (${profile.title})`);
   say('features', adapter.features.join(', '));
-  say("features that Dawn's toggles add", await featuresByToggles(engine));
+  const { enabled, disabled } = engine.toggles;
+  say("Dawn's toggles", [...enabled, ...disabled.map((name) => `not ${name}`)].join(', ') || 'none');
+  say('features that the toggles add', await featuresByToggles(engine));
   const { least, most } = adapter.subgroupSizes;
   say('subgroups', `${target.subgroupSize || 'none relied on'} (the adapter says ${least} to ${most})`);
   const units = (target.matrixUnits ?? []).map(
