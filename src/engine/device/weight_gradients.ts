@@ -111,15 +111,15 @@ export function weightGradientFamily(
   };
 }
 
-// Workgroups that run beside each other on a GPU of many processors: fewer leave some of them idle.
-const busyWorkgroups = 64;
+// The share of a device's parallelism that it has processors: with fewer workgroups some of them idle.
+const processors = 1 / 8;
 
 /** Outputs that the tiles of a product have, empty ones included, times the share of a device that idles. */
 function work(kernel: MatrixKernel, { rows, columnQuads, depth }: MatrixProblem, target: Target): number {
   const { workgroups: tiles } = matrixGrid(kernel, Math.ceil(rows / 4), columnQuads);
   // Ranges as if lines had one pixel each, for a problem does not know its lines.
   const workgroups = tiles * weightGradientRanges(tiles, depth, target, { kernel, depth });
-  const idle = Math.max(1, busyWorkgroups / workgroups);
+  const idle = Math.max(1, (target.parallelism * processors) / workgroups);
   return tiles * kernel.tile.rows * kernel.tile.columnQuads * idle;
 }
 
