@@ -162,7 +162,7 @@ cmp.l.f0.0(16)  null<1>D        g12<8,8,1>D     g48<8,8,1>D     { align1 1H @1 }
 (+f0.0) break(16) JIP:  LABEL2        UIP:  LABEL2              { align1 1H };
 (+f0.0) if(16)  JIP:  LABEL1          UIP:  LABEL0              { align1 1H };
 send(16)        nullUD          g51UD           g49UD           0x020a03fd                0x00000080
-                            dp data 1 MsgDesc: (DC untyped surface write, Surface = 254, SIMD16)  mlen 2 { align1 1H };
+                            dp data 1 MsgDesc: (DC untyped surface write, Surface = 254)  mlen 2 { align1 };
 else(16)        JIP:  LABEL0          UIP:  LABEL0              { align1 1H };
 
 LABEL1:

@@ -31,15 +31,15 @@ const waits = { memory: 450, lds: 80, splitSum: 3000 };
 
 export const assumptions = [
   'Every wave of a compute unit issues one after the other; a SIMD is as busy as the most loaded one.',
-  `A load from memory takes ${waits.memory} cycles, one from workgroup memory ${waits.lds}; both sides of a ` +
-    'branch count.',
-  'A step waits once for what it loads, a loop that loads once per turn; what is loaded ahead waits only ' +
-    'where the step is shorter.',
+  `A load from memory takes ${waits.memory} cycles, one from workgroup memory ${waits.lds}.`,
+  'Both sides of a branch count.',
+  'A step waits once for what it loads; a loop that loads waits once per turn.',
+  'What is loaded ahead is waited for only where a step is shorter than a load.',
   `A sum that is split costs ${waits.splitSum} cycles more: the dispatch that adds its parts.`,
-  'Cycles of a dispatch: the most of those of the vector units, of workgroup memory and of the waits of the ' +
-    'waves that a SIMD holds at once.',
-  'Memory counts as one pass over all operands at the full bandwidth, apart from that: no caches, no bank ' +
-    'conflicts.',
+  'A dispatch takes the most of three: cycles of the vector units, cycles of workgroup memory, ' +
+    'and the waits of the waves that a SIMD holds at once.',
+  '"With memory": at least as long as its operands take to pass once at full bandwidth.',
+  'No misses of caches, no bank conflicts.',
   ...Object.entries(modelledGpus).map(
     ([name, { computeUnits, gigahertz, bandwidth }]) =>
       `${name}: ${computeUnits} compute units, ${gigahertz} GHz, ${bandwidth} GB/s.`,
