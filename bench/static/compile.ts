@@ -94,7 +94,9 @@ export async function compileFor(
     const path = join(folder, 'record.jsonl');
     const full: CompileRequest = { ...request, adapter: adapterNames[family.vendor] ?? {} };
     const script = packagedFile('dist/static_child.js');
-    const { errors } = await runOn(family, [script, path, JSON.stringify(full)], { path, assembly: true });
+    // Only what is read here is asked for.
+    const assembly = family.generation !== undefined || family.engineLanes !== undefined;
+    const { errors } = await runOn(family, [script, path, JSON.stringify(full)], { path, assembly });
     return readRecord(readFileSync(path, 'utf8'), errors);
   } finally {
     rmSync(folder, { recursive: true, force: true });

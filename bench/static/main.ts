@@ -137,11 +137,11 @@ const command = new Command('check:gpu')
   .option('--family <names>', 'only these GPUs (default: all whose compilers are set up)', familyOption)
   .option('--filter <text>', 'only kernels whose name contains this', '')
   .option('--minimal', "WebGPU's default limits, without subgroups and 16-bit floats")
-  .option('--loops', 'also print what a turn of each loop takes (AMD)')
-  .option('--assembly', 'also print the disassembly')
+  .option('--loops', 'also print what a turn of each loop takes (AMD, Intel)')
+  .option('--assembly', 'also print the disassembly (AMD, Intel)')
   .option('--model', "print the modelled times of resnet18's convolutions on AMD GPUs, and nothing else")
   .option('--host', "the host's side of a run and the pipeline from files to maps; compiles nothing")
-  .option('--record', 'write the figures to bench/results/static-FAMILY.json, of the host to host.json')
+  .option('--record', 'write the figures to bench/results/static-FAMILY.json; with --host to host.json')
   .option('--results <folder>', 'where recorded figures lie', packagedFile('bench/results'))
   .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse();
@@ -166,7 +166,7 @@ const [first] = chosen;
 async function printHost(family: Family): Promise<void> {
   const report = await measureHost(family);
   console.log(`\n${hostLines(report, family)}`);
-  if (!options.record) return;
+  if (!options.record || !options.host) return;
   const record = provenance(called, `${family.name} by Mesa, on a device that does nothing`);
   const file = join(packagedFile('bench/results'), 'host.json');
   writeFileSync(file, `${JSON.stringify({ record, ...report }, null, 2)}\n`);

@@ -25,28 +25,31 @@ export function matrixKernelOf(
 /** Threads of a workgroup of a matrix kernel; undefined where its constants do not tell. */
 export function threadsOf(kernel: MatrixKernel): number | undefined {
   const { SUBGROUP: lanes, SUBGROUPS: subgroups, ROWS: rows, COLUMNS: columns } = kernel.constants ?? {};
+  const { SUBGROUPS_DOWN: down, SUBGROUPS_ACROSS: across } = kernel.constants ?? {};
   if (lanes && subgroups) return lanes * subgroups;
+  if (lanes && down && across) return lanes * down * across;
   if (!rows || !columns) return undefined;
   return (kernel.tile.rows / rows) * (kernel.tile.columnQuads / columns) * slicesOf(kernel);
 }
 
 /**
  * Of kernels whose threads compute ROWS rows (weight gradients: quads of rows) by COLUMNS quads of columns in
- * steps of DEPTH quads (weight gradients: pixels); undefined for others.
+ * steps of DEPTH quads (weight gradients: pixels), and of those for matrix units; undefined for others.
  *
  * @param kernels those that were chosen
  */
 export function stepShape(variant: KernelVariant, kernels: Iterable<MatrixKernel>): StepShape | undefined {
   const kernel = matrixKernelOf(variant, kernels);
-  const { ROWS: rows, COLUMNS: columns } = variant.constants ?? {};
+  const { ROWS: rows, COLUMNS: columns, UNITS_DOWN: units } = variant.constants ?? {};
   const depth = depthOf(variant);
   const threads = kernel && threadsOf(kernel);
-  if (!threads || !rows || !columns || !depth) return undefined;
+  if (!threads || !depth || (!units && !(rows && columns))) return undefined;
   const { tile } = kernel;
   const perThread = (depth * slicesOf(kernel)) / threads;
   const rowsOfWeights = variant.module.startsWith('weight_gradient') ? 1 : 4;
   return {
-    multiplyAdds: 16 * rows * columns * depth,
+    // Matrix units multiply a whole step in one turn.
+    multiplyAdds: rows && columns ? 16 * rows * columns * depth : 0,
     stores: [perThread * tile.rows, perThread * rowsOfWeights * tile.columnQuads],
   };
 }
