@@ -332,6 +332,27 @@ describe('tables', () => {
     expect(shape(navi31, { rows: 2 ** 18, imageRows: 2 ** 10 })).toEqual([8, 2, 4]);
   });
 
+  test('convolutions on other GPUs: what their registers hold', () => {
+    const kernelOn = (profile: DeviceProfile, target: Partial<Target>) => {
+      const context = planning({ profile });
+      const device = profile.target({ ...context.target, ...target });
+      return describeKernel(
+        chooseMatrixKernel(convolution({ rows: 2 ** 16 }), { ...context, target: device }),
+      );
+    };
+    const control = { subgroupSizeControl: true };
+    expect(kernelOn(intel, { ...control, subgroupSizes: { least: 8, most: 32 } })).toMatch(
+      / rows 4 columns 1 .* subgroups of 8$/,
+    );
+    expect(kernelOn(intel, { ...control, subgroupSizes: { least: 16, most: 32 } })).toMatch(
+      / rows 4 columns 1 .* subgroups of 16$/,
+    );
+    expect(kernelOn(intel, {})).toMatch(/ rows 1 columns 1 [^s]*slices 1$/);
+    expect(kernelOn(apple, {})).toMatch(/ rows 4 columns 1 /);
+    expect(kernelOn(nvidia, {})).toMatch(/ rows 8 columns 2 /);
+    expect(kernelOn(gpu, {})).toMatch(/ rows 1 columns 1 /);
+  });
+
   test("a GPU's kernels for one image and for many sum up in the same order", () => {
     const [cases, sizes] = [
       [vangogh, navi31, renoir],
@@ -367,7 +388,7 @@ describe('tables', () => {
 
   test('GPUs split sums whose tiles leave them idle, processors do not', () => {
     const splits = (profile: DeviceProfile, workgroups: number, steps: number) =>
-      chooseSplits('convolution', workgroups, steps, planning({ profile }), {
+      chooseSplits('convolution', workgroups, steps, planning({ profile, target: { parallelism: 512 } }), {
         kernel: tiles[0],
         depth: steps,
       });

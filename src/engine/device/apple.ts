@@ -1,4 +1,5 @@
 /** Apple GPUs. */
+import { convolutionFamily, smallTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { reliableLanes } from './target.ts';
@@ -20,7 +21,7 @@ export const apple: DeviceProfile = {
   },
   kernels: {
     ...gpu.kernels,
-    convolution: { ...gpu.kernels.convolution },
+    convolution: convolutionFamily(() => smallTiles),
     weight_gradient: weightGradientFamily(
       () => middleShapes,
       () => 0,

@@ -1,7 +1,7 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
 import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
 import { commonKernels, commonToggles } from './common.ts';
-import { convolutionFamily, middleTiles } from './convolution_tiles.ts';
+import { convolutionFamily, smallestTiles } from './convolution_tiles.ts';
 import { itemPerThread } from './families.ts';
 import { columnKernels, rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
@@ -17,12 +17,13 @@ export const gpu: DeviceProfile = {
   title: 'any GPU',
   processor: 'gpu',
   recognises: ({ fallback }) => !fallback,
-  target: (offered) => ({ ...offered, parallelism: 512 }),
+  // Integrated and mobile GPUs are what most have.
+  target: (offered) => ({ ...offered, parallelism: 128 }),
   kernels: {
     ...commonKernels,
     ...rowKernels,
     ...columnKernels,
-    convolution: convolutionFamily(() => middleTiles),
+    convolution: convolutionFamily(() => smallestTiles),
     weight_gradient: weightGradientFamily(() => smallestShapes),
     winograd: { tiles: () => [], module: winogradModule },
     sums: {

@@ -2,6 +2,7 @@
  * Intel GPUs: a thread has 128 registers of 32 bytes, so the lanes of a subgroup decide how much each may
  * hold.
  */
+import { convolutionFamily, smallestTiles, smallTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { reliableLanes, type Target } from './target.ts';
@@ -19,10 +20,15 @@ export const intel: DeviceProfile = {
   target: (offered) => ({
     ...gpu.target(offered),
     subgroupSize: reliableLanes(offered, offered.subgroupSizes.least),
+    // Threads of 8 lanes: seven on each of 96 processors of an integrated GPU, of 512 and less on a card.
+    parallelism: /hp/.test(offered.architecture) ? 512 : 96,
   }),
   kernels: {
     ...gpu.kernels,
-    convolution: { ...gpu.kernels.convolution },
+    convolution: convolutionFamily(
+      ({ subgroupSizeControl }) => (subgroupSizeControl ? smallTiles : smallestTiles),
+      leastLanes,
+    ),
     weight_gradient: weightGradientFamily(
       ({ subgroupSizeControl }) => (subgroupSizeControl ? middleShapes : smallestShapes),
       leastLanes,

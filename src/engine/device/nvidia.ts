@@ -1,5 +1,6 @@
 /** NVIDIA GPUs. */
 import type { Toggles } from '../../platform/toggles.ts';
+import { convolutionFamily, largeTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
 import type { DeviceProfile, EngineUse } from './profile.ts';
 import { reliableLanes } from './target.ts';
@@ -18,10 +19,15 @@ export const nvidia: DeviceProfile = {
   name: 'nvidia',
   title: 'NVIDIA GPU',
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'nvidia',
-  target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
+  target: (offered) => ({
+    ...offered,
+    subgroupSize: reliableLanes(offered, lanes),
+    // Cards for desks and racks: 60 multiprocessors of four schedulers, two warps for each.
+    parallelism: 512,
+  }),
   kernels: {
     ...gpu.kernels,
-    convolution: { ...gpu.kernels.convolution },
+    convolution: convolutionFamily(() => largeTiles),
     weight_gradient: weightGradientFamily(
       () => largeShapes,
       () => 0,

@@ -1,4 +1,5 @@
 /** Qualcomm GPUs (Adreno). */
+import { convolutionFamily, smallTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { reliableLanes } from './target.ts';
@@ -23,7 +24,7 @@ export const qualcomm: DeviceProfile = {
   target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
   kernels: {
     ...gpu.kernels,
-    convolution: { ...gpu.kernels.convolution },
+    convolution: convolutionFamily(() => smallTiles),
     weight_gradient: weightGradientFamily(() => shapes),
   },
 };
