@@ -58,4 +58,14 @@ export const amd: DeviceProfile = {
       largeShapesAtOnce,
     ),
   },
+  faults: [
+    ...gpu.faults,
+    {
+      fault: 'Mesa before 25.3 miscompiles some combinations of abs and negation.',
+      workaround:
+        'The only abs of float values stands in tanh, where nothing is negated (kernels/math.wesl).',
+      evidence: 'test/driver_faults.test.ts lists every abs',
+      until: 'Mesa 25.3 is what systems have',
+    },
+  ],
 };

@@ -28,4 +28,13 @@ export const apple: DeviceProfile = {
       largeShapesAtOnce,
     ),
   },
+  faults: [
+    ...gpu.faults,
+    {
+      fault: 'Division and remainder of whole numbers are miscompiled in some forms before macOS 26.6.1.',
+      workaround: 'Kernels divide by a float reciprocal (`divide` and `remainder` of kernels/math.wesl).',
+      evidence: 'test/division.test.ts: its bounds, and that no kernel of a GPU divides otherwise',
+      until: 'no such system is in use',
+    },
+  ],
 };

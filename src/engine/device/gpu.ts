@@ -47,5 +47,25 @@ export const gpu: DeviceProfile = {
     sharesProcessor: false,
     peak: { workgroups: 4096, rounds: 2048, copies: 20 },
   },
-  faults: [],
+  faults: [
+    {
+      fault: 'New workgroup memory is not always zero (Mali, Imagination), although WebGPU promises it.',
+      workaround: 'Kernels write workgroup memory before they read it.',
+      evidence: 'kernels/workgroup_sum.wesl: each thread stores its part before a barrier',
+      until: 'drivers and browsers fill it reliably',
+    },
+    {
+      fault: 'Atomics in workgroup memory are lost (Samsung Xclipse).',
+      workaround: 'No kernel has any: sums and maxima in a workgroup go by halves.',
+      evidence: 'test/driver_faults.test.ts',
+      until: 'the driver stores them',
+    },
+    {
+      fault: '16-bit floats compute wrong values (Maleoon).',
+      workaround:
+        'Programs are in 32 bits unless a parameter set asks for 16, and arithmetic is in 32 bits then as well.',
+      evidence: 'kernels/convolution.wesl: operands in memory alone have 16 bits',
+      until: 'the driver computes them',
+    },
+  ],
 };

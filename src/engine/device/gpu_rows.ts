@@ -160,7 +160,7 @@ function smoothing({ size, levels }: MapProblem, entry: string): KernelCandidate
   return { module: 'score_map_smooth', entry, constants: { ROW: row, LEVELS: levels } };
 }
 
-/** Quads that a workgroup of 256 threads takes beside each other: a power of two that divides their number. */
+/** Quads that a workgroup of 256 threads takes side by side: a power of two that divides their number. */
 function across(channelQuads: number, most: number): number {
   let quads = 1;
   while (2 * quads <= most && channelQuads % (2 * quads) === 0) quads *= 2;
@@ -171,8 +171,8 @@ function across(channelQuads: number, most: number): number {
 const widest = 16;
 
 /**
- * Pixels of a chunk of sums per channel: enough chunks to fill the device, and no fewer pixels than lanes that
- * share them.
+ * Pixels of a chunk of sums per channel: enough chunks to fill the device, and no fewer pixels than lanes
+ * that share them.
  */
 function columnChunk(pixels: number, channelQuads: number): number {
   const quads = across(channelQuads, widest);

@@ -34,4 +34,22 @@ export const intel: DeviceProfile = {
       leastLanes,
     ),
   },
+  faults: [
+    ...gpu.faults,
+    {
+      fault: 'On Direct3D 12 workgroup memory of Xe computes wrong values in some shapes.',
+      workaround:
+        'Kernels index it by plain arrays of floats or quads, and add up by halves with a barrier between.',
+      evidence:
+        'test/driver_faults.test.ts; the golden operations in a browser show it (test/full/browsers.test.ts)',
+      until: 'the driver computes it',
+    },
+    {
+      fault: 'Gen 9 broadcasts 16-bit floats wrongly, so Dawn offers no subgroups there.',
+      workaround:
+        'Without subgroups the kernels exchange values through workgroup memory; none broadcasts 16 bits.',
+      evidence: 'an adapter of Gen 9 lists no subgroups',
+      until: 'Dawn offers subgroups there',
+    },
+  ],
 };

@@ -27,4 +27,13 @@ export const qualcomm: DeviceProfile = {
     convolution: convolutionFamily(() => smallTiles),
     weight_gradient: weightGradientFamily(() => shapes),
   },
+  faults: [
+    ...gpu.faults,
+    {
+      fault: 'clamp of a vector that holds a NaN gives wrong values.',
+      workaround: 'Kernels clamp scalars alone, and only in the exponential.',
+      evidence: 'test/driver_faults.test.ts',
+      until: 'the driver keeps to the definition of clamp',
+    },
+  ],
 };
