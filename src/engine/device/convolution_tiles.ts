@@ -142,15 +142,15 @@ export const middleTiles: ConvolutionShapes = {
   sliced: largeTiles.sliced.filter(({ outputs }) => outputs[0] <= 4),
 };
 
-/** Four rows of one quad, with the next step's loads: 105 of Intel's 128 registers in subgroups of 8 lanes. */
+/** Four rows of one quad and the next step's loads: 105 of Intel's 128 registers in subgroups of 8 lanes. */
 export const smallTiles: ConvolutionShapes = {
   whole: [{ outputs: [4, 1], depth: 4, prefetch: true }],
   sliced: [{ outputs: [4, 1], depth: 8, slices: 4, prefetch: true }],
 };
 
 /**
- * One row of one quad: for GPUs of which nothing is known, and Intel's where the driver chooses the lanes of a
- * subgroup, for then a thread of sixteen lanes has 64 registers.
+ * One row of one quad: for GPUs of which nothing is known, and Intel's where the driver chooses the lanes of
+ * a subgroup, for then a thread of sixteen lanes has 64 registers.
  */
 export const smallestTiles: ConvolutionShapes = {
   whole: [{ threads: [8, 16], outputs: [1, 1], depth: 8 }],
