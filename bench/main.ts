@@ -129,6 +129,7 @@ async function measure(options: Options): Promise<BenchReport> {
   const engine = await Engine.open({
     defaultLimits: options.defaultLimits ?? false,
     subgroupMatrices: options.subgroupMatrices ?? false,
+    exactTimestamps: true,
     onNotice: (message) => console.error(`note: ${message}`),
   });
   try {

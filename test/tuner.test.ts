@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readTunings, tuningPath } from '../src/cli/tunings.ts';
+import { gpu } from '../src/engine/device/gpu.ts';
 import { lane } from '../src/engine/device/matrix_products.ts';
+import type { DeviceProfile } from '../src/engine/device/profile.ts';
 import type { Tuning } from '../src/engine/device/tuning.ts';
 import { tuningFingerprint } from '../src/engine/device/tuning.ts';
 import { gradients } from '../src/engine/gradients.ts';
@@ -53,6 +55,21 @@ test('every kind of product is a case, and each is tuned to a configuration that
     expect(entry.milliseconds).toBeGreaterThan(0);
     expect(rejected).toEqual([]);
   }
+});
+
+test("on a GPU a product is timed by the device's clock, without the host's share", async ({ skip }) => {
+  if (!engine.device.features.has('timestamp-query')) return skip('the adapter has no timestamps');
+  const [tuningCase] = tuningCases([smallTape()]).values();
+  const profile = vi.spyOn(Program.prototype, 'profile');
+  const candidates = [lane('convolution', 1, 64, 8, 1)];
+  const onlyOne = { ...gpu.kernels.convolution, candidates: () => candidates, choose: () => candidates[0] };
+  const kernels = { ...gpu.kernels, convolution: onlyOne };
+  const device = retarget(engine, { profile: { ...gpu, kernels } as DeviceProfile });
+  const entry = await tuneCase(device, tuningCase as NonNullable<typeof tuningCase>);
+  expect(entry.milliseconds).toBeGreaterThan(0);
+  // The table's choice and the candidate, each with as many runs.
+  expect(profile.mock.calls.length).toBe(50);
+  profile.mockRestore();
 });
 
 test('a tuning is used on its own device and kernels only', async () => {

@@ -128,7 +128,7 @@ export class PartContext {
 
   /** Opens an engine for some work, and closes it. */
   async withEngine<T>(options: EngineOptions, work: (engine: Engine) => Promise<T>): Promise<T> {
-    const engine = await Engine.open(options);
+    const engine = await Engine.open({ exactTimestamps: true, ...options });
     try {
       return await work(engine);
     } finally {

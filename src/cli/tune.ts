@@ -23,7 +23,10 @@ export function tuneCommand(program: Command): void {
     .action(
       async ({ backbone, imageSize, batch }: { backbone: string; imageSize: number; batch: number }) => {
         const signal = interruptSignal();
-        const engine = await Engine.open({ onNotice: (message) => console.error(`note: ${message}`) });
+        const engine = await Engine.open({
+          exactTimestamps: true,
+          onNotice: (message) => console.error(`note: ${message}`),
+        });
         try {
           const reporter = new ProgressReporter();
           const progress = reporter.counting('tuning');
