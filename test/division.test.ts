@@ -4,10 +4,15 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { swiftShaderDriver } from '../bench/support/browsers.ts';
+import { shippedVariants } from '../scripts/kernels/variants.ts';
+import { profiles } from '../src/engine/device/profiles.ts';
+import { linkKernel } from '../src/engine/kernels/link.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
+import { backbones } from '../src/model/backbones.ts';
 import { bundle } from './support/bundle.ts';
 import { useProjectFolder } from './support/command.ts';
 import { divisionPairs, wrongDivisions } from './support/division.ts';
+import { integerDivisions } from './support/integer_divisions.ts';
 
 const pairs = divisionPairs();
 let engine: Engine;
@@ -41,6 +46,34 @@ describe('quotients and remainders', () => {
       if (found !== Math.floor(n / d)) wrong.push(`${n} / ${d} = ${found}`);
     }
     expect(wrong).toEqual([]);
+  });
+});
+
+describe('no GPU divides whole numbers but by constant powers of two', () => {
+  test('in any kernel that a profile of a GPU chooses', async () => {
+    const options = { teachers: [backbones.resnet18], sizes: [64], subgroupSizes: [0, 32], bench: [] };
+    const gpus = profiles.filter(({ processor }) => processor === 'gpu').map(({ name }) => name);
+    const chosen = [...shippedVariants(options).values()].filter(({ profiles: by }) =>
+      gpus.some((name) => by.has(name)),
+    );
+    expect(chosen.length).toBeGreaterThan(50);
+    const found = new Map<string, string[]>();
+    for (const { variant } of chosen)
+      for (const text of integerDivisions(await linkKernel(variant)))
+        found.set(variant.module, [...(found.get(variant.module) ?? []), text]);
+    expect([...found]).toEqual([]);
+  });
+
+  test.each([
+    ['fn f(n: u32) -> u32 { return n / 3u; }', ['/ 3u']],
+    ['struct U { quads: u32 } fn f(n: u32) -> u32 { return n % uniforms.quads; }', ['% uniforms.quads']],
+    ['struct U { quads: u32 } fn f(n: u32) -> u32 { return n / uniforms.quads; }', ['/ uniforms.quads']],
+    ['fn f(n: u32) -> u32 { let d = n + 1u; return n / d; }', ['/ d']],
+    ['fn f(n: i32, d: i32) -> i32 { return n / d; }', ['/ d']],
+    ['const A = 4u;\nconst B = 2u * A;\nfn f(n: u32) -> u32 { return n / B + n % (A / 2u); }', []],
+    ['fn f(x: f32, y: f32) -> f32 { let z = 2.0 * y; return x / y + x / z + x / (y + 1.0); }', []],
+  ])('%s', (text, expected) => {
+    expect(integerDivisions(text)).toEqual(expected);
   });
 });
 
