@@ -34,8 +34,8 @@ const deviceRuns = 25;
 const tolerance = 1e-4;
 
 /**
- * Whether the device's own clock times kernels. A GPU computes a product in less time than the host takes for a
- * run; a software driver has no other clock than the host's.
+ * Whether the device's own clock times kernels. A GPU computes a product in less time than the host takes for
+ * a run; a software driver has no other clock than the host's.
  */
 function hasClock({ profile, device }: Engine): boolean {
   return profile.processor === 'gpu' && device.features.has('timestamp-query');
