@@ -94,6 +94,14 @@ async function startProcess(
   return { engine, provider, ready: ready as Ready, run, close };
 }
 
+/** Engines by the names that the page has for them. */
+const pageEngines: Readonly<Record<string, string>> = {
+  ours: 'aand-webgpu',
+  onnxruntime: 'onnxruntime-web',
+  tensorflow: 'tfjs',
+  jax: 'jax-js',
+};
+
 async function startPage(engine: string, provider: string, url: string): Promise<Peer> {
   const browser = await launchChromium();
   const page = await browser.newPage();
@@ -105,7 +113,7 @@ async function startPage(engine: string, provider: string, url: string): Promise
         'Array.from(output) }))',
     )) as Ready;
     return {
-      engine: engine === 'ours' ? 'aand-webgpu' : engine === 'tensorflow' ? 'tfjs' : 'onnxruntime-web',
+      engine: pageEngines[engine] ?? engine,
       provider,
       ready,
       run: () => page.evaluate('timed()') as Promise<number>,
@@ -246,7 +254,13 @@ for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
     );
     for (const peer of peers) await peer.close();
     if (work === 'forward' && options.browser && chromiumPath)
-      results.push(...(await browsers(folder, name)));
+      results.push(...(await browsers(folder, name, ['ours', 'onnxruntime', 'tensorflow', 'jax'])));
+    if (work === 'train' && options.browser && chromiumPath) {
+      // Small, for jax-js takes 15 seconds per step on SwiftShader even so.
+      const small: PeerConfig = { ...config, shape: [2, 3, 64, 64], labels: config.labels.slice(0, 2) };
+      await writeData(folder, small);
+      results.push(...(await browsers(folder, 'resnet18/train-step/2x3x64x64', ['ours', 'jax'])));
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -287,17 +301,20 @@ async function compileStatically(config: PeerConfig): Promise<number> {
   }
 }
 
-async function browsers(folder: string, name: string): Promise<PeerResult[]> {
+async function browsers(folder: string, name: string, engines: readonly string[]): Promise<PeerResult[]> {
   const modules = join(peersFolder, 'node_modules');
   const { server, url } = await serve(
     {
       '/script.js': join(peersFolder, 'page.mjs'),
       '/resnet18.mjs': join(peersFolder, 'resnet18.mjs'),
+      '/resnet18_jax.mjs': join(peersFolder, 'resnet18_jax.mjs'),
+      '/jax_package.json': join(modules, '@jax-js/jax/package.json'),
       '/ours.js': packagedFile('dist/peer_page.js'),
     },
     {
       '/data/': folder,
       '/onnxruntime/': join(modules, 'onnxruntime-web/dist'),
+      '/jax/': join(modules, '@jax-js/jax/dist'),
       '/tfjs/': join(modules, '@tensorflow/tfjs/dist'),
       '/tfjs-webgpu/': join(modules, '@tensorflow/tfjs-backend-webgpu/dist'),
     },
@@ -307,7 +324,7 @@ async function browsers(folder: string, name: string): Promise<PeerResult[]> {
       name: `${engine} in Chromium`,
       start: () => startPage(engine, 'webgpu', url),
     });
-    const peers = await startAll([page('ours'), page('onnxruntime'), page('tensorflow')]);
+    const peers = await startAll(engines.map(page));
     const compared = await compare(name, 'Chromium, SwiftShader', peers, 3);
     for (const peer of peers) await peer.close();
     return compared;

@@ -15,6 +15,36 @@ async function onnxruntime() {
   return { version: ort.env.versions.web, run: async () => (await session.run({ images })).logits.data };
 }
 
+/** Weights by torchvision name: { shape, values }. */
+async function readWeights() {
+  const values = await floats('/data/weights.bin');
+  const index = await (await fetch('/data/weights.json')).json();
+  return Object.fromEntries(
+    Object.entries(index).map(([name, { shape, offset, length }]) => [
+      name,
+      { shape, values: values.subarray(offset, offset + length) },
+    ]),
+  );
+}
+
+async function jax() {
+  const library = await import('/jax/index.js');
+  await library.init('webgpu');
+  library.defaultDevice('webgpu');
+  const { inference, trainingStep } = await import('/resnet18_jax.mjs');
+  const { numpy: np, nn } = library;
+  const weights = await readWeights();
+  const images = np.array(await floats('/data/images.bin')).reshape(config.shape);
+  const { version } = await (await fetch('/jax_package.json')).json();
+  if (config.work === 'forward') {
+    const classify = inference(library, weights);
+    return { version, run: async () => (await classify(images.ref)).data() };
+  }
+  const labels = nn.oneHot(np.array(config.labels, { dtype: np.int32 }), 1000);
+  const step = trainingStep(library, weights, config.learningRate);
+  return { version, run: () => step(images, labels) };
+}
+
 async function tensorflow() {
   const script = (src) =>
     new Promise((resolve, reject) => {
@@ -28,14 +58,7 @@ async function tensorflow() {
   await tf.setBackend('webgpu');
   await tf.ready();
   const { inference } = await import('/resnet18.mjs');
-  const values = await floats('/data/weights.bin');
-  const index = await (await fetch('/data/weights.json')).json();
-  const weights = Object.fromEntries(
-    Object.entries(index).map(([name, { shape, offset, length }]) => [
-      name,
-      { shape, values: values.subarray(offset, offset + length) },
-    ]),
-  );
+  const weights = await readWeights();
   const classify = inference(tf, weights);
   const images = tf.transpose(tf.tensor4d(await floats('/data/images.bin'), config.shape), [0, 2, 3, 1]);
   return {
@@ -54,7 +77,7 @@ async function ours() {
   return openPeer(config);
 }
 
-globalThis.peer = await { onnxruntime, tensorflow, ours }[engine]();
+globalThis.peer = await { onnxruntime, tensorflow, jax, ours }[engine]();
 globalThis.timed = async () => {
   const started = performance.now();
   await globalThis.peer.run();
