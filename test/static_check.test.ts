@@ -3,7 +3,7 @@
  * there.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -161,5 +161,15 @@ describe('npm run check:gpu', () => {
     const part = run('--record', '--filter', 'conv');
     expect(part.status).toBe(2);
     expect(part.stderr).toMatch(/--record takes all kernels: leave out --filter/);
+  });
+
+  test('the records of AMD GPUs are those of kernels without a spill', () => {
+    for (const name of ['NAVI31', 'VANGOGH', 'RENOIR']) {
+      const text = readFileSync(`bench/results/static-${name}.json`, 'utf8');
+      const { kernels } = JSON.parse(text) as FamilyFigures;
+      const list = Object.values(kernels);
+      expect(list.length).toBeGreaterThan(80);
+      expect(list.filter(({ spills, scratch }) => spills || scratch)).toEqual([]);
+    }
   });
 });
