@@ -10,7 +10,7 @@ const validName = /^[a-z][a-z0-9_]*$/;
 
 /**
  * Makes a kernel known to all engines of this process. Its text is WESL (WGSL with imports and conditions,
- * https://wesl-lang.dev) as in the package's `kernels/` folder: storage buffers and storage textures in group
+ * https://wesl-lang.dev) as in the package's `kernels/` folder: storage buffers and textures in group
  * 0, an optional uniform block of `u32`, `i32` and `f32` at binding 0, and entry points. Buffers are
  * `var<storage, read_write>`. It may import from the package's modules, as `import package::math::tanh_1;`.
  *
