@@ -377,6 +377,26 @@ describe('tables', () => {
         }
   });
 
+  test('GPUs of Arm compute in registers, those of Qualcomm in tiles of 64 threads', () => {
+    const gradient = { family: 'weight_gradient' } as const;
+    expect(chosen(of(arm, 16))).toBe('conv2d_register threads 64 rows 3 columns 2 sampled');
+    expect(chosen(of(arm, 0), { columnQuads: 1 })).toBe(
+      'conv2d_register threads 64 rows 4 columns 1 sampled',
+    );
+    expect(chosen(of(arm, 0), gradient)).toBe('weight_gradient_register threads 64 columns 2 pixels 4');
+    expect(chosen(of(arm, 0), { ...gradient, columnQuads: 1 })).toMatch('columns 1 pixels 4');
+    const adreno = (architecture: string, own: Partial<MatrixProblem> = {}) =>
+      chosen(of(qualcomm, 64, { architecture }), own);
+    const wide = { rows: 2 ** 16 };
+    const shape = 'conv2d_tile across 8 down 8 rows 4 columns';
+    expect(adreno('adreno-7xx', wide)).toBe(`${shape} 2 depth 4 slices 1`);
+    expect(adreno('adreno-6xx', wide)).toBe(`${shape} 2 depth 4 slices 1 prefetch`);
+    expect(adreno('adreno-6xx')).toBe(`${shape} 1 depth 4 slices 1`);
+    expect(adreno('adreno-7xx', { ...gradient, rows: 4608, columnQuads: 128 })).toBe(
+      'weight_gradient_tile across 8 down 8 rows 1 columns 2 depth 8 prefetch',
+    );
+  });
+
   test('weight gradients', () => {
     const gradient = { family: 'weight_gradient' } as const;
     expect(chosen(of(mesaCpu, 8), gradient)).toBe(describeKernel(lane('weight_gradient', 8, 4, 8, 1)));
