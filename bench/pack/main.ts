@@ -119,8 +119,9 @@ function packedCommit(): string {
 
 function print({ name, passed, seconds, rows, error }: PartResult): void {
   const failed = rows.filter((row) => row.passed === false).length;
+  const notRun = rows.filter((row) => row.notRun).length;
   console.log(
-    `${passed ? 'ok    ' : 'FAILED'} ${name}: ${rows.length} rows, ${failed} failed, ` +
+    `${passed ? 'ok    ' : 'FAILED'} ${name}: ${rows.length} rows, ${failed} failed, ${notRun} not run, ` +
       `${seconds.toFixed(1)} s${error ? `\n${error}` : ''}\n`,
   );
 }
@@ -163,6 +164,8 @@ async function runAll(): Promise<number> {
   writeFileSync(join(out, 'gpu.json'), `${JSON.stringify(report, null, 1)}\n`);
   writeFileSync(join(out, 'gpu.html'), await packPage(report));
   const failed = results.filter(({ passed }) => !passed);
+  const notRun = results.flatMap(({ rows }) => rows.filter((row) => row.notRun)).length;
+  if (notRun) console.log(`${notRun} rows were not run, for the time was up: --minutes N gives more`);
   console.log(`${seconds.toFixed(0)} s in all; written: ${join(out, 'gpu.json')}, ${join(out, 'gpu.html')}`);
   console.log(
     failed.length

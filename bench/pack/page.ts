@@ -63,7 +63,7 @@ export function packPage({ record, seconds, settings, parts }: PackReport): Prom
     parts.map(({ title, passed, rows, error, seconds: taken }) => ({
       head: title,
       cells: [
-        error ? 'ended early' : verdict(passed),
+        error ? 'ended early' : passed && rows.some((row) => row.notRun) ? 'incomplete' : verdict(passed),
         rows.length,
         rows.filter((row) => row.passed === false).length,
         taken.toFixed(1),

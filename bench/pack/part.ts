@@ -16,6 +16,8 @@ export interface Row {
   readonly figures: Readonly<Record<string, number | string>>;
   /** Why it failed, or was not run. */
   readonly note?: string;
+  /** It was not run, for the time of its part was up. */
+  readonly notRun?: boolean;
 }
 
 export interface Part {
@@ -99,7 +101,7 @@ export class PartContext {
   async attempt(name: string, work: () => Promise<Omit<Row, 'name'>>): Promise<void> {
     const before = this.secondsLeft;
     if (before < Math.max(1, this.#longest)) {
-      this.keep({ name, passed: null, figures: {}, note: 'not run: the time of this part was up' });
+      this.keep({ name, passed: null, figures: {}, notRun: true, note: 'not run: the time was up' });
       return;
     }
     try {
