@@ -63,7 +63,7 @@ export const gpu: DeviceProfile = {
     {
       fault: '16-bit floats compute wrong values (Maleoon).',
       workaround:
-        'Programs are in 32 bits unless a parameter set asks for 16, and arithmetic is in 32 bits then as well.',
+        'Programs are in 32 bits unless a parameter set asks for 16, and then compute in 32 bits as well.',
       evidence: 'kernels/convolution.wesl: operands in memory alone have 16 bits',
       until: 'the driver computes them',
     },
