@@ -321,14 +321,15 @@ describe('tables', () => {
     const stem = { rows: 16384 };
     expect(shape(vangogh, stem)).toEqual([8, 2, 1]);
     expect(shape(vangogh, { rows: 2048 })).toEqual([4, 2, 1]);
-    expect(shape(vangogh, { rows: 64 })).toEqual([4, 1, 4]);
+    expect(shape(vangogh, { rows: 64 })).toEqual([4, 2, 4]);
     expect(shape(vangogh, { ...stem, columnQuads: 15 })).toEqual([8, 1, 1]);
     expect(shape(renoir, stem)).toEqual([4, 2, 1]);
     expect(shape(navi31, stem)).toEqual([8, 2, 4]);
     expect(shape(navi31, { rows: 2 ** 18 })).toEqual([8, 2, 1]);
     // Two images in a batch have the sums of one; only the tile grows.
     expect(shape(navi31, { rows: 16384, imageRows: 1024 })).toEqual([8, 2, 4]);
-    expect(shape(navi31, { rows: 1024, imageRows: 1024 })).toEqual([4, 1, 4]);
+    expect(shape(navi31, { rows: 1024, imageRows: 1024 })).toEqual([4, 2, 4]);
+    expect(shape(navi31, { rows: 1024, imageRows: 1024, columnQuads: 8 })).toEqual([4, 1, 4]);
     expect(shape(navi31, { rows: 2 ** 18, imageRows: 2 ** 10 })).toEqual([8, 2, 4]);
   });
 

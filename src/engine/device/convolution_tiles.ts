@@ -20,6 +20,8 @@ export interface ConvolutionShape {
   readonly slices?: number;
   /** Whether a step's quads are loaded while the one before is multiplied. */
   readonly prefetch?: boolean;
+  /** What an output costs, as a multiple of the profile's cheapest shape; 1 unless given. */
+  readonly cost?: number;
 }
 
 /**
@@ -60,6 +62,11 @@ export interface ConvolutionShapes {
   readonly sliced: readonly ConvolutionShape[];
 }
 
+// Workgroups of 64 threads that a target's parallelism counts for each compute unit.
+const workgroupsPerUnit = 8;
+// Of these, those that a compute unit works at in one cycle or four.
+const wavesAtOnce = 4;
+
 /** Channel quads from which tiles of two quads per thread are filled. */
 const wideQuads = 16;
 
@@ -70,8 +77,8 @@ const wideQuads = 16;
  */
 function chooseShape(
   { whole, sliced }: ConvolutionShapes,
-  { rows, imageRows = rows, columnQuads }: MatrixProblem,
-  { parallelism }: Target,
+  { rows, imageRows = rows, columnQuads, depth }: MatrixProblem,
+  target: Target,
 ): ConvolutionShape {
   const fits = ({ outputs }: ConvolutionShape) => columnQuads >= wideQuads || outputs[1] === 1;
   /** The largest tile that keeps the device busy, if one does. */
@@ -79,14 +86,28 @@ function chooseShape(
     shapes.find((shape) => {
       const kernel = convolutionTile(shape);
       const { workgroups } = matrixGrid(kernel, count, columnQuads);
-      return (workgroups * (kernel.threads ?? workgroupSize)) / workgroupSize >= parallelism;
+      return (workgroups * (kernel.threads ?? workgroupSize)) / workgroupSize >= target.parallelism;
     });
   const fitting = whole.filter(fits);
   const widest = Math.max(...fitting.map(({ outputs }) => outputs[1]));
   const ordered = fitting.filter(({ outputs }) => outputs[1] === widest);
   if (busy(ordered, imageRows)) return busy(ordered, rows) as ConvolutionShape;
-  const slices = sliced.filter(fits);
-  return busy(slices, rows) ?? (slices.at(-1) as ConvolutionShape);
+  return leastWork(sliced.filter(fits), rows, imageRows);
+
+  /** The shape whose workgroups, spread evenly over the device, leave the busiest unit the least work. */
+  function leastWork(shapes: readonly ConvolutionShape[], count: number, ofImage: number): ConvolutionShape {
+    const last = convolutionTile(shapes.at(-1) as ConvolutionShape);
+    const parts = convolutionRanges(matrixGrid(last, ofImage, columnQuads).workgroups, depth, target);
+    const work = shapes.map((shape) => {
+      const kernel = convolutionTile(shape);
+      const { workgroups } = matrixGrid(kernel, count, columnQuads);
+      const turns = Math.ceil((workgroups * parts) / Math.max(1, target.parallelism / workgroupsPerUnit));
+      // Fewer waves than a unit computes at once leave a part of it idle.
+      const least = (wavesAtOnce * workgroupSize) / (kernel.threads ?? workgroupSize);
+      return Math.max(turns, least) * kernel.tile.rows * kernel.tile.columnQuads * (shape.cost ?? 1);
+    });
+    return shapes[work.indexOf(Math.min(...work))] as ConvolutionShape;
+  }
 }
 
 /** Ranges of a sum; a shorter one is not worth its part of the output. */
@@ -130,9 +151,10 @@ export const largeTiles: ConvolutionShapes = {
     { outputs: [4, 1], depth: 4, prefetch: true },
   ],
   sliced: [
+    // Costs on RDNA 3, where smaller tiles wait for workgroup memory (bench/results/static-NAVI31.json).
     { outputs: [8, 2], depth: 8, slices: 4, prefetch: true },
-    { outputs: [4, 2], depth: 8, slices: 4, prefetch: true },
-    { outputs: [4, 1], depth: 8, slices: 4, prefetch: true },
+    { outputs: [4, 2], depth: 8, slices: 4, prefetch: true, cost: 1.45 },
+    { outputs: [4, 1], depth: 8, slices: 4, prefetch: true, cost: 1.95 },
   ],
 };
 
