@@ -3,7 +3,7 @@
  * there.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -168,6 +168,17 @@ describe('npm run check:gpu', () => {
       const list = Object.values(kernels);
       expect(list.length).toBeGreaterThan(80);
       expect(list.filter(({ spills, scratch }) => spills || scratch)).toEqual([]);
+    }
+  });
+
+  test('no GPU profile chooses a lane kernel, of which the shortfalls say so', () => {
+    const names = readdirSync('bench/results').filter((name) => /^static-(?!before)/.test(name));
+    expect(names.length).toBeGreaterThan(10);
+    for (const name of names) {
+      const { kernels } = JSON.parse(readFileSync(`bench/results/${name}`, 'utf8')) as FamilyFigures;
+      for (const [label, { programs }] of Object.entries(kernels))
+        if (label.startsWith('conv2d_lane'))
+          expect([name, label, programs]).toEqual([name, label, ['candidates']]);
     }
   });
 });
