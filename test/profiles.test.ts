@@ -248,7 +248,7 @@ describe('an adapter gets the profile that recognises it', () => {
 
   test('what counts on the lanes of a subgroup is compiled for them where the device leaves a choice', () => {
     const lanes = (own: Partial<Target>) =>
-      matrixCandidates('convolution', { ...planning({ profile: amd }).target, subgroupSize: 32, ...own })
+      matrixCandidates('convolution', { ...planning({ profile: cpu }).target, subgroupSize: 32, ...own })
         .filter(({ conditions }) => conditions?.subgroups)
         .map(({ subgroupSize }) => subgroupSize);
     const ranging = { subgroupSizeControl: true, subgroupSizes: { least: 32, most: 64 } };

@@ -2,8 +2,8 @@
  * Arm GPUs (Mali): 64 registers per thread, workgroup memory is plain memory, and loads are what costs.
  * Buffers are read by the load/store unit, sampled textures by the texture unit beside it.
  */
-import { itemPerThread } from './families.ts';
 import { gpu } from './gpu.ts';
+import { residualGradientOfFewLoads } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { register, weightGradientRegister } from './register_kernels.ts';
 import { reliableLanes } from './target.ts';
@@ -27,15 +27,7 @@ export const arm: DeviceProfile = {
       // The 32 registers of full occupancy hold 8 sums, whose loads per multiply-add are 2.4 times as many.
       choose: ({ columnQuads }) => (columnQuads > 1 ? register(3, 2) : register(4, 1)),
     },
-    gate: {
-      ...gpu.kernels.gate,
-      residualGradient(problem, target) {
-        const kernel = gpu.kernels.gate.residualGradient(problem, target);
-        // Three inputs: more than two quads of each per lane do not fit its registers.
-        const held = kernel.constants?.LOADS ?? 0;
-        return held > 2 ? itemPerThread('gate', 'residual_gradient') : kernel;
-      },
-    },
+    gate: { ...gpu.kernels.gate, residualGradient: residualGradientOfFewLoads },
     weight_gradient: {
       candidates: () => [
         weightGradientRegister(2, 4),

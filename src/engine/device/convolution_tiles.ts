@@ -4,8 +4,7 @@
  */
 import { workgroupSize } from '../../../kernels/sizes.ts';
 import { type MatrixFamily, type MatrixKernel, type MatrixProblem, matrixGrid } from './families.ts';
-import { matrixCandidates } from './matrix_products.ts';
-import { matrixUnitKernel } from './matrix_unit_kernels.ts';
+import { matrixUnitCandidates, matrixUnitKernel } from './matrix_unit_kernels.ts';
 import type { Target } from './target.ts';
 
 /** How a workgroup of `conv2d_tile` shares its outputs and its sums; every number is a power of two. */
@@ -134,7 +133,7 @@ export function convolutionFamily(
     candidates(target) {
       const { whole, sliced } = shapesFor(target);
       const tiles = [...whole, ...sliced].map((shape) => kernelOf(shape, target));
-      return [...tiles, ...matrixCandidates('convolution', target)];
+      return [...tiles, ...matrixUnitCandidates('f32', target)];
     },
     choose: (problem, target) =>
       matrixUnitKernel(problem, target) ?? kernelOf(chooseShape(shapesFor(target), problem, target), target),

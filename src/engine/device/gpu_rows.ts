@@ -6,6 +6,7 @@
 import type { KernelModule } from '../../../kernels/generated.ts';
 import { scoreMapGaussian, sumThreads, workgroupSize } from '../../../kernels/sizes.ts';
 import {
+  type Choice,
   type ChunksProblem,
   type ItemKernel,
   itemPerThread,
@@ -75,6 +76,12 @@ function countedInQuads(
 function ofOneImage({ rowsPerImage, channelQuads }: RowsProblem) {
   return { rows: rowsPerImage, channelQuads };
 }
+
+/** Of the gate's gradient, for GPUs whose registers hold two quads of each of its three inputs per lane. */
+export const residualGradientOfFewLoads: Choice<RowsProblem> = (problem, target) => {
+  const kernel = rowKernels.gate.residualGradient(problem, target);
+  return (kernel.constants?.LOADS ?? 0) > 2 ? itemPerThread('gate', 'residual_gradient') : kernel;
+};
 
 /** The families that sum up rows of channels. */
 export const rowKernels: Pick<

@@ -4,6 +4,7 @@
  */
 import { convolutionFamily, smallestTiles, smallTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
+import { residualGradientOfFewLoads } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { reliableLanes, type Target } from './target.ts';
 import { middleShapes, smallestShapes, weightGradientFamily } from './weight_gradients.ts';
@@ -25,6 +26,7 @@ export const intel: DeviceProfile = {
   }),
   kernels: {
     ...gpu.kernels,
+    gate: { ...gpu.kernels.gate, residualGradient: residualGradientOfFewLoads },
     convolution: convolutionFamily(
       ({ subgroupSizeControl }) => (subgroupSizeControl ? smallTiles : smallestTiles),
       leastLanes,
