@@ -171,14 +171,12 @@ describe('npm run check:gpu', () => {
     }
   });
 
-  test('no GPU profile chooses a lane kernel, of which the shortfalls say so', () => {
+  test('no GPU profile has a lane kernel, which spills there, in any program or among its candidates', () => {
     const names = readdirSync('bench/results').filter((name) => /^static-(?!before)/.test(name));
     expect(names.length).toBeGreaterThan(10);
     for (const name of names) {
       const { kernels } = JSON.parse(readFileSync(`bench/results/${name}`, 'utf8')) as FamilyFigures;
-      for (const [label, { programs }] of Object.entries(kernels))
-        if (label.startsWith('conv2d_lane'))
-          expect([name, label, programs]).toEqual([name, label, ['candidates']]);
+      expect(Object.keys(kernels).filter((label) => label.startsWith('conv2d_lane'))).toEqual([]);
     }
   });
 });

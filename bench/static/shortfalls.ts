@@ -13,24 +13,7 @@ export interface Shortfall {
   readonly reason: string;
 }
 
-/** Lane kernels are for software drivers, whose lanes have memory for registers. */
-const lanes = 'only the tuner times it, no GPU profile chooses it: a lane holds up to 64 rows of a quad';
-
-export const shortfalls: readonly Shortfall[] = [
-  {
-    family: /VANGOGH|NAVI21|RENOIR|VEGA10/,
-    kernel: /conv2d_lane\.main,.*/,
-    kind: 'occupancy',
-    reason: lanes,
-  },
-  { family: /intel:.*|apple:.*|nvidia:.*/, kernel: /conv2d_lane\.main,.*/, kind: 'spill', reason: lanes },
-  {
-    family: /intel:.*/,
-    kernel: /gate_lanes\.residual_gradient,LANES=64,LOADS=4/,
-    kind: 'spill',
-    reason: 'a lane holds four quads of three inputs, in 64 lanes; 21 of its registers go to memory',
-  },
-];
+export const shortfalls: readonly Shortfall[] = [];
 
 /** What a check ends with. */
 export interface Outcome {
