@@ -88,7 +88,7 @@ function chooseShape(
       return (workgroups * (kernel.threads ?? workgroupSize)) / workgroupSize >= target.parallelism;
     });
   const fitting = whole.filter(fits);
-  const widest = Math.max(...fitting.map(({ outputs }) => outputs[1]));
+  const widest = fitting.reduce((most, { outputs }) => Math.max(most, outputs[1]), 1);
   const ordered = fitting.filter(({ outputs }) => outputs[1] === widest);
   if (busy(ordered, imageRows)) return busy(ordered, rows) as ConvolutionShape;
   return leastWork(sliced.filter(fits), rows, imageRows);
@@ -105,7 +105,7 @@ function chooseShape(
       const least = (wavesAtOnce * workgroupSize) / (kernel.threads ?? workgroupSize);
       return Math.max(turns, least) * kernel.tile.rows * kernel.tile.columnQuads * (shape.cost ?? 1);
     });
-    return shapes[work.indexOf(Math.min(...work))] as ConvolutionShape;
+    return shapes[work.indexOf(work.reduce((a, b) => Math.min(a, b)))] as ConvolutionShape;
   }
 }
 

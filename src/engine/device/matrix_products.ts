@@ -49,12 +49,12 @@ export function matrixCandidates(family: MatrixFamilyName, target: Target): Matr
     if (size > 1 && size <= 4) list.push(lane(family, size, 2, 16, 4));
     if (size === 16) list.push(lane(family, size, 4, 64, 1));
     list.push(lane(family, 1, 64, 8, 1), lane(family, 1, 64, 8, 2));
-    list.push(...matrixUnitCandidates('f32', target));
+    for (const kernel of matrixUnitCandidates('f32', target)) list.push(kernel);
   } else {
     if (size > 1 && size <= 32) list.push(lane(family, size, 4, 8, 1));
     if (size > 1 && size <= 4) list.push(lane(family, size, 4, 4, 2));
     list.push(lane(family, 1, 64, 2, 2), lane(family, 1, 64, 2, 4));
-    list.push(...smallestShapes.map((shape) => weightGradientTile(shape)));
+    for (const shape of smallestShapes) list.push(weightGradientTile(shape));
   }
   // Where the device leaves a choice, what counts on a subgroup's lanes is compiled for them.
   const lanes = choosesLanes(target) ? { subgroupSize: size } : {};

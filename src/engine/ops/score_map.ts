@@ -53,7 +53,7 @@ const scoreMapDefinition: Operation<ScoreAttributes> = {
       uniforms[`side${level}`] = side[level] as number;
       uniforms[`quads${level}`] = channelQuads(features[level] as Tensor);
     }
-    const channels = Math.min(...features.map(channelQuads));
+    const channels = features.map(channelQuads).reduce((a, b) => Math.min(a, b));
     const problem = { rows: positions, rowsPerImage: positions / batch, channelQuads: channels };
     const distancesKernel = kernels.distances(problem, target);
     const smoothing = { size, levels: side.reduce((sum, s) => sum + s, 0) };
