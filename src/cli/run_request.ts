@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { readBytes } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
-import type { Dataset, Sample } from '../data/dataset.ts';
+import { type Dataset, masksOf, type Sample } from '../data/dataset.ts';
 import { imagesIn } from '../data/files.ts';
 import { describeForeground } from '../data/foreground.ts';
 import { usesAnomalies } from '../model/method.ts';
@@ -47,13 +47,17 @@ async function testDigest(samples: readonly Sample[]): Promise<InputDigest> {
   );
 }
 
-const maskOf = ({ maskPath, goodMaskPath }: Sample) => maskPath ?? goodMaskPath ?? '';
+/** The masks of a test photograph; a good one's, and where there is none an empty name. */
+function maskFiles(sample: Sample): string[] {
+  const masks = masksOf(sample);
+  return masks.length ? masks : [sample.goodMaskPath ?? ''];
+}
 
 /** Test photographs and their masks, for what depends on the test set alone. */
 export async function testInputs(test: readonly Sample[]): Promise<Run['inputs']> {
   return {
     'the test photographs': await testDigest(test),
-    'the masks of the test photographs': await filesDigest(test.map(maskOf)),
+    'the masks of the test photographs': await filesDigest(test.flatMap(maskFiles)),
   };
 }
 
@@ -98,8 +102,8 @@ export function requestNames(plan: TrainingPlan, dataset: Dataset): Record<strin
   return {
     'the photographs': chosenGood(plan, dataset).map(({ path }) => path),
     'the test photographs': dataset.test.map(({ path }) => path),
-    'the masks of the test photographs': dataset.test.map(
-      (sample) => maskOf(sample) || `none for ${sample.path}`,
+    'the masks of the test photographs': dataset.test.flatMap((sample) =>
+      maskFiles(sample).map((path) => path || `none for ${sample.path}`),
     ),
   };
 }

@@ -3,8 +3,7 @@
 import { exists, readBytes } from '#platform';
 import { InvalidDatasetError } from '../base/errors.ts';
 import { append } from '../base/lists.ts';
-import { foldersIn } from './files.ts';
-import { detectFormat } from './open.ts';
+import { categoriesIn, detectFormat } from './open.ts';
 
 /**
  * @returns names in the order of the data set's own list, else sorted
@@ -12,10 +11,7 @@ import { detectFormat } from './open.ts';
  */
 export async function listCategories(root: string): Promise<string[]> {
   if ((await exists(root)) !== 'folder') throw new InvalidDatasetError(`${root}: no such folder`);
-  const found: string[] = [];
-  for (const category of await foldersIn(root))
-    if ((await detectFormat({ root, category, folder: `${root}/${category}` })) !== 'folder')
-      found.push(category);
+  const found = await categoriesIn(root);
   if (!found.length && (await exists(`${root}/meta.json`)) === 'file') {
     const meta = JSON.parse(new TextDecoder().decode(await readBytes(`${root}/meta.json`))) as {
       train?: object;
@@ -27,7 +23,7 @@ export async function listCategories(root: string): Promise<string[]> {
     throw new InvalidDatasetError(
       single
         ? `${root} is a category itself: give the folder that holds the categories`
-        : `${root} holds no category in the layout of MVTec AD, VisA or MVTec 3D-AD`,
+        : `${root} holds no category in a known layout, such as that of MVTec AD or VisA`,
     );
   }
   return found;

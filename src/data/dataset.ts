@@ -13,12 +13,21 @@ export interface Sample {
   readonly defect: string;
   /** Ground truth, for defects that have one. */
   readonly maskPath?: string;
+  /** Further masks of the same image: what any of them marks is a defect. */
+  readonly moreMasks?: readonly string[];
   /** The mask holds class numbers: everything above 0 is a defect. */
   readonly maskOfClasses?: boolean;
   /** How the mask is read (see `prepareMasks`); without it what is above 127 is a defect. */
   readonly maskEncoding?: MaskEncoding;
   /** A mask of a good image: it should mark nothing. */
   readonly goodMaskPath?: string;
+  /** The lighting or the camera's view, where the file's name says it. */
+  readonly condition?: string;
+}
+
+/** The masks of a defect, none where it has none. */
+export function masksOf({ maskPath, moreMasks = [] }: Pick<Sample, 'maskPath' | 'moreMasks'>): string[] {
+  return maskPath === undefined ? [] : [maskPath, ...moreMasks];
 }
 
 /** What the masks of a data set are; goes into metrics.json. */
@@ -31,8 +40,21 @@ export interface MaskSummary extends MaskEncoding {
   readonly full: readonly string[];
 }
 
-export const formats = ['mvtec', 'visa', 'mvtec3d', 'folder'] as const;
-/** A layout of images on disk: MVTec AD, VisA, MVTec 3D-AD, or folders of the user. */
+export const formats = [
+  'mvtec',
+  'visa',
+  'mvtec3d',
+  'mvtecad2',
+  'mvtecloco',
+  'btad',
+  'ksdd2',
+  'realiad',
+  'folder',
+] as const;
+/**
+ * A layout of images on disk: MVTec AD, VisA, MVTec 3D-AD, MVTec AD 2, MVTec LOCO AD, BTAD, KolektorSDD2,
+ * Real-IAD, or folders of the user.
+ */
 export type Format = (typeof formats)[number];
 
 /** A category of a data set: its images for training and testing, and how its masks are read. */
@@ -41,6 +63,10 @@ export interface Dataset {
   readonly format: Format;
   readonly train: readonly Sample[];
   readonly test: readonly Sample[];
+  /** Good images that the data set sets apart: thresholds come from them, they are not trained on. */
+  readonly validation?: readonly Sample[];
+  /** Folders of images whose labels are not published: scores can be written, metrics cannot. */
+  readonly unlabelled?: readonly { readonly folder: string; readonly count: number }[];
   /** The category's own folder. */
   readonly folder: string;
   /** How the masks are read, once they were looked at (see `prepareMasks`); null without masks. */

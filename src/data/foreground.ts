@@ -27,19 +27,20 @@ function named(rule: ForegroundRule, names: string): [string, ForegroundRule][] 
 }
 
 // The authors' rules; 'cable' has a disc of its own (their list misspells it, and it gets the last bottle's).
-const rules: Record<Exclude<Format, 'folder'>, ReadonlyMap<string, ForegroundRule>> = {
+const visaRules = new Map([
+  ...named(bright(150), 'candle cashew chewinggum fryum macaroni1 macaroni2 pcb1'),
+  ...named(bright(100), 'pcb2 pcb3 pipe_fryum'),
+  ...named(bright(50), 'pcb4'),
+  ...named(dark(100), 'capsules'),
+]);
+const rules: Partial<Record<Format, ReadonlyMap<string, ForegroundRule>>> = {
   mvtec: new Map([
     ...named(bright(0), 'carpet grid leather tile wood transistor'),
     ...named(dark(150), 'capsule screw zipper'),
     ...named(bright(50), 'hazelnut metal_nut pill toothbrush'),
     ...named(disc, 'bottle cable'),
   ]),
-  visa: new Map([
-    ...named(bright(150), 'candle cashew chewinggum fryum macaroni1 macaroni2 pcb1'),
-    ...named(bright(100), 'pcb2 pcb3 pipe_fryum'),
-    ...named(bright(50), 'pcb4'),
-    ...named(dark(100), 'capsules'),
-  ]),
+  visa: visaRules,
   mvtec3d: new Map([
     ...named(bright(50), 'bagel cable_gland carrot cookie dowel peach potato rope'),
     ...named(rectangle, 'foam tire'),
@@ -48,7 +49,7 @@ const rules: Record<Exclude<Format, 'folder'>, ReadonlyMap<string, ForegroundRul
 
 /** The authors' rule for a category of the known data sets; for others everything is foreground. */
 export function foregroundRuleFor(format: Format, category: string): ForegroundRule {
-  const known = format === 'folder' ? undefined : (rules[format].get(category) ?? rules.visa.get(category));
+  const known = rules[format] && (rules[format].get(category) ?? visaRules.get(category));
   return known ?? { kind: 'none' };
 }
 

@@ -42,8 +42,10 @@ export async function inspectDataset(
   const kinds = new Map<string, { count: number; low: number; high: number }>();
   const byDigest = new Map<string, string>();
   const readable = new Set<string>();
+  const { train, validation = [], test, unlabelled = [] } = dataset;
+  const samples = [...train, ...validation, ...test];
   const found = await mapConcurrently(
-    [...dataset.train, ...dataset.test],
+    samples,
     async (sample) => {
       try {
         const bytes = await readBytes(sample.path);
@@ -72,8 +74,14 @@ export async function inspectDataset(
     if (twin) warnings.push(`${sample.path}: the same picture as ${twin}`);
     else byDigest.set(entry.digest, sample.path);
   }
-  const counts: Record<string, number> = { 'train good': dataset.train.length };
-  for (const { defect } of dataset.test) counts[`test ${defect}`] = (counts[`test ${defect}`] ?? 0) + 1;
+  const counts: Record<string, number> = { 'train good': train.length };
+  const count = (name: string) => {
+    counts[name] = (counts[name] ?? 0) + 1;
+  };
+  for (const _ of validation) count('validation good');
+  for (const { defect } of test) count(`test ${defect}`);
+  for (const { condition } of samples) if (condition !== undefined) count(`of all, ${condition}`);
+  for (const { folder, count } of unlabelled) counts[`${folder.replace(/^.*\//, '')}, no labels`] = count;
   return {
     counts: { ...counts, masks: dataset.masks?.count ?? 0 },
     kinds: [...kinds]

@@ -9,7 +9,7 @@ import { InvalidDatasetError } from '../base/errors.ts';
 import { decodingBudget } from '../image/decoding_budget.ts';
 import { resizeNearest } from '../image/resize.ts';
 import type { Stored } from '../image/stored.ts';
-import type { Dataset, Sample } from './dataset.ts';
+import { type Dataset, masksOf, type Sample } from './dataset.ts';
 import { decideEncoding, markedShare, misfit } from './mask_encoding.ts';
 import {
   classEncoding,
@@ -79,7 +79,7 @@ function brightest({ evidence }: Mask, { channel, limit }: MaskEncoding): string
 }
 
 /** A sample whose mask cannot be read has none. */
-function withoutMask({ maskPath, maskOfClasses, goodMaskPath, ...sample }: Sample): Sample {
+function withoutMask({ maskPath, moreMasks, maskOfClasses, goodMaskPath, ...sample }: Sample): Sample {
   return sample;
 }
 
@@ -101,8 +101,9 @@ export async function surveyMasks(
   const defective: Mask[] = [];
   const good: Mask[] = [];
   const tested = dataset.test.flatMap((sample) => {
-    const path = sample.maskPath ?? sample.goodMaskPath;
-    return path ? [{ sample, path }] : [];
+    const { goodMaskPath } = sample;
+    const paths = goodMaskPath === undefined ? masksOf(sample) : [goodMaskPath];
+    return paths.map((path) => ({ sample, path }));
   });
   const read = await mapConcurrently(tested, ({ sample, path }) => readMask(sample, path), onProgress);
   for (const [i, mask] of read.entries()) {
@@ -178,16 +179,22 @@ export async function prepareMasks(
   return surveyed;
 }
 
-/** Ground truth at the map's size: 0/1 [height, width]; all zero without a file. */
+/**
+ * Ground truth at the map's size: 0/1 [height, width]; all zero without a file. Of several masks what any of
+ * them marks counts.
+ */
 export async function loadMask(
-  sample: Pick<Sample, 'maskPath' | 'maskOfClasses' | 'maskEncoding'>,
+  sample: Pick<Sample, 'maskPath' | 'moreMasks' | 'maskOfClasses' | 'maskEncoding'>,
   width: number,
   height = width,
 ): Promise<Uint8Array> {
-  const { maskPath, maskOfClasses } = sample;
-  if (!maskPath) return new Uint8Array(width * height);
-  const encoding = sample.maskEncoding ?? (maskOfClasses ? classEncoding : plainEncoding);
-  const pixels = await decodeMask(await readBytes(maskPath), maskPath);
-  const data = defectivePixels(pixels, encoding);
-  return resizeNearest({ width: pixels.width, height: pixels.height, channels: 1, data }, width, height).data;
+  const encoding = sample.maskEncoding ?? (sample.maskOfClasses ? classEncoding : plainEncoding);
+  const marks = new Uint8Array(width * height);
+  for (const path of masksOf(sample)) {
+    const pixels = await decodeMask(await readBytes(path), path);
+    const whole = { ...pixels, channels: 1, data: defectivePixels(pixels, encoding) } as const;
+    const { data } = resizeNearest(whole, width, height);
+    for (const [i, mark] of data.entries()) if (mark) marks[i] = 1;
+  }
+  return marks;
 }

@@ -97,7 +97,7 @@ export async function scoreSamples(
   let done = 0;
   const add = async (sample: Sample, raw: RawPrediction, milliseconds: number) => {
     const truth = await unreadable.skip(() => reader.truth(sample, raw.width, raw.height));
-    const { maskPath: _, ...unmasked } = sample;
+    const { maskPath: _, moreMasks: __, ...unmasked } = sample;
     await results.add(truth ? sample : unmasked, { ...raw, milliseconds }, truth);
   };
   try {

@@ -68,12 +68,15 @@ export interface GoodSplit {
 }
 
 /**
- * Good images for training and, apart from them, for the threshold.
+ * Good images for training and, apart from them, for the threshold: those that the data set sets apart, else
+ * a share.
  *
  * @throws Error where a share is asked for and there are fewer than two images
  */
 export function splitGood(plan: TrainingPlan, dataset: Dataset): GoodSplit {
   const chosen = chosenGood(plan, dataset);
+  const { validation } = dataset;
+  if (plan.holdOut === undefined && validation?.length) return { train: chosen, heldOut: validation };
   const automatic = !dataset.test.length && chosen.length >= holdOutLeast ? holdOutShare : 0;
   const share = plan.holdOut ?? automatic;
   if (!share) return { train: chosen, heldOut: [] };
