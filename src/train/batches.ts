@@ -76,7 +76,7 @@ function imagesOf(o: CheckedOptions, items: Uint32Array): Image[] {
 /** Memory for cached targets where the options say nothing, in bytes. */
 const defaultCacheBytes = 2 ** 31;
 /** What of it may lie on the device: more would leave a small card without room for the training. */
-const deviceCacheBytes = 2 ** 30;
+const defaultDeviceCacheBytes = 2 ** 30;
 
 /** Good images as they are, or their targets where those of all images fit into memory. */
 function goodBatches(o: CheckedOptions, store: ParameterStore): Batches {
@@ -115,11 +115,12 @@ class TargetCache {
   readonly #targets = new Map<number, Targets>();
   readonly #programs = new ProgramCache();
   readonly #names: readonly string[];
-  #room = deviceCacheBytes;
+  #room: number;
 
   constructor(options: CheckedOptions, store: ParameterStore) {
     this.#options = options;
     this.#store = store;
+    this.#room = options.deviceCacheBytes ?? defaultDeviceCacheBytes;
     this.#names = options.backbone.levels.map((_, level) => `target${level}`);
   }
 

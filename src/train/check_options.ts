@@ -46,6 +46,8 @@ export interface TrainDetectorOptions {
   readonly baseRate?: number;
   /** Memory for cached targets in stage II; above it they are recomputed in every step. */
   readonly cacheBytes?: number;
+  /** How much of that may lie on the device instead of the host; 1 GiB by default. */
+  readonly deviceCacheBytes?: number;
   readonly checkpoint?:
     | { readonly stage1: CheckpointStorage; readonly stage2: CheckpointStorage }
     | undefined;
