@@ -39,14 +39,14 @@ export function convolutionTile(shape: ConvolutionShape, subgroupSize?: number):
     module: 'conv2d_tile',
     entry: 'main',
     constants: { ACROSS: across, DOWN: down, ROWS: rows, COLUMNS: columns, DEPTH: depth, SLICES: slices },
-    conditions: { prefetch, sliced: slices > 1 },
+    conditions: { prefetch, sliced: slices > 1, many_slices: slices > 4 },
     ...(subgroupSize && { subgroupSize }),
     tile,
     tilesPerWorkgroup: 1,
     threads,
     step: depth,
-    // Two quads for every thread of a slice, in the memory of the weights' tile.
-    statistics: 2 * down <= 4 * depth * columns,
+    // Two quads for every thread of a slice, in the memory of the tiles.
+    statistics: slices > 1 || 2 * across * down <= (tile.rows + 4 * tile.columnQuads) * depth,
   };
 }
 
