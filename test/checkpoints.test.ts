@@ -306,7 +306,7 @@ describe('checkpoints', () => {
 
   test('a resumed run looks at its last epoch again: nobody knows whether it was looked at', async () => {
     const seen: number[] = [];
-    (await resumed({ afterEpoch: async (epoch) => void seen.push(epoch) })).store.destroy();
+    (await resumed({ afterEpoch: async ({ epoch }) => void seen.push(epoch) })).store.destroy();
     expect(seen).toEqual([1]);
   });
 

@@ -19,9 +19,10 @@ import {
 } from '../src/session/calibrate.ts';
 import { throughLosses } from '../src/session/device_losses.ts';
 import { fineTune } from '../src/session/fine_tune.ts';
+import { type CurvePoint, curveCsv, curveJson, curveNote } from '../src/session/learning_curve.ts';
 import { silent } from '../src/session/ports.ts';
 import { type PredictOne, predictStream } from '../src/session/predict_stream.ts';
-import { memoryReader } from '../src/session/score_samples.ts';
+import { memoryReader, type SampleReader } from '../src/session/score_samples.ts';
 import { testDetector } from '../src/session/test_detector.ts';
 import {
   type TrainingJob,
@@ -31,6 +32,7 @@ import {
 import { splitGood, type TrainingPlan, variantOf } from '../src/session/training_plan.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import type { CheckpointStorage } from '../src/train/checkpoint.ts';
+import type { Run } from '../src/train/run.ts';
 import type { SafetensorsFile } from '../src/weights/safetensors.ts';
 import { picture, randomWeights, sample, tinyTeacher } from './support/tiny_teacher.ts';
 import { memory } from './support/trainings.ts';
@@ -48,6 +50,11 @@ let engine: Engine;
 let teacher: SafetensorsFile;
 let bytes: Uint8Array;
 let file: DetectorFile;
+
+const image = (point: CurvePoint | undefined) => {
+  const { image_AUROC, pixel_AUROC, AUPRO } = point?.detector ?? {};
+  return [image_AUROC, pixel_AUROC, AUPRO].join(',');
+};
 
 /** A training on the tiny teacher; what it saves goes into `saved`. */
 function training(more: Partial<TrainingJob> = {}, ports: Partial<TrainingPorts> = {}) {
@@ -238,8 +245,8 @@ describe('train and calibrate', () => {
         {
           checkpoint,
           resume,
-          selectOnTest: {
-            storage,
+          epochTests: {
+            select: { storage },
             run: async (run) => ({
               ...run,
               inputs: { ...run.inputs, 'the test photographs': { digest: digest.repeat(64) } },
@@ -251,6 +258,101 @@ describe('train and calibrate', () => {
     expect(first.training.bestEpoch).toBe(2);
     expect(storage.data?.length).toBeGreaterThan(1000);
     await expect(settingsOf(asked('b', true))).rejects.toThrow(/the test photographs are not those/);
+  });
+
+  describe('a curve over the epochs', () => {
+    const withTest = {
+      samples: { train, heldOut: [], test: [...goodTest, ...badTest] },
+      epochs: [2, 3],
+    } as const;
+    // Their masks are whole images: no reader of memory has others.
+    const masked: SampleReader = {
+      ...reader,
+      truth: async ({ defect }, width, height) =>
+        new Uint8Array(width * height).fill(defect === 'good' ? 0 : 1, 0, (width * height) / 2),
+    };
+    const run = async (described: Run) => ({
+      ...described,
+      inputs: { ...described.inputs, 'the test photographs': { digest: 'a'.repeat(64) } },
+    });
+    const curved = (
+      every: number,
+      ports: Partial<TrainingPorts> = {},
+      storage: CheckpointStorage = memory(),
+      onPoint = async (_: readonly CurvePoint[]) => {},
+    ) =>
+      training(withTest, {
+        reader: masked,
+        checkpoint: { stage1: memory(), stage2: memory() },
+        epochTests: { curve: { every, storage, onPoint }, run },
+        ...ports,
+      });
+    const pointsOf = ({ job, ports }: ReturnType<typeof training>) =>
+      trainAndCalibrate(engine, job, ports, ({ curve, evaluation }) => ({ curve, evaluation }));
+
+    test('has a point every so many epochs and after the last one; the model is the same without', async () => {
+      const plain = training(withTest, { reader: masked });
+      await settingsOf(plain);
+      const t = curved(2);
+      const { curve = [], evaluation } = await pointsOf(t);
+      expect(t.saved).toEqual(plain.saved);
+      expect(curve.map(({ stage, epoch }) => [stage, epoch])).toEqual([
+        [1, 2],
+        [2, 2],
+        [2, 3],
+      ]);
+      const { image_AUROC, pixel_AUROC, AUPRO } = evaluation.metrics;
+      expect(curve[2]?.detector).toEqual({ image_AUROC, pixel_AUROC, AUPRO });
+      expect(curve[2]?.losses.loss).toBeGreaterThan(0);
+      const { synthetic, test: tested } = curve[0]?.gates ?? {};
+      for (const found of [synthetic, tested]) {
+        expect(found?.levels).toHaveLength(3);
+        const known = (found?.levels ?? []).filter((area) => area !== null);
+        expect(found?.mean).toBeCloseTo(known.reduce((sum, area) => sum + area, 0) / known.length, 12);
+      }
+      expect(tested?.levels[0]).not.toBeNull();
+      const [head, , last] = curveCsv(curve).trimEnd().split('\n');
+      expect(head).toMatch(/^stage,epoch,image_AUROC,pixel_AUROC,AUPRO,gate_AUROC_synthetic,/);
+      expect(last).toBe(
+        `2,2,${image(curve[1])}${','.repeat((head as string).split(',').length - 6)},${curve[1]?.losses.loss}`,
+      );
+      expect(JSON.parse(curveJson(curve))).toEqual({ note: curveNote, points: curve });
+    });
+
+    test('is the same where the training is stopped at the end of a stage, and within one', async () => {
+      const whole = curved(1);
+      const { curve } = await pointsOf(whole);
+      expect(curve).toHaveLength(5);
+      for (const stopAt of [2, 3]) {
+        const [storage, stage1, stage2] = [memory(), memory(), memory()];
+        const kept = { checkpoint: { stage1, stage2 } };
+        const stopped = curved(1, kept, storage, async (points) => {
+          if (points.length === stopAt) throw new Interrupted();
+        });
+        await expect(pointsOf(stopped)).rejects.toThrow(Interrupted);
+        const resumed = curved(1, { ...kept, resume: true }, storage);
+        expect((await pointsOf(resumed)).curve).toEqual(curve);
+        expect(resumed.saved).toEqual(whole.saved);
+      }
+    });
+
+    test('of another test set is refused, and so is a damaged one', async () => {
+      const storage: CheckpointStorage & { data?: Uint8Array } = memory();
+      const checkpoint = { stage1: memory(), stage2: memory() };
+      await pointsOf(curved(5, { checkpoint }, storage));
+      const other = curved(5, { checkpoint, resume: true }, storage);
+      const moved: TrainingPorts = {
+        ...other.ports,
+        epochTests: { curve: { every: 5, storage }, run: async (r) => r },
+      };
+      await expect(trainAndCalibrate(engine, other.job, moved, () => {})).rejects.toThrow(
+        /the test photographs of the checkpoint are missing/,
+      );
+      storage.data = (storage.data as Uint8Array).slice(0, -1);
+      await expect(pointsOf(curved(5, { checkpoint, resume: true }, storage))).rejects.toThrow(
+        /it is truncated/,
+      );
+    });
   });
 
   test('a damaged teacher fails before anything is saved, and leaves nothing open', async () => {

@@ -52,6 +52,7 @@ export const jobOptions = v.strictObject({
   holdOut: v.exactOptional(share),
   labels: v.exactOptional(v.picklist(['folder', 'mask'])),
   select: v.exactOptional(v.picklist(['last', 'test-oracle'])),
+  curve: v.exactOptional(whole(1, 100_000)),
   strict: v.exactOptional(v.boolean()),
   format: v.exactOptional(v.picklist([...formats, 'auto'])),
   normalDir: v.exactOptional(path),

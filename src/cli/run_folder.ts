@@ -7,7 +7,15 @@ import type { CheckpointStorage } from '../train/checkpoint.ts';
 import { pictureNames } from './results.ts';
 
 const model = 'model.safetensors';
-const checkpoints = ['stage1.checkpoint', 'stage2.checkpoint', 'best.checkpoint'] as const;
+const checkpoints = [
+  'stage1.checkpoint',
+  'stage2.checkpoint',
+  'best.checkpoint',
+  'curve.checkpoint',
+] as const;
+
+/** What a curve over epochs leaves behind. */
+export const curveFiles = ['curve.csv', 'curve.json'] as const;
 
 export interface RunFolderOptions {
   readonly out: string;
@@ -52,7 +60,7 @@ export async function openRunFolder({
               '--force begins anew, or give another --out',
           );
     }
-    const results = ['metrics.json', 'scores.csv', 'report.html', ...pictureNames(test)];
+    const results = ['metrics.json', 'scores.csv', 'report.html', ...curveFiles, ...pictureNames(test)];
     await output.check([model, ...checkpoints, ...results]);
     return output;
   } catch (error) {
@@ -61,13 +69,18 @@ export async function openRunFolder({
   }
 }
 
-/**
- * Where a run keeps its checkpoints: those of the two stages, and of the epoch that is best on the test set.
- */
-export function checkpointsIn(
-  output: OutputFolder,
-  resume: boolean,
-): [CheckpointStorage, CheckpointStorage, CheckpointStorage] {
+/** Where a run keeps its checkpoints. */
+export interface RunCheckpoints {
+  readonly stage1: CheckpointStorage;
+  readonly stage2: CheckpointStorage;
+  /** The epoch that is best on the test set. */
+  readonly best: CheckpointStorage;
+  /** The curve over epochs. */
+  readonly curve: CheckpointStorage;
+}
+
+/** Where a run keeps its checkpoints. */
+export function checkpointsIn(output: OutputFolder, resume: boolean): RunCheckpoints {
   let replaced = resume;
   const storage = (own: string): CheckpointStorage => {
     const path = join(output.path, own);
@@ -78,12 +91,18 @@ export function checkpointsIn(
       async save(data) {
         // The first checkpoint of a new run takes the place of all of an earlier one: a later --resume must
         // not find both.
-        if (!replaced) for (const name of checkpoints) if (name !== own) await output.remove(name);
+        if (!replaced)
+          for (const name of [...checkpoints, ...curveFiles]) if (name !== own) await output.remove(name);
         replaced = true;
         await output.write(own, data);
       },
     };
   };
-  const [stage1, stage2, best] = checkpoints;
-  return [storage(stage1), storage(stage2), storage(best)];
+  const [stage1, stage2, best, curve] = checkpoints;
+  return {
+    stage1: storage(stage1),
+    stage2: storage(stage2),
+    best: storage(best),
+    curve: storage(curve),
+  };
 }

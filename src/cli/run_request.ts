@@ -80,6 +80,7 @@ export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<
       'share held out': plan.holdOut ?? null,
       labels: plan.labels,
       'choice of the epoch': plan.select,
+      'epochs between points of the curve': plan.curve ?? null,
     },
     inputs: {
       'the photographs': await filesDigest(chosenGood(plan, dataset).map(({ path }) => path)),

@@ -14,6 +14,7 @@ import {
   batchOption,
   checkedBy,
   countOption,
+  epochsOption,
   imageSizeOption,
   shareOrNoneOption,
   stageEpochsOption,
@@ -38,6 +39,7 @@ export interface TrainingOptions {
   readonly holdOut?: number;
   readonly labels?: Labels;
   readonly select?: 'last' | 'test-oracle';
+  readonly curve?: number;
   readonly strict?: boolean;
 }
 
@@ -97,6 +99,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<TrainP
     holdOut,
     labels: options.labels ?? 'folder',
     select: options.select ?? 'last',
+    curve: options.curve,
     teacherPath,
     teacher: await readWeights(teacherPath),
     textures: await textureSource(options.textures, imageSize, unreadable),
@@ -154,6 +157,11 @@ export function addTrainingOptions(command: Command): Command {
       )
         .choices(['last', 'test-oracle'])
         .default('last'),
+    )
+    .option(
+      '--curve <epochs>',
+      'test every so many epochs and draw the curve; for the report, never used for choosing',
+      epochsOption,
     )
     .addOption(strictOption());
 }

@@ -8,6 +8,7 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import type { Metrics } from '../eval/evaluate.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import type { OutputFolder } from '../output/folder.ts';
+import { type CurvePoint, curveCsv, curveJson } from '../session/learning_curve.ts';
 import { prepareTraining } from '../session/prepare_training.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { type TrainingJob, type TrainingPorts, trainAndCalibrate } from '../session/train_and_calibrate.ts';
@@ -19,7 +20,7 @@ import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
 import { counts, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
-import { checkpointsIn } from './run_folder.ts';
+import { checkpointsIn, type RunCheckpoints } from './run_folder.ts';
 import { requestNames, runRequest, testInputs } from './run_request.ts';
 import type { TrainPlan } from './training_options.ts';
 
@@ -51,6 +52,36 @@ function settingsOf(plan: TrainPlan, foreground: ForegroundRule, heldOut: number
   };
 }
 
+/** What the plan wants measured while the training runs, and where the folder keeps it. */
+function epochTestsOf(
+  plan: TrainPlan,
+  o: Pick<RunCheckpoints, 'best' | 'curve'> & {
+    readonly dataset: Dataset;
+    readonly output: OutputFolder;
+    readonly photographs: readonly string[];
+  },
+): TrainingPorts['epochTests'] {
+  const select = plan.select === 'test-oracle' ? { storage: o.best } : undefined;
+  const curve = plan.curve !== undefined && {
+    every: plan.curve,
+    storage: o.curve,
+    async onPoint(points: readonly CurvePoint[]) {
+      await o.output.write('curve.csv', curveCsv(points));
+      await o.output.write('curve.json', curveJson(points));
+    },
+  };
+  if (!select && !curve) return undefined;
+  return {
+    select,
+    ...(curve && { curve }),
+    run: async (run) => ({
+      settings: { ...run.settings, ...(plan.labels !== 'folder' && { labels: plan.labels }) },
+      inputs: { ...run.inputs, ...(await testInputs(o.dataset.test)) },
+    }),
+    names: { ...requestNames(plan, o.dataset), 'the photographs': o.photographs },
+  };
+}
+
 /**
  * Trains, tests where there is a test set, and writes everything into the run's folder (see openRunFolder).
  */
@@ -71,7 +102,7 @@ export async function trainAndTest(
   const { dataset, heldOut, data, foreground, warnings } = prepared;
   for (const warning of warnings) console.error(`warning: ${warning}`);
   const request = await runRequest(plan, listed);
-  const [stage1, stage2, best] = checkpointsIn(output, resume);
+  const { stage1, stage2, best, curve } = checkpointsIn(output, resume);
   const testing = dataset.test.length > 0;
   const version = await packageVersion();
   const trained = data.samples.length;
@@ -110,13 +141,7 @@ export async function trainAndTest(
       counting: (label) => reporter.counting(label),
       stop: () => reporter.stop(),
     },
-    ...(plan.select === 'test-oracle' && {
-      selectOnTest: {
-        storage: best,
-        run: async (run) => ({ ...run, inputs: { ...run.inputs, ...(await testInputs(dataset.test)) } }),
-        names: { ...requestNames(plan, dataset), 'the photographs': data.paths },
-      },
-    }),
+    epochTests: epochTestsOf(plan, { dataset, output, best, curve, photographs: data.paths }),
     describe: ({ history, bestEpoch }) => ({
       training: { ...settings(bestEpoch), seed: plan.seed, category: dataset.name, history },
       version,
@@ -147,6 +172,7 @@ export async function trainAndTest(
       masks: dataset.masks ?? null,
       warnings,
       history: outcome.history,
+      ...(outcome.curve && { curve: outcome.curve }),
       run: request,
     };
     await output.write(
@@ -169,7 +195,12 @@ export async function trainAndTest(
     });
     // The last file: where it is, the run is whole.
     await output.write('metrics.json', `${JSON.stringify(report, null, 2)}\n`);
-    printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch);
+    const written = [
+      'model.safetensors, metrics.json, scores.csv, report.html',
+      ...(outcome.curve ? ['curve.csv, curve.json'] : []),
+      ...(testing ? ['images/'] : []),
+    ].join(', ');
+    printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch, written);
     return { report, metrics: evaluation.metrics };
   });
 }
@@ -181,6 +212,7 @@ function printSummary(
   testing: boolean,
   metrics: Metrics,
   bestEpoch: number | undefined,
+  written: string,
 ): void {
   console.log(
     `${dataset.name}: ${trained} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`,
@@ -192,8 +224,5 @@ function printSummary(
   console.log(
     testing ? metricsTable(metrics) : '  no test set: no metrics; the threshold comes from good images',
   );
-  console.log(
-    `written to ${plan.out}: model.safetensors, metrics.json, scores.csv, report.html` +
-      (testing ? ', images/' : ''),
-  );
+  console.log(`written to ${plan.out}: ${written}`);
 }

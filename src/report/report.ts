@@ -120,6 +120,49 @@ function histogram(images: readonly TestedImage[], image: Calibration | null) {
   return { edges, good: count(false), anomalous: count(true), threshold: image?.threshold ?? null };
 }
 
+/** A point of a curve over epochs, as metrics.json holds it. */
+interface EpochPoint {
+  readonly stage: number;
+  readonly epoch: number;
+  readonly detector?: Readonly<Record<string, number | null>>;
+  readonly gates?: Readonly<Record<string, { readonly mean: number | null } | null>>;
+}
+
+/** The curves over epochs, as charts: the detector's after stage II's epochs, the gates' after stage I's. */
+function epochCurves(points: readonly EpochPoint[]) {
+  const line = (name: string, pick: (point: EpochPoint) => number | null | undefined) => ({
+    name,
+    data: points.flatMap((point) => {
+      const value = pick(point);
+      return typeof value === 'number' ? [[point.epoch, value]] : [];
+    }),
+  });
+  const charts = [
+    {
+      id: 'epochs-detector',
+      title: 'Test set after epochs of stage II',
+      axis: 'area under the curve',
+      series: [
+        line('image AUROC', ({ detector }) => detector?.image_AUROC),
+        line('pixel AUROC', ({ detector }) => detector?.pixel_AUROC),
+        line('PRO', ({ detector }) => detector?.AUPRO),
+      ],
+    },
+    {
+      id: 'epochs-gates',
+      title: 'Gates after epochs of stage I',
+      axis: 'AUROC over cells, mean of the levels',
+      series: [
+        line('synthetic anomalies', ({ gates }) => gates?.synthetic?.mean),
+        line('test set', ({ gates }) => gates?.test?.mean),
+      ],
+    },
+  ];
+  return charts
+    .map(({ series, ...chart }) => ({ ...chart, series: series.filter(({ data }) => data.length) }))
+    .filter(({ series }) => series.length);
+}
+
 type History = Readonly<Record<string, readonly Readonly<Record<string, number>>[]>>;
 
 const stageTitles: Readonly<Record<string, string>> = {
@@ -256,8 +299,10 @@ export function reportPage(input: ReportInput, charts: string): Promise<string> 
       roc: evaluation.pixel.roc as [number, number][],
       precisionRecall: evaluation.pixel.precisionRecall as [number, number][],
     });
+  const epochs = epochCurves((report.curve ?? []) as readonly EpochPoint[]);
   const data = {
     losses,
+    epochs,
     curves,
     overlap: evaluation.pixel?.overlapCurve.filter(([rate]) => rate <= 0.35),
     histogram: histogram(images, image),
@@ -273,7 +318,13 @@ export function reportPage(input: ReportInput, charts: string): Promise<string> 
   const verdicts = image && html`<h3>Verdicts</h3>${confusion(images, image)}`;
   const training =
     losses.length > 0 &&
-    html`<h2>Training</h2><div class="charts">${losses.map(({ id, title }) => chart(id, title))}</div>`;
+    html`<h2>Training</h2><div class="charts">${[...losses, ...epochs].map(({ id, title }) =>
+      chart(id, title),
+    )}</div>${
+      epochs.length > 0 &&
+      html`<p class="quiet">Curves of the test set: measured for the report, never used for choosing. Values
+are in curve.csv.</p>`
+    }`;
   const licences =
     settings.weights !== undefined &&
     `The teacher's weights and the textures have licences of their own (${settings.weights}; ` +

@@ -35,6 +35,17 @@ for (const stage of data.losses)
     axis('epoch', { min: 1 }),
     axis(stage.title),
   );
+for (const c of data.epochs)
+  line(
+    c.id,
+    c.series.map((s, i) => ({
+      label: s.name,
+      data: s.data,
+      borderColor: [css('--good'), css('--bad'), '#4c9a5b'][i],
+    })),
+    axis('epoch', { min: 1 }),
+    axis(c.axis, { max: 1 }),
+  );
 const both = (id, key, x, y, extra) =>
   line(
     id,

@@ -11,6 +11,12 @@ import type { SafetensorsFile } from '../weights/safetensors.ts';
 
 // As the authors: every fifth epoch of stage II, and here the last one too.
 const every = 5;
+
+/** Whether something that is done every so many epochs is done after this one; it is after the last one. */
+export function isDue(epoch: number, every: number, epochs: number): boolean {
+  return epoch % every === 0 || epoch === epochs;
+}
+
 const stage = 'the best epoch on the test set';
 
 const bestSchema = v.strictObject({
@@ -22,18 +28,11 @@ type Best = v.InferOutput<typeof bestSchema>;
 export class BestOnTest {
   readonly #checkpoint: RunCheckpoint;
   readonly #epochs: number;
-  readonly #measure: (store: ParameterStore) => Promise<number>;
   #best: Best | undefined;
 
-  private constructor(
-    checkpoint: RunCheckpoint,
-    epochs: number,
-    measure: (store: ParameterStore) => Promise<number>,
-    best: Best | undefined,
-  ) {
+  private constructor(checkpoint: RunCheckpoint, epochs: number, best: Best | undefined) {
     this.#checkpoint = checkpoint;
     this.#epochs = epochs;
-    this.#measure = measure;
     this.#best = best;
   }
 
@@ -41,22 +40,17 @@ export class BestOnTest {
    * @param checkpoint where the best student is kept, so that a resumed run knows it; its run has the test
    *   set's digests too
    * @param epochs of stage II
-   * @param measure larger is better
    * @throws CheckpointError on a kept one that is damaged or of another run
    */
-  static async open(
-    checkpoint: RunCheckpoint,
-    resume: boolean,
-    epochs: number,
-    measure: (store: ParameterStore) => Promise<number>,
-  ): Promise<BestOnTest> {
+  static async open(checkpoint: RunCheckpoint, resume: boolean, epochs: number): Promise<BestOnTest> {
     const kept = resume ? await readBest(checkpoint, epochs) : undefined;
-    return new BestOnTest(checkpoint, epochs, measure, kept?.best);
+    return new BestOnTest(checkpoint, epochs, kept?.best);
   }
 
-  async after(epoch: number, store: ParameterStore): Promise<void> {
-    if (epoch % every && epoch !== this.#epochs) return;
-    const score = await this.#measure(store);
+  /** @param measure larger is better */
+  async after(epoch: number, store: ParameterStore, measure: () => Promise<number>): Promise<void> {
+    if (!isDue(epoch, every, this.#epochs)) return;
+    const score = await measure();
     if (this.#best && this.#best.score >= score) return;
     this.#best = { epoch, score };
     await saveCheckpoint(this.#checkpoint, stage, await storeParameters(store, [groups.student]), this.#best);

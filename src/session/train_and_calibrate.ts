@@ -15,11 +15,11 @@ import type { Evaluation, Labels, TestSet } from '../eval/evaluate.ts';
 import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
 import type { Image } from '../image/image.ts';
 import type { TrainDetectorOptions } from '../train/check_options.ts';
-import type { CheckpointStorage } from '../train/checkpoint.ts';
 import { describeRun } from '../train/describe_run.ts';
-import type { Run } from '../train/run.ts';
 import { type TrainedDetector, trainDetector } from '../train/train_detector.ts';
-import { BestOnTest } from './best_on_test.ts';
+import { type EpochTestPorts, EpochTests } from './epoch_tests.ts';
+import { GateMeter, markedSamples, syntheticImages } from './gate_meter.ts';
+import type { CurvePoint } from './learning_curve.ts';
 import { type Clock, type Reporter, silent, systemClock } from './ports.ts';
 import { type SampleReader, scoreSamples } from './score_samples.ts';
 
@@ -74,15 +74,8 @@ export interface TrainingPorts {
   readonly onResume?: TrainDetectorOptions['onResume'];
   /** Called after each epoch of the last stage, with a runner on its parameters. */
   readonly afterEpoch?: ((runner: MapRunner) => Promise<void>) | undefined;
-  /** Choose the epoch that is best on the test set, as the authors do, instead of the last one. */
-  readonly selectOnTest?:
-    | {
-        readonly storage: CheckpointStorage;
-        /** The run with the digests of the test set. */
-        run(described: Run): Promise<Run>;
-        readonly names?: Readonly<Record<string, readonly string[]>>;
-      }
-    | undefined;
+  /** What is measured on the test set while the training runs; with checkpoints only. */
+  readonly epochTests?: EpochTestPorts | undefined;
   /** The record of the training that the model file holds, and the version of the program. */
   describe(trained: {
     readonly history: TrainedDetector['history'];
@@ -104,18 +97,14 @@ export interface TrainingOutcome {
   readonly history: TrainedDetector['history'];
   /** The epoch that was chosen on the test set. */
   readonly bestEpoch: number | undefined;
+  /** What was measured over the epochs. */
+  readonly curve: readonly CurvePoint[] | undefined;
   /** The tested images; those of the threshold where there is no test set. */
   readonly shown: TestSet;
   readonly evaluation: Evaluation;
   readonly runner: MapRunner;
   /** When the training was over, by the clock. */
   readonly trainedAt: number;
-}
-
-/** The sum of both areas under the curve: what the authors choose the epoch by. */
-async function areas(results: TestSet): Promise<number> {
-  const { metrics } = await results.evaluate();
-  return (metrics.image_AUROC ?? 0) + (metrics.pixel_AUROC ?? 0);
 }
 
 /** What the images say of a model, and the rule and the scores that its threshold comes from. */
@@ -169,24 +158,24 @@ async function judge(
   };
 }
 
-/** A runner on the parameters of a training, made when it is first needed and kept up to date. */
-class TrainingRunner {
-  readonly #make: (store: ParameterStore) => MapRunner;
-  #runner: MapRunner | undefined;
+/** Programs on the parameters of a training, made when they are first needed and kept up to date. */
+class OnTraining<T extends { refresh(): Promise<void>; destroy(): Promise<void> }> {
+  readonly #make: (store: ParameterStore) => T;
+  #made: T | undefined;
 
-  constructor(make: (store: ParameterStore) => MapRunner) {
+  constructor(make: (store: ParameterStore) => T) {
     this.#make = make;
   }
 
-  /** The runner with the parameters that the store holds now. */
-  async on(store: ParameterStore): Promise<MapRunner> {
-    this.#runner ??= this.#make(store);
-    await this.#runner.refresh();
-    return this.#runner;
+  /** With the parameters that the store holds now. */
+  async on(store: ParameterStore): Promise<T> {
+    this.#made ??= this.#make(store);
+    await this.#made.refresh();
+    return this.#made;
   }
 
   async destroy(): Promise<void> {
-    await this.#runner?.destroy();
+    await this.#made?.destroy();
   }
 }
 
@@ -208,33 +197,40 @@ export async function trainAndCalibrate<T>(
   const { backbone, mode, imageSize } = job;
   const { imagesPerRun } = ports;
   const scoring = { reader, reporter, clock, signal, tiling, unreadable, imagesPerRun };
-  const running = new TrainingRunner((store) => new MapRunner(engine, store, backbone, mode, imageSize));
+  const running = new OnTraining((store) => new MapRunner(engine, store, backbone, mode, imageSize));
+  const gating = new OnTraining((store) => new GateMeter(engine, store, backbone, mode, imageSize));
   const opened: TestSet[] = [];
   let trained: TrainedDetector | undefined;
   try {
     const run = ports.checkpoint && (await describeRun(options));
-    const oracle =
-      ports.selectOnTest && samples.test.length && run
-        ? await BestOnTest.open(
+    const { epochTests } = ports;
+    const tests =
+      epochTests && samples.test.length && run
+        ? await EpochTests.open(
+            job.epochs,
             {
-              storage: ports.selectOnTest.storage,
-              run: await ports.selectOnTest.run(run),
-              names: ports.selectOnTest.names ?? {},
+              detector: async (store) => {
+                const runner = await running.on(store);
+                const label = 'testing this epoch';
+                const results = await scoreSamples(runner, samples.test, { ...scoring, label, labels });
+                try {
+                  return (await results.evaluate()).metrics;
+                } finally {
+                  await results.close();
+                }
+              },
+              gates: async (store) => {
+                const meter = await gating.on(store);
+                return {
+                  synthetic: await meter.measure(syntheticImages(job)),
+                  // A tile is no sample: its mask would have to be cut too.
+                  test: tiling ? null : await meter.measure(markedSamples(samples.test, imageSize, scoring)),
+                };
+              },
             },
+            epochTests,
+            run,
             resume,
-            job.epochs[1],
-            async (store) => {
-              const label = 'testing this epoch';
-              const results = await scoreSamples(await running.on(store), samples.test, {
-                ...scoring,
-                label,
-              });
-              try {
-                return await areas(results);
-              } finally {
-                await results.close();
-              }
-            },
           )
         : undefined;
     const { afterEpoch } = ports;
@@ -247,14 +243,14 @@ export async function trainAndCalibrate<T>(
       signal,
       onResume: ports.onResume,
       onProgress: reporter.training,
-      afterEpoch: async (epoch, store) => {
-        await oracle?.after(epoch, store);
-        if (afterEpoch) await afterEpoch(await running.on(store));
+      afterEpoch: async (finished, store) => {
+        await tests?.after(finished, store);
+        if (afterEpoch && finished.stage === 2) await afterEpoch(await running.on(store));
       },
     });
     const { store, history } = trained;
     reporter.stop();
-    const bestEpoch = await oracle?.restore(store);
+    const bestEpoch = await tests?.restore(store);
     const trainedAt = clock.now();
 
     const runner = await running.on(store);
@@ -286,10 +282,12 @@ export async function trainAndCalibrate<T>(
       ...calibrations,
     };
     await ports.saveModel(await writeDetector(store, settings), settings);
-    return await use({ settings, history, bestEpoch, shown, evaluation, runner, trainedAt });
+    const curve = tests?.points;
+    return await use({ settings, history, bestEpoch, curve, shown, evaluation, runner, trainedAt });
   } finally {
     for (const results of opened) await results.close();
     await running.destroy();
+    await gating.destroy();
     trained?.store.destroy();
   }
 }

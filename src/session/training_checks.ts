@@ -27,6 +27,7 @@ export function checkPlan(plan: TrainingPlan, { test }: Dataset): void {
     );
   if (plan.select === 'test-oracle' && !test.length)
     throw new Error(`--select test-oracle needs a test set: ${counted}`);
+  if (plan.curve !== undefined && !test.length) throw new Error(`--curve needs a test set: ${counted}`);
   const set = detectorParameters(backboneNamed(plan.backbone), plan.mode);
   matchParameters(set, [groups.teacher], plan.teacher, plan.teacherPath, 'teacher.');
 }

@@ -38,6 +38,8 @@ export interface TrainingPlan {
   readonly holdOut: number | undefined;
   readonly labels: Labels;
   readonly select: 'last' | 'test-oracle';
+  /** Measure on the test set every so many epochs, for the report alone; undefined: never. */
+  readonly curve?: number | undefined;
   /** What of the textures, the training and the test images cannot be read. */
   readonly unreadable: UnreadableFiles;
 }

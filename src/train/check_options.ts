@@ -5,7 +5,7 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image, ImageInput } from '../image/image.ts';
 import { checkImages } from '../image/image.ts';
-import type { Losses } from '../model/method.ts';
+import type { Losses, Stage } from '../model/method.ts';
 import type { Mode } from '../model/methods.ts';
 import { checkImageSize, type Teacher } from '../model/teacher.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
@@ -13,6 +13,15 @@ import type { SafetensorsFile } from '../weights/safetensors.ts';
 import type { CheckpointStorage } from './checkpoint.ts';
 import type { Run } from './run.ts';
 import { checkLearningRate, type Progress } from './trainer.ts';
+
+/** An epoch of a training that is over. */
+export interface FinishedEpoch {
+  readonly stage: Stage['number'];
+  /** Counted from 1. */
+  readonly epoch: number;
+  /** Means over the epoch. */
+  readonly losses: Losses;
+}
 
 /** What a detector is trained from, and how. */
 export interface TrainDetectorOptions {
@@ -59,8 +68,11 @@ export interface TrainDetectorOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Told the losses of each stage's epochs that a checkpoint has finished. */
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
-  /** Called after each epoch of stage II, counted from 1; the store holds its parameters. */
-  readonly afterEpoch?: ((epoch: number, store: ParameterStore) => Promise<void>) | undefined;
+  /**
+   * Called after each epoch of either stage; the store holds its parameters. A resumed training calls it
+   * again for the last epoch of each stage's checkpoint.
+   */
+  readonly afterEpoch?: ((finished: FinishedEpoch, store: ParameterStore) => Promise<void>) | undefined;
 }
 
 export type CheckedOptions = Omit<TrainDetectorOptions, 'images'> & { readonly images: readonly Image[] };

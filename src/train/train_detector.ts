@@ -72,7 +72,7 @@ async function runStage(
     run && { storage, run, names: { 'the photographs': o.imageNames ?? [] } };
   const epochs = o.epochs[stage.number - 1] as number;
   const base = o.baseRate ?? defaultRate;
-  const last = stage.number === 2;
+  const { afterEpoch } = o;
   try {
     return await trainStage({
       stage: stageName(stage),
@@ -87,7 +87,8 @@ async function runStage(
       signal: o.signal,
       onProgress: o.onProgress,
       onResume: o.onResume,
-      afterEpoch: last ? o.afterEpoch && (async (epoch) => o.afterEpoch?.(epoch, store)) : undefined,
+      afterEpoch:
+        afterEpoch && ((epoch, losses) => afterEpoch({ stage: stage.number, epoch, losses }, store)),
       step: async (items, epoch, step) => {
         const rate = stage.schedule === 'constant' ? base : learningRate(base, epoch, epochs);
         const inputs = await batches.inputs(items, epoch, step, rate);

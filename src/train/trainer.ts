@@ -57,7 +57,7 @@ export interface StageOptions {
    * Called after each epoch's checkpoint, counted from 1; with `resume` again for the last one of the
    * checkpoint, for nobody knows whether the run before came to its end.
    */
-  readonly afterEpoch?: ((epoch: number) => Promise<void>) | undefined;
+  readonly afterEpoch?: ((epoch: number, losses: Losses) => Promise<void>) | undefined;
   /**
    * Begins one step over these items; `step` counts from 1 over the whole stage. Resolves when it is
    * submitted.
@@ -103,7 +103,7 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
       options.checkpoint && (await restoreCheckpoint(options.checkpoint, { ...options, stepsPerEpoch }));
     if (kept) Object.assign(state, { ...kept, history: [...kept.history] });
     options.onResume?.(options.stage, state.history);
-    if (kept) await options.afterEpoch?.(state.epoch);
+    if (kept) await options.afterEpoch?.(state.epoch, state.history.at(-1) as Losses);
   }
   const started = performance.now();
   let done = 0;
@@ -144,9 +144,10 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
       pending.catch(() => {});
     }
     await pending;
-    state.history.push(Object.fromEntries([...sums].map(([name, sum]) => [name, sum / options.items])));
+    const losses = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / options.items]));
+    state.history.push(losses);
     if (options.checkpoint || state.epoch + 1 === options.epochs) await keep(options, state);
-    await options.afterEpoch?.(state.epoch + 1);
+    await options.afterEpoch?.(state.epoch + 1, losses);
   }
   return state.history;
 }
