@@ -21,6 +21,9 @@ export const packedRows = 64;
 /** Rows of the weights that a thread of `batch_norm_fold.scale_weights` scales. */
 export const scaledRows = 16;
 
+/** Terms of the longest sum in 16 bits, for whose weights `half_runs` makes room. */
+export const longestHalfRun = 16;
+
 /** Threads that add up a quad in `sum_partials.sliced`. */
 export const partialSlices = 8;
 

@@ -35,7 +35,8 @@ function linesOf(
   });
   const { subgroupSize, subgroupSizes, subgroupSizeControl } = adapter;
   const units = own.matrixFaults?.length ? [] : matrixUnits(adapter.matrixProducts);
-  const target = profileOf(adapter).target({
+  const profile = profileOf(adapter);
+  const target = profile.target({
     ...offered,
     subgroupSize,
     subgroupSizes,
@@ -43,7 +44,14 @@ function linesOf(
     half: features.includes('shader-f16'),
     ...(units.length && { matrixUnits: units }),
   });
-  const said = describeCapabilities({ adapter, target, toggles: noToggles, matrixFaults: [], ...own });
+  const said = describeCapabilities({
+    adapter,
+    profile,
+    target,
+    toggles: noToggles,
+    matrixFaults: [],
+    ...own,
+  });
   return Object.fromEntries(said);
 }
 
@@ -81,9 +89,12 @@ test('16-bit floats: offered, by a toggle, or not', () => {
   const half = ['shader-f16'];
   const f16 = (vendor: string, features: readonly string[], enabled: readonly string[] = []) =>
     linesOf({ vendor, lanes: [32, 32], features }, { toggles: { enabled, disabled: [] } }).f16;
-  expect(f16('amd', half)).toBe('available, for --dtype f16');
+  expect(f16('amd', half)).toBe('available, for --dtype f16: products and sums in 32 bits');
   expect(f16('nvidia', half, ['vulkan_enable_f16_on_nvidia'])).toBe(
-    'available, for --dtype f16 (by the toggle vulkan_enable_f16_on_nvidia)',
+    'available, for --dtype f16 (by the toggle vulkan_enable_f16_on_nvidia): products and sums in 32 bits',
+  );
+  expect(f16('qualcomm', half)).toBe(
+    'available, for --dtype f16: products, and sums of up to 16 of them, in 16 bits; sums of these in 32',
   );
   expect(f16('arm', [])).toBe('not available: the adapter does not offer shader-f16; use --dtype f32');
 });

@@ -14,7 +14,8 @@ export { interruptSignal } from './interrupt.ts';
 export const dtypeOption = () =>
   new Option(
     '--dtype <type>',
-    'floats in memory: f16 halves it where the device has them; arithmetic stays f32',
+    'floats in memory: f16 halves it where the device has them; sums are in f32, but for ' +
+      'short runs in f16 on some GPUs (aand doctor says)',
   )
     .choices(['f32', 'f16'])
     .default('f32');

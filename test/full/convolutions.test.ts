@@ -1,10 +1,12 @@
 /** Every variant of Winograd's form, and batches on targets that choose other forms. */
 import { afterAll, describe, test } from 'vitest';
+import { amd } from '../../src/engine/device/amd.ts';
 import { describeKernel } from '../../src/engine/device/families.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { expectSameMaps, expectWinograd, winogradCases } from '../support/convolution_forms.ts';
 import { convolutions, expectConvolution, largeTiles, reference } from '../support/convolutions.ts';
+import { expectRuns, runsCases, runsKernels } from '../support/half_runs.ts';
 
 const engine = await Engine.open();
 afterAll(() => engine.close());
@@ -25,6 +27,14 @@ describe('large tiles meet the reference, split or not', () => {
   });
 });
 
+describe('sums of short runs in 16 bits are within the bound of their roundings', () => {
+  test.each(
+    runsKernels.map((kernel) => [describeKernel(kernel), kernel] as const),
+  )('%s', async (_, kernel) => {
+    for (const c of Object.values(runsCases)) await expectRuns(engine, c, kernel);
+  });
+});
+
 describe("a detector's map of an image has the same bits whatever its batch", () => {
   test('in the compact form', () =>
     expectSameMaps(engine, { choices: {}, form: '', size: 256, compact: true }));
@@ -33,5 +43,10 @@ describe("a detector's map of an image has the same bits whatever its batch", ()
   test('with split sums, as on a GPU', () => {
     const choices = { profile: gpu, target: { parallelism: 512 } };
     return expectSameMaps(engine, { choices, form: 'convolution_sum', size: 128, compact: true });
+  });
+
+  test('with 16 bits, in short runs', () => {
+    const choices = { profile: amd, target: { architecture: 'rdna-2', parallelism: 64 } };
+    return expectSameMaps(engine, { choices, form: ',half_runs', size: 128, compact: true, half: true });
   });
 });

@@ -95,16 +95,19 @@ export async function expectSameMaps(
     form,
     size,
     compact,
+    half = false,
   }: {
     readonly choices: Retargeting;
     /** What the plan must contain for the test to try what it is for. */
     readonly form: string;
     readonly size: number;
     readonly compact: boolean;
+    /** Weights and activations have 16 bits. */
+    readonly half?: boolean;
   },
 ): Promise<void> {
   const backbone = backbones.resnet18;
-  const set = detectorParameters(backbone, 'aand');
+  const set = detectorParameters(backbone, 'aand', { half });
   const store = new ParameterStore(engine, set);
   initialize(store, set.groups, 0);
   const images = randomValues({ shape: [3, size, size, 3], layout: 'dense' }, new RandomStream('batch'));

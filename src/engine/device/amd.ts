@@ -1,5 +1,5 @@
 /** AMD GPUs: GCN 5 (Vega) computes in waves of 64 lanes, RDNA in waves of 32 or 64. */
-import { convolutionFamily, largeTiles, middleTiles } from './convolution_tiles.ts';
+import { convolutionFamily, halfTiles, largeTiles, middleTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { type OfferedTarget, reliableLanes } from './target.ts';
@@ -7,6 +7,10 @@ import { largeShapes, largeShapesAtOnce, weightGradientFamily } from './weight_g
 
 // Of RDNA's shorter waves: a lane may hold more, and its matrix units take them. GCN has waves of 64 alone.
 const lanes = 32;
+
+// Those that multiply pairs of 16-bit floats at twice the rate of 32 bits. RDNA 3 issues two of 32 bits at
+// once as well, and has matrix units.
+const pairsAtTwice: ReadonlySet<string> = new Set(['gcn-5', 'rdna-1', 'rdna-2']);
 
 // Waves of 64 lanes that hide each other's waits on a compute unit: two for each of GCN's four vector units,
 // four for each of RDNA's two.
@@ -49,8 +53,10 @@ export const amd: DeviceProfile = {
   }),
   kernels: {
     ...gpu.kernels,
-    convolution: convolutionFamily(({ architecture }) =>
-      architecture.startsWith('gcn') ? middleTiles : largeTiles,
+    convolution: convolutionFamily(
+      ({ architecture }) => (architecture.startsWith('gcn') ? middleTiles : largeTiles),
+      () => 0,
+      ({ architecture }) => (pairsAtTwice.has(architecture) ? halfTiles : undefined),
     ),
     weight_gradient: weightGradientFamily(
       () => largeShapes,

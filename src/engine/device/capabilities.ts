@@ -2,14 +2,18 @@
  * What a device offers beyond WebGPU's core, what it is used for, and why not: takes what an engine says of
  * itself, gives a line of words for each. For `aand doctor`.
  */
+import { longestHalfRun } from '../../../kernels/sizes.ts';
 import type { Toggles } from '../../platform/toggles.ts';
 import { type AdapterDescription, subgroupMatrixFeature } from './adapter.ts';
+import { sumsHalfRuns } from './families.ts';
 import { matrixUnits } from './matrix_units.ts';
+import type { DeviceProfile } from './profile.ts';
 import { choosesLanes, type MatrixUnit, type Target } from './target.ts';
 
 /** What the lines are made of: an engine has it. */
 export interface Capabilities {
   readonly adapter: AdapterDescription;
+  readonly profile: DeviceProfile;
   readonly target: Target;
   readonly toggles: Toggles;
   /** Why matrix units that the adapter offers are not used. */
@@ -28,12 +32,28 @@ export function describeSubgroups({ adapter, target }: Capabilities): string {
   return `not used: ${range}, and kernels cannot choose (no subgroup-size-control)`;
 }
 
-/** 16-bit floats. */
-export function describeHalf({ adapter, target, toggles }: Capabilities): string {
+// A middle layer of a resnet.
+const typicalProduct = {
+  family: 'convolution',
+  rows: 4096,
+  imageRows: 4096,
+  columnQuads: 16,
+  depth: 144,
+  half: true,
+  halfRuns: true,
+} as const;
+
+/** 16-bit floats: whether they are there, and in how many bits convolutions multiply and add them. */
+export function describeHalf({ adapter, profile, target, toggles }: Capabilities): string {
   if (!target.half) return 'not available: the adapter does not offer shader-f16; use --dtype f32';
   const toggle = toggles.enabled.find((name) => name.includes('f16'));
   const how = adapter.vendor === 'nvidia' && toggle ? ` (by the toggle ${toggle})` : '';
-  return `available, for --dtype f16${how}`;
+  const kernel = profile.kernels.convolution.choose(typicalProduct, target, { textures: false });
+  const arithmetic = sumsHalfRuns(kernel)
+    ? `products, and sums of up to ${longestHalfRun} of them, in 16 bits; sums of these in 32`
+    : 'products and sums in 32 bits';
+  const units = kernel.module === 'conv2d_matrix' ? 'by matrix units' : arithmetic;
+  return `available, for --dtype f16${how}: ${units}`;
 }
 
 const nameOf = ({ component, rows, columns, depth }: MatrixUnit) =>

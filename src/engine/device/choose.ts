@@ -1,11 +1,12 @@
 /** The choices of a program: what is forced, then what the tuner found, then the profile's table. */
 import { type LoweringContext, rewritesOf } from './context.ts';
-import type {
-  ChosenProduct,
-  MatrixKernel,
-  MatrixProblem,
-  WinogradProblem,
-  WinogradTile,
+import {
+  type ChosenProduct,
+  type MatrixKernel,
+  type MatrixProblem,
+  sumsHalfRuns,
+  type WinogradProblem,
+  type WinogradTile,
 } from './families.ts';
 import { tuningKey } from './tuning.ts';
 
@@ -13,7 +14,8 @@ import { tuningKey } from './tuning.ts';
 export function chooseMatrixKernel(problem: MatrixProblem, context: LoweringContext): MatrixKernel {
   const { profile, target, tuned, force } = context;
   const forced = force?.[problem.family];
-  if (forced) return forced;
+  // A kernel that is forced for 16-bit operands does not take others.
+  if (forced && (problem.halfRuns || !sumsHalfRuns(forced))) return forced;
   const table = profile.kernels[problem.family].choose(problem, target, rewritesOf(context));
   // The tuner measures single products of 32-bit operands, and knows nothing of others.
   if (problem.batched || table.operands === 'f16') return table;

@@ -2,7 +2,7 @@
  * The convolution on GPUs: shapes of `conv2d_tile`, the choice among those of a profile, and the ranges that
  * a sum is cut into.
  */
-import { workgroupSize } from '../../../kernels/sizes.ts';
+import { longestHalfRun, workgroupSize } from '../../../kernels/sizes.ts';
 import { type MatrixFamily, type MatrixKernel, type MatrixProblem, matrixGrid } from './families.ts';
 import { matrixUnitCandidates, matrixUnitKernel } from './matrix_unit_kernels.ts';
 import type { Target } from './target.ts';
@@ -19,6 +19,8 @@ export interface ConvolutionShape {
   readonly slices?: number;
   /** Whether a step's quads are loaded while the one before is multiplied. */
   readonly prefetch?: boolean;
+  /** Whether 16-bit operands are multiplied as such, and short runs of products summed up in 16 bits. */
+  readonly halfRuns?: boolean;
   /** What an output costs, as a multiple of the profile's cheapest shape; 1 unless given. */
   readonly cost?: number;
 }
@@ -28,25 +30,35 @@ export interface ConvolutionShape {
  * @throws Error where the threads cannot share the loads of a step evenly
  */
 export function convolutionTile(shape: ConvolutionShape, subgroupSize?: number): MatrixKernel {
-  const { threads: [across, down] = [8, 8], outputs, depth, slices = 1, prefetch = false } = shape;
+  const { threads: [across, down] = [8, 8], outputs, depth, slices = 1 } = shape;
+  const { prefetch = false, halfRuns = false } = shape;
   const [rows, columns] = outputs;
   const threads = across * down * slices;
   const tile = { rows: down * rows, columnQuads: across * columns };
   const loads = [(tile.rows * depth) / threads, (4 * depth * tile.columnQuads) / threads, depth / slices];
   if (!loads.every(Number.isInteger) || threads / depth < across)
     throw new Error(`conv2d_tile: ${threads} threads cannot share steps of ${depth} quads evenly`);
+  if (halfRuns && (4 * depth) / slices > longestHalfRun)
+    throw new Error(`conv2d_tile: a run of ${(4 * depth) / slices} terms is too long for 16 bits`);
+  if (halfRuns && slices > 4) throw new Error(`conv2d_tile: ${slices} slices cannot exchange sums of runs`);
   return {
     module: 'conv2d_tile',
     entry: 'main',
     constants: { ACROSS: across, DOWN: down, ROWS: rows, COLUMNS: columns, DEPTH: depth, SLICES: slices },
-    conditions: { prefetch, sliced: slices > 1, many_slices: slices > 4 },
+    conditions: {
+      prefetch,
+      sliced: slices > 1,
+      many_slices: slices > 4,
+      ...(halfRuns && { half_runs: true }),
+    },
+    ...(halfRuns && { operands: 'f16' as const }),
     ...(subgroupSize && { subgroupSize }),
     tile,
     tilesPerWorkgroup: 1,
     threads,
     step: depth,
     // Two quads for every thread of a slice, in the memory of the tiles.
-    statistics: slices > 1 || 2 * across * down <= (tile.rows + 4 * tile.columnQuads) * depth,
+    statistics: !halfRuns && (slices > 1 || 2 * across * down <= (tile.rows + 4 * tile.columnQuads) * depth),
   };
 }
 
@@ -119,14 +131,20 @@ function convolutionRanges(workgroups: number, steps: number, { parallelism }: T
  * The family of a profile that has these shapes, and matrix units where the device has them.
  *
  * @param subgroupSize lanes that kernels are compiled for on a target; 0: the driver chooses
+ * @param halfShapesFor shapes that sum up in 16 bits, on targets where that is faster
  */
 export function convolutionFamily(
   shapesFor: (target: Target) => ConvolutionShapes,
   subgroupSize: (target: Target) => number = () => 0,
+  halfShapesFor: (target: Target) => ConvolutionShapes | undefined = () => undefined,
 ): MatrixFamily {
-  const kernelOf = (shape: ConvolutionShape, target: Target): MatrixKernel => {
+  const kernelOf = (
+    shape: ConvolutionShape,
+    target: Target,
+    { sliced } = shapesFor(target),
+  ): MatrixKernel => {
     const kernel = convolutionTile(shape, subgroupSize(target) || undefined);
-    const smallest = shapesFor(target).sliced.at(-1);
+    const smallest = sliced.at(-1);
     return shape.slices && smallest ? { ...kernel, splitting: convolutionTile(smallest) } : kernel;
   };
   return {
@@ -135,8 +153,12 @@ export function convolutionFamily(
       const tiles = [...whole, ...sliced].map((shape) => kernelOf(shape, target));
       return [...tiles, ...matrixUnitCandidates('f32', target)];
     },
-    choose: (problem, target) =>
-      matrixUnitKernel(problem, target) ?? kernelOf(chooseShape(shapesFor(target), problem, target), target),
+    choose(problem, target) {
+      const shapes = (problem.halfRuns && halfShapesFor(target)) || shapesFor(target);
+      return (
+        matrixUnitKernel(problem, target) ?? kernelOf(chooseShape(shapes, problem, target), target, shapes)
+      );
+    },
     splits: convolutionRanges,
   };
 }
@@ -176,4 +198,18 @@ export const smallTiles: ConvolutionShapes = {
 export const smallestTiles: ConvolutionShapes = {
   whole: [{ threads: [8, 16], outputs: [1, 1], depth: 8 }],
   sliced: [{ threads: [8, 16], outputs: [1, 1], depth: 8 }],
+};
+
+/**
+ * Products and sums of short runs in 16 bits: for GPUs that compute pairs of them at twice the rate of 32
+ * bits, in the registers of four rows of two quads.
+ */
+export const halfTiles: ConvolutionShapes = {
+  whole: middleTiles.whole.map((shape) => ({ ...shape, halfRuns: true })),
+  // Costs on RDNA 2 and GCN 5.
+  sliced: middleTiles.sliced.map((shape) => ({
+    ...shape,
+    halfRuns: true,
+    cost: shape.outputs[1] === 1 ? 1.12 : 1,
+  })),
 };

@@ -67,6 +67,11 @@ export interface MatrixProblem {
   readonly depth: number;
   /** Both operands are 16-bit floats. */
   readonly half?: boolean;
+  /**
+   * Their weights are fixed, and scaled so that short runs can be summed up in 16 bits (`half_runs`), where
+   * the kernel does that.
+   */
+  readonly halfRuns?: boolean;
   /** One of many independent products of this size (Winograd's form). */
   readonly batched?: boolean;
 }
@@ -230,6 +235,11 @@ export function oneWorkgroup(module: KernelModule, entry: string): ItemKernel {
 /** Workgroups of a kernel for a number of items. */
 export function workgroupsFor({ itemsPerWorkgroup }: ItemKernel, items: number): [number, number, number] {
   return groups(Math.ceil(items / itemsPerWorkgroup));
+}
+
+/** Whether a kernel multiplies in 16 bits, and sums up short runs so. */
+export function sumsHalfRuns({ conditions }: MatrixKernel): boolean {
+  return conditions?.half_runs ?? false;
 }
 
 /** The variant to dispatch: the candidate's kernel with the operation's conditions. */

@@ -22,10 +22,10 @@ const shapes: readonly WeightGradientShape[] = [
 // Four rows of two quads spend 66 % of their issued instructions on multiply-adds in 8 waves (Adreno 740), of
 // one quad 51 % in 12. To load the next step ahead costs Adreno 740 two of the 8 waves, and Adreno 660 none
 // of its 4. Slices would need larger workgroups.
-function tilesFor({ architecture }: Target): ConvolutionShapes {
+function tilesFor({ architecture }: Target, halfRuns = false): ConvolutionShapes {
   const whole: ConvolutionShapes['whole'] = [
-    { outputs: [4, 2], depth: 4, slices: 1, prefetch: architecture === 'adreno-6xx' },
-    { outputs: [4, 1], depth: 4, slices: 1 },
+    { outputs: [4, 2], depth: 4, slices: 1, prefetch: architecture === 'adreno-6xx', halfRuns },
+    { outputs: [4, 1], depth: 4, slices: 1, halfRuns },
   ];
   return { whole, sliced: whole };
 }
@@ -38,7 +38,12 @@ export const qualcomm: DeviceProfile = {
   target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
   kernels: {
     ...gpu.kernels,
-    convolution: convolutionFamily(tilesFor),
+    // Products in 16 bits have twice the rate, in as many waves.
+    convolution: convolutionFamily(
+      (target) => tilesFor(target),
+      () => 0,
+      (target) => tilesFor(target, true),
+    ),
     weight_gradient: weightGradientFamily(() => shapes),
   },
   faults: [

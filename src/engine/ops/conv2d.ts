@@ -23,6 +23,7 @@ import {
   type Gather,
   gatherDispatches,
   gatherProblem,
+  halfRunsOf,
   productTextures,
   statisticsChunks,
 } from './gemm.ts';
@@ -171,6 +172,7 @@ export const conv2dDefinition: Operation<ConvolutionAttributes> = {
     keepsRows,
     hasWinogradForm,
     tileMoments,
+    halfRuns: (node, context) => halfRunsOf(gatherOf(node, context, false)),
     textures: productTextures,
   },
   matrixProduct: (node) => productOf(node, false),
@@ -202,7 +204,13 @@ export const convTranspose2dDefinition: Operation<TransposedAttributes> = {
   },
   half: () => convolutionHalves,
   batch: convolutionBatch,
-  fusion: { epilogue: true, weights: 'rows', keepsRows, textures: productTextures },
+  fusion: {
+    epilogue: true,
+    weights: 'rows',
+    keepsRows,
+    halfRuns: (node, context) => halfRunsOf(gatherOf(node, context, true)),
+    textures: productTextures,
+  },
   matrixProduct: (node) => productOf(node, true),
   lower: (node, context) => lowerConvolution(node, context, true),
 };

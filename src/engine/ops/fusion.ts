@@ -84,6 +84,14 @@ export interface TextureOperand {
   readonly isWeights: boolean;
 }
 
+/** Along which of its weights a product has short runs. */
+export type HalfRuns = {
+  /** Output channels are the rows of the weights. */
+  readonly transposed: boolean;
+  /** The taps of a row of the kernel follow each other in one line. */
+  readonly oneRun: boolean;
+};
+
 /** Members are absent where an operation does not take part. */
 export interface Fusion<A extends Attributes = Attributes> {
   /** It can end with an epilogue: inputs `residual` and `gate`, attribute `relu`, result `y`. */
@@ -105,6 +113,12 @@ export interface Fusion<A extends Attributes = Attributes> {
   scaledWeights?(node: Node<A>): ScaledWeights;
   /** The weights that it can multiply by an input `scale` as it reads them; attribute `transposed`. */
   readonly scales?: string;
+
+  /**
+   * How its kernel adds up 16-bit products `x` by `w` in 16 bits, over short runs of the weights; undefined
+   * where it sums up in 32 bits. It then takes weights scaled for that, and as its input `unscale` by what.
+   */
+  halfRuns?(node: Node<A>, context: LoweringContext): HalfRuns | undefined;
 
   /** It is linear in `x` apart from bias and epilogue, and gives every image of a batch the same. */
   readonly linear?: true;

@@ -4,11 +4,17 @@
  */
 import { chooseMatrixKernel, chooseSplits } from '../device/choose.ts';
 import type { LoweringContext } from '../device/context.ts';
-import { type MatrixKernel, type MatrixProblem, matrixGrid, variantOf } from '../device/families.ts';
+import {
+  type MatrixKernel,
+  type MatrixProblem,
+  matrixGrid,
+  sumsHalfRuns,
+  variantOf,
+} from '../device/families.ts';
 import { type Dispatch, groups, threads } from '../dispatch.ts';
 import type { Tensors } from '../graph/tape.ts';
 import { channelQuads, positions, quads, roundUp, type Tensor, type View } from '../graph/tensor.ts';
-import type { TextureOperand } from './fusion.ts';
+import type { HalfRuns, TextureOperand } from './fusion.ts';
 import { scratch } from './scratch.ts';
 
 export type ConvolutionAttributes = {
@@ -85,6 +91,20 @@ export function gatherProblem(
   };
 }
 
+/** Whether the taps of a row of the kernel are one run of quads, for they lie next to each other. */
+function isOneRun({ attributes, dataGradient }: Gather): boolean {
+  return !dataGradient && attributes.dilation === 1;
+}
+
+/** How the kernel of a product sums it up in 16 bits; undefined where it does not. */
+export function halfRunsOf(gather: Gather): HalfRuns | undefined {
+  const { source, weights, sourceTexture, dataGradient, context } = gather;
+  if (sourceTexture || !('half' in weights) || weights.layout === 'texture') return undefined;
+  if (!source.half || !weights.half) return undefined;
+  const kernel = chooseMatrixKernel({ ...gatherProblem(gather, false, true), halfRuns: true }, context);
+  return sumsHalfRuns(kernel) ? { transposed: dataGradient, oneRun: isOneRun(gather) } : undefined;
+}
+
 /** The dispatches of a gathering convolution; also used by operations that need a matrix product. */
 export function gatherDispatches(gather: Gather): Dispatch[] {
   const { source, output, attributes, dataGradient, context, batches } = gather;
@@ -95,13 +115,19 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
   const rowWidth = Math.ceil(width / step);
   const weights = 'layout' in gather.weights ? gather.weights : gather.weights.tensor;
   const half = (gather.sourceTexture ?? source).half && weights.half;
-  const problem = gatherProblem(gather, batches !== undefined, half);
+  const { unscale } = gather.inputs;
+  const problem = {
+    ...gatherProblem(gather, batches !== undefined, half),
+    ...(unscale && { halfRuns: true }),
+  };
   const { rows, columnQuads: outputQuads } = problem;
   const kernel = chooseMatrixKernel(problem, context);
+  if (unscale && !(half && sumsHalfRuns(kernel)))
+    throw new Error(`${kernel.module} cannot take weights that are scaled for sums in 16 bits`);
   const { columnTiles, workgroups } = matrixGrid(kernel, rows, outputQuads);
   const ending = epilogue(gather.inputs);
   const [kernelHeight, kernelWidth] = gather.weightShape as [number, number];
-  const oneRun = !dataGradient && dilation === 1;
+  const oneRun = isOneRun(gather);
   const weightsTexture = weights.layout === 'texture';
   const depth = oneRun ? kernelWidth * channelQuads(source) : channelQuads(source);
   const splits = batches === undefined ? splitsOf(gather, kernel, problem, depth) : 1;
@@ -158,6 +184,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       output: parts ?? output,
       ...(parts ? {} : ending.bindings),
       ...(gather.statistics && { statistics: gather.statistics }),
+      ...(unscale && { unscale }),
     },
     uniforms: { ...uniforms, relu: parts ? 0 : uniforms.relu },
     workgroups: groups(workgroups, batches ?? step * step * splits),

@@ -10,6 +10,7 @@ import { addends } from './addends.ts';
 import { deadNodes } from './dead_nodes.ts';
 import { epilogues } from './epilogues.ts';
 import { foldNorm } from './fold_norm.ts';
+import { halfRuns } from './half_runs.ts';
 import { halves } from './halves.ts';
 import { type Pass, passContext } from './pass.ts';
 import { rowLengths } from './row_lengths.ts';
@@ -43,6 +44,8 @@ export const passes: readonly Pass[] = [
   scaleWhereRead,
   // Chooses 16-bit floats: when all tensors are there, textures included.
   halves,
+  // Scales weights for sums in 16 bits: when it is known which operands have 16.
+  halfRuns,
 ];
 
 /**
