@@ -1,0 +1,68 @@
+/**
+ * What the method does where photographs are not as they should be: `npm run learning -- COMMAND`. The
+ * trainings themselves are runs of `aand benchmark`; docs/results.md has the commands.
+ */
+import { writeFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { countOption, listOf, realNumber, seedOption } from '../../src/cli/options.ts';
+import { provenance } from '../record.ts';
+import { makeDirtySets } from './dirty.ts';
+import { simulateDrift } from './drift.ts';
+
+const called = `npm run learning -- ${process.argv.slice(2).join(' ')}`;
+
+const program = new Command('learning')
+  .description('measures what dirty photographs, few photographs and changing light cost')
+  .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0));
+
+program
+  .command('drift')
+  .description('simulated streams of scores: how soon a drift is noticed, how often there is none')
+  .option('--json <file>', 'write the record there')
+  .action(({ json }: { json?: string }) => {
+    const report = simulateDrift();
+    for (const { good, shift, alarms, median, late } of report.rows)
+      console.log(
+        `${good} good images, shift ${shift}: alarm in ${(100 * alarms).toFixed(1)} % of the streams; ` +
+          `half by part ${median ?? '-'}, nine of ten by part ${late ?? '-'}`,
+      );
+    if (json) {
+      const record = { record: provenance(called, 'none: it needs no device'), ...report };
+      writeFileSync(json, `${JSON.stringify(record, null, 2)}\n`);
+    }
+  });
+
+const inShares = <T extends { shares: readonly number[] }>(options: T) => ({
+  ...options,
+  shares: options.shares.map((percent) => percent / 100),
+});
+
+program
+  .command('dirty')
+  .description('data sets with some of the defects among the good training images, as links')
+  .argument('<category>', 'a category with defects, in any layout')
+  .requiredOption('--out <folder>', 'where the data sets go')
+  .option(
+    '--shares <list>',
+    'percent of the training images that are defective',
+    listOf(realNumber({ least: 0 }, { below: 100 })),
+    [0, 2, 5, 10, 20],
+  )
+  .option('--limit <count>', 'good training images, spread evenly over the sorted list', countOption)
+  .option('--seed <number>', 'which defects', seedOption, 0)
+  .action(
+    async (
+      category: string,
+      options: { out: string; shares: number[]; limit?: number; seed: number },
+    ): Promise<void> => {
+      for (const { folder, good, defective, tested } of await makeDirtySets(category, inShares(options)))
+        console.log(`${folder}: ${good} good and ${defective} defective to learn from, ${tested} to test`);
+    },
+  );
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`learning: ${(error as Error).message}`);
+  process.exitCode = 1;
+}
