@@ -343,15 +343,15 @@ describe('tables', () => {
     };
     const control = { subgroupSizeControl: true };
     expect(kernelOn(intel, { ...control, subgroupSizes: { least: 8, most: 32 } })).toMatch(
-      / rows 4 columns 1 .* subgroups of 8$/,
+      /^conv2d_register .* rows 2 columns 8 shared_columns subgroups of 8$/,
     );
     expect(kernelOn(intel, { ...control, subgroupSizes: { least: 16, most: 32 } })).toMatch(
-      / rows 4 columns 1 .* subgroups of 16$/,
+      / rows 2 columns 8 shared_columns subgroups of 16$/,
     );
-    expect(kernelOn(intel, {})).toMatch(/ rows 1 columns 1 [^s]*slices 1$/);
+    expect(kernelOn(intel, {})).toMatch(/ rows 2 columns 4 shared_columns$/);
     expect(kernelOn(apple, {})).toMatch(/ rows 4 columns 1 /);
     expect(kernelOn(nvidia, {})).toMatch(/ rows 8 columns 2 /);
-    expect(kernelOn(gpu, {})).toMatch(/ rows 1 columns 1 /);
+    expect(kernelOn(gpu, {})).toMatch(/^conv2d_register .* rows 2 columns 2 shared_columns$/);
   });
 
   test("a GPU's kernels for one image and for many sum up in the same order", () => {
@@ -403,7 +403,7 @@ describe('tables', () => {
     expect(chosen(of(mesaCpu, 8), gradient)).toBe(describeKernel(lane('weight_gradient', 8, 4, 8, 1)));
     expect(chosen(of(cpu, 0), gradient)).toBe(describeKernel(lane('weight_gradient', 1, 64, 2, 4)));
     expect(chosen(of(gpu, 0), gradient)).toBe(
-      'weight_gradient_tile across 8 down 8 rows 1 columns 1 depth 8 rolled',
+      'weight_gradient_register threads 64 columns 2 pixels 2 shared_columns',
     );
   });
 
@@ -562,7 +562,7 @@ test('operations ask the profile for every kernel of a family', () => {
       "batch_norm_columns.merge_gradient",
       "batch_norm_columns.statistics",
       "channel_sums.channel_sum",
-      "conv2d_tile.main",
+      "conv2d_register.main",
       "cosine_distance_flat.flatten",
       "cosine_distance_lanes.gradient",
       "cosine_distance_lanes.positions",
@@ -576,7 +576,7 @@ test('operations ask the profile for every kernel of a family', () => {
       "score_map_smooth.smooth_columns",
       "score_map_smooth.smooth_rows",
       "sum_partials.ahead",
-      "weight_gradient_tile.main",
+      "weight_gradient_register.main",
     ]
   `);
   // What has one form everywhere: bound by memory, or no work at all.

@@ -87,12 +87,12 @@ export function runOn(
  */
 export async function compileFor(
   family: Family,
-  request: Omit<CompileRequest, 'adapter'>,
+  request: Omit<CompileRequest, 'adapter'> & Partial<Pick<CompileRequest, 'adapter'>>,
 ): Promise<CompileRecord> {
   const folder = mkdtempSync(join(tmpdir(), 'aand-static-'));
   try {
     const path = join(folder, 'record.jsonl');
-    const full: CompileRequest = { ...request, adapter: adapterNames[family.vendor] ?? {} };
+    const full: CompileRequest = { adapter: adapterNames[family.vendor] ?? {}, ...request };
     const script = packagedFile('dist/static_child.js');
     // Only what is read here is asked for.
     const assembly = family.generation !== undefined || family.engineLanes !== undefined;

@@ -1,6 +1,7 @@
 /**
  * Compiles every kernel for GPUs that are not there and checks what their compilers say.
- * `npm run check:gpu -- [--family LIST] [--filter TEXT] [--minimal] [--loops] [--assembly] [--record]`
+ * `npm run check:gpu -- [--family LIST] [--filter TEXT] [--minimal] [--unknown] [--loops] [--assembly]
+ * [--record]`
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,6 +31,7 @@ interface Options {
   readonly family?: readonly Family[];
   readonly filter: string;
   readonly minimal?: boolean;
+  readonly unknown?: boolean;
   readonly loops?: boolean;
   readonly assembly?: boolean;
   readonly host?: boolean;
@@ -48,8 +50,8 @@ const familyOption = listOf((text): Family => {
   }
 });
 
-function recordFile({ name }: Family, { minimal, results }: Options): string {
-  const words = [...(minimal ? ['minimal'] : []), name.replace(':', '-')];
+function recordFile({ name }: Family, { minimal, unknown, results }: Options): string {
+  const words = [...(minimal ? ['minimal'] : []), ...(unknown ? ['unknown'] : []), name.replace(':', '-')];
   return join(results, `static-${words.join('-')}.json`);
 }
 
@@ -98,10 +100,14 @@ function chosenFamilies(options: Options): readonly Family[] {
   return options.family;
 }
 
+/** An adapter that no profile but the general one recognises. */
+const unknownAdapter = { vendor: 'unknown', architecture: '' };
+
 /** Compiles for a family, prints its table and returns what is wrong. */
 async function checkFamily(family: Family, options: Options): Promise<Finding[]> {
   const minimal = options.minimal ?? false;
-  const record = await compileFor(family, { filter: options.filter, minimal });
+  const { filter, unknown } = options;
+  const record = await compileFor(family, { filter, minimal, ...(unknown && { adapter: unknownAdapter }) });
   const now = familyFigures(family, record);
   console.log(`\n${kernelTable(family, now)}`);
   for (const kernel of record.kernels) {
@@ -137,6 +143,7 @@ const command = new Command('check:gpu')
   .option('--family <names>', 'only these GPUs (default: all whose compilers are set up)', familyOption)
   .option('--filter <text>', 'only kernels whose name contains this', '')
   .option('--minimal', "WebGPU's default limits, without subgroups and 16-bit floats")
+  .option('--unknown', 'with the kernels for GPUs of which nothing is known')
   .option('--loops', 'also print what a turn of each loop takes (AMD, Intel)')
   .option('--assembly', 'also print the disassembly (AMD, Intel)')
   .option('--model', "print the modelled times of resnet18's convolutions on AMD GPUs, and nothing else")
@@ -190,9 +197,10 @@ try {
   console.error(`error: ${(error as Error).message}`);
   process.exit(1);
 }
+const everything = !options.filter && !options.minimal && !options.unknown;
 // Alone: beside compilers times would be those of a busy machine.
-if (first && !options.filter && !options.minimal) await printHost(first);
+if (first && everything) await printHost(first);
 const names = chosen.map(({ name }) => name);
-const { failed, text } = outcomeOf(found, names, !options.filter && !options.minimal);
+const { failed, text } = outcomeOf(found, names, everything);
 console.log(`\n${text}`);
 if (failed) process.exit(1);

@@ -53,6 +53,11 @@ export const convolutions: Record<string, ConvolutionCase> = {
     geometry: { stride: 1, padding: 0, dilation: 1 },
   },
   'a stem': { x: [2, 12, 11, 3], w: [7, 7, 3, 16], geometry: { stride: 2, padding: 3, dilation: 1 } },
+  'lines of whole blocks': {
+    x: [2, 6, 16, 16],
+    w: [3, 3, 16, 48],
+    geometry: { stride: 2, padding: 1, dilation: 1 },
+  },
   'many images of few pixels': {
     x: [11, 2, 3, 8],
     w: [2, 2, 8, 20],
@@ -86,13 +91,20 @@ const emulated: readonly (readonly [MatrixUnit, MatrixShape])[] = [
 ];
 
 function candidatesOf(family: MatrixFamilyName, target: Target): MatrixKernel[] {
-  const all = profiles.flatMap(({ kernels }) => kernels[family].candidates(target));
+  // What profiles offer where kernels choose their lanes is tried with those of this device.
+  const targets = [target, { ...target, subgroupSizeControl: true }];
+  const all = profiles
+    .flatMap(({ kernels }) => targets.flatMap((each) => kernels[family].candidates(each)))
+    .map(({ subgroupSize: _, ...kernel }) => kernel);
   return [...new Map(all.map((kernel) => [describeKernel(kernel), kernel])).values()];
 }
 
 /** Tiles of the least outputs per thread: the larger ones are the same text, longer (full/convolutions). */
-const isSmallTile = ({ module, constants = {} }: MatrixKernel) =>
-  module !== 'conv2d_tile' || (constants.ROWS ?? 0) * (constants.COLUMNS ?? 0) <= 4;
+const isSmallTile = ({ module, conditions, constants = {} }: MatrixKernel) => {
+  const { ROWS: rows = 0, COLUMNS: columns = 0 } = constants;
+  if (conditions?.shared_columns) return rows <= 2 && columns <= 2;
+  return module !== 'conv2d_tile' || rows * columns <= 4;
+};
 
 /** Every candidate of every profile but large tiles, in lanes that this target has, and those for matrix units. */
 export function convolutionCandidates(target: Target): MatrixKernel[] {

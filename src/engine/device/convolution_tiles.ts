@@ -122,7 +122,7 @@ function chooseShape(
 }
 
 /** Ranges of a sum; a shorter one is not worth its part of the output. */
-function convolutionRanges(workgroups: number, steps: number, { parallelism }: Target): number {
+export function convolutionRanges(workgroups: number, steps: number, { parallelism }: Target): number {
   const most = Math.min(Math.floor(steps / 16), 8);
   return Math.max(1, Math.min(Math.floor(parallelism / (4 * workgroups)), most));
 }
@@ -185,19 +185,10 @@ export const middleTiles: ConvolutionShapes = {
   sliced: largeTiles.sliced.filter(({ outputs }) => outputs[0] <= 4),
 };
 
-/** Four rows of one quad and the next step's loads: 105 of Intel's 128 registers in subgroups of 8 lanes. */
+/** Four rows of one quad and the next step's loads: for GPUs whose registers many threads share. */
 export const smallTiles: ConvolutionShapes = {
   whole: [{ outputs: [4, 1], depth: 4, prefetch: true }],
   sliced: [{ outputs: [4, 1], depth: 8, slices: 4, prefetch: true }],
-};
-
-/**
- * One row of one quad: for GPUs of which nothing is known, and Intel's where the driver chooses the lanes of
- * a subgroup, for then a thread of sixteen lanes has 64 registers.
- */
-export const smallestTiles: ConvolutionShapes = {
-  whole: [{ threads: [8, 16], outputs: [1, 1], depth: 8 }],
-  sliced: [{ threads: [8, 16], outputs: [1, 1], depth: 8 }],
 };
 
 /**

@@ -51,6 +51,8 @@ export interface MatrixKernel extends KernelCandidate {
   readonly statistics: boolean;
   /** Width of the operands that it needs, where it cannot take both. */
   readonly operands?: 'f16' | 'f32';
+  /** It reads blocks of quads at once where the lines of an operand consist of them (condition `blocks`). */
+  readonly blocks?: boolean;
 }
 
 export type MatrixFamilyName = 'convolution' | 'weight_gradient';
@@ -74,6 +76,8 @@ export interface MatrixProblem {
   readonly halfRuns?: boolean;
   /** One of many independent products of this size (Winograd's form). */
   readonly batched?: boolean;
+  /** Of convolutions: it reads the weights transposed. */
+  readonly dataGradient?: boolean;
 }
 
 /** What else decides about a matrix product: how this program's operands lie. */

@@ -1,11 +1,10 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
 import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
 import { commonKernels, commonToggles } from './common.ts';
-import { convolutionFamily, smallestTiles } from './convolution_tiles.ts';
 import { itemPerThread } from './families.ts';
 import { columnKernels, rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
-import { smallestShapes, weightGradientFamily } from './weight_gradients.ts';
+import { fewRegisters, sharedColumns } from './register_kernels.ts';
 import { winogradModule } from './winograd.ts';
 
 // Sums of so many splits, of so few quads, keep too few threads busy with one for each quad.
@@ -23,8 +22,7 @@ export const gpu: DeviceProfile = {
     ...commonKernels,
     ...rowKernels,
     ...columnKernels,
-    convolution: convolutionFamily(() => smallestTiles),
-    weight_gradient: weightGradientFamily(() => smallestShapes),
+    ...sharedColumns(() => fewRegisters),
     winograd: { tiles: () => [], module: winogradModule },
     sums: {
       ...commonKernels.sums,

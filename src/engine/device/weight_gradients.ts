@@ -123,7 +123,7 @@ function work(kernel: MatrixKernel, { rows, columnQuads, depth }: MatrixProblem,
   return tiles * kernel.tile.rows * kernel.tile.columnQuads * idle;
 }
 
-/** Four rows of one quad per thread: what no compiler spills, whatever the lanes of a subgroup. */
+/** Four rows of one quad per thread: what software drivers try beside their own kernels. */
 export const smallestShapes: readonly WeightGradientShape[] = [
   { threads: [8, 8], outputs: [1, 1], depth: 8, rolled: true, cost: 1 },
 ];

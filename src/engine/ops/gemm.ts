@@ -88,6 +88,7 @@ export function gatherProblem(
     depth: Math.ceil((kernelHeight * kernelWidth) / step ** 2) * channelQuads(source),
     half,
     batched,
+    dataGradient,
   };
 }
 
@@ -168,6 +169,7 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
       data_gradient: dataGradient,
       batched: batches !== undefined,
       ...(rows > reciprocalRows && { many_rows: true }),
+      ...(kernel.blocks && !weightsTexture && weightLine(gather) % blockQuads === 0 && { blocks: true }),
       split: parts !== undefined,
       source_texture: gather.sourceTexture !== undefined,
       weights_texture: weightsTexture,
@@ -218,6 +220,14 @@ export function gatherDispatches(gather: Gather): Dispatch[] {
  * the product, 2^-24 of the quotient each, come to less below this row.
  */
 export const reciprocalRows = 2 ** 22;
+
+/** Quads that kernels which read blocks need a multiple of in a line. */
+export const blockQuads = 4;
+
+/** Quads of the weights that lie in a line: of the output's channels, or of k for data gradients. */
+function weightLine({ source, output, dataGradient }: Gather): number {
+  return channelQuads(dataGradient ? source : output);
+}
 
 /** How far the taps that reach a stride phase lie apart, and the places of the source that they read. */
 function tapSteps({ stride, dilation }: ConvolutionAttributes, dataGradient: boolean) {

@@ -8,7 +8,7 @@ import { type MatrixProblem, matrixGrid, variantOf } from '../device/families.ts
 import { type Dispatch, groups } from '../dispatch.ts';
 import { need, type Tape, type Tensors } from '../graph/tape.ts';
 import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
-import { dimension } from './gemm.ts';
+import { blockQuads, dimension } from './gemm.ts';
 import type { Operation } from './operation.ts';
 import { sumPartials } from './partials.ts';
 import { scratch } from './scratch.ts';
@@ -79,7 +79,13 @@ function weightGradientDispatches(
   const partial = splits > 1 ? scratch('weight_gradient.partial', [splits, quads(dw) * 4]) : dw;
   const dispatches: Dispatch[] = [
     {
-      kernel: variantOf(kernel, { source_texture: !!x_texture, gradient_texture: !!dy_texture }),
+      kernel: variantOf(kernel, {
+        source_texture: !!x_texture,
+        gradient_texture: !!dy_texture,
+        ...(kernel.blocks &&
+          columnQuads % blockQuads === 0 &&
+          dimension(dy, 2) % blockQuads === 0 && { blocks: true }),
+      }),
       bindings: {
         ...(x_texture ? { x_texture } : { x }),
         ...(dy_texture ? { dy_texture } : { dy }),
