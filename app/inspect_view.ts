@@ -1,6 +1,7 @@
 /** Inspect: a model, images or the camera, heat maps with a threshold that moves, corrections. */
 import * as Comlink from 'comlink';
 import type { DetectorSettings } from '../src/detector/settings.ts';
+import { falseAlarmText } from '../src/eval/false_alarms.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
 import { type Camera, openCamera } from './camera.ts';
 import type { ColourMapName } from './colour_maps.ts';
@@ -52,8 +53,7 @@ export function createInspectView(root: HTMLElement) {
   const pixel = (): Calibration | null => {
     if (!threshold) return null;
     const { image, pixel } = settings ?? {};
-    const moved =
-      image && pixel ? pixel.threshold + threshold.threshold - image.threshold : threshold.threshold;
+    const moved = threshold.threshold + (image && pixel ? pixel.threshold - image.threshold : 0);
     return { ...(pixel ?? threshold), threshold: moved };
   };
   /** The calibration that the colours follow: without a threshold the range of the shown map. */
@@ -220,7 +220,8 @@ export function createInspectView(root: HTMLElement) {
     settings = { ...settings, calibrationScores: scores };
     setThreshold({ ...found, rule: words });
     const moved = `Threshold ${before} → ${found.threshold.toFixed(4)}`;
-    corrections.textContent = `${moved}; ${changed} of ${items.length} verdicts changed.`;
+    const rate = found.evidence ? ` ${falseAlarmText(found.evidence)}` : '';
+    corrections.textContent = `${moved}; ${changed} of ${items.length} verdicts changed.${rate}`;
   };
 
   /** Lets the model learn the images that were marked as good, and shows their new scores. */
@@ -363,8 +364,10 @@ export function createInspectView(root: HTMLElement) {
   slider.addEventListener('input', () => {
     if (!threshold) return;
     const [low, high] = ends(threshold);
+    // What was known of the old threshold's false alarms does not hold for this one.
+    const { evidence: _, ...scale } = threshold;
     setThreshold({
-      ...threshold,
+      ...scale,
       threshold: low + (Number(slider.value) / 1000) * (high - low),
       rule: 'set by hand',
     });

@@ -1,4 +1,5 @@
 /** The result of a training: figures, threshold, histogram, and the model. */
+import { falseAlarmText } from '../src/eval/false_alarms.ts';
 import { chart, css } from './charts.ts';
 import { attempt, training } from './connection.ts';
 import { button, element } from './dom.ts';
@@ -28,7 +29,8 @@ export function showResult(
     element(
       'p',
       { className: 'quiet' },
-      `Threshold: ${settings.image?.rule ?? 'none'}.` +
+      `Threshold: ${settings.image?.rule ?? 'none'}. ` +
+        (settings.image?.evidence ? falseAlarmText(settings.image.evidence) : '') +
         (auroc === null ? ' Without bad images nothing can be measured.' : ''),
     ),
     element('div', { className: 'chart' }, canvas),

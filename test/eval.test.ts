@@ -1,5 +1,6 @@
 /** Metrics, thresholds, heat maps. */
 import { describe, expect, test } from 'vitest';
+import { floatToHalf, halfToFloat } from '../src/base/half.ts';
 import { RandomStream } from '../src/base/random.ts';
 import { TestSet } from '../src/eval/evaluate.ts';
 import { MapStore } from '../src/eval/map_store.ts';
@@ -167,14 +168,14 @@ describe('thresholds', () => {
 
   test('from good images: largest score, quantile, share of false alarms', () => {
     const find = (text: string) => thresholdFromGood(scores, parseThreshold(text) as never, 'good images');
-    // The next float32 above 2.
-    expect(find('max')).toEqual({ threshold: 2 + 2 ** -22, rule: 'largest score of 4 good images' });
+    // The next 16-bit float above 2.
+    expect(find('max')).toEqual({ threshold: 2 + 2 ** -9, rule: 'largest score of 4 good images' });
     expect(find('quantile:0.5').threshold).toBe(1.25);
     const alarms = (text: string) => scores.filter((score) => score >= find(text).threshold).length;
     expect(alarms('false-alarms:0')).toBe(0);
     expect(alarms('false-alarms:0.25')).toBe(1);
     expect(alarms('false-alarms:0.6')).toBe(2);
-    expect(find('false-alarms:0').threshold).toBeCloseTo(2, 5);
+    expect(find('false-alarms:0').threshold).toBe(2 + 2 ** -9);
   });
 
   test('good scores at or below the line are good, for random sets with ties', () => {
@@ -205,16 +206,33 @@ describe('thresholds', () => {
     }
   });
 
-  test('max is the smallest float32 above the largest good score', () => {
+  test('max is the smallest 16-bit float above the largest good score, beyond their range a float32', () => {
     const max = (score: number) =>
       thresholdFromGood([score, score], { kind: 'max' }, 'good images').threshold;
-    expect(max(1)).toBe(1 + 2 ** -23);
-    expect(max(0)).toBe(2 ** -149);
-    expect(max(-0)).toBe(2 ** -149);
-    expect(max(-1)).toBe(-1 + 2 ** -24);
-    expect(max(0.1)).toBe(Math.fround(0.1));
+    expect(max(1)).toBe(1 + 2 ** -10);
+    expect(max(1.0001)).toBe(1 + 2 ** -10);
+    expect(max(0)).toBe(2 ** -24);
+    expect(max(-0)).toBe(2 ** -24);
+    expect(max(-1)).toBe(-1 + 2 ** -11);
+    expect(max(-(2 ** -30))).toBe(-0);
+    expect(max(65_503)).toBe(65_504);
+    expect(max(65_504)).toBe(65_504 + 2 ** -8);
+    expect(max(1e30)).toBe(Math.fround(1e30));
+    const random = new RandomStream('above');
+    for (let i = 0; i < 2000; i++) {
+      const score = Math.fround(random.uniform(0, 2));
+      const threshold = max(score);
+      expect(threshold).toBeGreaterThan(score);
+      expect(threshold - score).toBeLessThan(Math.max(2 ** -24, score * 2 ** -10) * 1.001);
+      for (const again of [
+        Math.fround(threshold),
+        halfToFloat(floatToHalf(threshold)),
+        JSON.parse(JSON.stringify(threshold)),
+      ])
+        expect(again).toBe(threshold);
+    }
     expect(thresholdFromGood([1, 2, 3], { kind: 'quantile', quantile: 0.5 }, 'good images').threshold).toBe(
-      2 + 2 ** -22,
+      2 + 2 ** -9,
     );
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY])
       expect(() => thresholdFromGood([1, bad], { kind: 'max' }, 'good images')).toThrow(

@@ -10,19 +10,22 @@ import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import { type DetectorFile, readDetector, rewriteDetector } from '../detector/file.ts';
+import { compareRules, comparisonTable } from '../eval/compare_rules.ts';
+import { falseAlarmText } from '../eval/false_alarms.ts';
 import { parseThreshold } from '../eval/thresholds.ts';
 import { OutputFile } from '../output/file.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { drawThreshold, recalibrated, scoreForCalibration, thresholdInput } from '../session/calibrate.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { checkReadable } from '../session/training_checks.ts';
-import { interruptSignal, usage, withEngine } from './common.ts';
+import { interruptSignal, UsageError, usage, withEngine } from './common.ts';
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 
 interface CalibrateOptions {
   readonly rule: string;
+  readonly compare?: boolean;
   readonly bad?: string[];
   readonly out?: string;
   readonly force?: boolean;
@@ -92,6 +95,10 @@ export function calibrateCommand(program: Command): void {
       checkedBy(parseThreshold),
       'max',
     )
+    .option(
+      '--compare',
+      'only compare rules: draw from 4 to 64 of the good images that the model remembers, judge by the rest',
+    )
     .option('--bad <images...>', 'defective images or folders, for the rule f1')
     .option('--out <file>', 'where the model goes; default: in place, and the old one is kept as a backup')
     .option('--force', 'replace an existing --out; it is kept as a backup')
@@ -100,6 +107,13 @@ export function calibrateCommand(program: Command): void {
       const rule = parseThreshold(options.rule);
       const file = await readDetector(await readBytes(model), model);
       const { settings } = file;
+      if (options.compare) {
+        if (good.length || options.bad?.length || options.out)
+          throw new UsageError('--compare works on what the model remembers: give the model alone');
+        const known = settings.calibrationScores.filter(({ source }) => source !== 'train');
+        console.log(comparisonTable(usage(() => compareRules(known))));
+        return;
+      }
       const unreadable = unreadableFiles({ strict: options.strict ?? false });
       const out = options.out ?? model;
       await using target = await openTarget(out, model, options.force ?? false);
@@ -116,6 +130,7 @@ export function calibrateCommand(program: Command): void {
       );
       console.log(`             is now: ${drawn.image.threshold.toPrecision(5)} (${drawn.image.rule})`);
       if (drawn.good) console.log(`  ${drawn.falseAlarms} of ${drawn.good} good images are called anomalous`);
+      if (drawn.image.evidence) console.log(`  ${falseAlarmText(drawn.image.evidence)}`);
       console.log(`written to ${out}`);
       unreadable.finish();
     });

@@ -6,6 +6,7 @@ import { openDataset } from '../data/open.ts';
 import type { DataType } from '../detector/detector.ts';
 import { readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';
+import { countFalseAlarms, falseAlarmInterval, falseAlarmText } from '../eval/false_alarms.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { testDetector } from '../session/test_detector.ts';
@@ -84,6 +85,7 @@ export function testCommand(program: Command): void {
         const { results, evaluation, detector } = outcome;
         // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
         const calibrations = { image: settings.image, pixel: settings.pixel };
+        const falseAlarms = countFalseAlarms(results.images, settings.image);
         const { history, ...trained } = settings.training;
         const report = {
           ...evaluation.metrics,
@@ -94,6 +96,7 @@ export function testCommand(program: Command): void {
           relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
           image_threshold: settings.image,
           pixel_threshold: settings.pixel,
+          false_alarms: falseAlarms && { ...falseAlarms, interval: falseAlarmInterval(falseAlarms) },
           settings: { ...trained, labels, dtype },
           seed: settings.training.seed ?? null,
           adapter: engine.adapter.description || engine.target.name,
@@ -120,6 +123,7 @@ export function testCommand(program: Command): void {
         });
         console.log(`${dataset.name}: ${results.images.length} test images`);
         console.log(metricsTable(evaluation.metrics));
+        if (falseAlarms) console.log(falseAlarmText(falseAlarms));
         console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
       });
     }, matrixUnitUse(options));

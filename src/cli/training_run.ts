@@ -6,6 +6,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Metrics } from '../eval/evaluate.ts';
+import { falseAlarmText } from '../eval/false_alarms.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import type { OutputFolder } from '../output/folder.ts';
 import { type CurvePoint, curveCsv, curveJson } from '../session/learning_curve.ts';
@@ -200,7 +201,9 @@ export async function trainAndTest(
       ...(outcome.curve ? ['curve.csv, curve.json'] : []),
       ...(testing ? ['images/'] : []),
     ].join(', ');
-    printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch, written);
+    printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch);
+    if (image.evidence) console.log(falseAlarmText(image.evidence));
+    console.log(`written to ${plan.out}: ${written}`);
     return { report, metrics: evaluation.metrics };
   });
 }
@@ -212,7 +215,6 @@ function printSummary(
   testing: boolean,
   metrics: Metrics,
   bestEpoch: number | undefined,
-  written: string,
 ): void {
   console.log(
     `${dataset.name}: ${trained} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`,
@@ -224,5 +226,4 @@ function printSummary(
   console.log(
     testing ? metricsTable(metrics) : '  no test set: no metrics; the threshold comes from good images',
   );
-  console.log(`written to ${plan.out}: ${written}`);
 }

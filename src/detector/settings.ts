@@ -68,9 +68,25 @@ const largest = 3.4e38;
 const number = v.pipe(v.number(), v.minValue(-largest), v.maxValue(largest));
 const text = (most: number) => v.pipe(v.string(), v.maxLength(most));
 
+const evidence = v.pipe(
+  record,
+  v.object({
+    good: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+    flagged: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+    from: v.picklist(['drawn', 'counted', 'fitted', 'trained']),
+  }),
+  v.check(({ good, flagged }) => flagged <= good, 'more false alarms than good images'),
+);
+
 const calibration = v.pipe(
   record,
-  v.object({ threshold: number, min: number, max: number, rule: text(500) }),
+  v.object({
+    threshold: number,
+    min: number,
+    max: number,
+    rule: text(500),
+    evidence: v.exactOptional(evidence),
+  }),
   v.check(({ min, max }) => min <= max, 'min is larger than max'),
 );
 

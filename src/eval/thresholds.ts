@@ -6,6 +6,8 @@
 
 import { decimal } from '../base/decimal.ts';
 import { InvalidArgumentError } from '../base/errors.ts';
+import { floatToHalf, halfToFloat } from '../base/half.ts';
+import type { FalseAlarmEvidence } from './false_alarms.ts';
 import type { RankMetrics } from './metrics.ts';
 
 /** A threshold of raw scores and the range that they are normalised with. */
@@ -15,13 +17,15 @@ export interface Calibration {
   readonly max: number;
   /** How the threshold was found, in words. */
   readonly rule: string;
+  /** What good images say of the rate of false alarms; of images, and where it is known. */
+  readonly evidence?: FalseAlarmEvidence;
 }
 
 /** Where the line between good and anomalous is drawn. */
 export type ThresholdRule =
   /** Largest F1 on a test set with both classes. */
   | { readonly kind: 'f1' }
-  /** The next float32 above the largest score of good images: none of them is called anomalous. */
+  /** The next 16-bit float above the largest score of good images: none of them is called anomalous. */
   | { readonly kind: 'max' }
   /** A quantile of the scores of good images, interpolated; images at or below it are called good. */
   | { readonly kind: 'quantile'; readonly quantile: number }
@@ -48,17 +52,25 @@ export function parseThreshold(text: string): ThresholdRule {
   throw new InvalidArgumentError(`threshold '${text}' is not known; there are ${thresholdHelp}`);
 }
 
+const largestHalf = 65_504;
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
 
 /**
- * The smallest float32 that is larger. Scores are float32, so exactly the scores above the value reach it.
+ * The smallest 16-bit float that is larger; beyond their range the smallest float32. It is at most .1 % above
+ * the value (but for values below 6e-5), it is the same number as 16-bit float, 32-bit float and in JSON, and
+ * an image whose score is the value stays below it on a device that rounds otherwise.
  */
 function above(value: number): number {
+  if (Math.abs(value) < largestHalf) {
+    const half = floatToHalf(value);
+    if (halfToFloat(half) > value) return halfToFloat(half);
+    // Negative numbers grow as their bits shrink; both zeros are followed by the smallest positive number.
+    return halfToFloat(half === 0x8000 ? 1 : half & 0x8000 ? half - 1 : half + 1);
+  }
   single[0] = value;
   if ((single[0] as number) > value) return single[0] as number;
-  if (single[0] === 0) singleBits[0] = 1;
-  else singleBits[0] = (singleBits[0] as number) + (value > 0 ? 1 : -1);
+  singleBits[0] = (singleBits[0] as number) + (value > 0 ? 1 : -1);
   return single[0] as number;
 }
 
@@ -104,6 +116,10 @@ export interface CalibrationInput {
   /** Scores of good images, and what they are, such as 'held-out good images'. */
   readonly good: ArrayLike<number>;
   readonly goodSource: string;
+  /** Whether the detector was trained on them. */
+  readonly trainedOn?: boolean;
+  /** Scores of good images of a test set, where the threshold comes from it or from nowhere. */
+  readonly tested?: ArrayLike<number>;
   readonly imageRange: { readonly min: number; readonly max: number };
   readonly pixelRange: { readonly min: number; readonly max: number };
 }
@@ -118,14 +134,23 @@ export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Cal
   if (o.rule.kind === 'value') {
     const rule = 'set by hand';
     return {
-      image: { threshold: o.rule.image, ...o.imageRange, rule },
+      image: {
+        threshold: o.rule.image,
+        ...o.imageRange,
+        rule,
+        ...counted(o.tested?.length ? o.tested : o.trainedOn ? [] : o.good, o.rule.image, 'counted'),
+      },
       pixel: { threshold: o.rule.pixel, ...o.pixelRange, rule },
     };
   }
   if (o.rule.kind === 'f1') {
     if (!o.image) throw new InvalidArgumentError('the threshold rule f1 needs good and defective images');
     const rule = 'F1-max on the test set';
-    const image = { threshold: o.image.f1Threshold, ...o.imageRange, rule };
+    const threshold = o.image.f1Threshold;
+    const evidence = o.tested?.length
+      ? counted(o.tested, threshold, 'fitted')
+      : counted(o.good, threshold, o.trainedOn ? 'trained' : 'fitted');
+    const image = { threshold, ...o.imageRange, rule, ...evidence };
     return {
       image,
       pixel: o.pixel
@@ -134,7 +159,22 @@ export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Cal
     };
   }
   const found = thresholdFromGood(o.good, o.rule, o.goodSource);
-  return { image: { ...found, ...o.imageRange }, pixel: { ...found, ...o.pixelRange } };
+  // Between two scores, as quantiles lie, the number of scores above is all that is known.
+  const from = o.trainedOn ? 'trained' : o.rule.kind === 'quantile' ? 'counted' : 'drawn';
+  return {
+    image: { ...found, ...o.imageRange, ...counted(o.good, found.threshold, from) },
+    pixel: { ...found, ...o.pixelRange },
+  };
+}
+
+function counted(
+  good: ArrayLike<number>,
+  threshold: number,
+  from: FalseAlarmEvidence['from'],
+): Pick<Calibration, 'evidence'> {
+  if (!good.length) return {};
+  const flagged = Array.from(good).filter((score) => score >= threshold).length;
+  return { evidence: { good: good.length, flagged, from } };
 }
 
 /** Null without a calibration. */

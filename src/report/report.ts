@@ -3,6 +3,7 @@ import { rangeOf } from '../base/lists.ts';
 import type { UnreadableFile } from '../data/unreadable.ts';
 import type { Interval } from '../eval/bootstrap.ts';
 import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';
+import { falseAlarmText } from '../eval/false_alarms.ts';
 import { rankCurves, rankMetrics } from '../eval/metrics.ts';
 import { type Calibration, isAnomalous } from '../eval/thresholds.ts';
 import { type Html, html, htmlPage, table } from './html.ts';
@@ -221,7 +222,8 @@ function thresholdText(image: Calibration | null, pixel: Calibration | null): st
     : '';
   return (
     `Threshold ${image.threshold.toPrecision(5)} for images (${image.rule}), ` +
-    `${pixel.threshold.toPrecision(5)} for pixels (${pixel.rule}).${optimistic}`
+    `${pixel.threshold.toPrecision(5)} for pixels (${pixel.rule}).${optimistic}` +
+    (image.evidence ? ` ${falseAlarmText(image.evidence)}` : '')
   );
 }
 

@@ -85,6 +85,7 @@ export function drawThreshold(o: ThresholdInput): DrawnThreshold {
     pixel: null,
     good,
     goodSource: o.goodSource,
+    trainedOn: o.scores.some(({ source }) => source === 'train'),
     imageRange,
     pixelRange: o.pixelRange ?? imageRange,
   });

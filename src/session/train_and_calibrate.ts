@@ -116,6 +116,10 @@ interface Judgement {
   readonly calibrationScores: readonly CalibrationScore[];
 }
 
+function goodOf(images: TestSet['images']): number[] {
+  return images.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
+}
+
 function remembered({ images }: TestSet, source: string): CalibrationScore[] {
   return images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
 }
@@ -137,7 +141,7 @@ async function judge(
       shown,
       evaluation,
       rule: ruleOf(evaluation),
-      goodScores: shown.images.filter(({ anomalous }) => !anomalous).map(({ score }) => score),
+      goodScores: goodOf(shown.images),
       calibrationScores: remembered(shown, source),
     };
   }
@@ -266,6 +270,8 @@ export async function trainAndCalibrate<T>(
       pixel: evaluation.pixel,
       good: goodScores,
       goodSource: samples.heldOut.length ? 'held-out good images' : 'good training images',
+      trainedOn: !samples.heldOut.length,
+      tested: samples.test.length && !samples.testBorrowsGood ? goodOf(shown.images) : [],
       imageRange: evaluation.imageRange,
       pixelRange: evaluation.pixelRange,
     });
