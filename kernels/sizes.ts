@@ -24,9 +24,6 @@ export const scaledRows = 16;
 /** Terms of the longest sum in 16 bits, for whose weights `half_runs` makes room. */
 export const longestHalfRun = 16;
 
-/** Threads that add up a quad in `sum_partials.sliced`. */
-export const partialSlices = 8;
-
 /** The score map's Gaussian (method, 3.13): its deviation in pixels, and how far its taps reach. */
 export const scoreMapGaussian = { sigma: 4, radius: 16 } as const;
 

@@ -1,6 +1,7 @@
 /** Sums of partial results, by each kernel that adds them up: against float64, and the same bits again. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
+import { type ItemKernel, itemPerThread } from '../src/engine/device/families.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { need, Tape } from '../src/engine/graph/tape.ts';
@@ -39,22 +40,34 @@ const cases: readonly (readonly [splits: number, channels: number])[] = [
   [255, 64],
 ];
 
-describe.each(['main', 'ahead', 'sliced'])('sum_partials.%s', (entry) => {
+const kernels: Record<string, ItemKernel> = {
+  'sum_partials.main': itemPerThread('sum_partials', 'main'),
+  'sum_partials.ahead': itemPerThread('sum_partials', 'ahead'),
+  ...Object.fromEntries(
+    [2, 8, 64].map((slices) => [
+      `sum_partials_sliced.main,SLICES=${slices}`,
+      {
+        module: 'sum_partials_sliced',
+        entry: 'main',
+        constants: { SLICES: slices },
+        itemsPerWorkgroup: 64 / slices,
+      },
+    ]),
+  ),
+};
+
+describe.each(Object.keys(kernels))('%s', (name) => {
   test.each(cases)('%i parts of %i channels', async (splits, channels) => {
     const shape = [splits, 1, 1, channels];
     const parts = randomValues({ shape, layout: 'channels' }, new RandomStream('partials'));
-    const items = entry === 'sliced' ? 8 : 64;
-    const sums = {
-      ...gpu.kernels.sums,
-      partials: () => ({ module: 'sum_partials', entry, itemsPerWorkgroup: items }) as const,
-    };
+    const sums = { ...gpu.kernels.sums, partials: () => kernels[name] as ItemKernel };
     const profile = { ...engine.profile, kernels: { ...engine.profile.kernels, sums } };
     const tape = new Tape(new ParameterSet());
     const { sum } = tape.record(partials, { parts: tape.input('parts', shape, 'channels') }, {});
     if (!sum) throw new Error('no sum');
     const store = new ParameterStore(engine, tape.parameters);
     const program = await Program.compile(retarget(engine, { profile }), tape, { outputs: { sum }, store });
-    expect(program.plan).toContain(`sum_partials.${entry}`);
+    expect(program.plan).toContain(name);
     const first = (await program.run({ parts })).sum as Float32Array;
     const again = (await program.run({ parts })).sum as Float32Array;
     program.destroy();
@@ -69,13 +82,19 @@ describe.each(['main', 'ahead', 'sliced'])('sum_partials.%s', (entry) => {
   });
 });
 
-test('GPUs add few quads of many parts by several threads each', () => {
-  const kernel = (splits: number, quads: number) =>
-    gpu.kernels.sums.partials({ splits, quads }, engine.target).entry;
-  expect([kernel(15, 16), kernel(16, 16), kernel(64, 16384), kernel(64, 16385)]).toEqual([
-    'ahead',
-    'sliced',
-    'sliced',
-    'ahead',
-  ]);
+test('GPUs add few quads of many parts by several threads each, until workgroups are enough', () => {
+  const slices = (splits: number, quads: number) =>
+    gpu.kernels.sums.partials({ splits, quads }, engine.target).constants?.SLICES ?? 1;
+  expect(
+    [
+      [1, 16],
+      [15, 16],
+      [16, 16],
+      [252, 16],
+      [64, 16384],
+      [64, 16385],
+      [8, 6400],
+      [8, 16384],
+    ].map(([splits = 0, quads = 0]) => slices(splits, quads)),
+  ).toEqual([1, 4, 8, 64, 8, 1, 2, 1]);
 });

@@ -16,7 +16,7 @@ import { add, relu } from '../src/engine/ops/elementwise.ts';
 import { gatedResidual, matchingGate, softmaxGate } from '../src/engine/ops/gate.ts';
 import { l2Normalize } from '../src/engine/ops/normalize.ts';
 import type { Operation } from '../src/engine/ops/operation.ts';
-import { one } from '../src/engine/ops/reduce.ts';
+import { mean, one, weightedSum } from '../src/engine/ops/reduce.ts';
 import { weightGradient } from '../src/engine/ops/weight_gradient.ts';
 import { addends } from '../src/engine/passes/addends.ts';
 import { deadNodes } from '../src/engine/passes/dead_nodes.ts';
@@ -30,6 +30,7 @@ import { rowLengths } from '../src/engine/passes/row_lengths.ts';
 import { scaleWhereRead } from '../src/engine/passes/scale_where_read.ts';
 import { statistics } from '../src/engine/passes/statistics.ts';
 import { textures } from '../src/engine/passes/textures.ts';
+import { totals } from '../src/engine/passes/totals.ts';
 import { winograd } from '../src/engine/passes/winograd.ts';
 import { selectProgram } from '../src/engine/plan/lower.ts';
 import { printPlan } from '../src/engine/plan/plan.ts';
@@ -46,10 +47,11 @@ function device(own: Differences = {}): LoweringContext {
     textures = false,
     statistics = false,
     rowLengths = false,
+    totals = false,
     splits,
     ...target
   } = own;
-  const rewrites = { winograd, textures, statistics, rowLengths };
+  const rewrites = { winograd, textures, statistics, rowLengths, totals };
   return planning({ profile: mesaCpu, target, force: { rewrites, ...(splits && { splits }) } });
 }
 
@@ -444,6 +446,73 @@ describe('row lengths', () => {
     const r = new Recorder();
     expect(r.applies(rowLengths, gpu)).toBe(true);
     expect(r.applies(rowLengths)).toBe(false);
+  });
+});
+
+describe('totals', () => {
+  const gpu = { totals: true };
+  const dense = (r: Recorder, name: string, count = 16) => r.tape.input(name, [count], 'dense');
+
+  test('a weighted sum takes in the means and the sums that it alone reads', () => {
+    const r = new Recorder();
+    const means = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => mean(r.tape, dense(r, name)));
+    // Recorded as two sums: one kernel adds four scalars.
+    const loss = weightedSum(r.tape, means, [1, 2, 3, 4, 5, 6]);
+    const [sum, ...others] = r.run(totals, [loss], gpu);
+    expect(others).toEqual([]);
+    expect(sum?.outputs.y).toBe(loss);
+    expect(printNodes([sum as Node]).replace(/ {.*/, '')).toMatchInlineSnapshot(
+      `"%13[1] = weighted_totals(x0=$a[16], x1=$b[16], x2=$c[16], x3=$d[16], x4=$e[16], x5=$f[16])"`,
+    );
+    expect((sum as Node).attributes.weights).toEqual([1, 2, 3, 4, 5, 6].map((weight) => weight * (1 / 16)));
+  });
+
+  test('a mean that something else reads stays, and so do more tensors than a kernel may bind', () => {
+    const r = new Recorder();
+    const read = mean(r.tape, dense(r, 'read'));
+    const loss = weightedSum(r.tape, [read, mean(r.tape, dense(r, 'a'))], [1, 1]);
+    expect(names(r.run(totals, [loss, read], gpu))).toEqual(['mean', 'weighted_totals']);
+
+    const many = new Recorder();
+    const means = Array.from({ length: 9 }, (_, i) => mean(many.tape, dense(many, `m${i}`)));
+    const sums = names(
+      many.run(
+        totals,
+        [
+          weightedSum(
+            many.tape,
+            means,
+            means.map(() => 1),
+          ),
+        ],
+        gpu,
+      ),
+    );
+    expect(sums).toEqual(['weighted_totals', 'weighted_totals']);
+  });
+
+  test('a mean of many values stays: it needs many workgroups', () => {
+    const r = new Recorder();
+    const loss = weightedSum(
+      r.tape,
+      [mean(r.tape, dense(r, 'a', 1025)), mean(r.tape, dense(r, 'b'))],
+      [1, 1],
+    );
+    expect(names(r.run(totals, [loss], gpu))).toEqual(['mean', 'weighted_totals']);
+  });
+
+  test('the same mean twice is taken in twice', () => {
+    const r = new Recorder();
+    const twice = mean(r.tape, dense(r, 'a'));
+    const [sum, ...others] = r.run(totals, [weightedSum(r.tape, [twice, twice], [1, 3])], gpu);
+    expect(others).toEqual([]);
+    expect((sum as Node).attributes.weights).toEqual([1 / 16, 3 / 16]);
+  });
+
+  test('applies where the target wants it', () => {
+    const r = new Recorder();
+    expect(r.applies(totals, gpu)).toBe(true);
+    expect(r.applies(totals)).toBe(false);
   });
 });
 

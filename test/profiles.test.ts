@@ -481,19 +481,20 @@ describe('kernel files have the sizes that the host counts with', () => {
     ...new Set(names.flatMap((name) => [...text(name).matchAll(pattern)].map(([, n]) => Number(n)))),
   ];
   const all = files.map((name) => name.slice(0, -5));
-  // The kernels whose whole workgroup adds up, and the file that does it.
-  const sums = all.filter((name) => /workgroup_sum|package::columns/.test(text(name)));
+  // The kernels whose whole workgroup adds up or searches, and the files that do it.
+  const sums = all.filter((name) =>
+    /workgroup_sum|package::columns|topk_mean_rounds/.test(name + text(name)),
+  );
   const others = all.filter((name) => !sums.includes(name));
 
   test.each<[string, readonly string[], RegExp, number[]]>([
     // One kernel has a single thread, as a sum of four scalars needs no more.
     ['threads of a workgroup', others, /@workgroup_size\((\d+)\)/g, [sizes.workgroupSize, 1]],
-    ['threads of a sum on GPUs', sums, /(?:size\(|array<\w+, )(\d{3,})/g, [sizes.sumThreads]],
+    ['threads of a sum or a search on GPUs', sums, /(?:size\(|array<\w+, )(\d{3,})/g, [sizes.sumThreads]],
     ['a line of a texture', all, /[%/] (\d{3,})u/g, [sizes.textureWidth]],
     ['quads of a line of packed weights', ['texture'], /\) \/ (\d+)u \* \1u/g, [sizes.packedQuads]],
     ['rows that a thread packs', ['texture'], /const chunk = (\d+)u/g, [sizes.packedRows]],
     ['rows that a thread scales', ['batch_norm_fold'], /const rows_per_thread = (\d+)u/g, [sizes.scaledRows]],
-    ['threads that add up a quad', ['sum_partials'], /const SLICES = (\d+)u/g, [sizes.partialSlices]],
     ["the Gaussian's radius", ['score_map'], /const RADIUS = (\d+)u/g, [sizes.scoreMapGaussian.radius]],
     ['a row of pixels', ['score_map'], /line: array<f32, (\d+)>/g, [sizes.scoreMapLimits.row + 2 * radius]],
     ['rows of the levels', ['score_map'], /level_rows: array<f32, (\d+)>/g, [sizes.scoreMapLimits.levels]],
@@ -543,7 +544,8 @@ test('operations ask the profile for every kernel of a family', () => {
   const level = (side: number, name: string) => input(name, [2, side, side, 16]);
   const pyramid = (name: string) => [16, 8, 4].map((side) => level(side, `${name}${side}`));
   const score = scoreMap(tape, pyramid('teacher'), pyramid('student'), 64);
-  const outputs = [loss, score.map, score.score, ...found.values()];
+  // A sum would take in a mean that nothing else reads.
+  const outputs = [loss, ...losses, score.map, score.score, ...found.values()];
   const plan = dispatchesOf(selectProgram(fuse(tape, outputs, lowering), lowering).main);
   const isChosen = new Map<string, boolean>();
   for (const { kernel } of plan) {
@@ -570,8 +572,8 @@ test('operations ask the profile for every kernel of a family', () => {
       "gate_lanes.gate_gradient",
       "normalize_lanes.forward",
       "normalize_lanes.gradient",
-      "reduce.mean",
-      "reduce.square_error",
+      "reduce_groups.mean",
+      "reduce_groups.square_error",
       "score_map_lanes.level_distances",
       "score_map_smooth.smooth_columns",
       "score_map_smooth.smooth_rows",

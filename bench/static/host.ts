@@ -18,10 +18,17 @@ export interface HostFigures {
   /** Calls of WebGPU, those that read the results included. */
   readonly calls: number;
   readonly callsByName: Readonly<Record<string, number>>;
+  /** Bytes that a run writes to the device. */
+  readonly uploaded_bytes: number;
   /** JavaScript from the call of `run` until it is submitted, its inputs written (median). */
   readonly submitted_ms: number;
   /** JavaScript that records the next run meanwhile (median). */
   readonly recording_ms: number;
+  /**
+   * JavaScript of a run as a multiple of a fixed piece of work that was timed in turns with it (lower quartiles
+   * of both): what other processes and other machines slow down alike.
+   */
+  readonly relative: number;
 }
 
 /** All that is measured. */
@@ -38,10 +45,12 @@ export async function measureHost(family: Family): Promise<HostReport> {
 
 /** A line per program, and the pipeline's. */
 export function hostLines({ programs, pipeline }: HostReport, family: Family): string {
-  const lines = programs.map(({ program, dispatches, calls, callsByName, submitted_ms, recording_ms }) => {
+  const lines = programs.map((figures) => {
+    const { program, dispatches, calls, callsByName, submitted_ms, recording_ms } = figures;
     const most = Object.entries(callsByName).slice(0, 5);
     return (
-      `  ${program}: ${dispatches} dispatches, ${calls.toFixed(0)} calls, JavaScript ` +
+      `  ${program}: ${dispatches} dispatches, ${calls.toFixed(0)} calls, ` +
+      `${figures.uploaded_bytes} bytes written, JavaScript ` +
       `${(submitted_ms + recording_ms).toFixed(2)} ms (until submitted ${submitted_ms.toFixed(2)}, ` +
       `recording ${recording_ms.toFixed(2)}); ${most.map(([name, count]) => `${name} ${count}`).join(', ')}`
     );

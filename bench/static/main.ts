@@ -14,6 +14,7 @@ import { missingFor } from './environment.ts';
 import { type Family, families, familyNamed, relatives } from './families.ts';
 import { figuresOf } from './figures.ts';
 import { hostLines, measureHost } from './host.ts';
+import { hostComparable, hostFindings, hostGains, type RecordedHost } from './host_ratchet.ts';
 import { comparable, type FamilyFigures, type Finding, findings } from './ratchet.ts';
 import type { CompileRecord } from './records.ts';
 import { kernelTable, loopLines } from './report.ts';
@@ -169,19 +170,37 @@ if (options.model) {
 const chosen = chosenFamilies(options);
 const [first] = chosen;
 
-/** What a run costs on the host, on a device that does nothing. */
-async function printHost(family: Family): Promise<void> {
+/** What a run costs on the host, on a device that does nothing; returns what is worse than recorded. */
+async function checkHost(family: Family): Promise<string[]> {
   const report = await measureHost(family);
   console.log(`\n${hostLines(report, family)}`);
-  if (!options.record || !options.host) return;
-  const record = provenance(called, `${family.name} by Mesa, on a device that does nothing`);
-  const file = join(packagedFile('bench/results'), 'host.json');
-  writeFileSync(file, `${JSON.stringify({ record, ...report }, null, 2)}\n`);
+  const driver = `${family.name} by Mesa, on a device that does nothing`;
+  const file = join(options.results, 'host.json');
+  if (options.record && options.host) {
+    const record = provenance(called, driver);
+    writeFileSync(file, `${JSON.stringify({ record, ...report }, null, 2)}\n`);
+    return [];
+  }
+  if (!existsSync(file)) return [];
+  const recorded = JSON.parse(readFileSync(file, 'utf8')) as RecordedHost;
+  if (!hostComparable(driver, recorded)) {
+    console.log(`not compared: recorded with '${recorded.record.driver}', this is '${driver}'`);
+    return [];
+  }
+  for (const line of hostGains(report, recorded)) console.log(`  better, to be recorded: ${line}`);
+  return hostFindings(report, recorded);
+}
+
+/** Prints what is worse on the host's side. */
+function printHostFindings(lines: readonly string[]): void {
+  if (lines.length)
+    console.log(`\nthe host's side got worse:\n${lines.map((line) => `  ${line}`).join('\n')}`);
 }
 
 if (options.host && first) {
-  await printHost(first);
-  process.exit(0);
+  const worse = await checkHost(first);
+  printHostFindings(worse);
+  process.exit(worse.length ? 1 : 0);
 }
 const queue = [...chosen];
 const found: Finding[] = [];
@@ -199,8 +218,9 @@ try {
 }
 const everything = !options.filter && !options.minimal && !options.unknown;
 // Alone: beside compilers times would be those of a busy machine.
-if (first && everything) await printHost(first);
+const hostWorse = first && everything ? await checkHost(first) : [];
 const names = chosen.map(({ name }) => name);
 const { failed, text } = outcomeOf(found, names, everything);
 console.log(`\n${text}`);
-if (failed) process.exit(1);
+printHostFindings(hostWorse);
+if (failed || hostWorse.length) process.exit(1);

@@ -92,13 +92,18 @@ export function expectClose(actual: Float32Array, expected: Float64Array, terms:
   expect(worst, `${what}: largest error ${worst}, allowed ${allowed}`).toBeLessThanOrEqual(allowed);
 }
 
-/** Compares an operation with its reference, and its gradients with finite differences of it. */
+/**
+ * Compares an operation with its reference, and its gradients with finite differences of it.
+ *
+ * @param choices those of another device
+ */
 export async function check(
   engine: Engine,
   op: Operation,
   seed: number,
   terms: number,
   what: string,
+  choices: Retargeting = {},
 ): Promise<void> {
   const random = new RandomStream('ops test', seed);
   const values = Object.fromEntries(
@@ -109,7 +114,7 @@ export async function check(
   );
   const expected = op.reference(arrays);
   const g = Float32Array.from({ length: expected.data.length }, () => random.uniform(-1, 1));
-  const result = await run(engine, op, values, g);
+  const result = await run(engine, op, values, g, choices);
   expectClose(result.y as Float32Array, expected.data, terms, `${what} y`);
   for (const name of op.differentiable) {
     const f = (x: oracle.Array64) => op.reference({ ...arrays, [name]: x });

@@ -66,6 +66,13 @@ export const commonKernels: Omit<KernelFamilies, 'convolution' | 'weight_gradien
       ],
     }),
   },
+  maxPool: {
+    forward: () => itemPerThread('max_pool2d', 'forward'),
+    gradient: () => itemPerThread('max_pool2d', 'gradient'),
+  },
+  averagePool: () => itemPerThread('average_pool', 'forward'),
+  topk: () => ({ module: 'topk_mean', entry: 'forward', valuesPerWorkgroup: Number.POSITIVE_INFINITY }),
+  focalLoss: () => oneWorkgroup('focal_loss', 'forward'),
   sums: {
     mean: () => oneWorkgroup('reduce', 'mean'),
     squareError: () => oneWorkgroup('reduce', 'square_error'),

@@ -67,6 +67,7 @@ export const cpu: DeviceProfile = {
     weightTextures: false,
     statistics: false,
     rowLengths: false,
+    totals: false,
   }),
   treatment: {
     toggles: commonToggles,

@@ -29,6 +29,15 @@ export interface ItemKernel extends KernelCandidate {
   readonly itemsPerWorkgroup: number;
 }
 
+/** A kernel that takes the largest values of each image. */
+export interface TopkKernel extends KernelCandidate {
+  /**
+   * Values that a workgroup takes; of images that have more, another dispatch takes the largest of what their
+   * workgroups leave. Infinite where a workgroup takes any number.
+   */
+  readonly valuesPerWorkgroup: number;
+}
+
 /** A kernel over the pixels of score maps. */
 export interface MapKernel extends KernelCandidate {
   /** Workgroups for `batch` maps of `size` x `size` pixels. */
@@ -151,6 +160,20 @@ export interface MapProblem {
   readonly levels: number;
 }
 
+/** Windows of a pooling. */
+export interface PoolProblem {
+  /** The side of a window, in pixels. */
+  readonly kernel: number;
+  readonly stride: number;
+}
+
+/** The k largest of each image's values. */
+export interface TopkProblem {
+  /** Values of an image. */
+  readonly count: number;
+  readonly k: number;
+}
+
 /** Sums per channel in chunks of pixels. */
 export interface ChunksProblem {
   readonly chunks: number;
@@ -212,7 +235,17 @@ export interface KernelFamilies {
     rows(problem: MapProblem, target: Target): MapKernel;
     columns(problem: MapProblem, target: Target): MapKernel;
   };
-  /** Sums of a whole tensor. Items: its values, or quads of them for `squareError`. */
+  /** Items: quads of the result, or of the gradient. */
+  readonly maxPool: { readonly forward: Choice<PoolProblem>; readonly gradient: Choice<PoolProblem> };
+  /** Means over all pixels of an image. Items: quads of the result. */
+  readonly averagePool: Choice<RowsProblem>;
+  readonly topk: (problem: TopkProblem, target: Target) => TopkKernel;
+  /** Items: positions. Several workgroups leave parts, which the entry point `finish` adds up. */
+  readonly focalLoss: Choice<{ readonly count: number }>;
+  /**
+   * Sums of a whole tensor. Items: its values, or quads of them for `squareError`. What several workgroups
+   * leave is added up by `mean`, whose one workgroup takes at least as many values.
+   */
   readonly sums: {
     readonly mean: Choice<{ readonly count: number }>;
     readonly squareError: Choice<{ readonly count: number }>;

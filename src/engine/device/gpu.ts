@@ -1,15 +1,10 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
-import { partialSlices, workgroupSize } from '../../../kernels/sizes.ts';
 import { commonKernels, commonToggles } from './common.ts';
-import { itemPerThread } from './families.ts';
 import { columnKernels, rowKernels } from './gpu_rows.ts';
+import { sumKernels } from './gpu_sums.ts';
 import type { DeviceProfile } from './profile.ts';
 import { fewRegisters, sharedColumns } from './register_kernels.ts';
 import { winogradModule } from './winograd.ts';
-
-// Sums of so many splits, of so few quads, keep too few threads busy with one for each quad.
-const slicedSplits = 16;
-const slicedQuads = 16384;
 
 export const gpu: DeviceProfile = {
   name: 'gpu',
@@ -22,15 +17,9 @@ export const gpu: DeviceProfile = {
     ...commonKernels,
     ...rowKernels,
     ...columnKernels,
+    ...sumKernels,
     ...sharedColumns(() => fewRegisters),
     winograd: { tiles: () => [], module: winogradModule },
-    sums: {
-      ...commonKernels.sums,
-      partials: ({ splits, quads }) =>
-        splits >= slicedSplits && quads <= slicedQuads
-          ? { ...itemPerThread('sum_partials', 'sliced'), itemsPerWorkgroup: workgroupSize / partialSlices }
-          : itemPerThread('sum_partials', 'ahead'),
-    },
   },
   rewrites: () => ({
     winograd: false,
@@ -38,6 +27,7 @@ export const gpu: DeviceProfile = {
     weightTextures: false,
     statistics: true,
     rowLengths: true,
+    totals: true,
   }),
   treatment: {
     toggles: commonToggles,

@@ -19,7 +19,7 @@ import {
 } from './families.ts';
 
 /** Workgroups that a kernel should have where its data allow it. */
-const enoughWorkgroups = 256;
+export const enoughWorkgroups = 256;
 
 /** Pixels of the map on each side of a workgroup of `score_map_smooth.smooth_columns`. */
 const columnTile = 16;
@@ -177,12 +177,15 @@ function across(channelQuads: number, most: number): number {
 /** Neighbouring quads are 256 bytes in one piece. */
 const widest = 16;
 
+/** Channel quads that a workgroup of sums over pixels takes side by side. */
+export const acrossChannels = (channelQuads: number): number => across(channelQuads, widest);
+
 /**
  * Pixels of a chunk of sums per channel: enough chunks to fill the device, and no fewer pixels than lanes
  * that share them.
  */
 function columnChunk(pixels: number, channelQuads: number): number {
-  const quads = across(channelQuads, widest);
+  const quads = acrossChannels(channelQuads);
   const wanted = Math.ceil((enoughWorkgroups * quads) / channelQuads);
   const most = Math.ceil((pixels * quads) / sumThreads);
   return Math.ceil(pixels / Math.max(1, Math.min(wanted, most)));
@@ -192,9 +195,9 @@ function byColumns(module: KernelModule, entry: string, quads: number): ItemKern
   return { module, entry, constants: { QUADS: quads }, itemsPerWorkgroup: quads };
 }
 
-/** Chunks are shared by four times fewer lanes: each has four of them on its way. */
+/** Chunks are shared by half as many lanes: each has two loads of two chunks on their way. */
 function merging(entry: string, { chunks, channelQuads }: ChunksProblem): ItemKernel {
-  const lanes = powerOfTwo(chunks / 4);
+  const lanes = Math.min(powerOfTwo(chunks / 2), sumThreads);
   return byColumns('batch_norm_columns', entry, across(channelQuads, Math.min(sumThreads / lanes, widest)));
 }
 
@@ -202,15 +205,15 @@ function merging(entry: string, { chunks, channelQuads }: ChunksProblem): ItemKe
 export const columnKernels = {
   channelSums: {
     chunk: columnChunk,
-    sum: ({ channelQuads }) => byColumns('channel_sums', 'channel_sum', across(channelQuads, widest)),
+    sum: ({ channelQuads }) => byColumns('channel_sums', 'channel_sum', acrossChannels(channelQuads)),
   },
   batchNorm: {
     chunk: columnChunk,
     statistics: ({ channelQuads }) =>
-      byColumns('batch_norm_columns', 'statistics', across(channelQuads, widest)),
+      byColumns('batch_norm_columns', 'statistics', acrossChannels(channelQuads)),
     merge: (problem) => merging('merge', problem),
     gradientSums: ({ channelQuads }) =>
-      byColumns('batch_norm_columns', 'gradient_sums', across(channelQuads, widest)),
+      byColumns('batch_norm_columns', 'gradient_sums', acrossChannels(channelQuads)),
     mergeGradient: (problem) => merging('merge_gradient', problem),
     apply: () => itemPerThread('batch_norm', 'apply'),
     applyGradient: () => itemPerThread('batch_norm', 'apply_gradient'),

@@ -52,6 +52,7 @@ export const mesaCpu: DeviceProfile = {
     weightTextures: false,
     statistics: false,
     rowLengths: false,
+    totals: false,
   }),
   treatment: {
     ...cpu.treatment,

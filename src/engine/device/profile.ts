@@ -23,6 +23,8 @@ export interface Rewrites {
   readonly statistics: boolean;
   /** Rows are not scaled to unit length before their products: the gate divides by their lengths. */
   readonly rowLengths: boolean;
+  /** Weighted sums take in the means of few values that they read. */
+  readonly totals: boolean;
 }
 
 /** What a driver gets wrong or slow, and what is done about it. */

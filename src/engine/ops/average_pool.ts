@@ -1,7 +1,8 @@
 /** Global average pooling: the mean over all pixels of each image. */
+import { variantOf, workgroupsFor } from '../device/families.ts';
 import { threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
-import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
+import { channelQuads, positions, quads, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
 
 function pixels(shape: readonly number[]): number {
@@ -18,15 +19,18 @@ const averagePoolDefinition: Operation = {
     const { shape } = need(node.inputs, 'x');
     return { x: tape.record(averagePoolGradient, { dy: gradient('y') }, { shape }).dx };
   },
-  lower(node) {
+  lower(node, { profile, target }) {
     const x = need(node.inputs, 'x');
     const y = need(node.outputs, 'y');
+    const perImage = pixels(x.shape);
+    const problem = { rows: positions(x), rowsPerImage: perImage, channelQuads: channelQuads(x) };
+    const kernel = profile.kernels.averagePool(problem, target);
     return [
       {
-        kernel: { module: 'average_pool', entry: 'forward' },
+        kernel: variantOf(kernel),
         bindings: { x, y },
-        uniforms: { pixels: pixels(x.shape), quads: channelQuads(x), count: quads(y) },
-        workgroups: threads(quads(y)),
+        uniforms: { pixels: perImage, quads: channelQuads(x), count: quads(y) },
+        workgroups: workgroupsFor(kernel, quads(y)),
         writes: ['y'],
         flops: 4 * quads(x),
       },

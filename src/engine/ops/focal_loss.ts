@@ -2,10 +2,12 @@
  * Focal loss of the gate against a 0/1 mask (method, 3.9): alpha on the positives, gamma 2, mean over
  * positions.
  */
-import { threads } from '../dispatch.ts';
+import { variantOf, workgroupsFor } from '../device/families.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { elements, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
+import { scratch } from './scratch.ts';
 
 type FocalAttributes = { readonly alpha: number };
 
@@ -19,18 +21,38 @@ const focalLossDefinition: Operation<FocalAttributes> = {
   backward({ tape, node, gradient }) {
     return { gate: tape.record(focalGradient, { ...node.inputs, dy: gradient('loss') }, node.attributes).dg };
   },
-  lower(node) {
+  lower(node, { profile, target }): Dispatch[] {
     const gate = need(node.inputs, 'gate');
+    const count = elements(gate.shape);
+    const kernel = profile.kernels.focalLoss({ count }, target);
+    const workgroups = workgroupsFor(kernel, count);
+    const read = { gate, mask: need(node.inputs, 'mask') };
+    const results = { loss: need(node.outputs, 'loss'), counts: need(node.outputs, 'counts') };
+    const uniforms = { count, ...node.attributes };
+    const [parts] = workgroups;
+    if (parts === 1)
+      return [
+        {
+          kernel: variantOf(kernel),
+          bindings: { ...read, ...results },
+          uniforms,
+          workgroups,
+          writes: ['loss', 'counts'],
+        },
+      ];
+    const partial = scratch('focal_loss.partial', [parts, 4]);
     return [
       {
-        kernel: { module: 'focal_loss', entry: 'forward' },
-        bindings: {
-          gate,
-          mask: need(node.inputs, 'mask'),
-          loss: need(node.outputs, 'loss'),
-          counts: need(node.outputs, 'counts'),
-        },
-        uniforms: { count: elements(gate.shape), ...node.attributes },
+        kernel: variantOf(kernel, { parts: true }),
+        bindings: { ...read, partial },
+        uniforms,
+        workgroups,
+        writes: ['partial'],
+      },
+      {
+        kernel: { module: kernel.module, entry: 'finish' },
+        bindings: { partial, ...results },
+        uniforms: { count, parts },
         workgroups: [1, 1, 1],
         writes: ['loss', 'counts'],
       },

@@ -92,6 +92,13 @@ export type HalfRuns = {
   readonly oneRun: boolean;
 };
 
+/** A tensor whose values are added up, times a weight. */
+export interface Total {
+  /** Dense. */
+  readonly values: Tensor;
+  readonly weight: number;
+}
+
 /** Members are absent where an operation does not take part. */
 export interface Fusion<A extends Attributes = Attributes> {
   /** It can end with an epilogue: inputs `residual` and `gate`, attribute `relu`, result `y`. */
@@ -134,6 +141,11 @@ export interface Fusion<A extends Attributes = Attributes> {
    * and the least that a length counts as its attribute `epsilon`.
    */
   dividesRowsOf?(node: Node<A>): Tensor | undefined;
+
+  /** Its scalar result `y` as a sum of totals. */
+  asTotals?(node: Node<A>): readonly Total[];
+  /** Makes an operation that adds up these totals, at most seven of them, in its place. Its result is `y`. */
+  addTotals?(record: RecordNode, totals: readonly Total[]): Node;
 
   /** Whether Winograd's form computes it: 3x3 weights, stride 1, no dilation. */
   hasWinogradForm?(node: Node<A>): boolean;

@@ -1,5 +1,6 @@
 /** max_pool2d, ties to the first tap as in PyTorch. */
-import { type Dispatch, threads } from '../dispatch.ts';
+import { type ItemKernel, variantOf, workgroupsFor } from '../device/families.ts';
+import type { Dispatch } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
@@ -12,14 +13,14 @@ export type PoolAttributes = {
 };
 
 function dispatch(
-  entry: string,
+  kernel: ItemKernel,
   x: Tensor,
   y: Tensor,
   over: Tensor,
   attributes: PoolAttributes,
 ): Omit<Dispatch, 'bindings' | 'writes'> {
   return {
-    kernel: { module: 'max_pool2d', entry, conditions: { taps: true, half: x.half ?? false } },
+    kernel: variantOf(kernel, { taps: true, half: x.half ?? false }),
     uniforms: {
       input_height: x.shape[1] as number,
       input_width: x.shape[2] as number,
@@ -29,7 +30,7 @@ function dispatch(
       count: quads(over),
       ...attributes,
     },
-    workgroups: threads(quads(over)),
+    workgroups: workgroupsFor(kernel, quads(over)),
     flops: 4 * quads(y) * attributes.kernel ** 2,
   };
 }
@@ -51,12 +52,13 @@ const maxPool2dDefinition: Operation<PoolAttributes> = {
   },
   half: () => ({ inputs: ['x'], outputs: ['y'], alike: true }),
   batch: { does: 'map', operands: ['x', 'y', 'taps'] },
-  lower(node) {
+  lower(node, { profile, target }) {
     const x = need(node.inputs, 'x');
     const y = need(node.outputs, 'y');
     const taps = need(node.outputs, 'taps');
+    const kernel = profile.kernels.maxPool.forward(node.attributes, target);
     return [
-      { ...dispatch('forward', x, y, y, node.attributes), bindings: { x, y, taps }, writes: ['y', 'taps'] },
+      { ...dispatch(kernel, x, y, y, node.attributes), bindings: { x, y, taps }, writes: ['y', 'taps'] },
     ];
   },
 };
@@ -65,13 +67,14 @@ const maxPool2dGradient: Operation<PoolAttributes & { shape: readonly number[] }
   name: 'max_pool2d_gradient',
   infer: (_, { shape }) => ({ dx: { shape, layout: 'channels' } }),
   batch: { does: 'map', operands: ['dy', 'taps', 'dx'] },
-  lower(node) {
+  lower(node, { profile, target }) {
     const dy = need(node.inputs, 'dy');
     const dx = need(node.outputs, 'dx');
     const { kernel, stride, padding } = node.attributes;
+    const chosen = profile.kernels.maxPool.gradient({ kernel, stride }, target);
     return [
       {
-        ...dispatch('gradient', dx, dy, dx, { kernel, stride, padding }),
+        ...dispatch(chosen, dx, dy, dx, { kernel, stride, padding }),
         bindings: { dy, taps: need(node.inputs, 'taps'), dx },
         writes: ['dx'],
       },

@@ -1,11 +1,13 @@
 /**
  * Scalars out of tensors: mean, mean squared error, weighted sum; and the per-channel sum of a bias gradient.
  */
-import { variantOf, workgroupsFor } from '../device/families.ts';
+import type { LoweringContext } from '../device/context.ts';
+import { type ItemKernel, variantOf, workgroupsFor } from '../device/families.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
-import { need, type Tape } from '../graph/tape.ts';
+import { type Node, need, type Tape } from '../graph/tape.ts';
 import { channelQuads, elements, positions, quads, type Tensor, type TensorSpec } from '../graph/tensor.ts';
 import { scale } from './elementwise.ts';
+import type { Total } from './fusion.ts';
 import type { Operation } from './operation.ts';
 import { sumPartials } from './partials.ts';
 import { scratch } from './scratch.ts';
@@ -60,6 +62,29 @@ const fillMean: Operation<{ shape: readonly number[]; factor: number }> = {
   },
 };
 
+/** The sum of `count` items times a factor: what several workgroups leave is added up by another dispatch. */
+function wholeSum(
+  kernel: ItemKernel,
+  operands: Readonly<Record<string, Tensor>>,
+  { output, count, factor }: { readonly output: Tensor; readonly count: number; readonly factor: number },
+  context: LoweringContext,
+): Dispatch[] {
+  const workgroups = workgroupsFor(kernel, count);
+  const [parts] = workgroups;
+  const isWhole = parts === 1;
+  const left = isWhole ? output : scratch('sum.partial', [parts]);
+  const sum: Dispatch = {
+    kernel: variantOf(kernel),
+    bindings: { ...operands, output: left },
+    uniforms: { count, factor: isWhole ? factor : 1 },
+    workgroups,
+    writes: ['output'],
+  };
+  if (isWhole) return [sum];
+  const adding = context.profile.kernels.sums.mean({ count: parts }, context.target);
+  return [sum, ...wholeSum(adding, { values: left }, { output, count: parts, factor }, context)];
+}
+
 const meanDefinition: Operation<Record<string, never>> = {
   name: 'mean',
   infer: (inputs) => {
@@ -70,19 +95,18 @@ const meanDefinition: Operation<Record<string, never>> = {
     const { shape } = need(node.inputs, 'x');
     return { x: tape.record(fillMean, { scalar: gradient('y') }, { shape, factor: 1 / elements(shape) }).y };
   },
-  lower(node, { profile, target }) {
+  fusion: {
+    asTotals({ inputs }) {
+      const x = need(inputs, 'x');
+      return [{ values: x, weight: 1 / elements(x.shape) }];
+    },
+  },
+  lower(node, context) {
     const values = need(node.inputs, 'x');
     const count = elements(values.shape);
-    const kernel = profile.kernels.sums.mean({ count }, target);
-    return [
-      {
-        kernel: variantOf(kernel),
-        bindings: { values, output: need(node.outputs, 'y') },
-        uniforms: { count, factor: 1 / count },
-        workgroups: workgroupsFor(kernel, count),
-        writes: ['output'],
-      },
-    ];
+    const kernel = context.profile.kernels.sums.mean({ count }, context.target);
+    const output = need(node.outputs, 'y');
+    return wholeSum(kernel, { values }, { output, count, factor: 1 / count }, context);
   },
 };
 
@@ -132,19 +156,12 @@ const meanSquareErrorDefinition: Operation<Record<string, never>> = {
       tape.record(squareErrorGradient, { a: from, b: to, scalar: gradient('y') }, { factor }).y;
     return { a: needs('a') ? towards(a, b) : undefined, b: needs('b') ? towards(b, a) : undefined };
   },
-  lower(node, { profile, target }) {
+  lower(node, context) {
     const values4 = need(node.inputs, 'a');
     const count = quads(values4);
-    const kernel = profile.kernels.sums.squareError({ count }, target);
-    return [
-      {
-        kernel: variantOf(kernel),
-        bindings: { values4, other4: need(node.inputs, 'b'), output: need(node.outputs, 'y') },
-        uniforms: { count, factor: 1 / elements(values4.shape) },
-        workgroups: workgroupsFor(kernel, count),
-        writes: ['output'],
-      },
-    ];
+    const kernel = context.profile.kernels.sums.squareError({ count }, context.target);
+    const sum = { output: need(node.outputs, 'y'), count, factor: 1 / elements(values4.shape) };
+    return wholeSum(kernel, { values4, other4: need(node.inputs, 'b') }, sum, context);
   },
 };
 
@@ -159,6 +176,9 @@ export function meanSquareError(tape: Tape, a: Tensor, b: Tensor): Tensor {
   return tape.record(meanSquareErrorDefinition, { a, b }, {}).y as Tensor;
 }
 
+const asWeighted = ({ inputs, attributes }: Node<{ weights: readonly number[] }>): readonly Total[] =>
+  attributes.weights.map((weight, i) => ({ values: need(inputs, `x${i}`), weight }));
+
 const weightedSumDefinition: Operation<{ weights: readonly number[] }> = {
   name: 'weighted_sum',
   infer: () => ({ y: scalar }),
@@ -170,6 +190,13 @@ const weightedSumDefinition: Operation<{ weights: readonly number[] }> = {
         weight === 1 ? dy : scale(tape, dy, one(tape), weight),
       ]),
     );
+  },
+  fusion: {
+    asTotals: asWeighted,
+    addTotals: (record, totals) =>
+      record(weightedTotalsDefinition, Object.fromEntries(totals.map(({ values }, i) => [`x${i}`, values])), {
+        weights: totals.map(({ weight }) => weight),
+      }),
   },
   lower(node) {
     const { weights } = node.attributes;
@@ -188,6 +215,39 @@ const weightedSumDefinition: Operation<{ weights: readonly number[] }> = {
         },
         bindings,
         uniforms,
+        workgroups: [1, 1, 1],
+        writes: ['output'],
+      },
+    ];
+  },
+};
+
+const totalConditions = ['two', 'three', 'four', 'five', 'six', 'seven'] as const;
+
+/** The sum of weights[i] * (sum of all values of x_i), of at most seven dense tensors. */
+const weightedTotalsDefinition: Operation<{ weights: readonly number[] }> = {
+  name: 'weighted_totals',
+  infer: () => ({ y: scalar }),
+  fusion: { asTotals: asWeighted },
+  lower({ inputs, outputs, attributes }) {
+    const { weights } = attributes;
+    const values = weights.map((_, i) => need(inputs, `x${i}`));
+    const counts = values.map(({ shape }) => elements(shape));
+    const numbered = <T>(name: string, list: readonly T[]): Record<string, T> =>
+      Object.fromEntries(list.map((each, i) => [`${name}${i}`, each]));
+    return [
+      {
+        kernel: {
+          module: 'weighted_totals',
+          entry: 'main',
+          conditions: Object.fromEntries(totalConditions.map((name, i) => [name, weights.length > i + 1])),
+        },
+        bindings: { output: need(outputs, 'y'), ...numbered('values', values) },
+        uniforms: {
+          longest: Math.max(...counts),
+          ...numbered('count', counts),
+          ...numbered('weight', weights),
+        },
         workgroups: [1, 1, 1],
         writes: ['output'],
       },

@@ -1,8 +1,10 @@
 /** Hard mining: the mean of the k largest values of each image, ties to the lowest index. */
-import { threads } from '../dispatch.ts';
+import { variantOf } from '../device/families.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { elements, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
+import { scratch } from './scratch.ts';
 
 type TopkAttributes = { readonly k: number };
 
@@ -24,14 +26,40 @@ const topkMeanDefinition: Operation<TopkAttributes> = {
     const inputs = { chosen: need(node.outputs, 'chosen'), dy: gradient('mean') };
     return { x: tape.record(topkGradient, inputs, { ...node.attributes, shape: x.shape }).dx };
   },
-  lower(node) {
+  lower(node, { profile, target }): Dispatch[] {
     const x = need(node.inputs, 'x');
+    const { k } = node.attributes;
+    const images = x.shape[0] as number;
+    const count = perImage(x);
+    const kernel = profile.kernels.topk({ count, k }, target);
+    const results = { mean: need(node.outputs, 'mean'), chosen: need(node.outputs, 'chosen') };
+    const parts = Math.ceil(count / kernel.valuesPerWorkgroup);
+    if (parts <= 1)
+      return [
+        {
+          kernel: variantOf(kernel),
+          bindings: { x, ...results },
+          uniforms: { count, k },
+          workgroups: [images, 1, 1],
+          writes: ['mean', 'chosen'],
+        },
+      ];
+    const left = parts * k;
+    const candidates = scratch('topk_mean.candidates', [images, left, 2]);
+    const merge = profile.kernels.topk({ count: left, k }, target);
     return [
       {
-        kernel: { module: 'topk_mean', entry: 'forward' },
-        bindings: { x, mean: need(node.outputs, 'mean'), chosen: need(node.outputs, 'chosen') },
-        uniforms: { count: perImage(x), k: node.attributes.k },
-        workgroups: [x.shape[0] as number, 1, 1],
+        kernel: variantOf(kernel, { parts: true }),
+        bindings: { x, candidates },
+        uniforms: { count, k, per_part: kernel.valuesPerWorkgroup },
+        workgroups: [images, parts, 1],
+        writes: ['candidates'],
+      },
+      {
+        kernel: variantOf(merge, { merge: true }),
+        bindings: { candidates, ...results },
+        uniforms: { k, per_part: left },
+        workgroups: [images, 1, 1],
         writes: ['mean', 'chosen'],
       },
     ];

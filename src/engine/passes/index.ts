@@ -18,6 +18,7 @@ import { scaleWhereRead } from './scale_where_read.ts';
 import { type FusedTape, split } from './split.ts';
 import { statistics } from './statistics.ts';
 import { textures } from './textures.ts';
+import { totals } from './totals.ts';
 import { winograd } from './winograd.ts';
 
 export type { FusedTape } from './split.ts';
@@ -38,6 +39,8 @@ export const passes: readonly Pass[] = [
   winograd,
   // Takes the moments of batch norms in training from products: only those without an epilogue leave any.
   statistics,
+  // Joins the scalars of a loss: they meet no other pass.
+  totals,
   // Gives products their operands as textures: when no product changes its form any more.
   textures,
   // Leaves the scaling of folded weights to those that pack or transform them: when these are there.
