@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
+import { intel } from '../src/engine/device/intel.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
@@ -12,6 +13,7 @@ import type { Tensor } from '../src/engine/graph/tensor.ts';
 import { globalAveragePool } from '../src/engine/ops/average_pool.ts';
 import { batchNorm } from '../src/engine/ops/batch_norm.ts';
 import { focalLoss } from '../src/engine/ops/focal_loss.ts';
+import { gatedResidual } from '../src/engine/ops/gate.ts';
 import { maxPool2d } from '../src/engine/ops/max_pool2d.ts';
 import { mean, meanSquareError, one } from '../src/engine/ops/reduce.ts';
 import { topkMean } from '../src/engine/ops/topk_mean.ts';
@@ -256,6 +258,39 @@ describe('batch norm', () => {
       const largest = other.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
       const worst = values.reduce((most, v, i) => Math.max(most, Math.abs(v - (other[i] as number))), 0);
       expect(worst / largest, name).toBeLessThan(4e-7 * Math.sqrt(pixels) + 2e-6);
+    }
+  });
+});
+
+describe('the gradient of the gated residual in turns', () => {
+  // Quads that lanes hold at once or not, rows that fill workgroups or not.
+  test.each([
+    [3, 516],
+    [2, 1024],
+    [1001, 1100],
+  ])('%i rows of %i channels: near to that of other devices', async (rows, channels) => {
+    const shape = [1, rows, 1, channels];
+    const record = (tape: Tape) => {
+      const [x, r] = [tape.input('x', shape, 'channels'), tape.input('r', shape, 'channels')];
+      const gate = tape.input('g', [1, rows, 1], 'dense');
+      const y = gatedResidual(tape, x, r, gate);
+      const found = gradients(tape, new Map([[y, tape.input('seed', shape, 'channels')]]), [x, r, gate]);
+      const of = (tensor: Tensor) => found.get(tensor) as Tensor;
+      return { dx: of(x), dr: of(r), dg: of(gate) };
+    };
+    const inputs = {
+      x: random(shape),
+      r: random([...shape, 1], -2, 2),
+      g: random([1, rows, 1], 0, 1),
+      seed: random([...shape, 1, 1]),
+    };
+    const here = await run(record, inputs, { profile: intel });
+    const elsewhere = await run(record, inputs, {});
+    expect(here.plan).toContain('gate_turns.residual_gradient');
+    for (const [name, values] of Object.entries(here.results)) {
+      const other = elsewhere.results[name] as Float32Array;
+      const worst = values.reduce((most, v, i) => Math.max(most, Math.abs(v - (other[i] as number))), 0);
+      expect(worst, name).toBeLessThan(name === 'dg' ? 4e-7 * Math.sqrt(channels) : 1e-6);
     }
   });
 });

@@ -80,7 +80,8 @@ function ofOneImage({ rowsPerImage, channelQuads }: RowsProblem) {
 /** Of the gate's gradient, for GPUs whose registers hold two quads of each of its three inputs per lane. */
 export const residualGradientOfFewLoads: Choice<RowsProblem> = (problem, target) => {
   const kernel = rowKernels.gate.residualGradient(problem, target);
-  return (kernel.constants?.LOADS ?? 0) > 2 ? itemPerThread('gate', 'residual_gradient') : kernel;
+  if ((kernel.constants?.LOADS ?? 0) <= 2) return kernel;
+  return { ...kernel, module: 'gate_turns', constants: { ...kernel.constants, LOADS: 2 } };
 };
 
 /** The families that sum up rows of channels. */
