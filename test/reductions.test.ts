@@ -1,6 +1,6 @@
 /**
- * Sums, pools and searches as the profiles of GPUs choose them, on the driver of this machine: against float64
- * or against the kernels of other devices, and the same bits again.
+ * Sums, pools and searches as the profiles of GPUs choose them, on the driver of this machine: against
+ * float64 or against the kernels of other devices, and the same bits again.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';

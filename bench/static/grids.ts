@@ -74,7 +74,7 @@ function threadsOf({ module, entry }: KernelVariant): number {
   return sizes.reduce((product, size) => product * Number(size), 1);
 }
 
-/** The dispatches of a program with few workgroups; those of which the data would allow more have no reason. */
+/** A program's dispatches with few workgroups; those whose data would allow more have no reason. */
 export function smallGrids(dispatches: readonly Dispatch[], list = allowedGrids): SmallGrid[] {
   return dispatches.flatMap((dispatch): SmallGrid[] => {
     const { kernel: variant } = dispatch;

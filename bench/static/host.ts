@@ -25,8 +25,8 @@ export interface HostFigures {
   /** JavaScript that records the next run meanwhile (median). */
   readonly recording_ms: number;
   /**
-   * JavaScript of a run as a multiple of a fixed piece of work that was timed in turns with it (lower quartiles
-   * of both): what other processes and other machines slow down alike.
+   * JavaScript of a run as a multiple of a fixed piece of work that was timed in turns with it (lower
+   * quartiles of both): what other processes and other machines slow down alike.
    */
   readonly relative: number;
 }

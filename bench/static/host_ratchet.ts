@@ -16,8 +16,8 @@ const exact = [
 
 /**
  * JavaScript of a run, as a multiple of a fixed piece of work, may grow to so many times what was recorded.
- * Counts are exact and find what adds calls; this is for what makes every call slower. On a machine with twenty
- * processes for each core the multiple was seen to vary by a half, so that twice that cannot be noise.
+ * Counts are exact and find what adds calls. This bound is for what makes every call slower; it is wide,
+ * because other processes disturb both times.
  */
 export const timeBound = 3;
 

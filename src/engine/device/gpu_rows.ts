@@ -77,11 +77,16 @@ function ofOneImage({ rowsPerImage, channelQuads }: RowsProblem) {
   return { rows: rowsPerImage, channelQuads };
 }
 
+/** The gate's gradient where a row does not fit the registers: the workgroup takes it in turns. */
+const residualGradientInTurns: ItemKernel = {
+  ...itemPerWorkgroup('gate_turns', 'residual_gradient'),
+  constants: { LANES: workgroupSize, LOADS: 2 },
+};
+
 /** Of the gate's gradient, for GPUs whose registers hold two quads of each of its three inputs per lane. */
 export const residualGradientOfFewLoads: Choice<RowsProblem> = (problem, target) => {
   const kernel = rowKernels.gate.residualGradient(problem, target);
-  if ((kernel.constants?.LOADS ?? 0) <= 2) return kernel;
-  return { ...kernel, module: 'gate_turns', constants: { ...kernel.constants, LOADS: 2 } };
+  return (kernel.constants?.LOADS ?? 0) > 2 ? residualGradientInTurns : kernel;
 };
 
 /** The families that sum up rows of channels. */
@@ -137,7 +142,7 @@ export const rowKernels: Pick<
     },
     // Three inputs: more loads of each would spill on Intel.
     residualGradient: (problem) =>
-      rowByLanes('gate_lanes', 'residual_gradient', problem, itemPerThread('gate', 'residual_gradient'), 2),
+      rowByLanes('gate_lanes', 'residual_gradient', problem, residualGradientInTurns, 2),
   },
   pairwiseHinge: {
     activate: (problem) =>

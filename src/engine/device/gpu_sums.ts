@@ -1,7 +1,7 @@
 /**
  * The families on GPUs that sum up whole tensors or images, or take the largest of them. Each thread has at
- * least four loads on its way, and there are as many workgroups as that leaves. A second dispatch adds up what
- * several workgroups leave; data of one workgroup need none.
+ * least four loads on its way, and there are as many workgroups as that leaves. A second dispatch adds up
+ * what several workgroups leave; data of one workgroup need none.
  */
 import { sumThreads, workgroupSize } from '../../../kernels/sizes.ts';
 import {
@@ -46,7 +46,7 @@ const pooling =
 const slicedSplits = 16;
 const slicedQuads = 16384;
 
-/** Threads that share the splits of a quad: more where few quads are few workgroups, each with four splits. */
+/** Threads that share the splits of a quad: more where few quads are few workgroups. */
 function slicesOf(splits: number, quads: number): number {
   let slices = splits >= slicedSplits && quads <= slicedQuads ? 8 : 1;
   const few = enoughWorkgroups * workgroupSize;
