@@ -10,7 +10,7 @@ import { measurePeaks } from '../src/engine/runtime/peak.ts';
 import { backboneNamed, backboneNames, backbones, registerBackbone } from '../src/model/backbones.ts';
 import { groups, teacherFeatures } from '../src/model/groups.ts';
 import { stageName, usesAnomalies } from '../src/model/method.ts';
-import { detectorParameters, methodNamed, methods, modes } from '../src/model/methods.ts';
+import { detectorParameters, methodNamed, modes, studentModes } from '../src/model/methods.ts';
 import { checkTeacher, featureShapes, gridSide, type Teacher } from '../src/model/teacher.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { forecastTraining } from '../src/train/forecast_training.ts';
@@ -97,25 +97,25 @@ describe('teachers', () => {
 
 describe('methods', () => {
   test('the ablation: what each trains, on what, and with which rate', () => {
-    const stages = modes.map((mode) =>
+    const stages = studentModes.map((mode) =>
       methodNamed(mode).stages.map((stage) => [stageName(stage), stage.group, stage.samples, stage.schedule]),
     );
     const first = ['stage I', 'amplification', 'synthetic anomalies', 'steps'];
     const second = ['stage II', 'student', 'good images', 'steps'];
-    expect(modes).toEqual(['rd', 'raa', 'hkd', 'aand']);
+    expect(modes).toEqual(['rd', 'raa', 'hkd', 'aand', 'patchcore']);
     expect(stages).toEqual([
       [['stage II', 'student', 'good images', 'constant']],
       [first, second],
       [second],
       [first, second],
     ]);
-    expect(modes.map((mode) => usesAnomalies(methodNamed(mode)))).toEqual([false, true, false, true]);
+    expect(modes.map((mode) => usesAnomalies(methodNamed(mode)))).toEqual([false, true, false, true, false]);
   });
 
   test('a stage trains parameters that the method has', () => {
-    for (const method of Object.values(methods))
-      for (const { group } of method.stages)
-        expect(detectorParameters(tinyTeacher, method.name).groups).toContain(group);
+    for (const mode of studentModes)
+      for (const { group } of methodNamed(mode).stages)
+        expect(detectorParameters(tinyTeacher, mode).groups).toContain(group);
   });
 });
 
@@ -167,6 +167,6 @@ describe.each([tinyTeacher, backbones.resnet18_half])('a detector on $name', (ba
 });
 
 test('the group of the teacher is frozen in every stage', () => {
-  for (const method of Object.values(methods))
-    expect(method.stages.map(({ group }) => group)).not.toContain(groups.teacher);
+  for (const mode of studentModes)
+    expect(methodNamed(mode).stages.map(({ group }) => group)).not.toContain(groups.teacher);
 });

@@ -129,6 +129,16 @@ const training = (command: string): Numeric[] => [
   ...tiles(command),
   {
     command,
+    option: '--coreset',
+    range: /number above 0 and below 1/,
+    good: [
+      ['0.1', 0.1],
+      ['0.001', 0.001],
+    ],
+    bad: [...nonsense, '0', '1', '-0.1', '10%'],
+  },
+  {
+    command,
     option: '--hold-out',
     range: /number of at least 0 and below 1/,
     good: [

@@ -86,7 +86,12 @@ describe('a step of stage I', () => {
   const items = Uint32Array.of(4, 0, 5, 1, 2);
 
   test('uploads bytes, the changed pixels, and little else', async () => {
-    const inputs = await batchesOf(stage, options, undefined as never).inputs(items, 0, 1, 1e-3);
+    const inputs = await batchesOf(stage, methods.aand, options, undefined as never).inputs(
+      items,
+      0,
+      1,
+      1e-3,
+    );
     const counts = [...(inputs.changed_counts as Uint32Array)];
     expect(counts.some((count) => count > 0)).toBe(true);
     expect(counts.some((count) => count < size * size)).toBe(true);
@@ -107,12 +112,12 @@ describe('a step of stage I', () => {
     const record = imageRecorder(stage, { batch: items.length, size });
     const program = await compiled((tape) => ({ images: record(tape) }), choices);
     for (const epoch of [0, 1]) {
-      const { pixels, changed, changed_counts } = await batchesOf(stage, options, undefined as never).inputs(
-        items,
-        epoch,
-        1,
-        1e-3,
-      );
+      const { pixels, changed, changed_counts } = await batchesOf(
+        stage,
+        methods.aand,
+        options,
+        undefined as never,
+      ).inputs(items, epoch, 1, 1e-3);
       const inputs = { pixels, changed, changed_counts } as RunInputs;
       expect((await program.run(inputs)).images).toEqual(await floats(items, epoch));
     }
@@ -138,7 +143,12 @@ test('good images without a cache travel as bytes', async () => {
   const [, second] = methods.aand.stages;
   const uncached = { ...options, cacheBytes: 0 };
   const items = Uint32Array.of(3, 1);
-  const inputs = await batchesOf(second, uncached, undefined as never).inputs(items, 0, 1, 1e-3);
+  const inputs = await batchesOf(second, methods.aand, uncached, undefined as never).inputs(
+    items,
+    0,
+    1,
+    1e-3,
+  );
   expect(Object.keys(inputs).sort()).toEqual(['pixels', 'step']);
   expect(bytesOf(inputs)).toBe(2 * size * size * 3 + 8);
   const tape = new Tape(new ParameterSet());

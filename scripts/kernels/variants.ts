@@ -19,7 +19,15 @@ import { selectProgram } from '../../src/engine/plan/lower.ts';
 import { peakKernels } from '../../src/engine/runtime/peak.ts';
 import { tuningCases } from '../../src/engine/runtime/tuner.ts';
 import { allBackbones } from '../../src/model/backbones.ts';
-import { detect, detectorParameters, type Mode, methodNamed, modes } from '../../src/model/methods.ts';
+import type { Detection } from '../../src/model/method.ts';
+import {
+  detect,
+  detectorParameters,
+  type Mode,
+  methodNamed,
+  modes,
+  studentModes,
+} from '../../src/model/methods.ts';
 import type { Teacher } from '../../src/model/teacher.ts';
 import { recordTeacherDistillation } from '../../src/train/distill_teacher.ts';
 import { stageShape } from '../../src/train/stage_images.ts';
@@ -90,26 +98,30 @@ function offers(profile: DeviceProfile, subgroupSizes: readonly number[]): Offer
 
 function* detectors({ teachers, sizes }: VariantOptions): Generator<Recorded> {
   // Methods with the same targets infer alike.
-  const kinds = modes.filter((mode, i) => modes.findIndex((other) => sameTargets(mode, other)) === i);
+  const kinds = modes.filter((mode, i) => modes.findIndex((other) => inferAlike(mode, other)) === i);
   for (const teacher of teachers)
     for (const mode of kinds)
       for (const half of [false, true])
         for (const size of sizes) {
           const tape = new Tape(detectorParameters(teacher, mode, { half }));
-          const { map, score, ...explained } = detect(tape, imageInput(tape, 1, size), teacher, mode);
+          const { map, score, ...explained }: Detection & Record<string, Tensor | readonly Tensor[]> = {
+            ...detect(tape, imageInput(tape, 1, size), teacher, mode),
+          };
           yield { tape, outputs: [map, score] };
           // An explanation reads what else is fused away.
           if (size === sizes[0]) yield { tape, outputs: [map, score, ...Object.values(explained).flat()] };
         }
 }
 
-function sameTargets(a: Mode, b: Mode): boolean {
-  return methodNamed(a).targets === methodNamed(b).targets;
+function inferAlike(a: Mode, b: Mode): boolean {
+  const [first, second] = [methodNamed(a), methodNamed(b)];
+  if (first.learns === 'memory' || second.learns === 'memory') return a === b;
+  return first.targets === second.targets;
 }
 
 function* trainings({ teachers, sizes }: VariantOptions): Generator<Recorded> {
   for (const teacher of teachers)
-    for (const mode of modes)
+    for (const mode of studentModes)
       for (const stage of methodNamed(mode).stages)
         for (const size of sizes)
           for (const cached of stage.samples === 'good images' ? [true, false] : [false]) {

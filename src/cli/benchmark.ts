@@ -1,5 +1,6 @@
 /**
- * `aand benchmark`: all categories of a data set, in the modes of the paper's ablation, with several seeds.
+ * `aand benchmark`: all categories of a data set, in the modes of the paper's ablation or PatchCore, with
+ * several seeds.
  */
 import type { Command } from 'commander';
 import { listCategories } from '../data/categories.ts';
@@ -97,9 +98,12 @@ export function benchmarkCommand(program: Command): void {
     .argument('<dataset>', 'the folder that holds the categories')
     .option('--out <folder>', 'where the results go', 'benchmark-results')
     .option('--categories <list>', 'only these, such as screw,bottle', listOf(String))
-    .option('--modes <list>', 'rd (RD4AD), raa and hkd (one part each), aand (both)', listOf(modeOption), [
-      'aand',
-    ])
+    .option(
+      '--modes <list>',
+      'rd (RD4AD), raa and hkd (one part each), aand (both), patchcore',
+      listOf(modeOption),
+      ['aand'],
+    )
     .option('--seeds <list>', 'random seeds', listOf(seedOption), [0])
     .option('--force', 'replace tables that others wrote; they are kept as backups');
   addQueueOptions(command, 'hand the runs to aand worker processes through Redis', false);

@@ -49,6 +49,7 @@ export const jobOptions = v.strictObject({
   tile: v.exactOptional(whole(32, 65_536)),
   tileOverlap: v.exactOptional(whole(0, 32_768)),
   threshold: v.exactOptional(text(200)),
+  coreset: v.exactOptional(share),
   holdOut: v.exactOptional(share),
   labels: v.exactOptional(v.picklist(['folder', 'mask'])),
   select: v.exactOptional(v.picklist(['last', 'test-oracle'])),

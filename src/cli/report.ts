@@ -33,6 +33,8 @@ async function explanation(runner: MapRunner, tested: TestedImage) {
   const size = runner.imageSize;
   const image = await reading(tested.path, () => loadResized(tested.path, size));
   const levels = await runner.explain(image);
+  // A method that rebuilds nothing has no levels to show.
+  if (!levels.length) return undefined;
   const largest = (pick: (level: (typeof levels)[number]) => Float32Array | undefined) =>
     levels.reduce(
       (top, level) => (pick(level) ?? new Float32Array()).reduce((a, b) => Math.max(a, b), top),

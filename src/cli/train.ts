@@ -18,7 +18,7 @@ export function trainCommand(program: Command): void {
     .requiredOption('--out <folder>', 'where the results go')
     .option(
       '--mode <mode>',
-      'aand; for comparison rd (the RD4AD baseline), raa, hkd (rd with one of its parts)',
+      'aand; for comparison rd (the RD4AD baseline), raa, hkd (rd with one of its parts), patchcore',
       modeOption,
       'aand',
     )

@@ -5,6 +5,7 @@ import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
 import type { Mode } from '../model/methods.ts';
 import type { TrainingPlan } from '../session/training_plan.ts';
+import { defaultCoreset } from '../train/memory_bank.ts';
 import { readWeights, UsageError, usage } from './common.ts';
 import { foregroundFrom, foregroundOption } from './data_options.ts';
 import { strictOption, unreadableFiles } from './find_images.ts';
@@ -16,6 +17,7 @@ import {
   countOption,
   epochsOption,
   imageSizeOption,
+  shareOption,
   shareOrNoneOption,
   stageEpochsOption,
   tileOption,
@@ -31,6 +33,7 @@ export interface TrainingOptions {
   readonly imageSize: number;
   readonly batch: number;
   readonly epochs: readonly [number, number];
+  readonly coreset?: number;
   readonly limit?: number;
   readonly foreground?: string;
   readonly tile?: number;
@@ -77,6 +80,7 @@ export function thresholdFrom(text: string | undefined): ThresholdRule | undefin
 
 export async function planTraining(options: TrainCommandOptions): Promise<TrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
+  const coreset = options.coreset ?? defaultCoreset;
   if (!options.weights && backbone !== 'resnet18')
     throw new UsageError(
       `--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`,
@@ -91,6 +95,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<TrainP
     batch,
     epochs,
     seed,
+    coreset,
     limit,
     resume: options.resume ?? false,
     foreground: foregroundFrom(options.foreground),
@@ -118,6 +123,11 @@ export function addTrainingOptions(command: Command): Command {
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
     .option('--image-size <pixels>', 'side of the network input, a multiple of 32', imageSizeOption, 256)
     .option('--batch <count>', 'images per step', batchOption, 16)
+    .option(
+      '--coreset <share>',
+      `share of the patches that patchcore keeps (default ${defaultCoreset}); it has no epochs`,
+      shareOption,
+    )
     .option('--epochs <stage1,stage2>', 'epochs of the two stages', stageEpochsOption, [100, 120])
     .option(
       '--limit <count>',

@@ -8,6 +8,8 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import type { Metrics } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
 import { backboneNamed } from '../model/backbones.ts';
+import { methodNamed } from '../model/methods.ts';
+import { scoreNeighbours } from '../model/patchcore.ts';
 import type { OutputFolder } from '../output/folder.ts';
 import { type CurvePoint, curveCsv, curveJson } from '../session/learning_curve.ts';
 import { prepareTraining } from '../session/prepare_training.ts';
@@ -42,13 +44,17 @@ function settingsOf(plan: TrainPlan, foreground: ForegroundRule, heldOut: number
     tiling: plan.tiling ?? null,
     image_size: plan.imageSize,
     batch: plan.batch,
-    epochs: plan.epochs,
+    ...(methodNamed(plan.mode).learns === 'memory'
+      ? { coreset: plan.coreset, neighbours: scoreNeighbours }
+      : { epochs: plan.epochs }),
     limit: plan.limit ?? null,
     held_out: heldOut,
     labels: plan.labels,
     checkpoint:
       bestEpoch === undefined
-        ? 'last epoch'
+        ? methodNamed(plan.mode).learns === 'memory'
+          ? 'no epochs: a bank of features'
+          : 'last epoch'
         : `epoch ${bestEpoch} of stage II, the best on the test set (test-oracle)`,
   };
 }
@@ -123,6 +129,7 @@ export async function trainAndTest(
     batch: plan.batch,
     epochs: plan.epochs,
     seed: plan.seed,
+    coreset: plan.coreset,
     tiling,
     samples: { train: data.samples, heldOut, test: dataset.test },
     threshold: plan.threshold,

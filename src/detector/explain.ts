@@ -10,8 +10,7 @@ import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image } from '../image/image.ts';
 import { normalize } from '../image/normalize.ts';
-import type { Mode } from '../model/methods.ts';
-import { detect } from '../model/methods.ts';
+import { recordDetection, type StudentMethod } from '../model/method.ts';
 import type { Teacher } from '../model/teacher.ts';
 
 /** What one level of the teacher's features says of an image: `side` x `side` values each. */
@@ -56,10 +55,16 @@ export class Explainer {
   readonly #compile: () => Promise<Program>;
   readonly #sides: number[];
 
-  constructor(engine: Engine, store: ParameterStore, backbone: Teacher, mode: Mode, imageSize: number) {
+  constructor(
+    engine: Engine,
+    store: ParameterStore,
+    backbone: Teacher,
+    method: StudentMethod,
+    imageSize: number,
+  ) {
     const tape = new Tape(store.set);
     const images = tape.input('images', [1, imageSize, imageSize, 3], 'channels');
-    const { features, amplified, students, gates } = detect(tape, images, backbone, mode);
+    const { features, amplified, students, gates } = recordDetection(tape, images, backbone, method);
     const outputs = Object.fromEntries(
       [features, amplified, students, gates].flatMap((list, kind) =>
         list.map((tensor, level) => [`${['feature', 'amplified', 'student', 'gate'][kind]}${level}`, tensor]),

@@ -8,6 +8,7 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import { groups } from '../model/groups.ts';
+import { bankName } from '../model/method.ts';
 import { detectorParameters } from '../model/methods.ts';
 import { verifyDigest, writeWithDigest } from '../weights/digest.ts';
 import { loadParameters, storeParameters } from '../weights/parameters.ts';
@@ -135,7 +136,8 @@ export function detectorStore(
   options: { readonly half?: boolean } = {},
 ): ParameterStore {
   const { backbone, mode } = file.settings;
-  const set = detectorParameters(backboneNamed(backbone), mode, options);
+  const rows = file.tensors.get(bankName)?.shape[0];
+  const set = detectorParameters(backboneNamed(backbone), mode, { ...options, rows });
   const surplus = [...file.tensors.keys()].filter((name) => !set.has(name));
   if (surplus.length)
     throw new InvalidModelError(

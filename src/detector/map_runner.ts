@@ -14,13 +14,13 @@ import { bandsOf } from '../image/bands.ts';
 import type { Image, ImageInput } from '../image/image.ts';
 import { checkImage, checkImages } from '../image/image.ts';
 import { resizeBicubic } from '../image/resize.ts';
-import { detect, type Mode } from '../model/methods.ts';
+import { detect, type Mode, methodNamed } from '../model/methods.ts';
 import type { Teacher } from '../model/teacher.ts';
 import { Explainer, type LevelExplanation } from './explain.ts';
 
 /** Scores without a threshold. */
 export interface RawPrediction {
-  /** Largest value of the map. */
+  /** Largest value of the map; of a bank the weighted distance of one patch, but not with tiles. */
   readonly score: number;
   /** Raw anomaly map [height, width]. */
   readonly map: Float32Array;
@@ -197,16 +197,15 @@ export class MapRunner {
     return { score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height };
   }
 
-  /** The levels behind an image's map; the image is resized as for a prediction. */
+  /**
+   * The levels behind an image's map, none for a method that rebuilds nothing; the image is resized as for a
+   * prediction.
+   */
   explain(image: ImageInput): Promise<LevelExplanation[]> {
     return this.#call(async () => {
-      this.#explainer ??= new Explainer(
-        this.#engine,
-        this.#store,
-        this.#backbone,
-        this.#mode,
-        this.imageSize,
-      );
+      const method = methodNamed(this.#mode);
+      if (method.learns !== 'student') return [];
+      this.#explainer ??= new Explainer(this.#engine, this.#store, this.#backbone, method, this.imageSize);
       return this.#explainer.explain(resizeBicubic(checkImage(image), this.imageSize, this.imageSize));
     });
   }

@@ -3,7 +3,8 @@ import { detectorStore, readDetector } from '../detector/file.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { backboneNamed } from '../model/backbones.ts';
-import { detect } from '../model/methods.ts';
+import { needStudent } from '../model/method.ts';
+import { detect, methodNamed } from '../model/methods.ts';
 import { exportOnnx } from './onnx.ts';
 import { postprocess, preprocess, type ResizeForm } from './processing.ts';
 
@@ -26,6 +27,7 @@ export async function exportDetector(
   const { settings } = file;
   if (settings.tiling)
     throw new Error(`${what}: this detector cuts images into tiles, which an ONNX graph cannot do here`);
+  needStudent(methodNamed(settings.mode), `${what}: ONNX has no operation for the nearest row of a bank`);
   const backbone = backboneNamed(settings.backbone);
   const store = detectorStore(engine, file, what);
   try {

@@ -4,6 +4,7 @@
  */
 import { readDetector } from '../detector/file.ts';
 import { groups } from '../model/groups.ts';
+import { needStudent } from '../model/method.ts';
 import { methodNamed } from '../model/methods.ts';
 import { storable, type TensorToStore } from '../weights/safetensors.ts';
 import { writeTorchFile } from '../weights/torch_writer.ts';
@@ -32,7 +33,8 @@ export async function exportTorch(bytes: Uint8Array, what: string): Promise<Torc
       if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
     return found;
   };
-  const amplified = methodNamed(mode).stages.some(({ group }) => group === groups.amplification);
+  const { stages } = needStudent(methodNamed(mode), `${what}: the authors' files hold a student`);
+  const amplified = stages.some(({ group }) => group === groups.amplification);
   return {
     stage1: writeTorchFile(new Map([[amplified ? 'encoder_AT' : '', part('teacher.')]])),
     stage2: writeTorchFile(

@@ -5,7 +5,12 @@ import type { Tensor } from '../engine/graph/tensor.ts';
 import { Scope } from './scope.ts';
 import type { Teacher } from './teacher.ts';
 
-export const groups = { teacher: 'teacher', amplification: 'amplification', student: 'student' } as const;
+export const groups = {
+  teacher: 'teacher',
+  amplification: 'amplification',
+  student: 'student',
+  memory: 'memory',
+} as const;
 
 /** Names of the amplification modules by level. */
 export const amplifierNames = ['feat_recons_a', 'feat_recons_b', 'feat_recons_c'] as const;

@@ -39,6 +39,7 @@ export interface TrainingJob
     | 'batch'
     | 'epochs'
     | 'seed'
+    | 'coreset'
   > {
   /** Good images, resized to imageSize x imageSize. */
   readonly images: readonly Image[];

@@ -7,7 +7,7 @@ import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import { groups } from '../model/groups.ts';
-import { detectorParameters } from '../model/methods.ts';
+import { detectorParameters, methodNamed } from '../model/methods.ts';
 import { matchParameters } from '../weights/parameters.ts';
 import type { Reporter } from './ports.ts';
 import type { TrainingPlan } from './training_plan.ts';
@@ -28,6 +28,8 @@ export function checkPlan(plan: TrainingPlan, { test }: Dataset): void {
   if (plan.select === 'test-oracle' && !test.length)
     throw new Error(`--select test-oracle needs a test set: ${counted}`);
   if (plan.curve !== undefined && !test.length) throw new Error(`--curve needs a test set: ${counted}`);
+  if (methodNamed(plan.mode).learns === 'memory' && (plan.select === 'test-oracle' || plan.curve !== undefined))
+    throw new Error(`--select test-oracle and --curve are about epochs: ${plan.mode} has none`);
   const set = detectorParameters(backboneNamed(plan.backbone), plan.mode);
   matchParameters(set, [groups.teacher], plan.teacher, plan.teacherPath, 'teacher.');
 }

@@ -11,8 +11,7 @@ import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image } from '../image/image.ts';
 import { normalizationTable, stack } from '../image/normalize.ts';
-import type { Stage } from '../model/method.ts';
-import { methodNamed } from '../model/methods.ts';
+import type { Stage, StudentMethod } from '../model/method.ts';
 import { featureShapes } from '../model/teacher.ts';
 import { drawAnomaly } from '../synthetic/anomaly.ts';
 import { amplificationInputs } from './amplification_inputs.ts';
@@ -79,13 +78,13 @@ const defaultCacheBytes = 2 ** 31;
 const defaultDeviceCacheBytes = 2 ** 30;
 
 /** Good images as they are, or their targets where those of all images fit into memory. */
-function goodBatches(o: CheckedOptions, store: ParameterStore): Batches {
+function goodBatches(method: StudentMethod, o: CheckedOptions, store: ParameterStore): Batches {
   const perImage = featureShapes(o.backbone, o.imageSize).reduce(
     (sum, shape) => sum + 4 * elements(shape),
     0,
   );
   const cached = perImage * o.images.length <= (o.cacheBytes ?? defaultCacheBytes);
-  const cache = cached ? new TargetCache(o, store) : undefined;
+  const cache = cached ? new TargetCache(method, o, store) : undefined;
   return {
     cached,
     async inputs(items, _, step, learningRate) {
@@ -97,8 +96,13 @@ function goodBatches(o: CheckedOptions, store: ParameterStore): Batches {
 }
 
 /** The batches of a stage; the caller destroys them. */
-export function batchesOf(stage: Stage, o: CheckedOptions, store: ParameterStore): Batches {
-  return stage.samples === 'synthetic anomalies' ? anomalyBatches(o) : goodBatches(o, store);
+export function batchesOf(
+  stage: Stage,
+  method: StudentMethod,
+  o: CheckedOptions,
+  store: ParameterStore,
+): Batches {
+  return stage.samples === 'synthetic anomalies' ? anomalyBatches(o) : goodBatches(method, o, store);
 }
 
 /** What is kept of one image: on the device, or here where that has no more memory. */
@@ -110,6 +114,7 @@ type Targets = KeptOutputs | { readonly values: readonly Float32Array[] };
  * device's memory on the host.
  */
 class TargetCache {
+  readonly #method: StudentMethod;
   readonly #options: CheckedOptions;
   readonly #store: ParameterStore;
   readonly #targets = new Map<number, Targets>();
@@ -117,7 +122,8 @@ class TargetCache {
   readonly #names: readonly string[];
   #room: number;
 
-  constructor(options: CheckedOptions, store: ParameterStore) {
+  constructor(method: StudentMethod, options: CheckedOptions, store: ParameterStore) {
+    this.#method = method;
     this.#options = options;
     this.#store = store;
     this.#room = options.deviceCacheBytes ?? defaultDeviceCacheBytes;
@@ -126,9 +132,9 @@ class TargetCache {
 
   #program(batch: number): Promise<Program> {
     return this.#programs.get(batch, () => {
-      const { backbone: teacher, imageSize, mode, engine } = this.#options;
+      const { backbone: teacher, imageSize, engine } = this.#options;
       const tape = new Tape(this.#store.set);
-      const { amplified } = methodNamed(mode).targets(tape, imageInput(tape, batch, imageSize), teacher);
+      const { amplified } = this.#method.targets(tape, imageInput(tape, batch, imageSize), teacher);
       const outputs = Object.fromEntries(amplified.map((tensor, level) => [`target${level}`, tensor]));
       return Program.compile(engine, tape, { outputs, store: this.#store });
     });

@@ -53,6 +53,8 @@ export interface TrainDetectorOptions {
   readonly epochs: readonly [number, number];
   readonly seed: number;
   readonly baseRate?: number;
+  /** Share of the patches that a method with a bank keeps, above 0 and at most 1; default .01. */
+  readonly coreset?: number | undefined;
   /** Memory for cached targets in stage II; above it they are recomputed in every step. */
   readonly cacheBytes?: number;
   /** How much of that may lie on the device instead of the host; 1 GiB by default. */
@@ -122,5 +124,9 @@ export function checkOptions(o: TrainDetectorOptions): CheckedOptions {
       'there are no textures: expected a source of them, for instance proceduralTextures()',
     );
   if (o.baseRate !== undefined) checkLearningRate(o.baseRate);
+  if (o.coreset !== undefined && !(o.coreset > 0 && o.coreset <= 1))
+    throw new InvalidArgumentError(
+      `the share of the coreset is ${o.coreset}, expected above 0 and at most 1`,
+    );
   return { ...o, images };
 }

@@ -5,6 +5,7 @@ import { type Stage, stageName, usesAnomalies } from '../model/method.ts';
 import { detectorParameters, methodNamed } from '../model/methods.ts';
 import { teacherFile } from '../weights/import.ts';
 import type { CheckedOptions } from './check_options.ts';
+import { defaultCoreset } from './memory_bank.ts';
 import { imagesDigest, masksDigest, type Run, sha256, tensorsDigest } from './run.ts';
 import { defaultRate } from './schedule.ts';
 
@@ -26,6 +27,7 @@ export async function describeRun(o: Omit<CheckedOptions, 'engine'>): Promise<Ru
       'learning rate': o.baseRate ?? defaultRate,
       seed: o.seed,
       variant: o.variant ?? '',
+      ...(methodNamed(o.mode).learns === 'memory' && { coreset: o.coreset ?? defaultCoreset }),
     },
     inputs: {
       'the photographs': await imagesDigest(o.images),

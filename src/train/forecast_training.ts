@@ -5,13 +5,13 @@ import type { Peaks } from '../engine/plan/forecast.ts';
 import { type Forecast, forecast } from '../engine/plan/forecast.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Stage } from '../model/method.ts';
-import { detectorParameters, type Mode, methodNamed } from '../model/methods.ts';
+import { detectorParameters, methodNamed, type StudentMode } from '../model/methods.ts';
 import type { Teacher } from '../model/teacher.ts';
 import { stageShape } from './stage_images.ts';
 import { recordStep } from './step_programs.ts';
 
 export interface TrainingShape {
-  readonly mode: Mode;
+  readonly mode: StudentMode;
   readonly imageSize: number;
   readonly batch: number;
 }

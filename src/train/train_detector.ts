@@ -3,7 +3,7 @@
 import { initialize } from '../engine/runtime/initialize.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
 import { groups } from '../model/groups.ts';
-import { type Losses, type Stage, stageName } from '../model/method.ts';
+import { type Losses, needStudent, type Stage, type StudentMethod, stageName } from '../model/method.ts';
 import { detectorParameters, methodNamed } from '../model/methods.ts';
 import { teacherFile } from '../weights/import.ts';
 import { loadParameters } from '../weights/parameters.ts';
@@ -11,6 +11,7 @@ import { batchesOf } from './batches.ts';
 import { type CheckedOptions, checkOptions, type TrainDetectorOptions } from './check_options.ts';
 import type { RunCheckpoint } from './checkpoint.ts';
 import { afterStage, describeRun } from './describe_run.ts';
+import { learnBank } from './memory_bank.ts';
 import type { Run } from './run.ts';
 import { defaultRate, learningRate } from './schedule.ts';
 import { stageShape } from './stage_images.ts';
@@ -33,6 +34,11 @@ export interface TrainedDetector {
  */
 export async function trainDetector(options: TrainDetectorOptions): Promise<TrainedDetector> {
   const o = checkOptions(options);
+  const method = methodNamed(o.mode);
+  if (method.learns === 'memory') {
+    if (o.start) needStudent(method, 'a trained detector cannot go on learning');
+    return { store: await learnBank(o, method), history: { stage1: [], stage2: [] } };
+  }
   const store = new ParameterStore(o.engine, detectorParameters(o.backbone, o.mode));
   try {
     if (o.start) loadParameters(store, Object.values(groups), o.start, 'the detector to go on from');
@@ -41,13 +47,13 @@ export async function trainDetector(options: TrainDetectorOptions): Promise<Trai
       loadParameters(store, [groups.teacher], teacher, o.teacherName, 'teacher.');
       initialize(store, [groups.amplification, groups.student], o.seed);
     }
-    const { stages } = methodNamed(o.mode);
+    const { stages } = method;
     // A trained detector keeps its amplification.
     const wanted = o.start ? stages.slice(-1) : stages;
     const history: { stage1: Losses[]; stage2: Losses[] } = { stage1: [], stage2: [] };
     let run = o.checkpoint && (o.run ?? (await describeRun(o)));
     for (const [i, stage] of wanted.entries()) {
-      history[`stage${stage.number}`] = await runStage(o, stage, store, run);
+      history[`stage${stage.number}`] = await runStage(o, method, stage, store, run);
       if (run && i + 1 < wanted.length) run = await afterStage(run, stage, store);
     }
     return { store, history };
@@ -59,11 +65,12 @@ export async function trainDetector(options: TrainDetectorOptions): Promise<Trai
 
 async function runStage(
   o: CheckedOptions,
+  method: StudentMethod,
   stage: Stage,
   store: ParameterStore,
   run: Run | undefined,
 ): Promise<Losses[]> {
-  const batches = batchesOf(stage, o, store);
+  const batches = batchesOf(stage, method, o, store);
   const programs = new StepPrograms(o.engine, store, stage.group, (tape, batch) =>
     stage.record(tape, stageShape(o, stage, batch, batches.cached)),
   );

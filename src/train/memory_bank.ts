@@ -1,0 +1,204 @@
+/**
+ * The bank of a method that keeps features: features of all good images, projected to few channels, a greedy
+ * choice among them, and the whole features of what was chosen. Images are looked at twice, so that only the
+ * projections of all and the bank lie in memory.
+ */
+
+import { Interrupted, InvalidArgumentError } from '../base/errors.ts';
+import { RandomStream } from '../base/random.ts';
+import { imageInput, pixelWords } from '../data/image_input.ts';
+import { ParameterSet } from '../engine/graph/parameter_set.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
+import { conv2d } from '../engine/ops/conv2d.ts';
+import { initialize } from '../engine/runtime/initialize.ts';
+import { Program } from '../engine/runtime/program.ts';
+import { ProgramCache } from '../engine/runtime/program_cache.ts';
+import { ParameterStore } from '../engine/runtime/store.ts';
+import { groups } from '../model/groups.ts';
+import { bankName, type MemoryMethod, methodParameters } from '../model/method.ts';
+import { teacherFile } from '../weights/import.ts';
+import { loadParameters } from '../weights/parameters.ts';
+import type { CheckedOptions } from './check_options.ts';
+import { greedyCoreset } from './coreset.ts';
+
+/** Share of the patches that is kept where the options say nothing: the paper's smallest. */
+export const defaultCoreset = 0.01;
+/** Channels of the random projection that rows are chosen by. */
+const projectedChannels = 128;
+const projection = 'projection';
+const imagesPerRun = 8;
+/** A bank is bound whole, so it stays within WebGPU's default binding of 128 MiB. */
+const bankBytes = 2 ** 27;
+
+/** Runs one output of the good images' features, eight images at a time. */
+class FeatureReader {
+  readonly #options: CheckedOptions;
+  readonly #method: MemoryMethod;
+  readonly #set = new ParameterSet();
+  readonly #store: ParameterStore;
+  readonly #programs = new ProgramCache<string>();
+  /** Shape of the features of one image, and channels of their projection. */
+  readonly rows: number;
+  readonly channels: number;
+  readonly projected: number;
+
+  constructor(o: CheckedOptions, method: MemoryMethod) {
+    this.#options = o;
+    this.#method = method;
+    const { features, projection: reduced } = this.#record(1).tensors;
+    this.channels = features.shape[3] as number;
+    this.projected = reduced.shape[3] as number;
+    this.rows = (features.shape[1] as number) * (features.shape[2] as number);
+    this.#store = new ParameterStore(o.engine, this.#set);
+    try {
+      loadParameters(
+        this.#store,
+        [groups.teacher],
+        teacherFile(o.teacher, o.teacherName),
+        o.teacherName,
+        'teacher.',
+      );
+      initialize(this.#store, [projection], o.seed);
+    } catch (error) {
+      this.#store.destroy();
+      throw error;
+    }
+  }
+
+  #record(batch: number): { tape: Tape; tensors: { features: Tensor; projection: Tensor } } {
+    const { imageSize, backbone } = this.#options;
+    const tape = new Tape(this.#set);
+    const features = this.#method.features(tape, imageInput(tape, batch, imageSize), backbone);
+    const channels = features.shape[3] as number;
+    if (channels <= projectedChannels) return { tape, tensors: { features, projection: features } };
+    const matrix = tape.parameter(
+      'projection.weight',
+      [1, 1, channels, projectedChannels],
+      'filter',
+      projection,
+      { kind: 'normal', deviation: projectedChannels ** -0.5 },
+    );
+    return { tape, tensors: { features, projection: conv2d(tape, features, matrix) } };
+  }
+
+  /** Features of some images one after the other, [images, rows, channels]. */
+  async read(items: readonly number[], what: 'features' | 'projection'): Promise<Float32Array> {
+    const { engine, images } = this.#options;
+    const batch = items.length;
+    const program = await this.#programs.get(`${what} ${batch}`, () => {
+      const { tape, tensors } = this.#record(batch);
+      return Program.compile(engine, tape, { outputs: { [what]: tensors[what] }, store: this.#store });
+    });
+    const pixels = pixelWords(items.map((item) => images[item] as (typeof images)[number]));
+    return (await program.run({ pixels }))[what] as Float32Array;
+  }
+
+  async destroy(): Promise<void> {
+    await this.#programs.close();
+    this.#store.destroy();
+  }
+}
+
+function cut(items: readonly number[]): number[][] {
+  const runs: number[][] = [];
+  for (let start = 0; start < items.length; start += imagesPerRun)
+    runs.push(items.slice(start, start + imagesPerRun));
+  return runs;
+}
+
+/** Tells how far a step of the learning is, as the progress of one epoch. */
+function progressOf(o: CheckedOptions, stage: string): (done: number, total: number) => void {
+  const started = performance.now();
+  return (done, total) => {
+    const imagesPerSecond = done / ((performance.now() - started) / 1000);
+    o.onProgress?.({
+      stage,
+      epoch: 0,
+      epochs: 1,
+      images: done,
+      total,
+      losses: {},
+      imagesPerSecond,
+      remaining: (total - done) / imagesPerSecond,
+    });
+  };
+}
+
+function needRunning(o: CheckedOptions): void {
+  if (o.signal?.aborted) throw new Interrupted();
+}
+
+/**
+ * Learns a bank: the caller owns the store of the detector. Nothing is kept of an interrupted learning.
+ *
+ * @throws Error on an unusable teacher file; InvalidArgumentError where the bank is larger than a binding;
+ *   Interrupted when the signal is raised; OutOfMemoryError; DeviceLostError
+ */
+export async function learnBank(o: CheckedOptions, method: MemoryMethod): Promise<ParameterStore> {
+  const reader = new FeatureReader(o, method);
+  let store: ParameterStore | undefined;
+  try {
+    const { rows, channels, projected } = reader;
+    const total = rows * o.images.length;
+    const share = o.coreset ?? defaultCoreset;
+    const count = Math.max(1, Math.round(total * share));
+    if (count * channels * 4 > bankBytes)
+      throw new InvalidArgumentError(
+        `a bank of ${share} of ${total} patches with ${channels} values each is larger than 128 MiB; ` +
+          `at most ${Math.floor((bankBytes / (total * channels * 4)) * 1e4) / 1e4} of them fit (--coreset)`,
+      );
+    const projections = new Float32Array(total * projected);
+    const reading = progressOf(o, 'features');
+    for (const items of cut([...o.images.keys()])) {
+      needRunning(o);
+      const values = await reader.read(items, 'projection');
+      projections.set(values, (items[0] as number) * rows * projected);
+      reading((items.at(-1) as number) + 1, o.images.length);
+    }
+    const chosen = await greedyCoreset(o.engine, projections, projected, {
+      count,
+      first: new RandomStream(o.seed, 'coreset').integer(0, total - 1),
+      signal: o.signal,
+      onChosen: progressOf(o, 'coreset'),
+    });
+    const bank = await gather(o, reader, chosen);
+    store = new ParameterStore(o.engine, methodParameters(o.backbone, method, { rows: chosen.length }));
+    const teacher = teacherFile(o.teacher, o.teacherName);
+    loadParameters(store, [groups.teacher], teacher, o.teacherName, 'teacher.');
+    store.write(bankName, bank);
+    return store;
+  } catch (error) {
+    store?.destroy();
+    throw error;
+  } finally {
+    await reader.destroy();
+  }
+}
+
+/** The whole features of the chosen rows, [chosen, channels]. */
+async function gather(o: CheckedOptions, reader: FeatureReader, chosen: Uint32Array): Promise<Float32Array> {
+  const { rows, channels } = reader;
+  const byImage = new Map<number, { row: number; place: number }[]>();
+  for (const [place, index] of chosen.entries()) {
+    const image = Math.floor(index / rows);
+    const list = byImage.get(image) ?? [];
+    list.push({ row: index % rows, place });
+    byImage.set(image, list);
+  }
+  const bank = new Float32Array(chosen.length * channels);
+  const gathering = progressOf(o, 'bank');
+  let done = 0;
+  for (const items of cut([...byImage.keys()].sort((a, b) => a - b))) {
+    needRunning(o);
+    const values = await reader.read(items, 'features');
+    for (const [i, image] of items.entries())
+      for (const { row, place } of byImage.get(image) ?? []) {
+        const start = (i * rows + row) * channels;
+        bank.set(values.subarray(start, start + channels), place * channels);
+      }
+    done += items.length;
+    gathering(done, byImage.size);
+  }
+  return bank;
+}
