@@ -16,6 +16,7 @@ import type { ParameterStore } from '../engine/runtime/store.ts';
 import { rankMetrics } from '../eval/metrics.ts';
 import type { Image } from '../image/image.ts';
 import { normalizationTable } from '../image/normalize.ts';
+import { needStudent } from '../model/method.ts';
 import { type Mode, methodNamed } from '../model/methods.ts';
 import { gridSide, type Teacher } from '../model/teacher.ts';
 import { drawAnomaly, type TextureSource } from '../synthetic/anomaly.ts';
@@ -84,7 +85,8 @@ export class GateMeter {
       const tape = new Tape(this.#store.set);
       const shape = { batch: perRun, size: this.#size };
       const images = imageRecorder({ samples: 'synthetic anomalies' }, shape)(tape);
-      const { gates } = methodNamed(this.#mode).targets(tape, images, this.#teacher);
+      const method = needStudent(methodNamed(this.#mode), 'gates cannot be measured');
+      const { gates } = method.targets(tape, images, this.#teacher);
       const outputs = Object.fromEntries(gates.map((gate, level) => [`gate${level}`, gate]));
       return Program.compile(this.#engine, tape, { outputs, store: this.#store });
     });

@@ -28,7 +28,10 @@ export function checkPlan(plan: TrainingPlan, { test }: Dataset): void {
   if (plan.select === 'test-oracle' && !test.length)
     throw new Error(`--select test-oracle needs a test set: ${counted}`);
   if (plan.curve !== undefined && !test.length) throw new Error(`--curve needs a test set: ${counted}`);
-  if (methodNamed(plan.mode).learns === 'memory' && (plan.select === 'test-oracle' || plan.curve !== undefined))
+  if (
+    methodNamed(plan.mode).learns === 'memory' &&
+    (plan.select === 'test-oracle' || plan.curve !== undefined)
+  )
     throw new Error(`--select test-oracle and --curve are about epochs: ${plan.mode} has none`);
   const set = detectorParameters(backboneNamed(plan.backbone), plan.mode);
   matchParameters(set, [groups.teacher], plan.teacher, plan.teacherPath, 'teacher.');
