@@ -296,7 +296,7 @@ describe('a detector', () => {
     expect((await detector.runner.run(images.slice(-1)))[0]).toEqual(bad);
     expect(await detector.runner.explain(picture(0, size))).toEqual([]);
     const again = await trainDetector(options);
-    expect(await writeDetector(again.store, settings)).toEqual(bytes);
+    expect(Buffer.compare(await writeDetector(again.store, settings), bytes)).toBe(0);
     again.store.destroy();
     const refused = /model: .* 'patchcore' trains no student, it keeps features of good images/;
     await expect(exportTorch(bytes, 'model')).rejects.toThrow(refused);

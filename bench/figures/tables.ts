@@ -1,11 +1,13 @@
 /** Every figure of the documents, made from the records of bench/results. */
 
+import { join } from 'node:path';
 import { pipelineText } from '../pipeline.ts';
 import type { Provenance } from '../record.ts';
 import type { BenchReport, PeerReport, PeerResult } from '../report.ts';
 import { commandReference } from './commands.ts';
 import { table, wrap } from './markdown.ts';
 import { type AccuracyReport, commands, type HalfReport, type Records, readRecord } from './records.ts';
+import { measuredSections } from './sections.ts';
 
 const percent = (share: number) => (100 * share).toFixed(1);
 const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(2);
@@ -206,6 +208,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
     ['peers-browser', peers(peer, 'forward', true)],
     ['accuracy', accuracy(measured)],
     ['accuracy-more', accuracyMore(measured)],
+    ['measured', measuredSections(join(root, 'bench/results/tables'), origin)],
     ['records', recordList()],
     ['commands', commandReference()],
   ]);

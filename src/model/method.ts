@@ -1,7 +1,7 @@
 /**
- * What a method is: what a detector on a teacher learns, and how it judges an image. A method trains a student
- * in stages, or keeps a memory bank. The methods of this package are in methods.ts; training, forecasts,
- * tuning and the model file go by this description alone.
+ * What a method is: what a detector on a teacher learns, and how it judges an image. A method trains a
+ * student in stages, or keeps a memory bank. The methods of this package are in methods.ts; training,
+ * forecasts, tuning and the model file go by this description alone.
  */
 
 import { UnsupportedError } from '../base/errors.ts';

@@ -1,8 +1,8 @@
 /**
  * PatchCore (Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022,
- * https://arxiv.org/abs/2106.08265): an image is as anomalous as its patch that lies farthest from the patches
- * of good images. The teacher's second and third levels are averaged over 3 x 3 positions, brought to the grid
- * of the second one and joined.
+ * https://arxiv.org/abs/2106.08265): an image is as anomalous as its patch that lies farthest from the
+ * patches of good images. The teacher's second and third levels are averaged over 3 x 3 positions, brought to
+ * the grid of the second one and joined.
  */
 
 import type { Tape } from '../engine/graph/tape.ts';

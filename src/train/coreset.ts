@@ -1,7 +1,7 @@
 /**
- * The greedy k-center choice (Sener and Savarese, 2018, https://arxiv.org/abs/1708.00489): one after the other
- * the row that lies farthest from all rows chosen before. Every step is exact; the device keeps the rows and
- * their distances, in parts that fit a binding.
+ * The greedy k-center choice (Sener and Savarese, 2018, https://arxiv.org/abs/1708.00489): one after the
+ * other the row that lies farthest from all rows chosen before. Every step is exact; the device keeps the
+ * rows and their distances, in parts that fit a binding.
  */
 
 import { Interrupted } from '../base/errors.ts';

@@ -127,8 +127,8 @@ const bankScoreDefinition: Operation<{ readonly neighbours: number }> = {
 
 /**
  * The score of each image (Roth et al., 2022, https://arxiv.org/abs/2106.08265, equation 7): the largest
- * distance d of a patch from the bank, times 1 - exp(d) / sum of exp(d_i), where d_i are the distances of that
- * patch from the rows nearest to its row, that row among them.
+ * distance d of a patch from the bank, times 1 - exp(d) / sum of exp(d_i), where d_i are the distances of
+ * that patch from the rows nearest to its row, that row among them.
  *
  * @param patches [N,H,W,C]
  * @param bank [M,C], `channels`

@@ -1,4 +1,6 @@
-/** What patch features are made of: means of neighbourhoods, and a coarse map on a finer grid. Inference only. */
+/**
+ * What patch features are made of: means of neighbourhoods, and a coarse map on a finer grid. Inference only.
+ */
 import { threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, quads, type Tensor } from '../graph/tensor.ts';

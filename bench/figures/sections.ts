@@ -1,0 +1,106 @@
+/**
+ * The sections of docs/results.md that come and go with their records: each file of bench/results/tables is a
+ * section of its own: a table of means and deviations, or a curve as its points. Whoever measures something
+ * adds a file and no code.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import type { Provenance } from '../record.ts';
+import { table, wrap } from './markdown.ts';
+
+const value = v.union([
+  v.string(),
+  v.number(),
+  // Mean and standard deviation.
+  v.strictObject({ mean: v.number(), deviation: v.nullable(v.number()) }),
+  v.null(),
+]);
+
+const schema = v.strictObject({
+  record: v.strictObject({
+    command: v.string(),
+    date: v.string(),
+    commit: v.string(),
+    machine: v.string(),
+    driver: v.string(),
+    node: v.nullable(v.string()),
+    load: v.nullable(v.number()),
+    note: v.optional(v.string()),
+  }),
+  /** Sections come in this order, then by their file's name. */
+  order: v.number(),
+  title: v.string(),
+  /** What was measured, with which settings, and what a reader must know: a paragraph each. */
+  about: v.array(v.string()),
+  /** Digits after the point of numbers. */
+  digits: v.number(),
+  heads: v.array(v.string()),
+  rows: v.array(v.array(value)),
+  /** Commands that give the figures again, a line each. */
+  commands: v.array(v.string()),
+});
+
+/** A section as its file has it. */
+export type MeasuredTable = v.InferOutput<typeof schema>;
+
+function cell(content: v.InferOutput<typeof value>, digits: number): string {
+  if (content === null) return 'not measured';
+  if (typeof content === 'string') return content;
+  if (typeof content === 'number') return content.toFixed(digits);
+  const { mean, deviation } = content;
+  const spread = deviation === null ? '' : ` ± ${deviation.toFixed(digits)}`;
+  return mean.toFixed(digits) + spread;
+}
+
+function section(o: MeasuredTable, origin: (record: Provenance) => string): string {
+  const { note, ...record } = o.record;
+  return [
+    `### ${o.title}`,
+    ...o.about.map((text) => wrap(text)),
+    table(
+      o.heads,
+      o.rows.map((row) => row.map((content) => cell(content, o.digits))),
+    ),
+    origin({ ...record, ...(note !== undefined && { note }) }),
+    ...(o.commands.length ? [`\`\`\`sh\n${o.commands.join('\n')}\n\`\`\``] : []),
+  ].join('\n\n');
+}
+
+/** @throws Error naming the file and the field that is not as it has to be */
+function readTable(path: string): MeasuredTable {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new Error(`${path}: not valid JSON (${(error as Error).message})`);
+  }
+  const { success, output, issues } = v.safeParse(schema, content);
+  if (!success) throw new Error(`${path}: ${v.getDotPath(issues[0]) ?? 'the file'}: ${issues[0].message}`);
+  const wrong = output.rows.findIndex((row) => row.length !== output.heads.length);
+  if (wrong >= 0)
+    throw new Error(
+      `${path}: row ${wrong + 1} has ${output.rows[wrong]?.length} cells, ` +
+        `there are ${output.heads.length} heads`,
+    );
+  return output;
+}
+
+/**
+ * All sections, one after the other.
+ *
+ * @param folder of the files; without it, or without a file in it, there is no section
+ * @param origin the text that says where figures come from
+ */
+export function measuredSections(folder: string, origin: (record: Provenance) => string): string {
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  } catch {
+    names = [];
+  }
+  const tables = names.sort().map((name) => readTable(join(folder, name)));
+  // Sorting keeps the order of the names where `order` is equal.
+  const sections = tables.sort((a, b) => a.order - b.order).map((each) => section(each, origin));
+  return sections.length ? `\n${sections.join('\n\n')}\n` : 'None has been recorded yet.';
+}

@@ -1,0 +1,69 @@
+/** Sections of docs/results.md from the files of bench/results/tables. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { type MeasuredTable, measuredSections } from '../bench/figures/sections.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'aand-sections-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const origin = ({ command }: { command: string }) => `Measured by ${command}.`;
+const record = { date: '2026-01-01', commit: 'abc', machine: 'm', driver: 'd', node: null, load: null };
+const content: MeasuredTable = {
+  record: { ...record, command: 'aand benchmark' },
+  order: 2,
+  title: 'Teachers',
+  about: ['Three seeds.'],
+  digits: 1,
+  heads: ['teacher', 'image AUROC, %', 'MB'],
+  rows: [
+    ['half', { mean: 84.26, deviation: 1.04 }, 1.9],
+    ['r18', { mean: 86, deviation: null }, null],
+  ],
+  commands: ['npx aand benchmark x'],
+};
+const put = (name: string, value: unknown) => writeFileSync(join(folder, name), JSON.stringify(value));
+
+test('without a file there is no section; files give sections in their order', () => {
+  expect(measuredSections(join(folder, 'none'), origin)).toBe('None has been recorded yet.');
+  expect(measuredSections(folder, origin)).toBe('None has been recorded yet.');
+  put('b.json', content);
+  put('a.json', { ...content, title: 'Later', order: 3, commands: [] });
+  expect(measuredSections(folder, origin)).toBe(`
+### Teachers
+
+Three seeds.
+
+| teacher | image AUROC, % | MB |
+|---|---:|---:|
+| half | 84.3 ± 1.0 | 1.9 |
+| r18 | 86.0 | not measured |
+
+Measured by aand benchmark.
+
+\`\`\`sh
+npx aand benchmark x
+\`\`\`
+
+### Later
+
+Three seeds.
+
+| teacher | image AUROC, % | MB |
+|---|---:|---:|
+| half | 84.3 ± 1.0 | 1.9 |
+| r18 | 86.0 | not measured |
+
+Measured by aand benchmark.
+`);
+});
+
+test('a file that is not as it has to be is named with its field', () => {
+  put('c.json', { ...content, rows: [['half', 1]] });
+  expect(() => measuredSections(folder, origin)).toThrow(/c\.json: row 1 has 2 cells, there are 3 heads/);
+  put('c.json', { ...content, digits: 'one' });
+  expect(() => measuredSections(folder, origin)).toThrow(/c\.json: digits: /);
+  writeFileSync(join(folder, 'c.json'), '{');
+  expect(() => measuredSections(folder, origin)).toThrow(/c\.json: not valid JSON/);
+});
