@@ -1,12 +1,11 @@
 /** Every variant of Winograd's form, and batches on targets that choose other forms. */
 import { afterAll, describe, test } from 'vitest';
-import { amd } from '../../src/engine/device/amd.ts';
 import { describeKernel } from '../../src/engine/device/families.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import { expectSameMaps, expectWinograd, winogradCases } from '../support/convolution_forms.ts';
 import { convolutions, expectConvolution, largeTiles, reference } from '../support/convolutions.ts';
-import { expectRuns, runsCases, runsKernels } from '../support/half_runs.ts';
+import { expectRuns, type RunsCase, runsCases, runsKernels, runsProfile } from '../support/half_runs.ts';
 
 const engine = await Engine.open();
 afterAll(() => engine.close());
@@ -34,7 +33,8 @@ describe('sums of short runs in 16 bits are within the bound of their roundings'
   test.each(
     runsKernels.map((kernel) => [describeKernel(kernel), kernel] as const),
   )('%s', async (_, kernel) => {
-    for (const c of Object.values(runsCases)) await expectRuns(engine, c, kernel);
+    for (const name of ['3x3', 'a transposed one'])
+      await expectRuns(engine, runsCases[name] as RunsCase, kernel);
   });
 });
 
@@ -49,7 +49,7 @@ describe("a detector's map of an image has the same bits whatever its batch", ()
   });
 
   test('with 16 bits, in short runs', () => {
-    const choices = { profile: amd, target: { architecture: 'rdna-2', parallelism: 64 } };
+    const choices = { profile: runsProfile, target: { parallelism: 64 } };
     return expectSameMaps(engine, { choices, form: ',half_runs', size: 128, compact: true, half: true });
   });
 });

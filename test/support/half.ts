@@ -1,17 +1,17 @@
 /** A detector in 32 and in 16 bits, as on this and on other adapters. */
 import { expect } from 'vitest';
 import { halfTolerance, runDetector } from '../../bench/support/half.ts';
-import { amd } from '../../src/engine/device/amd.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import { type Retargeting, retarget } from '../../src/engine/runtime/retarget.ts';
+import { runsProfile } from './half_runs.ts';
 
 /** Devices for which a detector has other kernels than on this machine. */
 export const gpuTargets: Record<string, Retargeting> = {
   'as a real GPU (workgroup tiles)': { profile: gpu, target: { subgroupSize: 0 } },
-  'as an AMD GPU (sums of short runs in 16 bits)': {
-    profile: amd,
-    target: { architecture: 'rdna-2', parallelism: 64, matrixUnits: [] },
+  'as a GPU that sums up short runs in 16 bits': {
+    profile: runsProfile,
+    target: { parallelism: 64, matrixUnits: [] },
   },
   'as a GPU with matrix units': {
     profile: gpu,
@@ -32,7 +32,7 @@ export async function expectHalf(engine: Engine, choices: Retargeting): Promise<
   const half = await runDetector(own, true);
   const units = (choices.target?.matrixUnits?.length ?? 0) > 0;
   // So do sums of short runs.
-  expect(half.plan.includes(',half_runs')).toBe(choices.profile === amd);
+  expect(half.plan.includes(',half_runs')).toBe(choices.profile === runsProfile);
   expect(full.plan).not.toContain('half_runs');
   // Only 16-bit operands go to units that multiply such.
   expect(/conv2d_matrix\.main\S*,matrix_half/.test(half.plan)).toBe(units);

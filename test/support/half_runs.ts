@@ -5,9 +5,16 @@
 import { expect } from 'vitest';
 import { floatToHalf, halfToFloat } from '../../src/base/half.ts';
 import { RandomStream } from '../../src/base/random.ts';
-import { convolutionTile, halfTiles } from '../../src/engine/device/convolution_tiles.ts';
+import {
+  type ConvolutionShape,
+  convolutionFamily,
+  convolutionTile,
+  halfTiles,
+  smallTiles,
+} from '../../src/engine/device/convolution_tiles.ts';
 import type { MatrixKernel } from '../../src/engine/device/families.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
+import type { DeviceProfile } from '../../src/engine/device/profile.ts';
 import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import { conv2d, convTranspose2d } from '../../src/engine/ops/conv2d.ts';
@@ -17,7 +24,27 @@ import { retarget } from '../../src/engine/runtime/retarget.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import * as oracle from './oracle.ts';
 
-/** Every shape that sums up in 16 bits. */
+/** The smallest shape. */
+export const smallRuns: ConvolutionShape = { outputs: [2, 1], depth: 4, halfRuns: true };
+
+/**
+ * A GPU that sums up in 16 bits, in tiles that this driver compiles soon: it takes a minute for the larger
+ * ones of AMD's profile, whose sums are the same.
+ */
+export const runsProfile: DeviceProfile = {
+  ...gpu,
+  name: 'sums of short runs',
+  kernels: {
+    ...gpu.kernels,
+    convolution: convolutionFamily(
+      () => smallTiles,
+      () => 0,
+      () => ({ whole: [smallRuns], sliced: halfTiles.sliced.slice(-1) }),
+    ),
+  },
+};
+
+/** Every shape that AMD's profile has. */
 export const runsKernels: readonly MatrixKernel[] = [...halfTiles.whole, ...halfTiles.sliced].map((shape) =>
   convolutionTile(shape),
 );
