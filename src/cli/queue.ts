@@ -100,7 +100,8 @@ export async function runThroughQueue(
     for (const [id, task] of open) {
       // What is asked for has no results: a job of before that ended is of no use.
       const known = await unlessOver(queue.getJob(id));
-      if (known && ((await known.isFailed()) || (await known.isCompleted()))) await known.remove();
+      if (known && /^(failed|completed)$/.test(await unlessOver(known.getState())))
+        await unlessOver(known.remove());
       const kept = { age: keptSeconds };
       await unlessOver(
         queue.add('run', task, { attempts, removeOnComplete: kept, removeOnFail: kept, jobId: id }),
