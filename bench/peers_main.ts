@@ -19,7 +19,7 @@ import { type PeerConfig, peerConfigs, peerImages, peerStore, recordForward } fr
 import { provenance } from './record.ts';
 import type { PeerReport, PeerResult } from './report.ts';
 import { missingFor } from './static/environment.ts';
-import { familyNamed } from './static/families.ts';
+import { families, familyNamed, relatives } from './static/families.ts';
 import { type PeerFigures, peerFigures, peerLines, type StaticPeer } from './static/peers.ts';
 import { chromiumPath, launchChromium, serve } from './support/browsers.ts';
 import { nhwcToNchw } from './support/permute.ts';
@@ -190,10 +190,11 @@ const options = new Command('bench:peers')
   .option('--no-browser', 'leave out the pages in Chromium')
   .option('--no-train', 'leave out the training step')
   .option('--static', 'compile the kernels of the engines on Dawn for GPUs that are not there; nothing else')
-  .option('--family <names>', 'the GPUs of --static, as check:gpu names them', (text) => text.split(','), [
-    'NAVI31',
-    'VANGOGH',
-  ])
+  .option(
+    '--family <names>',
+    'the GPUs of --static, as check:gpu names them (default: all that are set up)',
+    (text) => text.split(','),
+  )
   .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse()
   .opts<{
@@ -202,7 +203,7 @@ const options = new Command('bench:peers')
     browser: boolean;
     train: boolean;
     static?: boolean;
-    family: string[];
+    family?: string[];
   }>();
 const { rounds } = options;
 if (!existsSync(join(peersFolder, 'node_modules'))) {
@@ -280,10 +281,14 @@ async function compileStatically(config: PeerConfig): Promise<number> {
       { engine: 'tfjs', script: join(peersFolder, 'tensorflow.mjs'), config: given },
     ];
     const all: { readonly family: string; readonly engines: readonly PeerFigures[] }[] = [];
-    for (const name of options.family) {
-      const family = familyNamed(name);
+    const chosen = options.family?.map(familyNamed) ?? families.filter(({ name }) => !relatives.has(name));
+    for (const family of chosen) {
       const missing = missingFor(family);
-      if (missing) throw new Error(`${family.name}: ${missing}`);
+      if (missing && options.family) throw new Error(`${family.name}: ${missing}`);
+      if (missing) {
+        console.log(`${family.name} is left out: ${missing}`);
+        continue;
+      }
       const engines: PeerFigures[] = [];
       for (const peer of peers) engines.push(await peerFigures(family, peer));
       console.log(peerLines(family, engines));

@@ -1,7 +1,8 @@
 /** What `npm run bench:peers -- --static` reads from a process of another engine. */
 import { expect, test } from 'vitest';
 import { familyNamed } from '../bench/static/families.ts';
-import { peerLines, unnamedKernels } from '../bench/static/peers.ts';
+import { instructionsPerMultiplyAdd } from '../bench/static/main_loops.ts';
+import { compareBest, peerLines, unnamedKernels } from '../bench/static/peers.ts';
 
 test('kernels without names are kept in their order, other lines of the record are not', () => {
   const record = [
@@ -44,4 +45,68 @@ test('an engine has a line for itself and one for its products that are alike', 
   expect(products[0]).toMatch(
     /^ +2 x +128 multiply-adds a turn: main loop {2}77 %, K step {2}46 % of peak \(LDS\)/,
   );
+});
+
+test('figures that a driver prints are those of the kernels in their order, where each has a line', () => {
+  const record = '{"statistics":{"a":1}}\n{"statistics":{"a":2}}';
+  const printed = 'SHADER-DB:  - X shader: 5 inst, 1:2 spills:fills\nother\nSHADER-DB: X shader: 7 inst';
+  expect(unnamedKernels(record, printed).map((kernel) => kernel.printed)).toEqual([
+    '5 inst, 1:2 spills:fills',
+    '7 inst',
+  ]);
+  expect(unnamedKernels(record, 'SHADER-DB: X shader: 5 inst').map(({ printed: p }) => p)).toEqual([
+    undefined,
+    undefined,
+  ]);
+});
+
+test("Adreno's main loop: repeats and waits count, the loop around it does not", () => {
+  const text = [
+    'Native code for unnamed CL shader (null) with sha1 3402:',
+    'l1:',
+    '(sy)(ss)mov.u32u32 r2.x, r0.x',
+    'l2:',
+    '(rpt3)mad.f32 r20.z, r10.z, r23.x, r20.z',
+    '(nop2) mad.f32 r20.w, r10.z, r23.y, r20.w',
+    'br p0.x, #l2',
+    'mad.f32 r1.x, r1.y, r1.z, r1.x',
+    'jump #l1',
+    'end',
+  ].join('\n');
+  expect(instructionsPerMultiplyAdd('adreno', text)).toEqual({ multiplyAdds: 5, instructions: 8 / 5 });
+  expect(instructionsPerMultiplyAdd('adreno', 'mad.f32 r1.x, r1.y, r1.z, r1.x')).toBeUndefined();
+});
+
+test("Mali's main loop: pairs of 16 bits count twice", () => {
+  const text = [
+    '   NOP.wait0',
+    '   FMA.f32 r0, ^r2, ^r0, 0x0.neg',
+    '',
+    '   FMA.v2f16 r1, ^r2, ^r0, r1',
+    '   BRANCHZ.eq.reconverge 0x0, offset:-3',
+    '   FMA.f32 r0, ^r2, ^r0, r0',
+  ].join('\n');
+  expect(instructionsPerMultiplyAdd('mali', text)).toEqual({ multiplyAdds: 3, instructions: 1 });
+  expect(instructionsPerMultiplyAdd('nvidia', text)).toBeUndefined();
+});
+
+test('engines are compared by their best products: shares of peak, or instructions', () => {
+  const figures = (engine: string, products: object[]) =>
+    ({ engine, kernels: 3, spilling: 0, host_ms: 1, products }) as Parameters<typeof compareBest>[0][number];
+  const by = (key: string, values: number[]) => values.map((value) => ({ multiplyAdds: 32, [key]: value }));
+  const shares = compareBest([figures('ours', by('step', [0.5, 0.9])), figures('b', by('step', [0.45]))]);
+  expect(shares.map(({ best, ahead }) => [best, ahead])).toEqual([
+    ['90 %', undefined],
+    ['45 %', 2],
+  ]);
+  const loops = compareBest([
+    figures('ours', by('instructions', [1.2])),
+    figures('b', by('instructions', [6, 3.6])),
+    figures('c', []),
+  ]);
+  expect(loops.map(({ best, ahead }) => [best, ahead && Math.round(10 * ahead)])).toEqual([
+    ['1.20 instructions', undefined],
+    ['3.60 instructions', 30],
+    ['not told', undefined],
+  ]);
 });

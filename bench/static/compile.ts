@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { packagedFile } from '../../src/cli/package.ts';
 import { buildLayer, compilerEnvironment, debianFolder } from './environment.ts';
 import type { Family } from './families.ts';
+import { readsMainLoop } from './main_loops.ts';
 import { type CompileRecord, type CompileRequest, readRecord } from './records.ts';
 
 /** Mesa's driver calls an Apple GPU by its own name; users' browsers say this. */
@@ -95,7 +96,8 @@ export async function compileFor(
     const full: CompileRequest = { adapter: adapterNames[family.vendor] ?? {}, ...request };
     const script = packagedFile('dist/static_child.js');
     // Only what is read here is asked for.
-    const assembly = family.generation !== undefined || family.engineLanes !== undefined;
+    const read = family.generation !== undefined || family.engineLanes !== undefined;
+    const assembly = read || (request.modelled !== undefined && readsMainLoop(family.vendor));
     const { errors } = await runOn(family, [script, path, JSON.stringify(full)], { path, assembly });
     return readRecord(readFileSync(path, 'utf8'), errors);
   } finally {

@@ -9,6 +9,7 @@ import { compileFor, runOn } from './compile.ts';
 import type { Family } from './families.ts';
 import { analysed, figuresOf, type KernelFigures } from './figures.ts';
 import { type AnalysedKernel, mainLoop, stepOf } from './kernel.ts';
+import { instructionsPerMultiplyAdd, readsMainLoop } from './main_loops.ts';
 import type { CompiledKernel } from './records.ts';
 
 /** An engine as a process: see bench/peers/worker.mjs. */
@@ -23,10 +24,14 @@ export interface StaticPeer {
 /** A kernel that multiplies in a loop. */
 export interface PeerKernel {
   readonly multiplyAdds: number;
-  /** Useful share of the main loop's vector cycles; of the slowest unit's in a K step. */
-  readonly mainLoop: number;
-  readonly step: number;
-  readonly limit: string;
+  /** Useful share of the main loop's vector cycles; of the slowest unit's in a K step (AMD, Intel). */
+  readonly mainLoop?: number;
+  readonly step?: number;
+  readonly limit?: string;
+  /** The compiler's cycles per multiply-add of eight lanes, the turns of loops guessed alike (Intel). */
+  readonly cycles?: number | undefined;
+  /** Instructions of the main loop for each of its multiply-adds (Adreno, Mali). */
+  readonly instructions?: number;
   readonly registers: number | undefined;
   readonly occupancy: number | undefined;
   readonly spills: number;
@@ -42,6 +47,9 @@ export interface PeerFigures {
   /** Milliseconds of a run, median. */
   readonly host_ms: number;
 }
+
+// A product of matrices multiplies quads by quads; others read what they multiply once.
+const leastMultiplyAdds = 16;
 
 /** Turns of the loop inside a K step of a peer: steps of 32 values, a quad per turn, as tfjs writes them. */
 const turnsInStep = 8;
@@ -62,8 +70,20 @@ function guessedStep(kernel: AnalysedKernel) {
   return stepOf(kernel, { multiplyAdds: turnsInStep * main.own.multiplyAdds, stores });
 }
 
-/** The kernels of a record that a process left which gave them no names. */
-export function unnamedKernels(text: string): CompiledKernel[] {
+/**
+ * The kernels of a record that a process left which gave them no names.
+ *
+ * @param errors its standard error, where some drivers print their figures, a line per kernel
+ */
+export function unnamedKernels(text: string, errors = ''): CompiledKernel[] {
+  const printed = [...errors.matchAll(/^SHADER-DB.*?shader: (.*)$/gm)].map(([, figures]) => figures);
+  const kernels = recordedKernels(text);
+  // Else it is not known which line is whose.
+  if (printed.length !== kernels.length) return kernels;
+  return kernels.map((kernel, i) => ({ ...kernel, printed: printed[i] ?? '' }));
+}
+
+function recordedKernels(text: string): CompiledKernel[] {
   return text
     .split('\n')
     .filter((line) => line.startsWith('{'))
@@ -75,23 +95,39 @@ export function unnamedKernels(text: string): CompiledKernel[] {
     );
 }
 
+/** Why nothing is told of the loops of a family's kernels; undefined where it is. */
+export function untold({ vendor }: Family): string | undefined {
+  if (vendor === 'apple') return 'the driver hands out no disassembly, only figures of the whole code';
+  if (vendor === 'nvidia') return 'the compiler counts no cycles, and its disassembly is not read here';
+  return undefined;
+}
+
 function productOf(kernel: CompiledKernel, figures: KernelFigures, family: Family): PeerKernel | undefined {
+  const { registers, occupancy, spills } = figures;
+  if (readsMainLoop(family.vendor)) {
+    const loop = kernel.assembly && instructionsPerMultiplyAdd(family.vendor, kernel.assembly);
+    if (!loop || loop.multiplyAdds < leastMultiplyAdds) return undefined;
+    return { ...loop, registers, occupancy, spills };
+  }
   const code = analysed(kernel, family);
   const main = code && mainLoop(code);
   const step = code && (kernel.shape ? stepOf(code, kernel.shape) : guessedStep(code));
-  // A product of matrices multiplies quads by quads; others read what they multiply once.
-  if (!main || !step || main.own.multiplyAdds < 16) return undefined;
+  if (!main || !step || main.own.multiplyAdds < leastMultiplyAdds) return undefined;
   const whole = code.judge(step.work);
   return {
     multiplyAdds: main.own.multiplyAdds,
     mainLoop: code.judge(main.own).useful,
     step: whole.ofPeak,
     limit: whole.limit,
-    registers: figures.registers,
-    occupancy: figures.occupancy,
-    spills: figures.spills,
+    cycles: figures.cyclesPerMultiplyAdd,
+    registers,
+    occupancy,
+    spills,
   };
 }
+
+/** The better, the larger: the K step's share of peak, or multiply-adds for each instruction. */
+const merit = ({ step, instructions }: PeerKernel) => step ?? 1 / (instructions ?? Number.POSITIVE_INFINITY);
 
 /** @throws Error where the engine does not start on this driver */
 export async function peerFigures(family: Family, peer: StaticPeer): Promise<PeerFigures> {
@@ -99,11 +135,13 @@ export async function peerFigures(family: Family, peer: StaticPeer): Promise<Pee
   try {
     const path = join(folder, 'record.jsonl');
     const args = [peer.script, JSON.stringify(peer.config)];
-    const { output } = await runOn(family, args, { path, assembly: true });
+    const { output, errors } = await runOn(family, args, { path, assembly: true });
     const { own } = peer;
     const kernels = own
       ? (await compileFor(family, { filter: '', minimal: false, modelled: [1] })).kernels
-      : unnamedKernels(readFileSync(path, 'utf8'));
+      : unnamedKernels(readFileSync(path, 'utf8'), errors);
+    if (own && untold(family) === undefined && !kernels.some((kernel) => kernel.assembly !== undefined))
+      throw new Error(`${family.name}: the driver handed out no disassembly`);
     const judged = kernels.map((kernel) => ({ kernel, figures: figuresOf(kernel, family) }));
     const products = judged.flatMap(({ kernel, figures }) => productOf(kernel, figures, family) ?? []);
     const line = output.split('\n').find((text) => text.startsWith('@{"host_ms"'));
@@ -112,7 +150,7 @@ export async function peerFigures(family: Family, peer: StaticPeer): Promise<Pee
       engine: peer.engine,
       kernels: kernels.length,
       spilling: judged.filter(({ figures }) => figures.spills > 0).length,
-      products: products.sort((a, b) => b.multiplyAdds - a.multiplyAdds || b.step - a.step),
+      products: products.sort((a, b) => b.multiplyAdds - a.multiplyAdds || merit(b) - merit(a)),
       host_ms: (JSON.parse(line.slice(1)) as { host_ms: number }).host_ms,
     };
   } finally {
@@ -123,11 +161,43 @@ export async function peerFigures(family: Family, peer: StaticPeer): Promise<Pee
 const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
 
 function productText(p: PeerKernel): string {
+  const loop =
+    p.mainLoop !== undefined && p.step !== undefined
+      ? `main loop ${percent(p.mainLoop).padStart(5)}, K step ${percent(p.step).padStart(5)} of peak ` +
+        `(${p.limit})${p.cycles === undefined ? '' : `, ${p.cycles} cycles per multiply-add`}`
+      : `main loop ${p.instructions?.toFixed(2)} instructions per multiply-add`;
   return (
-    `${String(p.multiplyAdds).padStart(4)} multiply-adds a turn: main loop ` +
-    `${percent(p.mainLoop).padStart(5)}, K step ${percent(p.step).padStart(5)} of peak (${p.limit}), ` +
+    `${String(p.multiplyAdds).padStart(4)} multiply-adds a turn: ${loop}, ` +
     `${p.registers ?? '?'} registers, ${p.occupancy ?? '?'} waves, ${p.spills} spills`
   );
+}
+
+/** An engine's best product on a family, and how far ours is ahead of it. */
+export interface Comparison {
+  readonly engine: string;
+  /** Share of peak in percent (AMD, Intel), or instructions per multiply-add (Adreno, Mali). */
+  readonly best: string;
+  readonly spilling: number;
+  /** Our best product over its best; undefined where nothing is told, and for our own. */
+  readonly ahead?: number;
+}
+
+/** Best against best; a family's first engine is ours. */
+export function compareBest(engines: readonly PeerFigures[]): Comparison[] {
+  const bests = engines.map(({ products }) =>
+    products.reduce<PeerKernel | undefined>((m, p) => (m && merit(m) >= merit(p) ? m : p), undefined),
+  );
+  const [ours] = bests;
+  return engines.map(({ engine, spilling }, i) => {
+    const best = bests[i];
+    const text = !best
+      ? 'not told'
+      : best.step === undefined
+        ? `${best.instructions?.toFixed(2)} instructions`
+        : `${percent(best.step)}`;
+    const ahead = i && best && ours ? merit(ours) / merit(best) : undefined;
+    return { engine, best: text, spilling, ...(ahead !== undefined && { ahead }) };
+  });
 }
 
 /** Every engine on a family: a line for itself, and one for its products that are alike. */
@@ -143,6 +213,14 @@ export function peerLines(family: Family, all: readonly PeerFigures[]): string {
   return [
     `resnet18 forward on ${family.name} (${family.title}); ours: its convolutions; a K step of the others: ` +
       `the main loop ${turnsInStep} times, loops beside it once`,
+    ...(untold(family) ? [`  nothing is told of loops: ${untold(family)}`] : []),
     ...lines,
+    ...compareBest(all)
+      .filter(({ ahead }) => ahead !== undefined)
+      .map(
+        ({ engine, ahead = 0 }) =>
+          `  best product: ${ahead.toFixed(2)} times that of ${engine}` +
+          (ahead < 1.8 ? ', less than 1.8' : ''),
+      ),
   ].join('\n');
 }
