@@ -1,6 +1,7 @@
 /** AMD GPUs: GCN 5 (Vega) computes in waves of 64 lanes, RDNA in waves of 32 or 64. */
 import { convolutionFamily, halfTiles, largeTiles, middleTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
+import { rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { type OfferedTarget, reliableLanes } from './target.ts';
 import { largeShapes, largeShapesAtOnce, weightGradientFamily } from './weight_gradients.ts';
@@ -53,6 +54,7 @@ export const amd: DeviceProfile = {
   }),
   kernels: {
     ...gpu.kernels,
+    gate: rowKernels.gate,
     convolution: convolutionFamily(
       ({ architecture }) => (architecture.startsWith('gcn') ? middleTiles : largeTiles),
       () => 0,

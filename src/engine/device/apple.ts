@@ -1,6 +1,7 @@
 /** Apple GPUs. */
 import { convolutionFamily, smallTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
+import { rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { reliableLanes } from './target.ts';
 import { largeShapesAtOnce, middleShapes, weightGradientFamily } from './weight_gradients.ts';
@@ -21,6 +22,7 @@ export const apple: DeviceProfile = {
   },
   kernels: {
     ...gpu.kernels,
+    gate: rowKernels.gate,
     convolution: convolutionFamily(() => smallTiles),
     weight_gradient: weightGradientFamily(
       () => middleShapes,

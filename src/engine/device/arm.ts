@@ -3,7 +3,6 @@
  * Buffers are read by the load/store unit, sampled textures by the texture unit beside it.
  */
 import { gpu } from './gpu.ts';
-import { residualGradientOfFewLoads } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { register, weightGradientRegister } from './register_kernels.ts';
 import { reliableLanes } from './target.ts';
@@ -27,7 +26,6 @@ export const arm: DeviceProfile = {
       // The 32 registers of full occupancy hold 8 sums, whose loads per multiply-add are 2.4 times as many.
       choose: ({ columnQuads }) => (columnQuads > 1 ? register(3, 2) : register(4, 1)),
     },
-    gate: { ...gpu.kernels.gate, residualGradient: residualGradientOfFewLoads },
     weight_gradient: {
       candidates: () => [
         weightGradientRegister(2, 4),

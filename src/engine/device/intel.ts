@@ -3,7 +3,6 @@
  * hold.
  */
 import { gpu } from './gpu.ts';
-import { residualGradientOfFewLoads } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { type SharedShapes, sharedColumns } from './register_kernels.ts';
 import { reliableLanes, type Target } from './target.ts';
@@ -69,7 +68,6 @@ export const intel: DeviceProfile = {
   }),
   kernels: {
     ...gpu.kernels,
-    gate: { ...gpu.kernels.gate, residualGradient: residualGradientOfFewLoads },
     ...sharedColumns(({ subgroupSizeControl }) => (subgroupSizeControl ? chosenLanes : anyLanes), leastLanes),
   },
   faults: [

@@ -2,6 +2,7 @@
 import type { Toggles } from '../../platform/toggles.ts';
 import { convolutionFamily, largeTiles } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
+import { rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile, EngineUse } from './profile.ts';
 import { reliableLanes } from './target.ts';
 import { largeShapes, largeShapesAtOnce, weightGradientFamily } from './weight_gradients.ts';
@@ -27,6 +28,7 @@ export const nvidia: DeviceProfile = {
   }),
   kernels: {
     ...gpu.kernels,
+    gate: rowKernels.gate,
     convolution: convolutionFamily(() => largeTiles),
     weight_gradient: weightGradientFamily(
       () => largeShapes,

@@ -4,6 +4,7 @@
  */
 import { type ConvolutionShapes, convolutionFamily } from './convolution_tiles.ts';
 import { gpu } from './gpu.ts';
+import { rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
 import { reliableLanes, type Target } from './target.ts';
 import { type WeightGradientShape, weightGradientFamily } from './weight_gradients.ts';
@@ -38,6 +39,7 @@ export const qualcomm: DeviceProfile = {
   target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
   kernels: {
     ...gpu.kernels,
+    gate: rowKernels.gate,
     // Products in 16 bits have twice the rate, in as many waves.
     convolution: convolutionFamily(
       (target) => tilesFor(target),
