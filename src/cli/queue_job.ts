@@ -6,6 +6,7 @@
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import * as v from 'valibot';
+import { augmentations } from '../data/augment.ts';
 import { formats } from '../data/dataset.ts';
 import { parseForeground } from '../data/foreground.ts';
 import { modes } from '../model/methods.ts';
@@ -53,6 +54,7 @@ export const jobOptions = v.strictObject({
   holdOut: v.exactOptional(share),
   labels: v.exactOptional(v.picklist(['folder', 'mask'])),
   select: v.exactOptional(v.picklist(['last', 'test-oracle'])),
+  augment: v.exactOptional(v.pipe(v.array(v.picklist(augmentations)), v.minLength(1), v.maxLength(4))),
   curve: v.exactOptional(whole(1, 100_000)),
   strict: v.exactOptional(v.boolean()),
   format: v.exactOptional(v.picklist([...formats, 'auto'])),

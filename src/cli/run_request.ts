@@ -80,6 +80,7 @@ export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<
       'share held out': plan.holdOut ?? null,
       labels: plan.labels,
       'choice of the epoch': plan.select,
+      augmentations: plan.augment ?? null,
       'epochs between points of the curve': plan.curve ?? null,
       ...(methodNamed(plan.mode).learns === 'memory' && { coreset: plan.coreset }),
     },

@@ -1,5 +1,6 @@
 /** The options of a training, shared by train, benchmark and demo, and the plan that they come to. */
 import { type Command, Option } from 'commander';
+import { type Augmentation, augmentations, augmentedCount } from '../data/augment.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
@@ -17,6 +18,8 @@ import {
   countOption,
   epochsOption,
   imageSizeOption,
+  listOf,
+  oneOf,
   shareOption,
   shareOrNoneOption,
   stageEpochsOption,
@@ -42,6 +45,7 @@ export interface TrainingOptions {
   readonly holdOut?: number;
   readonly labels?: Labels;
   readonly select?: 'last' | 'test-oracle';
+  readonly augment?: Augmentation[];
   readonly curve?: number;
   readonly strict?: boolean;
 }
@@ -104,6 +108,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<TrainP
     holdOut,
     labels: options.labels ?? 'folder',
     select: options.select ?? 'last',
+    augment: options.augment,
     curve: options.curve,
     teacherPath,
     teacher: await readWeights(teacherPath),
@@ -167,6 +172,12 @@ export function addTrainingOptions(command: Command): Command {
       )
         .choices(['last', 'test-oracle'])
         .default('last'),
+    )
+    .option(
+      '--augment <list>',
+      `of few images also learn changed copies, as many as make ${augmentedCount} images; what may change ` +
+        `without a defect: ${augmentations.join(', ')}`,
+      listOf(oneOf(augmentations)),
     )
     .option(
       '--curve <epochs>',

@@ -49,6 +49,7 @@ function settingsOf(plan: TrainPlan, foreground: ForegroundRule, heldOut: number
       : { epochs: plan.epochs }),
     limit: plan.limit ?? null,
     held_out: heldOut,
+    ...(plan.augment && { augment: plan.augment }),
     labels: plan.labels,
     checkpoint:
       bestEpoch === undefined

@@ -1,5 +1,6 @@
 /** From a listed data set to what a training takes: what can be read is read, before hours are spent. */
 
+import { augmentTraining } from '../data/augment.ts';
 import type { Dataset, Sample } from '../data/dataset.ts';
 import type { ForegroundRule } from '../data/foreground.ts';
 import { prepareMasks } from '../data/masks.ts';
@@ -58,5 +59,6 @@ export async function prepareTraining(
     unreadable,
   });
   const warnings = [...dataset.warnings, ...data.warnings, ...trainingSetWarnings(data.images, data.paths)];
-  return { dataset, heldOut, data, foreground, warnings };
+  const trained = plan.augment ? augmentTraining(data, plan.augment, plan.seed) : data;
+  return { dataset, heldOut, data: trained, foreground, warnings };
 }

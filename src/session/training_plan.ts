@@ -1,6 +1,7 @@
 /** The plan of a training on a data set, and what follows from it alone. */
 
 import { spread } from '../base/lists.ts';
+import type { Augmentation } from '../data/augment.ts';
 import type { Dataset, Sample } from '../data/dataset.ts';
 import { type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
 import { splitByName } from '../data/split.ts';
@@ -40,6 +41,8 @@ export interface TrainingPlan {
   readonly holdOut: number | undefined;
   readonly labels: Labels;
   readonly select: 'last' | 'test-oracle';
+  /** What may change in changed copies of the training images; undefined: there are no copies. */
+  readonly augment?: readonly Augmentation[] | undefined;
   /** Measure on the test set every so many epochs, for the report alone; undefined: never. */
   readonly curve?: number | undefined;
   /** What of the textures, the training and the test images cannot be read. */
