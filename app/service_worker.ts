@@ -3,6 +3,8 @@
  * other pages, other copies of this one among them: nothing but this copy's files is answered, kept or
  * deleted.
  */
+import { packagedBackbones, packagedTeacherFile } from '../src/weights/packaged.ts';
+
 /** Set by the build: changes with every file. */
 declare const BUILD: string;
 
@@ -34,7 +36,7 @@ const needed = [
   'style.css',
   'icon.svg',
   'contents.json',
-  'teacher_resnet18.safetensors',
+  ...packagedBackbones.map(packagedTeacherFile),
 ];
 // Kept once they were asked for, because not every copy of the page has them.
 const others = ['index.html', 'demo.safetensors', 'demo.png'];
@@ -80,5 +82,3 @@ scope.addEventListener('fetch', (event) => {
   if (event.request.method === 'GET' && ownFiles.has(origin + pathname))
     event.respondWith(answer(event.request));
 });
-
-export {};

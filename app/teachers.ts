@@ -4,10 +4,11 @@
 import { backbones } from '../src/model/backbones.ts';
 import { verifyDigest, writeWithDigest } from '../src/weights/digest.ts';
 import { importStateDicts } from '../src/weights/import.ts';
+import { packagedTeacherFile } from '../src/weights/packaged.ts';
 import { readSafetensors, type SafetensorsFile, storable } from '../src/weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../src/weights/torch_file.ts';
 import { readFile, writeFile } from './storage.ts';
-import { packagedTeacher, type TeacherFacts } from './types.ts';
+import { packagedSource, packagedTeachers, type TeacherFacts } from './types.ts';
 
 const pathOf = (backbone: string) => `teachers/${backbone}.safetensors`;
 
@@ -17,9 +18,9 @@ async function sourceOf(backbone: string): Promise<string | undefined> {
   return source && new TextDecoder().decode(source);
 }
 
-/** The page's own teacher, then those that were loaded. */
+/** The page's own teachers, then those that were loaded. */
 export async function teachers(): Promise<TeacherFacts[]> {
-  const found = [packagedTeacher];
+  const found = [...packagedTeachers];
   for (const backbone of Object.keys(backbones)) {
     const source = await sourceOf(backbone);
     if (source !== undefined) found.push({ backbone, source });
@@ -59,7 +60,7 @@ export async function addTeacher(
 }
 
 export async function readTeacher({ backbone, source }: TeacherFacts): Promise<SafetensorsFile> {
-  if (source !== packagedTeacher.source) {
+  if (source !== packagedSource) {
     // Another file of the same backbone is another teacher.
     const bytes = (await sourceOf(backbone)) === source ? await readFile(pathOf(backbone)) : undefined;
     if (!bytes)
@@ -68,7 +69,7 @@ export async function readTeacher({ backbone, source }: TeacherFacts): Promise<S
     await verifyDigest(bytes, file.metadata, source);
     return file;
   }
-  const answer = await fetch('teacher_resnet18.safetensors');
+  const answer = await fetch(packagedTeacherFile(backbone));
   if (!answer.ok) throw new Error(`the teacher's weights could not be loaded (${answer.status})`);
   return readSafetensors(new Uint8Array(await answer.arrayBuffer()), source);
 }

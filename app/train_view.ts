@@ -13,7 +13,7 @@ import { createProgress } from './train_progress.ts';
 import { showResult } from './train_result.ts';
 import {
   type ChosenImage,
-  packagedTeacher,
+  packagedTeachers,
   type TeacherFacts,
   type TrainingJob,
   type TrainingResult,
@@ -40,7 +40,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       element('option', { value: rule }, rule),
     ),
   );
-  let teacherList: TeacherFacts[] = [packagedTeacher];
+  let teacherList: readonly TeacherFacts[] = packagedTeachers;
   const teacher = element('select');
   const mode = element(
     'select',
@@ -61,7 +61,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const resultCard = element('div', { className: 'card', hidden: true });
   const progress = createProgress();
 
-  const chosenTeacher = () => teacherList[teacher.selectedIndex] ?? packagedTeacher;
+  const chosenTeacher = () => teacherList[teacher.selectedIndex] ?? (packagedTeachers[0] as TeacherFacts);
   const job = (): TrainingJob => ({
     name: name.value,
     backbone: chosenTeacher().backbone,

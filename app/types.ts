@@ -1,5 +1,6 @@
 /** What the page and its worker tell each other. */
 import type { DetectorSettings } from '../src/detector/settings.ts';
+import { packagedBackbones } from '../src/weights/packaged.ts';
 
 /** The device that the page computes on. */
 export interface DeviceFacts {
@@ -68,7 +69,14 @@ export interface TeacherFacts {
   readonly source: string;
 }
 
-export const packagedTeacher: TeacherFacts = { backbone: 'resnet18', source: 'packaged teacher' };
+/** The source of the page's own teachers. */
+export const packagedSource = 'packaged teacher';
+
+/** The page's own teachers; the first is the default. */
+export const packagedTeachers: readonly TeacherFacts[] = packagedBackbones.map((backbone) => ({
+  backbone,
+  source: packagedSource,
+}));
 
 /** An image that the user chose for a training. */
 export interface ChosenImage {

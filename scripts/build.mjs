@@ -2,7 +2,7 @@
 // plain JavaScript are bundled, so that nothing else is installed with this one; their licences stand in
 // dist/THIRD_PARTY_NOTICES.txt.
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 import { rolldown } from 'rolldown';
 import { copyDemo } from './copy_demo.mjs';
@@ -112,7 +112,8 @@ const page = { ...browser, sourcemap: false, outdir: 'dist/app' };
 const app = await build({ ...page, entryPoints: { main: 'app/main.ts', machine: 'app/machine.ts' } });
 shipped.push(...packagesOf(app.metafile));
 for (const file of ['index.html', 'style.css', 'icon.svg']) cpSync(`app/${file}`, `dist/app/${file}`);
-cpSync('weights/teacher_resnet18.safetensors', 'dist/app/teacher_resnet18.safetensors');
+for (const file of readdirSync('weights'))
+  if (/^teacher_.*\.safetensors$/.test(file)) cpSync(`weights/${file}`, `dist/app/${file}`);
 copyDemo();
 const hash = createHash('sha256');
 for (const file of [...Object.keys(app.metafile.outputs), 'dist/app/index.html', 'dist/app/style.css'].sort())

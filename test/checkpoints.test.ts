@@ -320,7 +320,7 @@ describe('checkpoints', () => {
       backbone: backbones.resnet18,
       images: imageSource(images(3)),
       imageNames: ['a.png', 'b.png', 'c.png'],
-      imageSize: size,
+      imageSizes: [size],
       batch: 2,
       epochs: 1,
       learningRate: 0.005,
@@ -337,7 +337,8 @@ describe('checkpoints', () => {
       ],
       [{ learningRate: 0.004 }, /learning rate was 0\.005 and is now 0\.004/],
       [{ epochs: 2 }, /epochs was 1 and is now 2/],
-      [{ imageSize: 64 }, /image size was 32 and is now 64/],
+      [{ imageSizes: [64] }, /image sizes was \[32\] and is now \[64\]/],
+      [{ mixed: 0.5 }, /mixed share was 0 and is now 0\.5/],
       [{ source: otherTeacher() }, /the big teacher is not that of the checkpoint/],
     ] as const)
       await expect(distillTeacher({ ...small, ...change, resume: true })).rejects.toThrow(message);

@@ -138,7 +138,7 @@ describe('training', () => {
       sourceBackbone: backbones.resnet18,
       backbone: backbones.resnet18,
       images: imageSource(images(8)),
-      imageSize: size,
+      imageSizes: [size],
       batch: 4,
       epochs: 6,
       learningRate: 0.005,

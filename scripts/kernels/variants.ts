@@ -29,7 +29,7 @@ import {
   studentModes,
 } from '../../src/model/methods.ts';
 import type { Teacher } from '../../src/model/teacher.ts';
-import { recordTeacherDistillation } from '../../src/train/distill_teacher.ts';
+import { recordTeacherDistillation } from '../../src/train/record_distillation.ts';
 import { stageShape } from '../../src/train/stage_images.ts';
 import { recordStep } from '../../src/train/step_programs.ts';
 

@@ -8,6 +8,7 @@ import { moveToBackup } from '../output/backup.ts';
 import { OutputFile } from '../output/file.ts';
 import { checkReadable } from '../session/training_checks.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
+import type { TeacherDistance } from '../train/distillation_measures.ts';
 import { writeWithDigest } from '../weights/digest.ts';
 import { checkpointFile, interruptSignal, readWeights, withEngine } from './common.ts';
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
@@ -15,9 +16,10 @@ import {
   backboneOption,
   batchOption,
   epochsOption,
-  imageSizeOption,
+  imageSizesOption,
   learningRateOption,
   seedOption,
+  shareOrAllOption,
 } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 
@@ -30,7 +32,9 @@ interface Options {
   readonly backbone: string;
   readonly images: string[];
   readonly out: string;
-  readonly imageSize: number;
+  readonly imageSize: number[];
+  readonly mix: number;
+  readonly check?: string[];
   readonly batch: number;
   readonly epochs: number;
   readonly learningRate: number;
@@ -50,6 +54,12 @@ async function setAside(path: string, force: boolean): Promise<void> {
   console.error(`note: ${path} was there before; it is kept as ${await moveToBackup(path)}`);
 }
 
+/** The distances as metadata and output have them: layer1, layer2, layer3. */
+function words({ cosine, error }: TeacherDistance): Record<string, string> {
+  const list = (values: readonly number[]) => values.map((value) => value.toFixed(4)).join(', ');
+  return { check_cosine_distance: list(cosine), check_normalised_error: list(error) };
+}
+
 export function distillTeacherCommand(program: Command): void {
   program
     .command('distill-teacher')
@@ -62,7 +72,17 @@ export function distillTeacherCommand(program: Command): void {
     )
     .option('--from-backbone <name>', 'backbone of the big teacher', backboneOption, 'resnet18')
     .option('--backbone <name>', 'backbone of the new teacher', backboneOption, 'resnet18')
-    .option('--image-size <pixels>', 'side of the training views', imageSizeOption, 64)
+    .option(
+      '--check <paths...>',
+      'photographs that are only looked at: how far the new teacher is from the big one on them',
+    )
+    .option(
+      '--image-size <pixels>',
+      'sides of the training views, with commas; each has an equal part of the epochs, in this order',
+      imageSizesOption,
+      [64, 128],
+    )
+    .option('--mix <share>', 'share of the views that blend two photographs', shareOrAllOption, 0)
     .option('--batch <count>', 'images per step', batchOption, 16)
     .option('--epochs <count>', 'passes over the images', epochsOption, 60)
     .option('--learning-rate <rate>', 'peak learning rate', learningRateOption, 0.002)
@@ -72,28 +92,31 @@ export function distillTeacherCommand(program: Command): void {
     .addOption(strictOption())
     .action(async (options: Options) => {
       const { resume = false, force = false } = options;
-      const files = { command: 'aand distill-teacher', force, inputs: [options.from, ...options.images] };
+      const files = {
+        command: 'aand distill-teacher',
+        force,
+        inputs: [options.from, ...options.images, ...(options.check ?? [])],
+      };
       const checkpointPath = `${options.out}.checkpoint`;
       const unfinished = resume && (await exists(checkpointPath)) === 'file';
       await using output = await OutputFile.open(options.out, { ...files, force: force || unfinished });
       if (!unfinished && (await exists(checkpointPath))) await setAside(checkpointPath, force);
       const source = await readWeights(options.from);
       const unreadable = unreadableFiles({ strict: options.strict ?? false });
-      const paths = await findImages(options.images, unreadable);
       const signal = interruptSignal();
       const reporter = new ProgressReporter();
-      const imageNames = await checkReadable(paths, {
-        unreadable,
-        reporter,
-        signal,
-        label: 'reading photographs',
-      });
-      if (!imageNames.length)
-        throw new Error(`none of the ${paths.length} photographs can be read: ${unreadable.summary}`);
-      const load = (index: number) => withImage(imageNames[index] as string, (image) => image);
-      const images = new ImageCache(imageNames.length, load, memoryBytes);
+      const photographs = async (given: readonly string[], label: string) => {
+        const paths = await findImages(given, unreadable);
+        const names = await checkReadable(paths, { unreadable, reporter, signal, label });
+        if (!names.length)
+          throw new Error(`none of the ${paths.length} photographs can be read: ${unreadable.summary}`);
+        const load = (index: number) => withImage(names[index] as string, (image) => image);
+        return { names, images: new ImageCache(names.length, load, memoryBytes) };
+      };
+      const { names: imageNames, images } = await photographs(options.images, 'reading photographs');
+      const check = options.check && (await photographs(options.check, 'reading photographs to check with'));
       await withEngine(async (engine) => {
-        const { tensors, history } = await distillTeacher({
+        const { tensors, history, distance } = await distillTeacher({
           engine,
           source,
           sourceName: options.from,
@@ -101,7 +124,9 @@ export function distillTeacherCommand(program: Command): void {
           backbone: backboneNamed(options.backbone),
           images,
           imageNames,
-          imageSize: options.imageSize,
+          imageSizes: options.imageSize,
+          mixed: options.mix,
+          check: check?.images,
           batch: options.batch,
           epochs: options.epochs,
           learningRate: options.learningRate,
@@ -116,14 +141,21 @@ export function distillTeacherCommand(program: Command): void {
           backbone: options.backbone,
           made_by: 'aand distill-teacher',
           images: String(images.length),
-          image_size: String(options.imageSize),
+          image_size: options.imageSize.join(','),
+          mix: String(options.mix),
+          batch: String(options.batch),
+          learning_rate: String(options.learningRate),
+          seed: String(options.seed),
           epochs: String(options.epochs),
           final_loss: String(history.at(-1)?.loss),
+          ...(distance && { check_images: String(check?.images.length), ...words(distance) }),
         };
         await output.write(await writeWithDigest(tensors, metadata));
         console.log(
           `wrote ${options.out}: loss ${history.at(-1)?.loss?.toFixed(4)} after ${options.epochs} epochs`,
         );
+        if (distance)
+          for (const [name, values] of Object.entries(words(distance))) console.log(`${name}: ${values}`);
       });
       unreadable.finish();
     });

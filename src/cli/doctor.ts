@@ -13,6 +13,7 @@ import { groups } from '../model/groups.ts';
 import { stageName } from '../model/method.ts';
 import { detect, detectorParameters, methods } from '../model/methods.ts';
 import { forecastStep } from '../train/forecast_training.ts';
+import { packagedBackbones, packagedTeacherFile } from '../weights/packaged.ts';
 import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
 import { packagedFile, packageVersion } from './package.ts';
 
@@ -77,11 +78,13 @@ export function doctorCommand(program: Command): void {
         `aand-webgpu  ${await packageVersion()}, Node ${process.version}, ${process.platform} ` +
           `${process.arch}`,
       );
-      const teacher = packagedFile('weights/teacher_resnet18.safetensors');
-      console.log(
-        'teacher      ' +
-          `${(await exists(teacher)) ? teacher : `missing: ${teacher}; pass --weights to aand train`}`,
-      );
+      for (const backbone of packagedBackbones) {
+        const teacher = packagedFile(`weights/${packagedTeacherFile(backbone)}`);
+        console.log(
+          'teacher      ' +
+            `${(await exists(teacher)) ? teacher : `missing: ${teacher}; pass --weights to aand train`}`,
+        );
+      }
       // As the commands with --dtype f16 open it.
       const engine = await Engine.open({ subgroupMatrices: 'if offered' });
       try {

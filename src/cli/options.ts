@@ -104,6 +104,9 @@ export const imageSizeOption: Parser<number> = (text) => {
   return size;
 };
 
+/** Sides of network inputs, in the order in which they are used. */
+export const imageSizesOption = listOf(imageSizeOption);
+
 /** Images per step or run. */
 export const batchOption = wholeNumber(1, 4096);
 
@@ -132,6 +135,9 @@ export const shareOption = realNumber({ above: 0 }, { below: 1 });
 
 /** A share that may be nothing. */
 export const shareOrNoneOption = realNumber({ least: 0 }, { below: 1 });
+
+/** A share that may be nothing or all. */
+export const shareOrAllOption = realNumber({ least: 0 }, { most: 1 });
 
 /** Side of a tile, in pixels of the image. */
 export const tileOption = wholeNumber(32, 65_536);

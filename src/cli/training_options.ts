@@ -7,6 +7,7 @@ import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thres
 import type { Mode } from '../model/methods.ts';
 import type { TrainingPlan } from '../session/training_plan.ts';
 import { defaultCoreset } from '../train/memory_bank.ts';
+import { packagedBackbones, packagedTeacherFile } from '../weights/packaged.ts';
 import { readWeights, UsageError, usage } from './common.ts';
 import { foregroundFrom, foregroundOption } from './data_options.ts';
 import { strictOption, unreadableFiles } from './find_images.ts';
@@ -85,12 +86,13 @@ export function thresholdFrom(text: string | undefined): ThresholdRule | undefin
 export async function planTraining(options: TrainCommandOptions): Promise<TrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
   const coreset = options.coreset ?? defaultCoreset;
-  if (!options.weights && backbone !== 'resnet18')
+  if (!options.weights && !packagedBackbones.includes(backbone))
     throw new UsageError(
-      `--weights is needed for ${backbone}: the teacher that comes with this package is a resnet18`,
+      `--weights is needed for ${backbone}: the teachers that come with this package are for ` +
+        packagedBackbones.join(' and '),
     );
   const unreadable = unreadableFiles({ strict: options.strict ?? false });
-  const teacherPath = options.weights ?? packagedFile('weights/teacher_resnet18.safetensors');
+  const teacherPath = options.weights ?? packagedFile(`weights/${packagedTeacherFile(backbone)}`);
   return {
     out: options.out,
     backbone,
@@ -123,7 +125,8 @@ export function addTrainingOptions(command: Command): Command {
     .option('--backbone <name>', `one of ${backboneNames.join(', ')}`, backboneOption, 'resnet18')
     .option(
       '--weights <file>',
-      'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher',
+      'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher of ' +
+        packagedBackbones.join(' or '),
     )
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
     .option('--image-size <pixels>', 'side of the network input, a multiple of 32', imageSizeOption, 256)

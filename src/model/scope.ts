@@ -14,17 +14,20 @@ export class Scope {
   readonly group: string;
   /** Batch statistics in batch norm; otherwise running statistics. */
   readonly training: boolean;
+  /** Share of a batch in new running statistics; batch norm's default where it is not given. */
+  readonly momentum: number | undefined;
 
-  constructor(tape: Tape, prefix: string, group: string, training: boolean) {
+  constructor(tape: Tape, prefix: string, group: string, training: boolean, momentum?: number) {
     this.tape = tape;
     this.prefix = prefix;
     this.group = group;
     this.training = training;
+    this.momentum = momentum;
   }
 
   /** A scope one name deeper. */
   at(name: string | number): Scope {
-    return new Scope(this.tape, `${this.prefix}${name}.`, this.group, this.training);
+    return new Scope(this.tape, `${this.prefix}${name}.`, this.group, this.training, this.momentum);
   }
 
   #filter(name: string, shape: readonly [number, number, number, number], initial: Initial): Tensor {
@@ -78,7 +81,11 @@ export class Scope {
         running_mean: vector('running_mean', 0),
         running_var: vector('running_var', 1),
       },
-      { training: this.training, ...options },
+      {
+        training: this.training,
+        ...(this.momentum !== undefined && { momentum: this.momentum }),
+        ...options,
+      },
     );
   }
 

@@ -4,7 +4,7 @@ import { gradients } from '../engine/gradients.ts';
 import type { ParameterSet } from '../engine/graph/parameter_set.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Tensor } from '../engine/graph/tensor.ts';
-import { adam } from '../engine/ops/adam.ts';
+import { type AdamOptions, adam } from '../engine/ops/adam.ts';
 import { one } from '../engine/ops/reduce.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { Program, type RunInputs, type RunOutputs } from '../engine/runtime/program.ts';
@@ -24,12 +24,17 @@ export function trainable(set: ParameterSet, group: string) {
 /**
  * Appends gradients of a loss and Adam's update of a group to the tape (input `step`); returns the gradients.
  */
-export function recordStep(tape: Tape, loss: Tensor, group: string): Map<Tensor, Tensor> {
+export function recordStep(
+  tape: Tape,
+  loss: Tensor,
+  group: string,
+  options: Omit<AdamOptions, 'learningRate'> = adamDefaults,
+): Map<Tensor, Tensor> {
   const wanted = trainable(tape.parameters, group).map((spec) =>
     tape.parameter(spec.name, spec.shape, spec.layout, spec.group, spec.initial),
   );
   const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
-  adam(tape, group, found, tape.input('step', [2], 'dense'), adamDefaults);
+  adam(tape, group, found, tape.input('step', [2], 'dense'), options);
   return found;
 }
 

@@ -51,6 +51,8 @@ export interface StageOptions {
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Work of an image in this epoch, in any unit, for the forecast of the time; the same in all by default. */
+  readonly cost?: ((epoch: number) => number) | undefined;
   /** With `resume`: told the losses of the epochs that the checkpoint has finished. */
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /**
@@ -105,8 +107,7 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
     options.onResume?.(options.stage, state.history);
     if (kept) await options.afterEpoch?.(state.epoch, state.history.at(-1) as Losses);
   }
-  const started = performance.now();
-  let done = 0;
+  const clock = { started: performance.now(), images: 0, work: 0 };
   for (; state.epoch < options.epochs; state.epoch++) {
     const order = new RandomStream(options.seed, options.stage, 'order', state.epoch).sample(
       options.items,
@@ -137,8 +138,9 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
           sums.set(name, (sums.get(name) ?? 0) + value * items.length);
         }
         images += items.length;
-        done += items.length;
-        report(options, state.epoch, images, sums, done, started);
+        clock.images += items.length;
+        clock.work += items.length * (options.cost?.(state.epoch) ?? 1);
+        report(options, state.epoch, images, sums, clock);
       });
       // Where the next step fails before it is submitted, nobody waits for this one.
       pending.catch(() => {});
@@ -152,16 +154,18 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
   return state.history;
 }
 
-function report(
-  o: StageOptions,
-  epoch: number,
-  images: number,
-  sums: Map<string, number>,
-  done: number,
-  started: number,
-) {
-  const imagesPerSecond = done / ((performance.now() - started) / 1000);
-  const left = (o.epochs - epoch) * o.items - images;
+/** When the work of this process began, and what was done since. */
+interface Clock {
+  readonly started: number;
+  readonly images: number;
+  readonly work: number;
+}
+
+function report(o: StageOptions, epoch: number, images: number, sums: Map<string, number>, clock: Clock) {
+  const seconds = (performance.now() - clock.started) / 1000;
+  const cost = o.cost ?? (() => 1);
+  let left = (o.items - images) * cost(epoch);
+  for (let later = epoch + 1; later < o.epochs; later++) left += o.items * cost(later);
   o.onProgress?.({
     stage: o.stage,
     epoch,
@@ -169,8 +173,8 @@ function report(
     images,
     total: o.items,
     losses: Object.fromEntries([...sums].map(([name, sum]) => [name, sum / images])),
-    imagesPerSecond,
-    remaining: left / imagesPerSecond,
+    imagesPerSecond: clock.images / seconds,
+    remaining: (left * seconds) / clock.work,
   });
 }
 

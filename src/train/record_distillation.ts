@@ -1,0 +1,120 @@
+/** The programs of a teacher that learns from a bigger one: its step, its check, and what they measure. */
+
+import { imageInput } from '../data/image_input.ts';
+import type { ParameterSet } from '../engine/graph/parameter_set.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import type { Tensor } from '../engine/graph/tensor.ts';
+import type { BatchNormParameters } from '../engine/ops/batch_norm.ts';
+import { conv2d } from '../engine/ops/conv2d.ts';
+import { featureDistillationLoss, type LevelDistance, levelDistance } from '../model/losses.ts';
+import { Scope } from '../model/scope.ts';
+import type { Teacher } from '../model/teacher.ts';
+
+/** Parameter groups: the big teacher, its statistics, and the one that learns. */
+export const distillationGroups = {
+  source: 'source',
+  statistics: 'statistics',
+  learner: 'learner',
+} as const;
+
+export interface DistillationShape {
+  readonly sourceBackbone: Teacher;
+  readonly backbone: Teacher;
+  readonly imageSize: number;
+}
+
+/** Names of a level's statistics. */
+export function statisticsName(level: number, part: 'running_mean' | 'running_var'): string {
+  return `statistics.${level}.${part}`;
+}
+
+function levelStatistics(tape: Tape, level: number, channels: number): BatchNormParameters {
+  const constant = (name: string, value: number) =>
+    tape.constant(`${name}.${channels}`, [channels], 'channels', new Float32Array(channels).fill(value));
+  const measured = (part: 'running_mean' | 'running_var', value: number) =>
+    tape.parameter(statisticsName(level, part), [channels], 'channels', distillationGroups.statistics, {
+      kind: 'constant',
+      value,
+    });
+  return {
+    weight: constant('ones', 1),
+    bias: constant('zeros', 0),
+    running_mean: measured('running_mean', 0),
+    running_var: measured('running_var', 1),
+  };
+}
+
+/** Records the big teacher alone: its levels. */
+export function recordSource(
+  parameters: ParameterSet,
+  { sourceBackbone, imageSize }: DistillationShape,
+  batch: number,
+): { readonly tape: Tape; readonly levels: Tensor[] } {
+  const tape = new Tape(parameters);
+  const scope = new Scope(tape, 'source.', distillationGroups.source, false);
+  return { tape, levels: sourceBackbone.features(scope, imageInput(tape, batch, imageSize)) };
+}
+
+/**
+ * Records the learner alone, which notes the batch's statistics in its running ones.
+ *
+ * @returns its coarsest level, for a run has to compute something
+ */
+export function recordBatchStatistics(
+  parameters: ParameterSet,
+  { backbone, imageSize }: DistillationShape,
+  batch: number,
+): { readonly tape: Tape; readonly level: Tensor } {
+  const tape = new Tape(parameters);
+  const scope = new Scope(tape, 'learner.', distillationGroups.learner, true, 1);
+  return { tape, level: backbone.features(scope, imageInput(tape, batch, imageSize))[2] as Tensor };
+}
+
+/**
+ * Records the features of both teachers, their distance per level, and the loss.
+ *
+ * @param training with the statistics of the batch, as it learns; otherwise as it is used
+ */
+export function recordTeacherDistillation(
+  parameters: ParameterSet,
+  shape: DistillationShape,
+  batch: number,
+  training = true,
+): { readonly tape: Tape; readonly loss: Tensor; readonly levels: readonly LevelDistance[] } {
+  const tape = new Tape(parameters);
+  const images = imageInput(tape, batch, shape.imageSize);
+  const targets = shape.sourceBackbone.features(
+    new Scope(tape, 'source.', distillationGroups.source, false),
+    images,
+  );
+  const learner = new Scope(tape, 'learner.', distillationGroups.learner, training);
+  const levels = shape.backbone.features(learner, images).map((feature, level) => {
+    const target = targets[level] as Tensor;
+    const channels = target.shape[3] as number;
+    return levelDistance(tape, {
+      target,
+      learned: feature.shape[3] === channels ? feature : projection(tape, level, feature, channels),
+      statistics: levelStatistics(tape, level, channels),
+    });
+  });
+  return { tape, loss: featureDistillationLoss(tape, levels), levels };
+}
+
+/**
+ * Other widths meet through a learned 1x1 projection that is thrown away afterwards. It begins small: features
+ * of a new network are larger than a trained one's, and far errors would only teach their scale.
+ */
+function projection(tape: Tape, level: number, feature: Tensor, channels: number): Tensor {
+  const width = feature.shape[3] as number;
+  const { learner } = distillationGroups;
+  const initial = { kind: 'normal', deviation: 0.1 * Math.sqrt(1 / width) } as const;
+  return conv2d(
+    tape,
+    feature,
+    tape.parameter(`projection.${level}.weight`, [1, 1, width, channels], 'filter', learner, initial),
+    tape.parameter(`projection.${level}.bias`, [channels], 'channels', learner, {
+      kind: 'constant',
+      value: 0,
+    }),
+  );
+}

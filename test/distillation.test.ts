@@ -1,0 +1,251 @@
+/** Teachers that learn from teachers: views, distances against float64, statistics, more than one size. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RandomStream } from '../src/base/random.ts';
+import { imageSource } from '../src/data/image_cache.ts';
+import { gradients } from '../src/engine/gradients.ts';
+import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
+import { Tape } from '../src/engine/graph/tape.ts';
+import { one } from '../src/engine/ops/reduce.ts';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { initialize } from '../src/engine/runtime/initialize.ts';
+import { Program } from '../src/engine/runtime/program.ts';
+import { ParameterStore } from '../src/engine/runtime/store.ts';
+import type { Image } from '../src/image/image.ts';
+import { backbones } from '../src/model/backbones.ts';
+import { featureDistillationLoss, levelDistance } from '../src/model/losses.ts';
+import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
+import { compareTeachers, estimateBatchNorms, measureSource } from '../src/train/distillation_measures.ts';
+import { recordTeacherDistillation, statisticsName } from '../src/train/record_distillation.ts';
+import { blend, randomView } from '../src/train/views.ts';
+import { type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
+import { images, memory, randomTeacher } from './support/trainings.ts';
+
+let engine: Engine;
+let teacher: SafetensorsFile;
+beforeAll(async () => {
+  engine = await Engine.open();
+  teacher = await randomTeacher(engine);
+});
+afterAll(() => engine.close());
+
+describe('views', () => {
+  const lines: Image = {
+    width: 256,
+    height: 256,
+    channels: 3,
+    data: Uint8Array.from({ length: 256 * 256 * 3 }, (_, i) => (Math.floor(i / 3) % 2 ? 255 : 0)),
+  };
+  const views = Array.from({ length: 60 }, (_, i) => randomView(lines, 32, new RandomStream(1, 'view', i)));
+
+  test('the same stream gives the same view, another one another', () => {
+    const again = randomView(lines, 32, new RandomStream(1, 'view', 0));
+    expect(again).toEqual(views[0]);
+    expect(again.data).not.toEqual(views[1]?.data);
+  });
+
+  test('lines finer than a pixel of the view become an even grey: nothing is aliased', () => {
+    for (const { data } of views) {
+      // All channels are alike, and crops of less than 32 pixels do not occur: 25 % of 256x256 are 128x128.
+      const inner = Array.from(
+        { length: 28 * 28 },
+        (_, i) => data[((2 + Math.floor(i / 28)) * 32 + 2 + (i % 28)) * 3],
+      );
+      expect(Math.max(...(inner as number[])) - Math.min(...(inner as number[]))).toBeLessThan(70);
+    }
+  });
+
+  test('about three of ten views of a coloured photograph are grey', () => {
+    const red: Image = { ...lines, data: Uint8Array.from(lines.data, (_, i) => (i % 3 ? 40 : 160)) };
+    const grey = Array.from(
+      { length: 200 },
+      (_, i) => randomView(red, 8, new RandomStream(2, i)).data,
+    ).filter((data) => data[0] === data[1] && data[1] === data[2]);
+    expect(grey.length).toBeGreaterThan(40);
+    expect(grey.length).toBeLessThan(80);
+  });
+
+  test('a blend is the weighted mean of both', () => {
+    const of = (value: number): Image => ({
+      width: 1,
+      height: 1,
+      channels: 3,
+      data: new Uint8Array(3).fill(value),
+    });
+    expect(blend(of(200), of(100), 0.25).data).toEqual(Uint8Array.of(125, 125, 125));
+  });
+});
+
+test('distances, loss and gradient are those of float64', async () => {
+  const [channels, positions] = [6, 2 * 3 * 3];
+  const random = new RandomStream('distances');
+  const draw = (count: number, low: number, high: number) =>
+    Float32Array.from({ length: count }, () => random.uniform(low, high));
+  const target = draw(positions * channels, 0, 2);
+  const learned = draw(positions * channels, 0, 2);
+  const mean = draw(channels, 0, 1);
+  const variance = draw(channels, 0.01, 0.5);
+  const set = new ParameterSet();
+  const tape = new Tape(set);
+  const shape = [2, 3, 3, channels];
+  const input = (name: string) => tape.input(name, shape, 'channels');
+  const vector = (name: string, values: Float32Array) => tape.constant(name, [channels], 'channels', values);
+  const tensors = { target: input('target'), learned: input('learned') };
+  const level = levelDistance(tape, {
+    ...tensors,
+    statistics: {
+      weight: vector('ones', new Float32Array(channels).fill(1)),
+      bias: vector('zeros', new Float32Array(channels)),
+      running_mean: vector('mean', mean),
+      running_var: vector('variance', variance),
+    },
+  });
+  const loss = featureDistillationLoss(tape, [level]);
+  const gradient = gradients(tape, new Map([[loss, one(tape)]]), [tensors.learned]).get(tensors.learned);
+  if (!gradient) throw new Error('no gradient');
+  const store = new ParameterStore(engine, set);
+  const program = await Program.compile(engine, tape, { outputs: { ...level, loss, gradient }, store });
+  const found = await program.run({ target, learned });
+  program.destroy();
+  store.destroy();
+  const distances = (values: ArrayLike<number>) => {
+    let [cosine, error] = [0, 0];
+    for (let p = 0; p < positions; p++) {
+      let [ab, aa, bb] = [0, 0, 0];
+      for (let c = 0; c < channels; c++) {
+        const [a, b] = [target[p * channels + c] as number, values[p * channels + c] as number];
+        ab += a * b;
+        aa += a * a;
+        bb += b * b;
+        error += (a - b) ** 2 / ((variance[c] as number) + 1e-5);
+      }
+      cosine += 1 - ab / Math.sqrt(aa * bb);
+    }
+    return { cosine: cosine / positions, error: error / (positions * channels) };
+  };
+  const { cosine, error } = distances(learned);
+  expect((found.cosine as Float32Array)[0]).toBeCloseTo(cosine, 5);
+  expect((found.error as Float32Array)[0]).toBeCloseTo(error, 4);
+  expect((found.loss as Float32Array)[0]).toBeCloseTo(cosine + error, 4);
+  for (let i = 0; i < learned.length; i++) {
+    const moved = (by: number) => {
+      const { cosine: c, error: e } = distances(
+        Float64Array.from(learned).with(i, (learned[i] as number) + by),
+      );
+      return c + e;
+    };
+    expect((found.gradient as Float32Array)[i]).toBeCloseTo((moved(1e-5) - moved(-1e-5)) / 2e-5, 4);
+  }
+});
+
+describe('measures', () => {
+  const shape = { sourceBackbone: backbones.resnet18, backbone: backbones.resnet18, imageSize: 32 };
+  async function* batches(list: readonly Image[]) {
+    for (let i = 0; i < list.length; i += 2) yield list.slice(i, i + 2);
+  }
+  const open = () => {
+    const parameters = new ParameterSet();
+    recordTeacherDistillation(parameters, shape, 2);
+    const store = new ParameterStore(engine, parameters);
+    initialize(store, ['learner', 'source'], 3);
+    return { engine, parameters, store, shape };
+  };
+
+  test('a learner with the weights of its source is at no distance from it', async () => {
+    const m = open();
+    await measureSource(m, batches(images(4)), 2);
+    const apart = await compareTeachers(m, imageSource(images(3)), 2);
+    for (const { name } of m.parameters.specs.filter(({ group }) => group === 'learner')) {
+      const from = name.replace('learner.', 'source.');
+      m.store.write(name, (await m.store.read([from])).get(from) as Float32Array);
+    }
+    const same = await compareTeachers(m, imageSource(images(3)), 2);
+    m.store.destroy();
+    for (const level of [0, 1, 2]) {
+      expect(same.cosine[level]).toBeLessThan(1e-6);
+      expect(same.error[level]).toBe(0);
+      expect(apart.cosine[level]).toBeGreaterThan(0.01);
+      expect(apart.error[level]).toBeGreaterThan(0.1);
+    }
+  });
+
+  test('the statistics of the source and of batch norms are means over all batches', async () => {
+    const m = open();
+    const statistics = async (list: readonly Image[]) => {
+      await measureSource(m, batches(list), 2);
+      await estimateBatchNorms(m, batches(list), 2);
+      const names = [
+        statisticsName(2, 'running_mean'),
+        statisticsName(2, 'running_var'),
+        'learner.bn1.running_mean',
+        'learner.layer3.1.bn2.running_var',
+      ];
+      const read = await m.store.read(names);
+      return names.map((name) => read.get(name) as Float32Array);
+    };
+    const [first, second] = [images(4).slice(0, 2), images(4).slice(2)];
+    const [a, b, both] = [await statistics(first), await statistics(second), await statistics(images(4))];
+    m.store.destroy();
+    const middle = (i: number, c: number) => ((a[i]?.[c] as number) + (b[i]?.[c] as number)) / 2;
+    for (const i of [0, 2, 3])
+      both[i]?.forEach((value, c) => {
+        expect(value).toBeCloseTo(middle(i, c), 5);
+      });
+    // Of features, all positions of all views are one sample: the means of both halves differ too.
+    both[1]?.forEach((value, c) => {
+      const apart = ((a[0]?.[c] as number) - (b[0]?.[c] as number)) / 2;
+      expect(value).toBeCloseTo(middle(1, c) + apart ** 2, 4);
+    });
+  });
+});
+
+test('two sizes and blends: a run that was stopped after its first epoch ends with the same bits', async () => {
+  const options: DistillTeacherOptions = {
+    engine,
+    source: teacher,
+    sourceName: 'random teacher',
+    sourceBackbone: backbones.resnet18,
+    backbone: backbones.resnet18_half,
+    images: imageSource(images(4)),
+    check: imageSource(images(2)),
+    imageSizes: [32, 64],
+    mixed: 0.5,
+    batch: 2,
+    epochs: 2,
+    learningRate: 0.002,
+    seed: 0,
+  };
+  const whole = await distillTeacher(options);
+  const checkpoint = memory();
+  const stop = new AbortController();
+  const stopped = distillTeacher({
+    ...options,
+    // Stopped when the first epoch is kept.
+    checkpoint: { ...checkpoint, save: (data) => checkpoint.save(data).then(() => stop.abort()) },
+    signal: stop.signal,
+  });
+  await expect(stopped).rejects.toThrow('interrupted');
+  const resumed = await distillTeacher({ ...options, checkpoint, resume: true });
+  expect(resumed.distance).toEqual(whole.distance);
+  expect(resumed.distance?.cosine.every((value) => value > 0 && value < 2)).toBe(true);
+  expect(Buffer.from(writeSafetensors(resumed.tensors)).equals(writeSafetensors(whole.tensors))).toBe(true);
+  expect(whole.tensors.get('layer3.1.conv2.weight')?.shape).toEqual([128, 128, 3, 3]);
+  expect([...whole.tensors.keys()].filter((name) => /projection|statistics/.test(name))).toEqual([]);
+});
+
+test('more sizes than epochs are refused', async () => {
+  await expect(
+    distillTeacher({
+      engine,
+      source: teacher,
+      sourceName: 'random teacher',
+      sourceBackbone: backbones.resnet18,
+      backbone: backbones.resnet18,
+      images: imageSource(images(2)),
+      imageSizes: [32, 64],
+      batch: 2,
+      epochs: 1,
+      learningRate: 0.002,
+      seed: 0,
+    }),
+  ).rejects.toThrow('2 image sizes for 1 epochs; each needs an epoch');
+});
