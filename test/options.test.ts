@@ -170,7 +170,27 @@ const numeric: readonly Numeric[] = [
   size('preview'),
   ...tiles('preview'),
   seed('preview'),
-  size('distill-teacher'),
+  {
+    command: 'distill-teacher',
+    option: '--image-size',
+    range: /whole number from 32 to 8192|not a multiple of 32|one item is empty|names 64 twice/,
+    good: [
+      ['64', [64]],
+      ['64,128', [64, 128]],
+    ],
+    bad: [...notWhole, '0', '33', '64,', '64,64', '64,33'],
+  },
+  {
+    command: 'distill-teacher',
+    option: '--mix',
+    range: /number of at least 0 and of at most 1/,
+    good: [
+      ['0', 0],
+      ['.3', 0.3],
+      ['1', 1],
+    ],
+    bad: [...nonsense, '-0.1', '1.001'],
+  },
   batch('distill-teacher'),
   {
     command: 'distill-teacher',

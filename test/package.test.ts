@@ -94,6 +94,7 @@ test('the package holds what it needs and nothing of the tests, the bench or the
     'dist/types/browser.d.ts',
     'dist/THIRD_PARTY_NOTICES.txt',
     'weights/teacher_resnet18.safetensors',
+    'weights/teacher_resnet18_half.safetensors',
     'README.md',
     'LICENSE',
   ])

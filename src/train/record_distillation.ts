@@ -101,8 +101,8 @@ export function recordTeacherDistillation(
 }
 
 /**
- * Other widths meet through a learned 1x1 projection that is thrown away afterwards. It begins small: features
- * of a new network are larger than a trained one's, and far errors would only teach their scale.
+ * Other widths meet through a learned 1x1 projection that is thrown away afterwards. It begins small: a new
+ * network's features are larger than a trained one's, and far errors would only teach their scale.
  */
 function projection(tape: Tape, level: number, feature: Tensor, channels: number): Tensor {
   const width = feature.shape[3] as number;

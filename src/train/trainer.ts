@@ -51,7 +51,7 @@ export interface StageOptions {
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
-  /** Work of an image in this epoch, in any unit, for the forecast of the time; the same in all by default. */
+  /** Work of an image in this epoch, in any unit, to forecast the time; the same in all by default. */
   readonly cost?: ((epoch: number) => number) | undefined;
   /** With `resume`: told the losses of the epochs that the checkpoint has finished. */
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;

@@ -1,4 +1,4 @@
-/** Random views of photographs, for teachers that learn from teachers: what a camera might have seen instead. */
+/** Random views of photographs: what a camera might have seen, for teachers that learn from teachers. */
 
 import type { RandomStream } from '../base/random.ts';
 import type { Image } from '../image/image.ts';

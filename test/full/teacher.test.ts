@@ -1,5 +1,5 @@
 /**
- * The packaged teacher carries meaning: its features tell dogs, birds, reptiles and insects apart, random
+ * The packaged teachers carry meaning: their features tell dogs, birds, reptiles and insects apart, random
  * ones do not.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -13,15 +13,16 @@ import { Program } from '../../src/engine/runtime/program.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { normalize, stack } from '../../src/image/normalize.ts';
 import { resizeBicubic } from '../../src/image/resize.ts';
-import { backbones } from '../../src/model/backbones.ts';
+import { backboneNamed } from '../../src/model/backbones.ts';
 import { groups, teacherFeatures } from '../../src/model/groups.ts';
 import { detectorParameters } from '../../src/model/methods.ts';
+import type { Teacher } from '../../src/model/teacher.ts';
 import { decodeImage } from '../../src/platform/node.ts';
+import { packagedBackbones, packagedTeacherFile } from '../../src/weights/packaged.ts';
 import { loadParameters } from '../../src/weights/parameters.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 import { sharedDir } from '../support/shared.ts';
 
-const path = 'weights/teacher_resnet18.safetensors';
 const samples = join(sharedDir, 'imagenet_samples');
 const present = existsSync(samples);
 if (!present)
@@ -41,18 +42,15 @@ const batch = 8;
 
 /** Layer-3 features averaged over positions, one row per image. */
 async function features(
+  backbone: Teacher,
   images: readonly Float32Array[],
   load: (store: ParameterStore) => void,
 ): Promise<Float32Array[]> {
-  const set = detectorParameters(backbones.resnet18, 'rd');
+  const set = detectorParameters(backbone, 'rd');
   const store = new ParameterStore(engine, set);
   load(store);
   const tape = new Tape(set);
-  const levels = teacherFeatures(
-    tape,
-    tape.input('images', [batch, size, size, 3], 'channels'),
-    backbones.resnet18,
-  );
+  const levels = teacherFeatures(tape, tape.input('images', [batch, size, size, 3], 'channels'), backbone);
   const program = await Program.compile(engine, tape, { outputs: { y: levels[2] as Tensor }, store });
   const rows: Float32Array[] = [];
   for (let start = 0; start < images.length; start += batch) {
@@ -61,12 +59,13 @@ async function features(
       (_, i) => images[Math.min(start + i, images.length - 1)] as Float32Array,
     );
     const y = (await program.run({ images: stack(part) })).y as Float32Array;
-    const positions = y.length / batch / 256;
+    const channels = backbone.levels[2].channels;
+    const positions = y.length / batch / channels;
     for (let i = 0; i < batch && start + i < images.length; i++) {
-      const row = new Float32Array(256);
+      const row = new Float32Array(channels);
       for (let p = 0; p < positions; p++)
-        for (let c = 0; c < 256; c++)
-          row[c] = (row[c] as number) + (y[(i * positions + p) * 256 + c] as number);
+        for (let c = 0; c < channels; c++)
+          row[c] = (row[c] as number) + (y[(i * positions + p) * channels + c] as number);
       rows.push(row);
     }
   }
@@ -100,8 +99,10 @@ function nearestNeighbourAccuracy(rows: readonly Float32Array[], labels: readonl
   return hits / rows.length;
 }
 
-describe('the packaged teacher', () => {
+describe.each(packagedBackbones)('the packaged teacher of %s', (name) => {
   test.skipIf(!present)('tells four kinds of animals apart, a random one does not', async () => {
+    const backbone = backboneNamed(name);
+    const path = `weights/${packagedTeacherFile(name)}`;
     const files = ['bird', 'dog', 'insect', 'reptile'].flatMap((label) =>
       readdirSync(join(samples, label)).map((name) => ({ label, file: join(samples, label, name) })),
     );
@@ -111,16 +112,16 @@ describe('the packaged teacher', () => {
       ),
     );
     const labels = files.map(({ label }) => label);
-    const own = await features(images, (store) =>
+    const own = await features(backbone, images, (store) =>
       loadParameters(store, [groups.teacher], readSafetensors(readFileSync(path)), path, 'teacher.'),
     );
-    const random = await features(images, (store) => initialize(store, [groups.teacher], 0));
+    const random = await features(backbone, images, (store) => initialize(store, [groups.teacher], 0));
     const [accuracy, chance] = [
       nearestNeighbourAccuracy(own, labels),
       nearestNeighbourAccuracy(random, labels),
     ];
     console.log(
-      `nearest neighbour among 4 kinds, ${images.length} images: packaged ${accuracy.toFixed(3)}, random ${chance.toFixed(3)}`,
+      `nearest neighbour among 4 kinds, ${images.length} images: ${name} packaged ${accuracy.toFixed(3)}, random ${chance.toFixed(3)}`,
     );
     expect(accuracy).toBeGreaterThan(chance + 0.15);
   });
