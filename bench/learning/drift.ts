@@ -1,6 +1,8 @@
 /** How soon drift is noticed, and how often for nothing: simulated streams of scores. */
 import { RandomStream } from '../../src/base/random.ts';
 import { DriftMonitor } from '../../src/eval/drift.ts';
+import type { MeasuredTable } from '../figures/sections.ts';
+import type { Provenance } from '../record.ts';
 
 /** Numbers of good images that the reference is drawn from. */
 const calibrations = [10, 20, 50, 100, 200] as const;
@@ -57,4 +59,33 @@ export function simulateDrift(): DriftReport {
     }),
   );
   return { streams, parts: longest, defects, rows };
+}
+
+/** The report as a section of docs/results.md. */
+export function driftSection(report: DriftReport, record: Provenance): MeasuredTable {
+  const parts = report.parts.toLocaleString('en');
+  return {
+    record: { ...record },
+    order: 50,
+    title: 'Drift of scores: delay and false alarms',
+    about: [
+      'A sum of signs against the scores of good images says when the scores have moved (`DriftMonitor` in ' +
+        '`src/eval/drift.ts`). These are simulated streams: good scores are normal, ' +
+        `${(100 * report.defects).toFixed(0)} % of the parts are defective and score far above all others, ` +
+        `${report.streams} streams of ${parts} parts for each row. The shift is in standard deviations of ` +
+        'good scores. Rows without a shift are false alarms.',
+      'With 10 good images only large shifts are seen: the monitor then has to allow for what it does not ' +
+        'know of good parts.',
+    ],
+    digits: 1,
+    heads: ['good images', 'shift', 'streams with an alarm, %', 'half by part', 'nine of ten by part'],
+    rows: report.rows.map(({ good, shift, alarms, median, late }) => [
+      `${good}`,
+      `${shift}`,
+      100 * alarms,
+      median === null ? 'none' : `${median}`,
+      late === null ? 'none' : `${late}`,
+    ]),
+    commands: [],
+  };
 }

@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import { countOption, listOf, realNumber, seedOption } from '../../src/cli/options.ts';
 import { provenance } from '../record.ts';
 import { makeDirtySets } from './dirty.ts';
-import { simulateDrift } from './drift.ts';
+import { driftSection, simulateDrift } from './drift.ts';
 
 const called = `npm run learning -- ${process.argv.slice(2).join(' ')}`;
 
@@ -18,7 +18,7 @@ const program = new Command('learning')
 program
   .command('drift')
   .description('simulated streams of scores: how soon a drift is noticed, how often there is none')
-  .option('--json <file>', 'write the record there')
+  .option('--json <file>', 'write the section of docs/results.md there')
   .action(({ json }: { json?: string }) => {
     const report = simulateDrift();
     for (const { good, shift, alarms, median, late } of report.rows)
@@ -27,8 +27,8 @@ program
           `half by part ${median ?? '-'}, nine of ten by part ${late ?? '-'}`,
       );
     if (json) {
-      const record = { record: provenance(called, 'none: it needs no device'), ...report };
-      writeFileSync(json, `${JSON.stringify(record, null, 2)}\n`);
+      const section = driftSection(report, provenance(called, 'none: it needs no device'));
+      writeFileSync(json, `${JSON.stringify(section, null, 2)}\n`);
     }
   });
 
