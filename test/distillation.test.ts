@@ -1,4 +1,4 @@
-/** Teachers that learn from teachers: views, distances against float64, statistics. */
+/** Teachers that learn from teachers: views, distances against float64, statistics, more than one size. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
 import { imageSource } from '../src/data/image_cache.ts';
@@ -13,12 +13,12 @@ import { ParameterStore } from '../src/engine/runtime/store.ts';
 import type { Image } from '../src/image/image.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { featureDistillationLoss, levelDistance } from '../src/model/losses.ts';
-import { distillTeacher } from '../src/train/distill_teacher.ts';
+import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
 import { compareTeachers, estimateBatchNorms, measureSource } from '../src/train/distillation_measures.ts';
 import { recordTeacherDistillation, statisticsName } from '../src/train/record_distillation.ts';
 import { blend, randomView } from '../src/train/views.ts';
-import type { SafetensorsFile } from '../src/weights/safetensors.ts';
-import { images, randomTeacher } from './support/trainings.ts';
+import { type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
+import { images, memory, randomTeacher } from './support/trainings.ts';
 
 let engine: Engine;
 let teacher: SafetensorsFile;
@@ -196,6 +196,40 @@ describe('measures', () => {
       expect(value).toBeCloseTo(middle(1, c) + apart ** 2, 4);
     });
   });
+});
+
+test('two sizes and blends: a run that was stopped after its first epoch ends with the same bits', async () => {
+  const options: DistillTeacherOptions = {
+    engine,
+    source: teacher,
+    sourceName: 'random teacher',
+    sourceBackbone: backbones.resnet18,
+    backbone: backbones.resnet18_half,
+    images: imageSource(images(4)),
+    check: imageSource(images(2)),
+    imageSizes: [32, 64],
+    mixed: 0.5,
+    batch: 2,
+    epochs: 2,
+    learningRate: 0.002,
+    seed: 0,
+  };
+  const whole = await distillTeacher(options);
+  const checkpoint = memory();
+  const stop = new AbortController();
+  const stopped = distillTeacher({
+    ...options,
+    // Stopped when the first epoch is kept.
+    checkpoint: { ...checkpoint, save: (data) => checkpoint.save(data).then(() => stop.abort()) },
+    signal: stop.signal,
+  });
+  await expect(stopped).rejects.toThrow('interrupted');
+  const resumed = await distillTeacher({ ...options, checkpoint, resume: true });
+  expect(resumed.distance).toEqual(whole.distance);
+  expect(resumed.distance?.cosine.every((value) => value > 0 && value < 2)).toBe(true);
+  expect(Buffer.from(writeSafetensors(resumed.tensors)).equals(writeSafetensors(whole.tensors))).toBe(true);
+  expect(whole.tensors.get('layer3.1.conv2.weight')?.shape).toEqual([128, 128, 3, 3]);
+  expect([...whole.tensors.keys()].filter((name) => /projection|statistics/.test(name))).toEqual([]);
 });
 
 test('more sizes than epochs are refused', async () => {
