@@ -304,10 +304,15 @@ describe('checkpoints', () => {
     );
   });
 
-  test('a resumed run looks at its last epoch again: nobody knows whether it was looked at', async () => {
-    const seen: number[] = [];
-    (await resumed({ afterEpoch: async ({ epoch }) => void seen.push(epoch) })).store.destroy();
-    expect(seen).toEqual([1]);
+  test('a resumed run looks at its last epochs again: nobody knows whether they were looked at', async () => {
+    const seen: [stage: number, epoch: number][] = [];
+    const afterEpoch: TrainDetectorOptions['afterEpoch'] = async ({ stage, epoch }) =>
+      void seen.push([stage, epoch]);
+    (await resumed({ afterEpoch })).store.destroy();
+    expect(seen).toEqual([
+      [1, 1],
+      [2, 1],
+    ]);
   });
 
   test('of a small teacher: other photographs, rate, epochs or source are refused', async () => {

@@ -91,12 +91,12 @@ test('operands are multiplied in their own width, and small products elsewhere',
   expect(conditions(false)).toEqual({ matrix_half: false, emulated: false });
   // Units for 32 bits multiply what lies in 16 bits as exactly.
   expect(conditions(true, { matrixUnits: [f32] })).toEqual({ matrix_half: false, emulated: false });
-  expect(choose(problem(true, 4)).module).toBe('conv2d_tile');
-  expect(choose({ ...problem(true), columnQuads: 4 }).module).toBe('conv2d_tile');
-  expect(choose(problem(false), { matrixUnits: [f16] }).module).toBe('conv2d_tile');
+  expect(choose(problem(true, 4)).module).toBe('conv2d_register');
+  expect(choose({ ...problem(true), columnQuads: 4 }).module).toBe('conv2d_register');
+  expect(choose(problem(false), { matrixUnits: [f16] }).module).toBe('conv2d_register');
   // Without a known size of subgroups the kernel's lanes are unknown.
-  expect(choose(problem(true), { subgroupSize: 0 }).module).toBe('conv2d_tile');
-  expect(choose({ ...problem(true), family: 'weight_gradient' }).module).toBe('weight_gradient_tile');
+  expect(choose(problem(true), { subgroupSize: 0 }).module).toBe('conv2d_register');
+  expect(choose({ ...problem(true), family: 'weight_gradient' }).module).toBe('weight_gradient_register');
 });
 
 test('tiles are as large as a busy device and the edges of the product allow', () => {

@@ -10,30 +10,41 @@ import { openCheckpoint, parse, type RunCheckpoint, refusing, saveCheckpoint } f
 
 const stage = 'the curve over epochs';
 
-const share = v.nullable(v.pipe(v.number(), v.minValue(0), v.maxValue(1)));
-const whole = v.pipe(v.number(), v.integer(), v.minValue(1));
-const separation = v.strictObject({
+/** How well the gates tell anomalous cells from good ones: areas under the ROC curve, 0 to 1. */
+export interface GateSeparation {
   /** Over all cells of a level, finest level first; null where a level has no anomalous cell. */
-  levels: v.array(share),
+  readonly levels: readonly (number | null)[];
   /** Over the levels that have one. */
-  mean: share,
-});
-const point = v.strictObject({
+  readonly mean: number | null;
+}
+
+/** What was measured after one epoch. */
+export interface CurvePoint {
+  readonly stage: 1 | 2;
+  readonly epoch: number;
+  /** Means over the epoch, by name. */
+  readonly losses: Readonly<Record<string, number>>;
+  /** Stage II: the detector on the test set, 0 to 1. */
+  readonly detector?: {
+    readonly image_AUROC: number | null;
+    readonly pixel_AUROC: number | null;
+    readonly AUPRO: number | null;
+  };
+  /** Stage I: the gates over the cells of their levels; on the test set null where nobody knows the truth. */
+  readonly gates?: { readonly synthetic: GateSeparation; readonly test: GateSeparation | null };
+}
+
+// The types are written out, because those of the package name no other package.
+const share = v.nullable(v.pipe(v.number(), v.minValue(0), v.maxValue(1)));
+const separation = v.strictObject({ levels: v.array(share), mean: share });
+const point: v.GenericSchema<unknown, CurvePoint> = v.strictObject({
   stage: v.picklist([1, 2]),
-  epoch: whole,
+  epoch: v.pipe(v.number(), v.integer(), v.minValue(1)),
   losses: v.record(v.string(), v.pipe(v.number(), v.finite())),
-  /** Stage II: the detector on the test set. */
   detector: v.exactOptional(v.strictObject({ image_AUROC: share, pixel_AUROC: share, AUPRO: share })),
-  /** Stage I: AUROC of the gates over the cells of their levels. */
   gates: v.exactOptional(v.strictObject({ synthetic: separation, test: v.nullable(separation) })),
 });
 const kept = v.strictObject({ points: v.array(point) });
-
-/** How well the gates tell anomalous cells from good ones: areas under the ROC curve. */
-export type GateSeparation = v.InferOutput<typeof separation>;
-
-/** What was measured after one epoch. */
-export type CurvePoint = v.InferOutput<typeof point>;
 
 /** What every curve says of itself. */
 export const curveNote = 'Measured for the report, never used for choosing.';
