@@ -7,6 +7,7 @@
 import * as v from 'valibot';
 import { exists, readBytes } from '#platform';
 import { InvalidDatasetError } from '../../base/errors.ts';
+import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { foldersIn, stemOf } from '../files.ts';
 import { sameName } from '../labels.ts';
@@ -123,7 +124,7 @@ export async function openRealIad(location: CategoryLocation): Promise<Dataset> 
   };
   const all = async (entries: readonly Entry[]) => {
     const samples: Sample[] = [];
-    for (const item of entries) samples.push(...(await read(item)));
+    for (const item of entries) append(samples, await read(item));
     return samples;
   };
   const learned = await all(trainEntries);

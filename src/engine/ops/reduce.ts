@@ -1,6 +1,7 @@
 /**
  * Scalars out of tensors: mean, mean squared error, weighted sum; and the per-channel sum of a bias gradient.
  */
+import { rangeOf } from '../../base/lists.ts';
 import type { LoweringContext } from '../device/context.ts';
 import { type ItemKernel, variantOf, workgroupsFor } from '../device/families.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
@@ -244,7 +245,7 @@ const weightedTotalsDefinition: Operation<{ weights: readonly number[] }> = {
         },
         bindings: { output: need(outputs, 'y'), ...numbered('values', values) },
         uniforms: {
-          longest: Math.max(...counts),
+          longest: rangeOf(counts).max,
           ...numbered('count', counts),
           ...numbered('weight', weights),
         },
