@@ -362,8 +362,9 @@ describe('Real-IAD', () => {
     await expect(openDataset(path('iad3/realiad_256/mint'))).rejects.toThrow(
       /mint\.json: not a list of Real-IAD, .*train\.0\.anomaly_class/,
     );
-    await expect(openDataset(path('btad/01'), { format: 'realiad' })).rejects.toThrow(
-      /Real-IAD needs realiad_jsons\/realiad_jsons\/01\.json/,
+    mkdirSync(path('iad3/realiad_256/nut'));
+    await expect(openDataset(path('iad3/realiad_256/nut'), { format: 'realiad' })).rejects.toThrow(
+      /Real-IAD needs realiad_jsons\/realiad_jsons\/nut\.json/,
     );
   });
 });
