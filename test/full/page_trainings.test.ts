@@ -37,7 +37,16 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
 
   test('two tabs that resume one training: one does, the other is told', async () => {
     for (const page of [first, second]) await waitForText(page, 'train', /Resume/);
-    await Promise.all([first, second].map((page) => click(page, 'Resume')));
+    // At one moment: a tab that learns of the other's training takes its button away.
+    const moment = Date.now() + 1000;
+    for (const page of [first, second])
+      await page.evaluate((when) => {
+        const button = [...document.querySelectorAll('button')].find(
+          (b) => b.textContent === 'Resume' && b.offsetParent !== null,
+        );
+        if (!button) throw new Error("no button 'Resume'");
+        setTimeout(() => button.click(), when - Date.now());
+      }, moment);
     const told = (page: Page) =>
       page.evaluate(() =>
         /another tab of this page is training/.test(document.getElementById('problem')?.textContent ?? ''),
