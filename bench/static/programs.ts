@@ -10,6 +10,7 @@ import { ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import { type Node, Tape } from '../../src/engine/graph/tape.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
 import { checkPlan } from '../../src/engine/kernels/check.ts';
+import { farthestRow } from '../../src/engine/ops/farthest.ts';
 import { fuse } from '../../src/engine/passes/index.ts';
 import { selectProgram } from '../../src/engine/plan/lower.ts';
 import { dispatchesOf } from '../../src/engine/plan/plan.ts';
@@ -24,7 +25,7 @@ import {
   classify,
 } from '../../src/model/classifier.ts';
 import { groups } from '../../src/model/groups.ts';
-import type { Stage } from '../../src/model/method.ts';
+import { methodParameters, recordDetection, type Stage } from '../../src/model/method.ts';
 import { detect, detectorParameters, methods } from '../../src/model/methods.ts';
 import type { ResNet } from '../../src/model/resnet.ts';
 import { stageShape } from '../../src/train/stage_images.ts';
@@ -73,6 +74,26 @@ export function inference(backbone: ResNet, batch: number, half: boolean, change
     },
     changes,
   );
+}
+
+// Of the bank and of a part of the patches that it is chosen from; kernels do not depend on their numbers.
+const bankRows = 1000;
+const projectedChannels = 128;
+
+/** What PatchCore runs: an image against the bank, and a step of the choice of the bank. */
+export function memoryBank(backbone: ResNet): Recorded[] {
+  const method = methods.patchcore;
+  return [
+    recorded('patchcore', methodParameters(backbone, method, { rows: bankRows }), (tape) => {
+      const { map, score } = recordDetection(tape, imageInput(tape, 1, 256), backbone, method, bankRows);
+      return { map, score };
+    }),
+    recorded('coreset', new ParameterSet(), (tape) => {
+      const rows = tape.parameter('rows', [100 * bankRows, projectedChannels], 'channels', 'rows');
+      const nearest = tape.parameter('nearest', [100 * bankRows], 'dense', 'nearest');
+      return farthestRow(tape, rows, tape.input('center', [projectedChannels], 'channels'), nearest);
+    }),
+  ];
 }
 
 /** The steps of a training: both stages of the method, and a classifier's. */
@@ -141,7 +162,7 @@ export function allPrograms(engine: Engine, minimal: boolean): Recorded[] {
   const forward = recorded('forward', classifierParameters(resnet18), (tape) => ({
     logits: classify(tape, tape.input('images', [1, 256, 256, 3], 'channels'), resnet18),
   }));
-  const f32 = [...models, inference(resnet18, 8, false, withoutUnits), forward];
+  const f32 = [...models, inference(resnet18, 8, false, withoutUnits), ...memoryBank(resnet18), forward];
   const all = [...f32, ...candidates(f32, engine)];
   if (minimal || !engine.device.features.has('shader-f16')) return all;
   const halves = [resnet18, wide_resnet50_2].map((backbone) => inference(backbone, 1, true, withoutUnits));

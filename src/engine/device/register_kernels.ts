@@ -173,8 +173,7 @@ export function sharedColumns(
 }
 
 /**
- * For GPUs of which nothing is known, and Intel's where the driver chooses the lanes of a subgroup: what no
- * compiler spills (`npm run check:gpu -- --minimal --profile gpu`).
+ * For GPUs of which nothing is known: what no compiler spills (`npm run check:gpu -- --minimal --unknown`).
  */
 export const fewRegisters: SharedShapes = {
   forward: [
