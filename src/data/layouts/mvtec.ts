@@ -54,6 +54,11 @@ export async function goodImages(path: string, warnings: string[]): Promise<Samp
   return there.map((file) => ({ path: `${path}/${file}`, stem: stemOf(file), defect: 'good' }));
 }
 
+/** Good images that a data set sets apart for the threshold, in validation/good; none without the folder. */
+export async function validationImages(folder: string, warnings: string[]): Promise<Sample[]> {
+  return goodImages(`${folder}/${(await folderNamed(folder, 'validation')) ?? 'validation'}/good`, warnings);
+}
+
 async function usualMasks(folder: string): Promise<Map<string, readonly [string, ...string[]]>> {
   return new Map([...(await masksIn(folder))].map(([stem, path]) => [stem, [path]]));
 }

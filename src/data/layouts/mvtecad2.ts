@@ -5,7 +5,7 @@
 
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { folderNamed, imagesIn } from '../files.ts';
-import { type FolderNames, goodImages, openFolders } from './mvtec.ts';
+import { type FolderNames, openFolders, validationImages } from './mvtec.ts';
 
 const names: FolderNames = {
   format: 'mvtecad2',
@@ -42,10 +42,7 @@ export async function openMvtecAd2(location: CategoryLocation): Promise<Dataset>
   const { folder } = location;
   const found = await openFolders(location, names);
   const warnings = [...found.warnings];
-  const validation = await goodImages(
-    `${folder}/${(await folderNamed(folder, 'validation')) ?? 'validation'}/good`,
-    warnings,
-  );
+  const validation = await validationImages(folder, warnings);
   const unlabelled = [];
   for (const name of privateSplits) {
     const split = `${folder}/${(await folderNamed(folder, name)) ?? name}`;

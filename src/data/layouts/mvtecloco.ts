@@ -7,7 +7,7 @@
 import { exists, readBytes } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { folderNamed, foldersIn, imagesIn } from '../files.ts';
-import { type FolderNames, goodImages, openFolders } from './mvtec.ts';
+import { type FolderNames, openFolders, validationImages } from './mvtec.ts';
 
 const kinds = ['logical_anomalies', 'structural_anomalies'] as const;
 const configFile = 'defects_config.json';
@@ -59,10 +59,7 @@ export async function openMvtecLoco(location: CategoryLocation): Promise<Dataset
   const { folder } = location;
   const found = await openFolders(location, names);
   const warnings = [...found.warnings];
-  const validation = await goodImages(
-    `${folder}/${(await folderNamed(folder, 'validation')) ?? 'validation'}/good`,
-    warnings,
-  );
+  const validation = await validationImages(folder, warnings);
   warnings.push(await saturationWarning(folder));
   return {
     ...found,
