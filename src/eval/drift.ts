@@ -10,6 +10,8 @@
  */
 
 import { InvalidArgumentError } from '../base/errors.ts';
+import { spread } from '../base/lists.ts';
+import { binomialAtLeast } from './false_alarms.ts';
 
 /** Share of good parts that may lie beyond a reference. */
 const shareBeyond = 0.45;
@@ -39,17 +41,6 @@ export interface Drift {
   readonly seen: number;
 }
 
-/** P(X <= k) of a binomial with n trials. */
-function binomialAtMost(k: number, n: number, p: number): number {
-  let term = (1 - p) ** n;
-  let sum = term;
-  for (let i = 1; i <= k; i++) {
-    term *= ((n - i + 1) / i) * (p / (1 - p));
-    sum += term;
-  }
-  return sum;
-}
-
 /**
  * How many of n good scores may lie beyond the reference, itself one of them, so that at most
  * {@link shareBeyond} of all good parts do: the share beyond the score with k larger ones is
@@ -57,17 +48,12 @@ function binomialAtMost(k: number, n: number, p: number): number {
  */
 function allowedBeyond(n: number): number {
   let k = 0;
-  while (k + 1 < n && binomialAtMost(k + 1, n, shareBeyond) <= risk) k++;
+  while (k + 1 < n && 1 - binomialAtLeast(k + 2, n, shareBeyond) <= risk) k++;
   return k;
 }
 
-/** More are not used: the reference hardly moves, and the binomial stays a number. */
+/** More are not used: the reference hardly moves. */
 const mostScores = 1000;
-
-function spreadOver(sorted: readonly number[], count: number): number[] {
-  if (sorted.length <= count) return [...sorted];
-  return Array.from({ length: count }, (_, i) => sorted[Math.floor((i * sorted.length) / count)] as number);
-}
 
 /** Watches the scores of one model on one line. */
 export class DriftMonitor {
@@ -89,7 +75,7 @@ export class DriftMonitor {
     const bad = good.find((score) => !Number.isFinite(score));
     if (bad !== undefined)
       throw new InvalidArgumentError(`drift: the score of a good image is ${bad}, expected a finite number`);
-    const sorted = spreadOver(
+    const sorted = spread(
       [...good].sort((a, b) => a - b),
       mostScores,
     );

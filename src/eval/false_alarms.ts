@@ -22,7 +22,7 @@ export interface FalseAlarmEvidence {
 }
 
 /** P(Bin(n, p) >= k), in logarithms, so that a thousand images underflow nothing. */
-function atLeast(k: number, n: number, p: number): number {
+export function binomialAtLeast(k: number, n: number, p: number): number {
   if (k <= 0) return 1;
   let term = n * Math.log1p(-p);
   let below = Math.exp(term);
@@ -39,7 +39,7 @@ function betaQuantile(q: number, a: number, b: number): number {
   let [low, high] = [0, 1];
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2;
-    if (atLeast(a, a + b - 1, middle) < q) low = middle;
+    if (binomialAtLeast(a, a + b - 1, middle) < q) low = middle;
     else high = middle;
   }
   return (low + high) / 2;

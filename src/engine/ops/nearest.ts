@@ -6,7 +6,7 @@ import type { Operation } from './operation.ts';
 import { scratch } from './scratch.ts';
 
 /** Patches and rows that a workgroup of `nearest.find` compares at a time. */
-const tile = { patches: 32, rows: 64 } as const;
+const tile = { patches: 32, rows: 16 } as const;
 /** Workgroups that keep a large GPU busy. */
 const enoughWorkgroups = 512;
 
