@@ -68,7 +68,7 @@ function section(o: MeasuredTable, origin: (record: Provenance) => string): stri
 }
 
 /** @throws Error naming the file and the field that is not as it has to be */
-function readTable(path: string): MeasuredTable {
+export function readTable(path: string): MeasuredTable {
   let content: unknown;
   try {
     content = JSON.parse(readFileSync(path, 'utf8'));

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { countOption, listOf, realNumber, seedOption } from '../../src/cli/options.ts';
 import { provenance } from '../record.ts';
+import { collectInto, parseGroup } from './collect.ts';
 import { makeDirtySets } from './dirty.ts';
 import { driftSection, simulateDrift } from './drift.ts';
 
@@ -59,6 +60,16 @@ program
         console.log(`${folder}: ${good} good and ${defective} defective to learn from, ${tested} to test`);
     },
   );
+
+program
+  .command('collect')
+  .description('puts the figures of finished runs of aand benchmark into a table of docs/results.md')
+  .argument('<table>', 'its file below bench/results/tables: title, text and heads are written by hand')
+  .argument('<groups...>', 'LABEL=FOLDER for each group of runs; FIRST|SECOND=FOLDER for two labels')
+  .action((table: string, groups: string[]) => {
+    const rows = collectInto(table, groups.map(parseGroup), called);
+    console.log(`${table}: ${rows} rows`);
+  });
 
 try {
   await program.parseAsync();

@@ -59,7 +59,10 @@ export function unreadableCount({ unreadable }: Readonly<Record<string, unknown>
 }
 
 /** A run's metrics.json as a row. */
-export function benchmarkRun(task: BenchmarkTask, report: Report): BenchmarkRun {
+export function benchmarkRun(
+  task: Pick<BenchmarkTask, 'category' | 'mode' | 'seed'>,
+  report: Report,
+): BenchmarkRun {
   const { intervals, seconds, adapter, ...values } = report as unknown as Finished;
   const metrics = Object.fromEntries(
     Object.entries(values).filter(([, value]) => typeof value === 'number' || value === null),
