@@ -265,9 +265,15 @@ export function benchCases(half = false): BenchCase[] {
     );
   return [
     ...kernelCases(),
+    ...modelCases(backbones.resnet18_half, false),
     ...modelCases(backbones.resnet18, true),
+    ...modelCases(backbones.resnet50, false),
     ...modelCases(backbones.wide_resnet50_2, false),
     ...trainingCases(backbones.resnet18, 128),
+    // Steps of the detector alone: the classifier's step is measured with resnet18.
+    ...trainingCases(backbones.resnet18_half, 128)
+      .slice(1)
+      .map((benchCase) => ({ ...benchCase, quick: false })),
     // At the size of the paper, and with tensors larger than a binding: half an hour on a CPU driver, so only
     // by name.
     ...[16, 32, 64]
