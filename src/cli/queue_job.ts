@@ -54,7 +54,9 @@ export const jobOptions = v.strictObject({
   holdOut: v.exactOptional(share),
   labels: v.exactOptional(v.picklist(['folder', 'mask'])),
   select: v.exactOptional(v.picklist(['last', 'test-oracle'])),
-  augment: v.exactOptional(v.pipe(v.array(v.picklist(augmentations)), v.minLength(1), v.maxLength(4))),
+  augment: v.exactOptional(
+    v.pipe(v.array(v.picklist(augmentations)), v.minLength(1), v.maxLength(augmentations.length)),
+  ),
   curve: v.exactOptional(whole(1, 100_000)),
   strict: v.exactOptional(v.boolean()),
   format: v.exactOptional(v.picklist([...formats, 'auto'])),
