@@ -1,8 +1,10 @@
 /** What `npm run bench:peers -- --static` reads from a process of another engine. */
 import { expect, test } from 'vitest';
+import { commandInside } from '../bench/static/compile.ts';
 import { familyNamed } from '../bench/static/families.ts';
 import { instructionsPerMultiplyAdd } from '../bench/static/main_loops.ts';
 import { compareBest, peerLines, unnamedKernels } from '../bench/static/peers.ts';
+import { packagedFile } from '../src/cli/package.ts';
 
 test('kernels without names are kept in their order, other lines of the record are not', () => {
   const record = [
@@ -109,4 +111,22 @@ test('engines are compared by their best products: shares of peak, or instructio
     ['3.60 instructions', 30],
     ['not told', undefined],
   ]);
+});
+
+test('a process in a system of its own sees the package, the layer, what it reads and where it writes', () => {
+  const { program, args } = commandInside(
+    '/systems/debian',
+    {
+      args: ['script.js', '{}'],
+      reads: ['/tmp/data of peers'],
+      record: { path: '/tmp/out/r', assembly: true },
+    },
+    { VK_LAYER_PATH: '/layer' },
+  );
+  expect(program).toBe('unshare');
+  const root = args.indexOf('/systems/debian');
+  const end = args.indexOf('--');
+  expect(args.slice(root + 1, end)).toEqual([packagedFile('.'), '/layer', '/tmp/data of peers', '/tmp/out']);
+  expect(args.slice(end + 1)).toContain('VK_LAYER_PATH=/layer');
+  expect(args.slice(-2)).toEqual(['script.js', '{}']);
 });

@@ -14,13 +14,23 @@ const adapterNames: Partial<Record<Family['vendor'], Record<string, string>>> = 
   apple: { vendor: 'apple', architecture: 'metal-3' },
 };
 
-// Folders are shown to the other system for this command alone.
+// Folders are shown to the other system for this command alone: those before "--".
 const insideDebian = `
-  root=$1; folders=$2; shift 2
+  root=$1; shift
   for folder in /proc /dev /sys; do mount --bind "$folder" "$root$folder"; done
-  for folder in $folders; do mkdir -p "$root$folder"; mount --bind "$folder" "$root$folder"; done
-  exec chroot "$root" /usr/bin/env -i "$@"
+  while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --bind "$1" "$root$1"; shift; done
+  shift; exec chroot "$root" /usr/bin/env -i "$@"
 `;
+
+/** A script of this package as a process on a family's driver. */
+export interface DriverProcess {
+  /** The script and what it is given. */
+  readonly args: readonly string[];
+  /** Folders outside the package that it reads; NVIDIA's driver has a system of its own, which shows no others. */
+  readonly reads?: readonly string[];
+  /** What the compiler says of kernels; it is not kept where this is absent. */
+  readonly record?: { readonly path: string; readonly assembly: boolean };
+}
 
 interface Command {
   readonly program: string;
@@ -28,19 +38,20 @@ interface Command {
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** What starts Node with these arguments and variables on a family's driver. */
-function commandOn(family: Family, args: readonly string[], variables: Record<string, string>): Command {
-  if (family.vendor !== 'nvidia')
-    return { program: process.execPath, args, environment: { ...process.env, ...variables } };
-  const root = debianFolder();
-  copyFileSync(process.execPath, join(root, 'usr/local/bin/node'));
-  const { VK_LAYER_PATH: layer, NULL_GPU_OUT: record } = variables;
-  const folders = [packagedFile('.'), layer, record && dirname(record)];
+/** What starts Node in the system at `root` with these variables; it sees these folders of ours. */
+export function commandInside(
+  root: string,
+  { args, reads = [], record }: DriverProcess,
+  variables: Readonly<Record<string, string>>,
+): Command {
+  const { VK_LAYER_PATH: layer } = variables;
+  const folders = [packagedFile('.'), ...(layer ? [layer] : []), ...reads];
+  if (record) folders.push(dirname(record.path));
   const given = Object.entries({ ...variables, PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/root' });
   return {
     program: 'unshare',
     args: [
-      ...['--mount', 'bash', '-ec', insideDebian, '-', root, folders.filter(Boolean).join(' ')],
+      ...['--mount', 'bash', '-ec', insideDebian, '-', root, ...folders, '--'],
       ...given.map(([name, value]) => `${name}=${value}`),
       ...['/usr/local/bin/node', ...args],
     ],
@@ -48,20 +59,24 @@ function commandOn(family: Family, args: readonly string[], variables: Record<st
   };
 }
 
+/** What starts a process on a family's driver. */
+function commandOn(family: Family, started: DriverProcess): Command {
+  const variables = compilerEnvironment(family, buildLayer(), started.record);
+  if (family.vendor !== 'nvidia')
+    return { program: process.execPath, args: started.args, environment: { ...process.env, ...variables } };
+  const root = debianFolder();
+  copyFileSync(process.execPath, join(root, 'usr/local/bin/node'));
+  return commandInside(root, started, variables);
+}
+
 /** Runs a script of this package on a family's driver; resolves with both outputs. */
 export function runOn(
   family: Family,
-  args: readonly string[],
-  record?: { readonly path: string; readonly assembly: boolean },
+  started: DriverProcess,
 ): Promise<{ readonly output: string; readonly errors: string }> {
-  const layer = buildLayer();
-  const {
-    program,
-    args: all,
-    environment,
-  } = commandOn(family, args, compilerEnvironment(family, layer, record));
+  const { program, args, environment } = commandOn(family, started);
   return new Promise((resolve, reject) => {
-    const child = spawn(program, all, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     let errors = '';
     child.stdout.on('data', (data: Buffer) => {
@@ -98,7 +113,10 @@ export async function compileFor(
     // Only what is read here is asked for.
     const read = family.generation !== undefined || family.engineLanes !== undefined;
     const assembly = read || (request.modelled !== undefined && readsMainLoop(family.vendor));
-    const { errors } = await runOn(family, [script, path, JSON.stringify(full)], { path, assembly });
+    const { errors } = await runOn(family, {
+      args: [script, path, JSON.stringify(full)],
+      record: { path, assembly },
+    });
     return readRecord(readFileSync(path, 'utf8'), errors);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -39,7 +39,7 @@ export interface HostReport {
 
 /** @throws Error where the process fails */
 export async function measureHost(family: Family): Promise<HostReport> {
-  const { output } = await runOn(family, [packagedFile('dist/static_host.js')]);
+  const { output } = await runOn(family, { args: [packagedFile('dist/static_host.js')] });
   return JSON.parse(output) as HostReport;
 }
 

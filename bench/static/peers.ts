@@ -18,7 +18,8 @@ export interface StaticPeer {
   /** Our own: what a K step is, is known of its kernels. */
   readonly own?: boolean;
   readonly script: string;
-  readonly config: object;
+  /** The folder has model, weights and images. */
+  readonly config: { readonly folder: string };
 }
 
 /** A kernel that multiplies in a loop. */
@@ -135,7 +136,8 @@ export async function peerFigures(family: Family, peer: StaticPeer): Promise<Pee
   try {
     const path = join(folder, 'record.jsonl');
     const args = [peer.script, JSON.stringify(peer.config)];
-    const { output, errors } = await runOn(family, args, { path, assembly: true });
+    const reads = [peer.config.folder];
+    const { output, errors } = await runOn(family, { args, reads, record: { path, assembly: true } });
     const { own } = peer;
     const kernels = own
       ? (await compileFor(family, { filter: '', minimal: false, modelled: [1] })).kernels
