@@ -8,6 +8,8 @@ import { parseIntelAssembly } from '../bench/static/intel_assembly.ts';
 import { intelCyclesPerMultiplyAdd, intelMachine } from '../bench/static/intel_model.ts';
 import { analyse, mainLoop, stepOf } from '../bench/static/kernel.ts';
 import { findLoops, nested, ownBlocks } from '../bench/static/loops.ts';
+import type { Work } from '../bench/static/machine.ts';
+import { nvidiaMachine, parseNvidiaAssembly } from '../bench/static/nvidia_model.ts';
 import { printedFigures, readRecord } from '../bench/static/records.ts';
 import { stepShape } from '../bench/static/shapes.ts';
 import { convolutionTile } from '../src/engine/device/convolution_tiles.ts';
@@ -197,6 +199,49 @@ describe("Intel's disassembly", () => {
     // 16 lanes are two times eight, in a loop of ten turns.
     expect(intelCyclesPerMultiplyAdd(intelLoop, 500)).toBe(25);
     expect(intelCyclesPerMultiplyAdd('mov(8) g53<1>UD g0.1<0,1,0>UD { align1 };', 500)).toBeUndefined();
+  });
+});
+
+const nvidiaLoop = `
+block.u 0 L3 [] -> {
+      r32       = s2r sr[0x21]                                     // delay=6 wr:0
+                  bra L2                                           // delay=1
+} -> [1]
+block 1 L2 [0, 2] -> {
+      p0        = isetp.ge.u32 r34 0x4000                          // delay=13
+                  st.shared.strong.cta.b128 [r34] r36..40          // delay=2 rd:0
+      r52       = ld.global.a64.constant.b32 [r52..54]             // delay=5 wr:0
+@!p0              bra L9                                           // delay=1
+} -> [2, 3]
+block 2 [1] -> {
+      r97       = ffma.ftz r140 r108 r97                           // delay=1 wt=000100
+      r98       = hfma2 r141 r109 r98                              // delay=1
+                  bra L2                                           // delay=1
+} -> [1]
+block.u 3 L9 [1] -> {
+      r99       = ffma.ftz r140 r110 r99                           // delay=1
+} -> []
+`;
+
+describe("NVIDIA's disassembly", () => {
+  test('has its loop, which ends where the compiler says and not where the text does', () => {
+    const blocks = parseNvidiaAssembly(nvidiaLoop);
+    expect(blocks.map(({ name, next }) => [name, next])).toEqual([
+      ['L3', [1]],
+      ['L2', [2, 3]],
+      ['block 2', [1]],
+      ['L9', []],
+    ]);
+    const [loop, ...others] = findLoops(blocks);
+    expect(others).toEqual([]);
+    expect([...(loop?.body ?? [])].sort()).toEqual([1, 2]);
+  });
+
+  test('has a slot for every instruction, and pairs of 16 bits count twice', () => {
+    const kernel = analyse(nvidiaLoop, nvidiaMachine);
+    const own = mainLoop(kernel)?.own;
+    expect(own).toMatchObject({ multiplyAdds: 3, vector: 7, ldsStores: 1, ldsBytes: 512, memoryBytes: 128 });
+    expect(kernel.judge(own as Work)).toMatchObject({ useful: 3 / 7, ofPeak: 3 / 7, limit: 'issue' });
   });
 });
 

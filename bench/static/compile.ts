@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { packagedFile } from '../../src/cli/package.ts';
 import { buildLayer, compilerEnvironment, debianFolder } from './environment.ts';
 import type { Family } from './families.ts';
+import { modelsLoops } from './figures.ts';
 import { readsMainLoop } from './main_loops.ts';
 import { type CompileRecord, type CompileRequest, readRecord } from './records.ts';
 
@@ -111,8 +112,7 @@ export async function compileFor(
     const full: CompileRequest = { adapter: adapterNames[family.vendor] ?? {}, ...request };
     const script = packagedFile('dist/static_child.js');
     // Only what is read here is asked for.
-    const read = family.generation !== undefined || family.engineLanes !== undefined;
-    const assembly = read || (request.modelled !== undefined && readsMainLoop(family.vendor));
+    const assembly = modelsLoops(family) || (request.modelled !== undefined && readsMainLoop(family.vendor));
     const { errors } = await runOn(family, {
       args: [script, path, JSON.stringify(full)],
       record: { path, assembly },

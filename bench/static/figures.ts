@@ -5,6 +5,7 @@ import type { Family, Vendor } from './families.ts';
 import { intelCyclesPerMultiplyAdd, intelMachine } from './intel_model.ts';
 import { type AnalysedKernel, analyse, mainLoop, stepOf } from './kernel.ts';
 import type { Limit } from './machine.ts';
+import { nvidiaMachine } from './nvidia_model.ts';
 import type { CompiledKernel } from './records.ts';
 
 /** A share of the peak, with the unit that limits it. */
@@ -40,9 +41,9 @@ export interface KernelFigures {
   /** Cycles of arithmetic and of loads and stores in a turn of the whole code (Mali). */
   readonly arithmetic?: number;
   readonly loadStore?: number;
-  /** Multiply-adds of the main loop as a share of what its vector cycles could do (AMD, Intel). */
+  /** Multiply-adds of the main loop as a share of what its vector cycles could do (AMD, Intel, NVIDIA). */
   readonly mainLoop?: Share;
-  /** Multiply-adds of a K step as a share of what the slowest unit's cycles could do (AMD, Intel). */
+  /** Multiply-adds of a K step as a share of what the slowest unit's cycles could do (the same). */
   readonly step?: Share;
 }
 
@@ -67,14 +68,22 @@ function told(figures: { readonly [K in keyof KernelFigures]?: KernelFigures[K] 
 
 const rounded = (share: number) => Math.round(1000 * share) / 1000;
 
-/** The loops of a kernel whose disassembly is read here (AMD, Intel). */
-export function analysed(
-  { assembly, subgroup }: CompiledKernel,
-  { generation, engineLanes }: Family,
-): AnalysedKernel | undefined {
-  if (assembly === undefined) return undefined;
-  if (engineLanes !== undefined) return analyse(assembly, intelMachine(engineLanes, subgroup));
-  return generation && analyse(assembly, amdMachine(generation, subgroup));
+/** What analyses a family's disassembly at a size of its subgroups; undefined where it is not modelled. */
+function analysis({ vendor, generation, engineLanes }: Family) {
+  if (vendor === 'nvidia') return (assembly: string) => analyse(assembly, nvidiaMachine);
+  if (engineLanes !== undefined)
+    return (assembly: string, subgroup: number) => analyse(assembly, intelMachine(engineLanes, subgroup));
+  if (generation)
+    return (assembly: string, subgroup: number) => analyse(assembly, amdMachine(generation, subgroup));
+  return undefined;
+}
+
+/** Whether {@link analysed} tells of the loops of a family's kernels (AMD, Intel, NVIDIA). */
+export const modelsLoops = (family: Family): boolean => analysis(family) !== undefined;
+
+/** The loops of a kernel whose disassembly is read here. */
+export function analysed({ assembly, subgroup }: CompiledKernel, family: Family): AnalysedKernel | undefined {
+  return assembly === undefined ? undefined : analysis(family)?.(assembly, subgroup);
 }
 
 /** The shares of the main loop and of the K step. */
@@ -179,7 +188,8 @@ function apple({ printed = '' }: CompiledKernel) {
   };
 }
 
-function nvidia({ statistics: s }: CompiledKernel) {
+function nvidia(kernel: CompiledKernel, family: Family) {
+  const { statistics: s } = kernel;
   const scratch = s['SLM Size'] ?? 0;
   return {
     // The compiler tells bytes of local memory alone.
@@ -188,6 +198,7 @@ function nvidia({ statistics: s }: CompiledKernel) {
     ...told({
       registers: s['Number of GPRs'],
       instructions: s['Instruction count'],
+      ...shares(kernel, family),
     }),
   };
 }

@@ -6,7 +6,7 @@ export interface Work {
   /** Multiply-adds of a lane, fused or as instructions of their own. */
   readonly multiplyAdds: number;
   readonly matrix: number;
-  /** Cycles of the SIMD's vector unit. */
+  /** Cycles of the SIMD's vector unit; slots of the scheduler where all instructions share them (NVIDIA). */
   readonly vector: number;
   /** Instructions of the scalar unit, which works beside it. */
   readonly scalar: number;
@@ -31,7 +31,7 @@ export function addWork(a: Work, b: Work, times = 1): Work {
   return Object.fromEntries(keys.map((key) => [key, a[key] + times * b[key]])) as unknown as Work;
 }
 
-export type Limit = 'vector' | 'LDS' | 'memory' | 'scalar';
+export type Limit = 'vector' | 'LDS' | 'memory' | 'scalar' | 'issue';
 
 export interface Judgement {
   /** Multiply-adds as a share of what the vector unit (or the matrix units) could do in its cycles. */

@@ -80,8 +80,8 @@ static void put_assembly(FILE *file, VkDevice device, const VkPipelineExecutable
   for (uint32_t i = 0; i < count; i++) list[i].pData = calloc(1, list[i].dataSize + 1);
   BELOW(device, vkGetPipelineExecutableInternalRepresentationsKHR)(device, executable, &count, list);
   for (uint32_t i = 0; i < count; i++) {
-    // Intel's is called GEN Assembly.
-    if (list[i].isText && strstr(list[i].name, "Assembly")) {
+    // Intel's is called GEN Assembly, NVIDIA's NAK assembly.
+    if (list[i].isText && strstr(list[i].name, "ssembly")) {
       fputs(",\"assembly\":", file);
       put_string(file, list[i].pData);
     }

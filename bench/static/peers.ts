@@ -25,7 +25,7 @@ export interface StaticPeer {
 /** A kernel that multiplies in a loop. */
 export interface PeerKernel {
   readonly multiplyAdds: number;
-  /** Useful share of the main loop's vector cycles; of the slowest unit's in a K step (AMD, Intel). */
+  /** Useful share of the main loop's vector cycles; of the slowest unit's in a K step (AMD, Intel, NVIDIA). */
   readonly mainLoop?: number;
   readonly step?: number;
   readonly limit?: string;
@@ -98,9 +98,9 @@ function recordedKernels(text: string): CompiledKernel[] {
 
 /** Why nothing is told of the loops of a family's kernels; undefined where it is. */
 export function untold({ vendor }: Family): string | undefined {
-  if (vendor === 'apple') return 'the driver hands out no disassembly, only figures of the whole code';
-  if (vendor === 'nvidia') return 'the compiler counts no cycles, and its disassembly is not read here';
-  return undefined;
+  return vendor === 'apple'
+    ? 'the driver hands out no disassembly, only figures of the whole code'
+    : undefined;
 }
 
 function productOf(kernel: CompiledKernel, figures: KernelFigures, family: Family): PeerKernel | undefined {
@@ -177,7 +177,7 @@ function productText(p: PeerKernel): string {
 /** An engine's best product on a family, and how far ours is ahead of it. */
 export interface Comparison {
   readonly engine: string;
-  /** Share of peak in percent (AMD, Intel), or instructions per multiply-add (Adreno, Mali). */
+  /** Share of peak in percent (AMD, Intel, NVIDIA), or instructions per multiply-add (Adreno, Mali). */
   readonly best: string;
   readonly spilling: number;
   /** Our best product over its best; undefined where nothing is told, and for our own. */
