@@ -92,6 +92,8 @@ test('operands are multiplied in their own width, and small products elsewhere',
   // Units for 32 bits multiply what lies in 16 bits as exactly.
   expect(conditions(true, { matrixUnits: [f32] })).toEqual({ matrix_half: false, emulated: false });
   expect(choose(problem(true, 4)).module).toBe('conv2d_register');
+  // Many images that are small make no other sum of each.
+  expect(choose({ ...problem(true, 4096), imageRows: 16 }).module).toBe('conv2d_register');
   expect(choose({ ...problem(true), columnQuads: 4 }).module).toBe('conv2d_register');
   expect(choose(problem(false), { matrixUnits: [f16] }).module).toBe('conv2d_register');
   // Without a known size of subgroups the kernel's lanes are unknown.

@@ -2,16 +2,19 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readTunings, tuningPath } from '../src/cli/tunings.ts';
+import { convolutionTile } from '../src/engine/device/convolution_tiles.ts';
+import type { MatrixKernel } from '../src/engine/device/families.ts';
 import { gpu } from '../src/engine/device/gpu.ts';
 import { lane } from '../src/engine/device/matrix_products.ts';
 import type { DeviceProfile } from '../src/engine/device/profile.ts';
 import type { Tuning } from '../src/engine/device/tuning.ts';
-import { tuningFingerprint } from '../src/engine/device/tuning.ts';
+import { tuningFingerprint, tuningKey } from '../src/engine/device/tuning.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
+import { elements } from '../src/engine/graph/tensor.ts';
 import { conv2d } from '../src/engine/ops/conv2d.ts';
 import { forecast } from '../src/engine/plan/forecast.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
@@ -41,7 +44,7 @@ test('every kind of product is a case, and each is tuned to a configuration that
   timeout: 120_000,
 }, async () => {
   const cases = tuningCases([smallTape()]);
-  expect([...cases.values()].map(({ node }) => node.definition.name).sort()).toEqual([
+  expect([...cases.values()].map(({ products }) => products[0]?.node.definition.name).sort()).toEqual([
     'conv2d',
     'conv2d_weight_gradient',
     'conv_transpose2d',
@@ -49,9 +52,10 @@ test('every kind of product is a case, and each is tuned to a configuration that
   for (const tuningCase of cases.values()) {
     const rejected: string[] = [];
     const entry = await tuneCase(engine, tuningCase, (_, reason) => rejected.push(reason));
-    expect(engine.profile.kernels[tuningCase.problem.family].candidates(engine.target)).toContainEqual(
+    expect(engine.profile.kernels[tuningCase.family].candidates(engine.target)).toContainEqual(
       entry.configuration,
     );
+    expect(entry.milliseconds).toBeLessThanOrEqual(entry.tableMilliseconds);
     expect(entry.milliseconds).toBeGreaterThan(0);
     expect(rejected).toEqual([]);
   }
@@ -61,13 +65,13 @@ test("on a GPU a product is timed by the device's clock, without the host's shar
   if (!engine.device.features.has('timestamp-query')) return skip('the adapter has no timestamps');
   const [tuningCase] = tuningCases([smallTape()]).values();
   const profile = vi.spyOn(Program.prototype, 'profile');
-  const candidates = [lane('convolution', 1, 64, 8, 1)];
-  const onlyOne = { ...gpu.kernels.convolution, candidates: () => candidates, choose: () => candidates[0] };
-  const kernels = { ...gpu.kernels, convolution: onlyOne };
+  const candidates = [lane('convolution', 1, 64, 8, 1), lane('convolution', 1, 64, 8, 2)];
+  const two = { ...gpu.kernels.convolution, candidates: () => candidates, choose: () => candidates[0] };
+  const kernels = { ...gpu.kernels, convolution: two };
   const device = retarget(engine, { profile: { ...gpu, kernels } as DeviceProfile });
   const entry = await tuneCase(device, tuningCase as NonNullable<typeof tuningCase>);
   expect(entry.milliseconds).toBeGreaterThan(0);
-  // The table's choice and the candidate, each with as many runs.
+  // The table's choice and the other candidate, each with as many runs.
   expect(profile.mock.calls.length).toBe(50);
   profile.mockRestore();
 });
@@ -84,6 +88,8 @@ test('a tuning is used on its own device and kernels only', async () => {
   for (const [tuning, used] of [
     [own, true],
     [{ ...own, fingerprint: 'another device' }, false],
+    // Of a version whose keys went by all images of a batch.
+    [{ ...own, fingerprint: own.fingerprint.replace('convolutions by one image; ', '') }, false],
   ] as const) {
     await using opened = await Engine.open({ tunings: [tuning] });
     const x = tape.inputs[0];
@@ -95,6 +101,83 @@ test('a tuning is used on its own device and kernels only', async () => {
     const program = await Program.compile(opened, fresh, { outputs: { y }, store });
     expect(program.plan.includes('SUBGROUP=1,')).toBe(used);
   }
+});
+
+describe('a kernel is tuned for one image, whatever the batch', () => {
+  const product = (batch: number) => {
+    const tape = new Tape(new ParameterSet());
+    const x = tape.input('x', [batch, 8, 8, 16], 'channels');
+    const w = tape.input('w', [3, 3, 16, 32], 'filter');
+    return { tape, y: conv2d(tape, x, w, undefined, { padding: 1 }) };
+  };
+  const [one, four] = [product(1), product(4)];
+  const whole = convolutionTile({ outputs: [4, 1], depth: 4 });
+  const sliced = convolutionTile({ outputs: [4, 1], depth: 8, slices: 4 });
+
+  test('batches share a key and are measured together', () => {
+    const cases = tuningCases([one.tape, four.tape, product(4).tape]);
+    expect([...cases.keys()]).toEqual(['convolution/6/3/5']);
+    const rows = [...cases.values()].flatMap(({ products }) => products.map(({ problem }) => problem.rows));
+    expect(rows).toEqual([64, 256]);
+  });
+
+  test('a weight gradient goes by the pixels of all images, which it adds up', () => {
+    const problem = { family: 'weight_gradient', rows: 144, columnQuads: 8, depth: 64 } as const;
+    expect(tuningKey(problem)).not.toBe(tuningKey({ ...problem, depth: 256 }));
+  });
+
+  test.for([
+    ['is faster in every batch', [1, 0.5], [4, 3], true],
+    ['is slower in one of them', [1, 0.1], [4, 5], false],
+  ] as const)('a candidate is kept if it %s', async ([, alone, together, kept], { skip }) => {
+    if (!engine.device.features.has('timestamp-query')) return skip('the adapter has no timestamps');
+    const profile = vi.spyOn(Program.prototype, 'profile').mockImplementation(function (
+      this: Program,
+      given,
+    ) {
+      const times = (given as { x: Float32Array }).x.length === 8 * 8 * 16 ? alone : together;
+      const [ofTable, ofCandidate] = times;
+      const milliseconds = this.plan.includes('SLICES=4') ? ofCandidate : ofTable;
+      return Promise.resolve([{ operation: '', kernel: '', milliseconds, flops: 0, bytes: 0 }]);
+    });
+    const convolution = {
+      ...gpu.kernels.convolution,
+      candidates: () => [whole, sliced],
+      choose: () => whole,
+    };
+    const changed = { ...gpu, kernels: { ...gpu.kernels, convolution } };
+    const [tuningCase] = tuningCases([one.tape, four.tape]).values();
+    const entry = await tuneCase(
+      retarget(engine, { profile: changed }),
+      tuningCase as NonNullable<typeof tuningCase>,
+    );
+    profile.mockRestore();
+    expect(entry).toMatchObject(
+      kept
+        ? { configuration: sliced, milliseconds: 3.5, tableMilliseconds: 5 }
+        : { configuration: whole, milliseconds: 5, tableMilliseconds: 5 },
+    );
+  });
+
+  test('the bits of an image are the same in every batch, in another order than that of the table', async () => {
+    const images = Float32Array.from({ length: 4 * 8 * 8 * 16 }, (_, i) => Math.sin(i));
+    const weights = Float32Array.from({ length: 3 * 3 * 16 * 32 }, (_, i) => Math.cos(i));
+    const [key] = tuningCases([one.tape]).keys();
+    const first = async ({ tape, y }: ReturnType<typeof product>, tuned: Record<string, MatrixKernel>) => {
+      const own = retarget(engine, { profile: gpu, tuned });
+      const store = new ParameterStore(own, tape.parameters);
+      const program = await Program.compile(own, tape, { outputs: { y }, store });
+      const x = images.subarray(0, tape.inputs[0] && elements(tape.inputs[0].shape));
+      const { y: result } = await program.run({ x, w: weights });
+      program.destroy();
+      store.destroy();
+      return (result as Float32Array).subarray(0, 8 * 8 * 32);
+    };
+    const tuned = { [key as string]: sliced };
+    const alone = await first(one, tuned);
+    expect(await first(four, tuned)).toEqual(alone);
+    expect(await first(one, {})).not.toEqual(alone);
+  });
 });
 
 test('the forecast of memory is what the program then takes', async () => {

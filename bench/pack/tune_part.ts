@@ -1,6 +1,7 @@
 /** `aand tune` within a budget: the fastest kernels of this device, for the parts that follow. */
 import { writeFileSync } from 'node:fs';
 import { describeKernel } from '../../src/engine/device/families.ts';
+import { describeEntry } from '../../src/engine/device/tuning.ts';
 import { backbones } from '../../src/model/backbones.ts';
 import { tuneModel } from '../../src/train/tune_model.ts';
 import type { Part } from './part.ts';
@@ -32,15 +33,15 @@ export const tunePart: Part = {
           known: context.tunings,
           signal: AbortSignal.timeout(Math.max(1, Math.round(1000 * seconds))),
           keep: async (tunings) => writeFileSync(context.tuningsFile, JSON.stringify(tunings)),
-          onEntry: (key, { configuration, milliseconds, tableMilliseconds }) =>
+          onEntry: (key, entry) =>
             context.keep({
               name: `${backbone.name} ${key}`,
               passed: true,
               figures: {
-                'best ms': milliseconds,
-                'table ms': tableMilliseconds,
-                regret: tableMilliseconds / milliseconds,
-                kernel: describeKernel(configuration),
+                'best ms': entry.milliseconds,
+                'table ms': entry.tableMilliseconds,
+                regret: entry.tableMilliseconds / entry.milliseconds,
+                kernel: describeEntry(entry),
               },
             }),
           onRejected: (key, configuration, reason) => {

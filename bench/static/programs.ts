@@ -144,7 +144,9 @@ function alone(node: Node, family: MatrixFamilyName, engine: Engine): Recorded[]
 /** Every product of these programs under every candidate that the tuner would time. */
 export function candidates(programs: readonly Recorded[], engine: Engine): Recorded[] {
   const cases = tuningCases(programs.map(({ tape }) => tape));
-  return [...cases.values()].flatMap(({ node, problem }) => alone(node, problem.family, engine));
+  return [...cases.values()].flatMap(({ family, products }) =>
+    products.flatMap(({ node }) => alone(node, family, engine)),
+  );
 }
 
 /**

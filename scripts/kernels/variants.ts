@@ -156,9 +156,10 @@ function* tuning(
   nodes: ReturnType<typeof tuningCases>,
   { profile, target }: LoweringContext,
 ): Generator<Recorded> {
-  for (const { node, problem } of nodes.values())
-    for (const candidate of profile.kernels[problem.family].candidates(target))
-      yield { ...alone(node), force: { rewrites: { winograd: false }, [problem.family]: candidate } };
+  for (const { family, products } of nodes.values())
+    for (const { node } of products)
+      for (const candidate of profile.kernels[family].candidates(target))
+        yield { ...alone(node), force: { rewrites: { winograd: false }, [family]: candidate } };
 }
 
 function alone(node: Node): Recorded {

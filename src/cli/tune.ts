@@ -5,6 +5,7 @@
 import type { Command } from 'commander';
 import { writeBytes } from '#platform';
 import { describeKernel } from '../engine/device/families.ts';
+import { describeEntry } from '../engine/device/tuning.ts';
 import { Engine } from '../engine/runtime/engine.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import { tuneModel } from '../train/tune_model.ts';
@@ -47,7 +48,7 @@ export function tuneCommand(program: Command): void {
               console.log(
                 `${key.padEnd(28)} ${entry.milliseconds.toFixed(2).padStart(9)} ms  table ` +
                   `${entry.tableMilliseconds.toFixed(2).padStart(9)} ms  regret ${regret.toFixed(2)}  ` +
-                  `${describeKernel(entry.configuration)}`,
+                  `${describeEntry(entry)}`,
               );
             },
             onRejected: (key, configuration, reason) =>

@@ -130,9 +130,10 @@ export function matrixUnitCandidates(component: MatrixUnit['component'], target:
  * product's edges included; where none has, the smallest.
  */
 export function matrixUnitKernel(problem: MatrixProblem, target: Target): MatrixKernel | undefined {
-  const { family, rows, columnQuads, half } = problem;
-  // A smaller product would leave most of a workgroup's tile empty.
-  if (family !== 'convolution' || rows < 32 || columnQuads < 8) return undefined;
+  const { family, rows, imageRows = rows, columnQuads, half } = problem;
+  // A smaller product would leave most of a workgroup's tile empty. This goes by one image, because units sum
+  // up in another order than other kernels.
+  if (family !== 'convolution' || imageRows < 32 || columnQuads < 8) return undefined;
   const usable = (half ? unitFor('f16', target) : undefined) ?? unitFor('f32', target);
   if (!usable) return undefined;
   const { unit, lanes, chosen } = usable;

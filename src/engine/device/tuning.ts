@@ -2,10 +2,12 @@
 import { kernelDigest } from '../../../kernels/generated.ts';
 import type { AdapterDescription } from './adapter.ts';
 import { type LoweringContext, rewritesOf } from './context.ts';
-import type { MatrixKernel, MatrixProblem } from './families.ts';
+import { describeKernel, type MatrixKernel, type MatrixProblem } from './families.ts';
 
 export interface TunedEntry {
-  readonly configuration: MatrixKernel;
+  /** Absent: the table goes by the batch, and no kernel is faster in each of the batches. */
+  readonly configuration?: MatrixKernel;
+  /** Of a run in every batch that was measured, added up. */
   readonly milliseconds: number;
   /** Time of what the table would have chosen. */
   readonly tableMilliseconds: number;
@@ -17,12 +19,27 @@ export interface Tuning {
   readonly entries: Readonly<Record<string, TunedEntry>>;
 }
 
-/** Problems of one bucket (sizes within a power of two) share a tuned kernel. */
-export function tuningKey({ family, rows, columnQuads, depth }: MatrixProblem): string {
-  return [family, ...[rows, columnQuads, depth].map((size) => Math.round(Math.log2(Math.max(size, 1))))].join(
-    '/',
-  );
+/** Sizes within a power of two share one. */
+export function sizeBucket(size: number): number {
+  return Math.round(Math.log2(Math.max(size, 1)));
 }
+
+/**
+ * Problems of one bucket share a tuned kernel. Convolutions go by the rows of one image: so the kernel, the
+ * order of its sums and the bits of an image's result are the same in every batch. Weight gradients sum over
+ * the images of a batch, and go by all of their pixels.
+ */
+export function tuningKey({ family, rows, imageRows = rows, columnQuads, depth }: MatrixProblem): string {
+  return [family, ...[imageRows, columnQuads, depth].map(sizeBucket)].join('/');
+}
+
+/** What `aand tune` found, in one line for a person. */
+export function describeEntry({ configuration }: TunedEntry): string {
+  return configuration ? describeKernel(configuration) : "the table's kernel of each batch";
+}
+
+// What keys mean, since they go by one image: tunings by other keys have another fingerprint.
+const keys = 'convolutions by one image';
 
 /** What a tuning belongs to. */
 interface TuningDevice {
@@ -45,6 +62,7 @@ export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
     ...(target.matrixUnits ?? []).map(
       ({ component, rows, columns, depth }) => `${component} units ${rows}x${columns}x${depth}`,
     ),
+    keys,
     kernelDigest,
   ].join('; ');
 }
@@ -55,6 +73,8 @@ export function tuningFingerprint({ adapter, lowering }: TuningDevice): string {
 export function tunedKernels(tuning: Tuning, device: TuningDevice): Record<string, MatrixKernel> | undefined {
   if (tuning.fingerprint !== tuningFingerprint(device)) return undefined;
   return Object.fromEntries(
-    Object.entries(tuning.entries).map(([key, { configuration }]) => [key, configuration]),
+    Object.entries(tuning.entries).flatMap(([key, { configuration }]) =>
+      configuration ? [[key, configuration]] : [],
+    ),
   );
 }

@@ -1,12 +1,18 @@
 /**
- * The tuner: times every candidate of the matrix families at the sizes that a model has on this device,
- * checks each result, and keeps the fastest. Results are plain data; whoever opens an engine may pass them on
+ * The tuner: times every candidate of the matrix families at the sizes and batches that a model has on this
+ * device, checks each result, and keeps the fastest: one kernel for all batches, so that bits do not depend
+ * on them. Results are plain data; whoever opens an engine may pass them on
  * (`EngineOptions.tunings`).
  */
 import { RandomStream } from '../../base/random.ts';
-import type { MatrixKernel, MatrixProblem } from '../device/families.ts';
-import type { TunedEntry } from '../device/tuning.ts';
-import { tuningKey } from '../device/tuning.ts';
+import { chooseMatrixKernel } from '../device/choose.ts';
+import {
+  describeKernel,
+  type MatrixFamilyName,
+  type MatrixKernel,
+  type MatrixProblem,
+} from '../device/families.ts';
+import { sizeBucket, type TunedEntry, tuningKey } from '../device/tuning.ts';
 import { ParameterSet } from '../graph/parameter_set.ts';
 import { type Node, Tape } from '../graph/tape.ts';
 import { elements } from '../graph/tensor.ts';
@@ -16,12 +22,25 @@ import { Program, type RunInputs } from './program.ts';
 import { retarget } from './retarget.ts';
 import { ParameterStore } from './store.ts';
 
-/** The different matrix products of tapes: one node per tuning key. */
-export function tuningCases(tapes: readonly Tape[]): Map<string, { node: Node; problem: MatrixProblem }> {
-  const cases = new Map<string, { node: Node; problem: MatrixProblem }>();
+/** Products that share a tuned kernel. */
+export interface TuningCase {
+  readonly family: MatrixFamilyName;
+  /** One for every batch that they have. */
+  readonly products: readonly { readonly node: Node; readonly problem: MatrixProblem }[];
+}
+
+/** The different matrix products of tapes, by tuning key. */
+export function tuningCases(tapes: readonly Tape[]): Map<string, TuningCase> {
+  const cases = new Map<string, TuningCase>();
   for (const node of tapes.flatMap((tape) => tape.nodes)) {
     const problem = productOf(node);
-    if (problem && !cases.has(tuningKey(problem))) cases.set(tuningKey(problem), { node, problem });
+    if (!problem) continue;
+    const products = cases.get(tuningKey(problem))?.products ?? [];
+    if (products.some((other) => sizeBucket(other.problem.rows) === sizeBucket(problem.rows))) continue;
+    cases.set(tuningKey(problem), {
+      family: problem.family,
+      products: [...products, { node, problem }],
+    });
   }
   return cases;
 }
@@ -70,7 +89,12 @@ async function hostMilliseconds(program: Program, given: RunInputs): Promise<num
 }
 
 /** One product alone: its result and the median time of a run. */
-async function measure(engine: Engine, node: Node): Promise<{ result: Float32Array; milliseconds: number }> {
+interface Measured {
+  readonly result: Float32Array;
+  readonly milliseconds: number;
+}
+
+async function measure(engine: Engine, node: Node): Promise<Measured> {
   const tape = new Tape(new ParameterSet());
   const given: Record<string, Float32Array> = {};
   const inputs = Object.fromEntries(
@@ -107,28 +131,61 @@ function agrees(a: Float32Array, b: Float32Array): boolean {
 }
 
 /**
- * The best entry of one case; a candidate that computes something else than the table's choice is left out.
+ * The best entry of one case: the kernel whose least gain over the table's choice in any batch is the
+ * largest. A candidate that computes something else than the table's choice is left out.
+ *
+ * @throws Error where no candidate works on this device
  */
 export async function tuneCase(
   engine: Engine,
-  { node, problem }: { node: Node; problem: MatrixProblem },
+  { family, products }: TuningCase,
   onRejected?: (configuration: MatrixKernel, reason: string) => void,
-): Promise<TunedEntry & { configuration: MatrixKernel }> {
+): Promise<TunedEntry> {
   const rewrites = { winograd: false };
   const alone = { tuned: {}, force: { rewrites } };
-  const table = await measure(retarget(engine, alone), node);
-  let best: TunedEntry | undefined;
-  for (const configuration of engine.profile.kernels[problem.family].candidates(engine.target)) {
+  const byTable = retarget(engine, alone);
+  const chosen = products.map(({ problem }) => chooseMatrixKernel(problem, byTable.lowering));
+  const [first, ...others] = chosen;
+  const name = first && describeKernel(first);
+  const ofTable = others.every((kernel) => describeKernel(kernel) === name) ? first : undefined;
+  const tables: Measured[] = [];
+  for (const { node } of products) tables.push(await measure(byTable, node));
+  const tableMilliseconds = total(tables);
+  let share = 1;
+  let best: TunedEntry = {
+    ...(ofTable && { configuration: ofTable }),
+    milliseconds: tableMilliseconds,
+    tableMilliseconds,
+  };
+  let works = false;
+  for (const configuration of engine.profile.kernels[family].candidates(engine.target)) {
+    if (ofTable && describeKernel(configuration) === name) {
+      works = true;
+      continue;
+    }
     try {
-      const own = retarget(engine, { ...alone, force: { rewrites, [problem.family]: configuration } });
-      const { result, milliseconds } = await measure(own, node);
-      if (!agrees(result, table.result)) onRejected?.(configuration, 'its result is wrong');
-      else if (!best || milliseconds < best.milliseconds)
-        best = { configuration, milliseconds, tableMilliseconds: table.milliseconds };
+      const own = retarget(engine, { ...alone, force: { rewrites, [family]: configuration } });
+      const measured: Measured[] = [];
+      for (const { node } of products) measured.push(await measure(own, node));
+      if (!measured.every(({ result }, i) => agrees(result, (tables[i] as Measured).result))) {
+        onRejected?.(configuration, 'its result is wrong');
+        continue;
+      }
+      works = true;
+      const worst = Math.max(
+        ...measured.map(({ milliseconds }, i) => milliseconds / (tables[i] as Measured).milliseconds),
+      );
+      if (worst >= share) continue;
+      share = worst;
+      best = { configuration, milliseconds: total(measured), tableMilliseconds };
     } catch (error) {
       onRejected?.(configuration, (error as Error).message);
     }
   }
-  if (!best) throw new Error(`no configuration of ${problem.family} works on this device`);
+  if (!works) throw new Error(`no configuration of ${family} works on this device`);
   return best;
+}
+
+function total(measured: readonly Measured[]): number {
+  return measured.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
 }
