@@ -25,6 +25,7 @@ export {
   UnreadableError,
   UnsupportedError,
 } from './base/errors.ts';
+export { type Augmentation, robustChanges } from './data/augment.ts';
 export type { Sample } from './data/dataset.ts';
 export type { Tiling } from './data/tiles.ts';
 export { type UnreadableFile, UnreadableFiles, type UnreadableOptions } from './data/unreadable.ts';

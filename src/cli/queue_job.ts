@@ -57,6 +57,7 @@ export const jobOptions = v.strictObject({
   augment: v.exactOptional(
     v.pipe(v.array(v.picklist(augmentations)), v.minLength(1), v.maxLength(augmentations.length)),
   ),
+  robust: v.exactOptional(v.boolean()),
   curve: v.exactOptional(whole(1, 100_000)),
   strict: v.exactOptional(v.boolean()),
   format: v.exactOptional(v.picklist([...formats, 'auto'])),

@@ -81,6 +81,7 @@ export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<
       labels: plan.labels,
       'choice of the epoch': plan.select,
       augmentations: plan.augment ?? null,
+      'changes in every epoch': plan.robust ?? null,
       'epochs between points of the curve': plan.curve ?? null,
       ...(methodNamed(plan.mode).learns === 'memory' && { coreset: plan.coreset }),
     },

@@ -1,10 +1,10 @@
 /** The options of a training, shared by train, benchmark and demo, and the plan that they come to. */
 import { type Command, Option } from 'commander';
-import { type Augmentation, augmentations, augmentedCount } from '../data/augment.ts';
+import { type Augmentation, augmentations, augmentedCount, robustChanges } from '../data/augment.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
-import type { Mode } from '../model/methods.ts';
+import { type Mode, methodNamed } from '../model/methods.ts';
 import type { TrainingPlan } from '../session/training_plan.ts';
 import { defaultCoreset } from '../train/memory_bank.ts';
 import { packagedBackbones, packagedTeacherFile } from '../weights/packaged.ts';
@@ -47,6 +47,7 @@ export interface TrainingOptions {
   readonly labels?: Labels;
   readonly select?: 'last' | 'test-oracle';
   readonly augment?: Augmentation[];
+  readonly robust?: boolean;
   readonly curve?: number;
   readonly strict?: boolean;
 }
@@ -83,6 +84,19 @@ export function thresholdFrom(text: string | undefined): ThresholdRule | undefin
   return text === undefined ? undefined : usage(() => parseThreshold(text));
 }
 
+function checkRobust(mode: Mode, { tile }: TrainingOptions): void {
+  const kinds = robustChanges.join(',');
+  if (methodNamed(mode).learns === 'memory')
+    throw new UsageError(
+      `--robust changes images from epoch to epoch, and ${mode} has none: its bank learns changed copies ` +
+        `with --augment ${kinds}`,
+    );
+  if (tile !== undefined)
+    throw new UsageError(
+      '--robust works on whole images: the threshold of a model with --tile would not know the changes',
+    );
+}
+
 export async function planTraining(options: TrainCommandOptions): Promise<TrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
   const coreset = options.coreset ?? defaultCoreset;
@@ -91,6 +105,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<TrainP
       `--weights is needed for ${backbone}: the teachers that come with this package are for ` +
         packagedBackbones.join(' and '),
     );
+  if (options.robust) checkRobust(mode, options);
   const unreadable = unreadableFiles({ strict: options.strict ?? false });
   const teacherPath = options.weights ?? packagedFile(`weights/${packagedTeacherFile(backbone)}`);
   return {
@@ -111,6 +126,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<TrainP
     labels: options.labels ?? 'folder',
     select: options.select ?? 'last',
     augment: options.augment,
+    robust: options.robust ? robustChanges : undefined,
     curve: options.curve,
     teacherPath,
     teacher: await readWeights(teacherPath),
@@ -155,12 +171,12 @@ export function addTrainingOptions(command: Command): Command {
     )
     .option(
       '--threshold <rule>',
-      `${thresholdHelp}; default: f1 with a test set, else max of held-out good images`,
+      `${thresholdHelp}; default: f1 with a test set, else (and with --robust) max of held-out good images`,
       checkedBy(parseThreshold),
     )
     .option(
       '--hold-out <share>',
-      'good images kept from training for the threshold; default: .1 without a test set',
+      'good images kept from training for the threshold; default: .1 without a test set and with --robust',
       shareOrNoneOption,
     )
     .addOption(
@@ -181,6 +197,11 @@ export function addTrainingOptions(command: Command): Command {
       `of few images also learn changed copies, as many as make ${augmentedCount} images; what may change ` +
         `without a defect: ${augmentations.join(', ')}`,
       listOf(oneOf(augmentations)),
+    )
+    .option(
+      '--robust',
+      'draw every image anew in each epoch under other light and a camera that moved a little ' +
+        `(${robustChanges.join(', ')}); the threshold comes from held-out good images, changed likewise`,
     )
     .option(
       '--curve <epochs>',

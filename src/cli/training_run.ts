@@ -50,6 +50,7 @@ function settingsOf(plan: TrainPlan, foreground: ForegroundRule, heldOut: number
     limit: plan.limit ?? null,
     held_out: heldOut,
     ...(plan.augment && { augment: plan.augment }),
+    ...(plan.robust && { robust: plan.robust }),
     labels: plan.labels,
     checkpoint:
       bestEpoch === undefined
@@ -124,6 +125,7 @@ export async function trainAndTest(
     images: data.images,
     imageNames: data.paths,
     foregrounds: data.foregrounds,
+    robust: plan.robust,
     variant: variantOf(plan, heldOut.length),
     textures: plan.textures,
     imageSize: plan.imageSize,
@@ -210,6 +212,7 @@ export async function trainAndTest(
       ...(testing ? ['images/'] : []),
     ].join(', ');
     printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch);
+    if (plan.robust) console.log(`threshold ${image.threshold.toPrecision(5)}: ${image.rule}`);
     if (image.evidence) console.log(falseAlarmText(image.evidence));
     console.log(`written to ${plan.out}: ${written}`);
     return { report, metrics: evaluation.metrics };

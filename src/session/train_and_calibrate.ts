@@ -11,12 +11,13 @@ import { MapRunner } from '../detector/map_runner.ts';
 import { type CalibrationScore, type DetectorSettings, newSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
-import type { Evaluation, Labels, TestSet } from '../eval/evaluate.ts';
+import type { Evaluation, Labels, TestedImage, TestSet } from '../eval/evaluate.ts';
 import { calibrate, type ThresholdRule } from '../eval/thresholds.ts';
 import type { Image } from '../image/image.ts';
 import type { TrainDetectorOptions } from '../train/check_options.ts';
 import { describeRun } from '../train/describe_run.ts';
 import { type TrainedDetector, trainDetector } from '../train/train_detector.ts';
+import { changedLooks, highestScores } from './changed_images.ts';
 import { type EpochTestPorts, EpochTests } from './epoch_tests.ts';
 import { GateMeter, markedSamples, syntheticImages } from './gate_meter.ts';
 import type { CurvePoint } from './learning_curve.ts';
@@ -33,6 +34,7 @@ export interface TrainingJob
     | 'teacherName'
     | 'imageNames'
     | 'foregrounds'
+    | 'robust'
     | 'variant'
     | 'textures'
     | 'imageSize'
@@ -54,7 +56,10 @@ export interface TrainingJob
     /** The test set holds defects alone: the good images of the threshold are tested with them. */
     readonly testBorrowsGood?: boolean;
   };
-  /** Undefined: F1-max with a test set of both classes, else the largest score of good images. */
+  /**
+   * Undefined: F1-max with a test set of both classes, else, and for a robust training, the largest score of
+   * good images.
+   */
   readonly threshold?: ThresholdRule | undefined;
   readonly labels?: Labels | undefined;
 }
@@ -117,32 +122,44 @@ interface Judgement {
   readonly calibrationScores: readonly CalibrationScore[];
 }
 
-function goodOf(images: TestSet['images']): number[] {
-  return images.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
+function goodOf(images: TestSet['images']): TestedImage[] {
+  return images.filter(({ anomalous }) => !anomalous);
+}
+
+function scoresOf(images: readonly TestedImage[]): number[] {
+  return images.map(({ score }) => score);
 }
 
 function remembered({ images }: TestSet, source: string): CalibrationScore[] {
   return images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
 }
 
-/** Scores the test set, and the good images where the threshold needs them. */
+/**
+ * Scores the test set, and the good images where the threshold needs them.
+ *
+ * @param underChange of a robust training: the scores that the threshold takes good images by
+ */
 async function judge(
   score: (samples: readonly Sample[], label: string) => Promise<TestSet>,
   { train, heldOut, test, testBorrowsGood = false }: TrainingJob['samples'],
   threshold: ThresholdRule | undefined,
+  underChange: ((good: readonly TestedImage[]) => Promise<number[]>) | undefined,
 ): Promise<Judgement> {
   const good = heldOut.length ? heldOut : train;
   const source = heldOut.length ? 'held-out' : 'train';
   const ruleOf = ({ image }: Evaluation): ThresholdRule =>
-    threshold ?? (image ? { kind: 'f1' } : { kind: 'max' });
+    threshold ?? (image && !underChange ? { kind: 'f1' } : { kind: 'max' });
+  const goodScores = async (images: readonly TestedImage[], { kind }: ThresholdRule) =>
+    underChange && kind !== 'f1' && kind !== 'value' ? underChange(images) : scoresOf(images);
   if (testBorrowsGood) {
     const shown = await score([...good, ...test], 'testing');
     const evaluation = await shown.evaluate();
+    const rule = ruleOf(evaluation);
     return {
       shown,
       evaluation,
-      rule: ruleOf(evaluation),
-      goodScores: goodOf(shown.images),
+      rule,
+      goodScores: await goodScores(goodOf(shown.images), rule),
       calibrationScores: remembered(shown, source),
     };
   }
@@ -151,11 +168,12 @@ async function judge(
   const needsGood = heldOut.length > 0 || !testing || !['f1', 'value'].includes(ruleOf(testing).kind);
   const calibrating = needsGood ? await score(good, 'calibrating') : undefined;
   const evaluation = testing ?? (await (calibrating as TestSet).evaluate());
+  const rule = testing ? ruleOf(testing) : (threshold ?? { kind: 'max' });
   return {
     shown: tested ?? (calibrating as TestSet),
     evaluation,
-    rule: testing ? ruleOf(testing) : (threshold ?? { kind: 'max' }),
-    goodScores: calibrating?.images.map(({ score }) => score) ?? [],
+    rule,
+    goodScores: calibrating ? await goodScores(calibrating.images, rule) : [],
     calibrationScores: [
       ...(tested ? remembered(tested, 'test') : []),
       ...(calibrating ? remembered(calibrating, source) : []),
@@ -264,15 +282,26 @@ export async function trainAndCalibrate<T>(
       opened.push(results);
       return results;
     };
-    const { shown, evaluation, rule, goodScores, calibrationScores } = await judge(score, samples, threshold);
+    const { robust, seed } = job;
+    const underChange =
+      robust &&
+      ((good: readonly TestedImage[]) =>
+        highestScores(good, { reader, robust, seed }, (changed, label) =>
+          scoreSamples(runner, good, { ...scoring, reader: changed, label }),
+        ));
+    const judgement = await judge(score, samples, threshold, underChange);
+    const { shown, evaluation, rule, goodScores, calibrationScores } = judgement;
+    const goodSource = samples.heldOut.length ? 'held-out good images' : 'good training images';
     const calibrations = calibrate({
       rule,
       image: evaluation.image,
       pixel: evaluation.pixel,
       good: goodScores,
-      goodSource: samples.heldOut.length ? 'held-out good images' : 'good training images',
+      goodSource: robust
+        ? `${goodSource}, each by its highest of itself and ${changedLooks} changed copies`
+        : goodSource,
       trainedOn: !samples.heldOut.length,
-      tested: samples.test.length && !samples.testBorrowsGood ? goodOf(shown.images) : [],
+      tested: samples.test.length && !samples.testBorrowsGood ? scoresOf(goodOf(shown.images)) : [],
       imageRange: evaluation.imageRange,
       pixelRange: evaluation.pixelRange,
     });

@@ -32,17 +32,22 @@ export interface TrainingPlan {
   /** Undefined: by the data set's category. */
   readonly foreground: ForegroundRule | undefined;
   readonly tiling: Tiling | undefined;
-  /** Undefined: F1-max with a test set, else the largest score of held-out good images. */
+  /**
+   * Undefined: F1-max with a test set, else, and for a robust training, the largest score of held-out good
+   * images.
+   */
   readonly threshold: ThresholdRule | undefined;
   /**
    * Share of the good images that is kept from training for the threshold; undefined: .1 where there is no
-   * test set.
+   * test set, and for a robust training.
    */
   readonly holdOut: number | undefined;
   readonly labels: Labels;
   readonly select: 'last' | 'test-oracle';
   /** What may change in changed copies of the training images; undefined: there are no copies. */
   readonly augment?: readonly Augmentation[] | undefined;
+  /** What changes in every training image, drawn anew in every epoch; undefined: nothing. */
+  readonly robust?: readonly Augmentation[] | undefined;
   /** Measure on the test set every so many epochs, for the report alone; undefined: never. */
   readonly curve?: number | undefined;
   /** What of the textures, the training and the test images cannot be read. */
@@ -63,7 +68,7 @@ export function chosenGood(plan: Pick<TrainingPlan, 'limit'>, dataset: Dataset):
   return plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
 }
 
-/** Share of the good images that is held out for the threshold where there is no test set. */
+/** Share of the good images that is held out where the threshold comes from them. */
 export const holdOutShare = 0.1;
 /** Of fewer good images none is held out: all are needed for training. */
 export const holdOutLeast = 10;
@@ -84,7 +89,9 @@ export function splitGood(plan: TrainingPlan, dataset: Dataset): GoodSplit {
   const chosen = chosenGood(plan, dataset);
   const { validation } = dataset;
   if (plan.holdOut === undefined && validation?.length) return { train: chosen, heldOut: validation };
-  const automatic = !dataset.test.length && chosen.length >= holdOutLeast ? holdOutShare : 0;
+  // A robust model's threshold comes from good images alone, whatever the test set holds.
+  const wanted = !dataset.test.length || plan.robust !== undefined;
+  const automatic = wanted && chosen.length >= holdOutLeast ? holdOutShare : 0;
   const share = plan.holdOut ?? automatic;
   if (!share) return { train: chosen, heldOut: [] };
   if (chosen.length < 2)

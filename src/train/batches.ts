@@ -2,6 +2,7 @@
 
 import { OutOfMemoryError } from '../base/errors.ts';
 import { RandomStream } from '../base/random.ts';
+import { augment } from '../data/augment.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import { elements } from '../engine/graph/tensor.ts';
@@ -32,20 +33,37 @@ export interface Batches {
   destroy(): Promise<void>;
 }
 
+/** A good image as a step sees it, and where synthetic anomalies may fall on it. */
+interface Seen {
+  readonly image: Image;
+  readonly mask: Uint8Array | undefined;
+}
+
+/** Images of a step; of a robust training each changed, drawn by stage, epoch and image alone. */
+function seenImages(o: CheckedOptions, stage: Stage, items: Uint32Array, epoch: number): Seen[] {
+  const { robust, seed } = o;
+  return [...items].map((item) => {
+    const [image, mask] = [o.images[item] as Image, o.foregrounds?.[item]];
+    if (!robust) return { image, mask };
+    return augment(image, mask, robust, new RandomStream(seed, 'changes', stage.number, epoch, item));
+  });
+}
+
 /** Good images with a synthetic anomaly each, drawn anew in every epoch (method, 3.10). */
-function anomalyBatches(o: CheckedOptions): Batches {
+function anomalyBatches(stage: Stage, o: CheckedOptions): Batches {
   const table = normalizationTable();
   return {
     cached: false,
     async inputs(items, epoch, step, learningRate) {
-      const images = imagesOf(o, items);
+      const seen = seenImages(o, stage, items, epoch);
+      const images = seen.map(({ image }) => image);
       const anomalies = await Promise.all(
-        [...items].map((item, i) => {
-          const { data } = images[i] as Image;
+        seen.map(({ image: { data }, mask }, i) => {
+          const item = items[i] as number;
           return drawAnomaly(
             (place) => table[(data[place] as number) * 3 + (place % 3)] as number,
             o.imageSize,
-            o.foregrounds?.[item],
+            mask,
             o.textures,
             new RandomStream(o.seed, 'synthetic', epoch, item),
           );
@@ -55,8 +73,7 @@ function anomalyBatches(o: CheckedOptions): Batches {
         teacher: o.backbone,
         images: { pixels: pixelWords(images), ...changedPixels(anomalies) },
         masks: stack(anomalies.map(({ mask }) => mask)),
-        foregrounds:
-          o.foregrounds && stack([...items].map((item) => Float32Array.from(o.foregrounds?.[item] ?? []))),
+        foregrounds: o.foregrounds && stack(seen.map(({ mask }) => Float32Array.from(mask ?? []))),
         batch: items.length,
         size: o.imageSize,
         step,
@@ -77,18 +94,20 @@ const defaultCacheBytes = 2 ** 31;
 /** What of it may lie on the device: more would leave a small card without room for the training. */
 const defaultDeviceCacheBytes = 2 ** 30;
 
-/** Good images as they are, or their targets where those of all images fit into memory. */
-function goodBatches(method: StudentMethod, o: CheckedOptions, store: ParameterStore): Batches {
+/** Good images, or their targets where those of all images fit into memory and stay the same. */
+function goodBatches(stage: Stage, method: StudentMethod, o: CheckedOptions, store: ParameterStore): Batches {
   const perImage = featureShapes(o.backbone, o.imageSize).reduce(
     (sum, shape) => sum + 4 * elements(shape),
     0,
   );
-  const cached = perImage * o.images.length <= (o.cacheBytes ?? defaultCacheBytes);
+  const cached = !o.robust && perImage * o.images.length <= (o.cacheBytes ?? defaultCacheBytes);
   const cache = cached ? new TargetCache(method, o, store) : undefined;
   return {
     cached,
-    async inputs(items, _, step, learningRate) {
-      const features = cache ? await cache.batch(items) : { pixels: pixelWords(imagesOf(o, items)) };
+    async inputs(items, epoch, step, learningRate) {
+      const features = cache
+        ? await cache.batch(items)
+        : { pixels: pixelWords(seenImages(o, stage, items, epoch).map(({ image }) => image)) };
       return { ...features, ...stepInput(step, learningRate) };
     },
     destroy: async () => cache?.destroy(),
@@ -102,7 +121,9 @@ export function batchesOf(
   o: CheckedOptions,
   store: ParameterStore,
 ): Batches {
-  return stage.samples === 'synthetic anomalies' ? anomalyBatches(o) : goodBatches(method, o, store);
+  return stage.samples === 'synthetic anomalies'
+    ? anomalyBatches(stage, o)
+    : goodBatches(stage, method, o, store);
 }
 
 /** What is kept of one image: on the device, or here where that has no more memory. */

@@ -1,12 +1,13 @@
 /** What a training of a detector is given, and its check before anything is allocated. */
 
 import { InvalidArgumentError } from '../base/errors.ts';
+import type { Augmentation } from '../data/augment.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image, ImageInput } from '../image/image.ts';
 import { checkImages } from '../image/image.ts';
-import type { Losses, Stage } from '../model/method.ts';
-import type { Mode } from '../model/methods.ts';
+import { type Losses, needStudent, type Stage } from '../model/method.ts';
+import { type Mode, methodNamed } from '../model/methods.ts';
 import { checkImageSize, type Teacher } from '../model/teacher.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
@@ -39,6 +40,8 @@ export interface TrainDetectorOptions {
    * 0/1 [imageSize, imageSize] of each image: where synthetic anomalies may fall; undefined for everywhere.
    */
   readonly foregrounds?: readonly Uint8Array[] | undefined;
+  /** What changes in every image, drawn anew in every epoch; undefined: nothing. */
+  readonly robust?: readonly Augmentation[] | undefined;
   /** What else tells this run from others, for checkpoints: tiles, images that were held out. */
   readonly variant?: string;
   /**
@@ -114,6 +117,7 @@ export function checkOptions(o: TrainDetectorOptions): CheckedOptions {
       );
   });
   if (o.foregrounds !== undefined) checkForegrounds(o.foregrounds, images.length, o.imageSize);
+  if (o.robust) needStudent(methodNamed(o.mode), 'images cannot change from epoch to epoch');
   checkWhole(o.batch, 'the batch', 1);
   if (!Array.isArray(o.epochs) || o.epochs.length !== 2)
     throw new InvalidArgumentError('the epochs: expected two numbers, of stage I and of stage II');

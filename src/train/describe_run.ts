@@ -27,6 +27,7 @@ export async function describeRun(o: Omit<CheckedOptions, 'engine'>): Promise<Ru
       'learning rate': o.baseRate ?? defaultRate,
       seed: o.seed,
       variant: o.variant ?? '',
+      ...(o.robust && { 'changes in every epoch': o.robust }),
       ...(methodNamed(o.mode).learns === 'memory' && { coreset: o.coreset ?? defaultCoreset }),
     },
     inputs: {
