@@ -17,17 +17,20 @@ const value = v.union([
   v.null(),
 ]);
 
+/** How, where and when something was measured, as a file has it. */
+export const recordSchema = v.strictObject({
+  command: v.string(),
+  date: v.string(),
+  commit: v.string(),
+  machine: v.string(),
+  driver: v.string(),
+  node: v.nullable(v.string()),
+  load: v.nullable(v.number()),
+  note: v.optional(v.string()),
+});
+
 const schema = v.strictObject({
-  record: v.strictObject({
-    command: v.string(),
-    date: v.string(),
-    commit: v.string(),
-    machine: v.string(),
-    driver: v.string(),
-    node: v.nullable(v.string()),
-    load: v.nullable(v.number()),
-    note: v.optional(v.string()),
-  }),
+  record: recordSchema,
   /** Sections come in this order, then by their file's name. */
   order: v.number(),
   title: v.string(),

@@ -3,10 +3,20 @@
  * trainings themselves are runs of `aand benchmark`; docs/results.md has the commands.
  */
 import { writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { Command } from 'commander';
-import { countOption, listOf, realNumber, seedOption } from '../../src/cli/options.ts';
+import { withEngine } from '../../src/cli/common.ts';
+import { countOption, listOf, realNumber, seedOption, wholeNumber } from '../../src/cli/options.ts';
+import { type Strength, strengths } from '../../src/data/corruptions.ts';
 import { provenance } from '../record.ts';
 import { collectInto, parseGroup } from './collect.ts';
+import {
+  type CorruptionRow,
+  corruptionSection,
+  measureCorruptions,
+  readResult,
+  sizeOf,
+} from './corruptions.ts';
 import { makeDirtySets } from './dirty.ts';
 import { driftSection, simulateDrift } from './drift.ts';
 
@@ -31,6 +41,53 @@ program
       const section = driftSection(report, provenance(called, 'none: it needs no device'));
       writeFileSync(json, `${JSON.stringify(section, null, 2)}\n`);
     }
+  });
+
+program
+  .command('corruptions')
+  .description('a trained model on its test set under other light, blur, noise and moves')
+  .argument('<model>', 'model.safetensors')
+  .argument('<category>', 'a category with a test set, in any layout')
+  .option(
+    '--strengths <list>',
+    'from 0 (none) to 4',
+    listOf((text) => wholeNumber(0, 4)(text) as Strength),
+    [...strengths],
+  )
+  .option('--limit <count>', 'test images, spread evenly over the sorted list', countOption)
+  .option('--seed <number>', 'directions and noise', seedOption, 0)
+  .option('--json <file>', 'keep the results there after each setting; a stopped run goes on from them')
+  .action(
+    async (
+      model: string,
+      category: string,
+      options: { strengths: Strength[]; limit?: number; seed: number; json?: string },
+    ): Promise<void> => {
+      const percent = (value: number | null) => (value === null ? '-' : (100 * value).toFixed(1));
+      const onRow = (row: CorruptionRow) =>
+        console.log(
+          `${sizeOf(row).padEnd(26)} image ${percent(row.image_AUROC)} pixel ${percent(row.pixel_AUROC)} ` +
+            `false alarms ${percent(row.false_alarms)} missed ${percent(row.missed)}`,
+        );
+      await withEngine((engine) => {
+        // Whose folders these are is nobody's business: the document has the names alone.
+        const given = [basename(model), basename(category), '--strengths', options.strengths.join(',')];
+        const command = `npm run learning -- corruptions ${given.join(' ')}`;
+        const record = provenance(command, engine.adapter.description);
+        return measureCorruptions(engine, model, category, { ...options, onRow }, record);
+      });
+    },
+  );
+
+program
+  .command('corruptions-table')
+  .description('the section of docs/results.md from the results of a plain and of a robust model')
+  .argument('<plain>', 'results of corruptions --json')
+  .argument('<robust>', 'the same, of a model that was trained with --robust')
+  .requiredOption('--out <file>', 'where the section goes')
+  .action((plain: string, robust: string, { out }: { out: string }) => {
+    const section = corruptionSection(readResult(plain), readResult(robust));
+    writeFileSync(out, `${JSON.stringify(section, null, 2)}\n`);
   });
 
 const inShares = <T extends { shares: readonly number[] }>(options: T) => ({

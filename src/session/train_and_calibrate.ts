@@ -143,14 +143,14 @@ async function judge(
   score: (samples: readonly Sample[], label: string) => Promise<TestSet>,
   { train, heldOut, test, testBorrowsGood = false }: TrainingJob['samples'],
   threshold: ThresholdRule | undefined,
-  underChange: ((good: readonly TestedImage[]) => Promise<number[]>) | undefined,
+  underChange: ((scored: readonly TestedImage[], good: readonly Sample[]) => Promise<number[]>) | undefined,
 ): Promise<Judgement> {
   const good = heldOut.length ? heldOut : train;
   const source = heldOut.length ? 'held-out' : 'train';
   const ruleOf = ({ image }: Evaluation): ThresholdRule =>
     threshold ?? (image && !underChange ? { kind: 'f1' } : { kind: 'max' });
   const goodScores = async (images: readonly TestedImage[], { kind }: ThresholdRule) =>
-    underChange && kind !== 'f1' && kind !== 'value' ? underChange(images) : scoresOf(images);
+    underChange && kind !== 'f1' && kind !== 'value' ? underChange(images, good) : scoresOf(images);
   if (testBorrowsGood) {
     const shown = await score([...good, ...test], 'testing');
     const evaluation = await shown.evaluate();
@@ -285,8 +285,8 @@ export async function trainAndCalibrate<T>(
     const { robust, seed } = job;
     const underChange =
       robust &&
-      ((good: readonly TestedImage[]) =>
-        highestScores(good, { reader, robust, seed }, (changed, label) =>
+      ((scored: readonly TestedImage[], good: readonly Sample[]) =>
+        highestScores(scored, { reader, robust, seed }, (changed, label) =>
           scoreSamples(runner, good, { ...scoring, reader: changed, label }),
         ));
     const judgement = await judge(score, samples, threshold, underChange);
