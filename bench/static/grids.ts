@@ -49,11 +49,6 @@ export const allowedGrids: readonly AllowedGrid[] = [
   },
   { kernel: 'sum_partials.ahead', most: 5, reason: 'four loads at once and a store' },
   { kernel: 'sum_partials_sliced.main', most: 5, reason: 'four loads at once and a store' },
-  {
-    kernel: 'texture.pack',
-    most: 128,
-    reason: 'falls short: on Arm a training packs its weights anew, 64 rows per thread as on CPUs',
-  },
   { kernel: 'topk_mean_rounds.forward', most: 5, reason: 'an image in one workgroup, all its loads at once' },
 ];
 

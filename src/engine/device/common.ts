@@ -2,7 +2,7 @@
  * The families with one candidate today, which all profiles share; a profile that has a better kernel for its
  * device names it in the place of one of these.
  */
-import { scoreMapTile } from '../../../kernels/sizes.ts';
+import { packedRows, scoreMapTile } from '../../../kernels/sizes.ts';
 import type { Toggles } from '../../platform/toggles.ts';
 import { itemPerThread, itemPerWorkgroup, type KernelFamilies, oneWorkgroup } from './families.ts';
 import { rowKernels } from './gpu_rows.ts';
@@ -71,6 +71,7 @@ export const commonKernels: Omit<KernelFamilies, 'convolution' | 'weight_gradien
     gradient: () => itemPerThread('max_pool2d', 'gradient'),
   },
   averagePool: () => itemPerThread('average_pool', 'forward'),
+  pack: () => ({ module: 'texture', entry: 'pack', rowsPerThread: packedRows }),
   topk: () => ({ module: 'topk_mean', entry: 'forward', valuesPerWorkgroup: Number.POSITIVE_INFINITY }),
   focalLoss: () => oneWorkgroup('focal_loss', 'forward'),
   sums: {

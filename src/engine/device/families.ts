@@ -180,6 +180,17 @@ export interface ChunksProblem {
   readonly channelQuads: number;
 }
 
+/** Weights that are packed for a texture: columns of quads, of all rows of taps, and the rows of each. */
+export interface PackProblem {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** A kernel with a thread for so many rows of a column. */
+export interface PackKernel extends KernelCandidate {
+  readonly rowsPerThread: number;
+}
+
 export interface KernelFamilies {
   readonly convolution: MatrixFamily;
   readonly weight_gradient: MatrixFamily;
@@ -239,6 +250,8 @@ export interface KernelFamilies {
   readonly maxPool: { readonly forward: Choice<PoolProblem>; readonly gradient: Choice<PoolProblem> };
   /** Means over all pixels of an image. Items: quads of the result. */
   readonly averagePool: Choice<RowsProblem>;
+  /** Copies of weights into the order of their texture. */
+  readonly pack: (problem: PackProblem, target: Target) => PackKernel;
   readonly topk: (problem: TopkProblem, target: Target) => TopkKernel;
   /** Items: positions. Several workgroups leave parts, which the entry point `finish` adds up. */
   readonly focalLoss: Choice<{ readonly count: number }>;

@@ -1,6 +1,6 @@
 /** GPUs of which nothing more is known: correct everywhere, measured on none. */
 import { commonKernels, commonToggles } from './common.ts';
-import { columnKernels, residualGradientOfFewLoads, rowKernels } from './gpu_rows.ts';
+import { columnKernels, packing, residualGradientOfFewLoads, rowKernels } from './gpu_rows.ts';
 import { sumKernels } from './gpu_sums.ts';
 import type { DeviceProfile } from './profile.ts';
 import { fewRegisters, sharedColumns } from './register_kernels.ts';
@@ -18,6 +18,7 @@ export const gpu: DeviceProfile = {
     ...rowKernels,
     ...columnKernels,
     ...sumKernels,
+    pack: packing,
     gate: { ...rowKernels.gate, residualGradient: residualGradientOfFewLoads },
     ...sharedColumns(() => fewRegisters),
     winograd: { tiles: () => [], module: winogradModule },

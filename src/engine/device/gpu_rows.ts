@@ -89,6 +89,17 @@ export const residualGradientOfFewLoads: Choice<RowsProblem> = (problem, target)
   return (kernel.constants?.LOADS ?? 0) > 2 ? residualGradientInTurns : kernel;
 };
 
+// Loads that a thread of a copy has on their way.
+const rowsAtOnce = 4;
+
+/** Weights in the order of their texture: fewer rows for a thread where few threads are few workgroups. */
+export const packing: KernelFamilies['pack'] = ({ columns, rows }) => {
+  let rowsPerThread = rowsAtOnce;
+  const threads = () => columns * Math.ceil(rows / rowsPerThread);
+  while (rowsPerThread > 1 && threads() < enoughWorkgroups * workgroupSize) rowsPerThread /= 2;
+  return { module: 'texture_ahead', entry: 'pack', constants: { ROWS: rowsPerThread }, rowsPerThread };
+};
+
 /** The families that sum up rows of channels. */
 export const rowKernels: Pick<
   KernelFamilies,

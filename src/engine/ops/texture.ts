@@ -3,7 +3,8 @@
  * faster.
  */
 
-import { packedQuads, packedRows, textureWidth } from '../../../kernels/sizes.ts';
+import { packedQuads, textureWidth } from '../../../kernels/sizes.ts';
+import { variantOf } from '../device/families.ts';
 import type { Target } from '../device/target.ts';
 import { type Dispatch, threads } from '../dispatch.ts';
 import { need } from '../graph/tape.ts';
@@ -63,28 +64,27 @@ export const toTextureDefinition: Operation<ToTextureAttributes> = {
     alike: need(node.inputs, 'x').layout !== 'filter',
   }),
   fusion: { scales: 'x' },
-  lower(node, { phase }) {
+  lower(node, { phase, profile, target }) {
     const x = need(node.inputs, 'x');
     const texture = need(node.outputs, 'texture');
     if (x.layout !== 'filter') return [copyToTexture(x, texture)];
     const [, width, channels] = physicalShape(x) as [number, number, number];
     const { scale } = node.inputs;
-    const count = (quads(texture) / (width * channels)) * Math.ceil((width * channels) / packedRows);
+    const rows = width * channels;
+    const columns = quads(texture) / rows;
+    const kernel = profile.kernels.pack({ columns, rows }, target);
+    const count = columns * Math.ceil(rows / kernel.rowsPerThread);
     const packed =
       phase === 'prologue' ? texture : scratch('texture.packed', texture.shape, 'dense', texture.half);
     const pack: Dispatch = {
-      kernel: {
-        module: 'texture',
-        entry: 'pack',
-        conditions: {
-          stored: packed === texture,
-          scaled: scale !== undefined,
-          transposed: scale !== undefined && (node.attributes.transposed ?? false),
-          ...halves({ weights: x, packed }),
-        },
-      },
+      kernel: variantOf(kernel, {
+        stored: packed === texture,
+        scaled: scale !== undefined,
+        transposed: scale !== undefined && (node.attributes.transposed ?? false),
+        ...halves({ weights: x, packed }),
+      }),
       bindings: { weights: x, packed, ...(scale && { scale }) },
-      uniforms: { channels: width * channels, rows: channels, quads: channelQuads(x), count },
+      uniforms: { channels: rows, rows: channels, quads: channelQuads(x), count },
       workgroups: threads(count),
       writes: ['packed'],
     };
