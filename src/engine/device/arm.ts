@@ -5,18 +5,46 @@
 import { gpu } from './gpu.ts';
 import type { DeviceProfile } from './profile.ts';
 import { register, weightGradientRegister } from './register_kernels.ts';
-import { reliableLanes } from './target.ts';
+import { type OfferedTarget, reliableLanes } from './target.ts';
 import { weightGradientRanges } from './weight_gradients.ts';
 
 // Of Valhall and later.
 const lanes = 16;
+
+// Workgroups of 64 threads that a core holds: it has 65,536 registers (THREAD_FEATURES of a Mali-G615), and
+// our products take 64 for a thread.
+const workgroupsPerCore = 16;
+
+/**
+ * Cores by the name of the GPU, which Node's adapters tell: the number in a name such as "Mali-G610 MC4",
+ * else what TensorFlow Lite takes for the model (`MaliInfo::GetApproximateComputeUnitsCount`: G57, G68, G310,
+ * G510 and G610 have up to 6, G710 has 7 to 16, G77 up to 16, G78 up to 24).
+ */
+const coresByModel: readonly (readonly [model: RegExp, cores: number])[] = [
+  [/g57|g68|g310|g510|g610/, 6],
+  [/g710/, 10],
+  [/g77|g78/, 16],
+];
+
+// Without a name: between those of embedded boards and phones of the upper range.
+const middleCores = 8;
+
+function coresOf({ device = '' }: OfferedTarget): number {
+  const name = device.toLowerCase();
+  const told = /\bm[cp](\d{1,2})\b/.exec(name)?.[1];
+  return told ? Number(told) : (coresByModel.find(([model]) => model.test(name))?.[1] ?? middleCores);
+}
 
 export const arm: DeviceProfile = {
   ...gpu,
   name: 'arm',
   title: 'Arm GPU',
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'arm',
-  target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
+  target: (offered) => ({
+    ...offered,
+    subgroupSize: reliableLanes(offered, lanes),
+    parallelism: workgroupsPerCore * coresOf(offered),
+  }),
   kernels: {
     ...gpu.kernels,
     convolution: {

@@ -6,11 +6,31 @@ import { type ConvolutionShapes, convolutionFamily } from './convolution_tiles.t
 import { gpu } from './gpu.ts';
 import { rowKernels } from './gpu_rows.ts';
 import type { DeviceProfile } from './profile.ts';
-import { reliableLanes, type Target } from './target.ts';
+import { type OfferedTarget, reliableLanes, type Target } from './target.ts';
 import { type WeightGradientShape, weightGradientFamily } from './weight_gradients.ts';
 
 // Of the shorter of its waves: a lane may hold twice as much.
 const lanes = 64;
+
+// Workgroups of 64 threads that a shader processor holds: two halves with the 8 waves each that our products
+// leave of 16 on Adreno 740 (Mesa's table of Adrenos, `wave_granularity` and `max_waves`).
+const workgroupsPerProcessor = 16;
+
+/**
+ * Shader processors by the number of the GPU, which Node's adapters tell: those of Mesa's table of Adrenos
+ * (src/freedreno/common/freedreno_devices.py: `num_ccu`, which they always match by its comment).
+ */
+const processorsByNumber: readonly (readonly [number: RegExp, processors: number])[] = [
+  [/\b(?:650|660|735)\b/, 3],
+  [/\b(?:680|725|730)\b/, 4],
+  [/\b(?:740|x1)\b/, 6],
+];
+
+// Without a number: what phones of the upper range have.
+function processorsOf({ device = '', architecture }: OfferedTarget): number {
+  const known = processorsByNumber.find(([number]) => number.test(device.toLowerCase()));
+  return known?.[1] ?? (architecture === 'adreno-6xx' ? 3 : 6);
+}
 
 // Of the shapes that leave room for 6 waves and more (8 and 12 on Adreno 740), those that spend the largest
 // part of their issued instructions on multiply-adds: 72 and 60 %. Loads by the texture unit wait longest, so
@@ -36,7 +56,11 @@ export const qualcomm: DeviceProfile = {
   name: 'qualcomm',
   title: 'Qualcomm GPU',
   recognises: ({ fallback, vendor }) => !fallback && vendor === 'qualcomm',
-  target: (offered) => ({ ...gpu.target(offered), subgroupSize: reliableLanes(offered, lanes) }),
+  target: (offered) => ({
+    ...offered,
+    subgroupSize: reliableLanes(offered, lanes),
+    parallelism: workgroupsPerProcessor * processorsOf(offered),
+  }),
   kernels: {
     ...gpu.kernels,
     gate: rowKernels.gate,
