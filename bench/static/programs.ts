@@ -169,7 +169,13 @@ export function allPrograms(engine: Engine, minimal: boolean): Recorded[] {
   if (minimal || !engine.device.features.has('shader-f16')) return all;
   const halves = [resnet18, wide_resnet50_2].map((backbone) => inference(backbone, 1, true, withoutUnits));
   const units = engine.target.matrixUnits?.length
-    ? [inference(resnet18, 1, false), inference(resnet18, 1, true), inference(wide_resnet50_2, 1, true)]
+    ? [
+        inference(resnet18, 1, false),
+        inference(resnet18, 1, true),
+        inference(wide_resnet50_2, 1, true),
+        // Eight images of a wide network fill the largest tiles.
+        inference(wide_resnet50_2, 8, true),
+      ]
     : [];
   return [
     ...all,
