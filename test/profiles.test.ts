@@ -154,6 +154,17 @@ describe('tables', () => {
         }
   });
 
+  test('the size of GPUs of Arm and Qualcomm goes by their names', () => {
+    const size = ({ target }: DeviceProfile, device?: string, architecture = 'valhall') =>
+      target({ ...offered, architecture, ...(device && { device }) }).parallelism;
+    const names = ['mali-g610', 'Mali-G610 MC4', 'mali-g710-mc10', 'Mali-G78', undefined];
+    expect(names.map((name) => size(arm, name))).toEqual([96, 64, 160, 256, 128]);
+    const numbers = ['turnip-adreno-tm-740', 'Adreno (TM) 660', 'adreno-tm-730', 'adreno-x1-85'];
+    expect(numbers.map((name) => size(qualcomm, name))).toEqual([96, 48, 64, 96]);
+    const unnamed = ['adreno-6xx', 'adreno-7xx'].map((name) => size(qualcomm, undefined, name));
+    expect(unnamed).toEqual([48, 96]);
+  });
+
   test('GPUs of Arm compute in registers, those of Qualcomm in tiles of 64 threads', () => {
     const gradient = { family: 'weight_gradient' } as const;
     expect(chosen(of(arm, 16))).toBe('conv2d_register threads 64 rows 3 columns 2 sampled');
@@ -215,6 +226,14 @@ describe('tables', () => {
     const merge = ({ kernels }: DeviceProfile, chunks: number) =>
       kernels.batchNorm.merge({ chunks, channelQuads: 16 }, planning().target).itemsPerWorkgroup;
     expect([merge(gpu, 32), merge(gpu, 2048), merge(mesaCpu, 2048)]).toEqual([16, 1, 64]);
+  });
+
+  test('a GPU copies weights into their texture by 256 workgroups where they are as many quads', () => {
+    const pack = ({ kernels }: DeviceProfile, columns: number, rows: number) =>
+      kernels.pack({ columns, rows }, planning().target).rowsPerThread;
+    // 3 x 3 weights of 64, 128 and 256 channels: 144 x 64 quads, 576 and 2304.
+    expect([pack(arm, 48, 192), pack(arm, 96, 384), pack(arm, 192, 768)]).toEqual([1, 2, 4]);
+    expect(pack(mesaCpu, 48, 192)).toBe(64);
   });
 
   test('sums per channel keep about 4096 threads busy with eight pixels each, or more', () => {
