@@ -36,7 +36,7 @@ import { fuse } from '../src/engine/passes/index.ts';
 import { selectProgram } from '../src/engine/plan/lower.ts';
 import { dispatchesOf } from '../src/engine/plan/plan.ts';
 import type { Retargeting } from '../src/engine/runtime/retarget.ts';
-import { planning } from './support/targets.ts';
+import { offered, planning } from './support/targets.ts';
 
 const { radius } = sizes.scoreMapGaussian;
 
