@@ -7,6 +7,7 @@ import { type Camera, openCamera } from './camera.ts';
 import type { ColourMapName } from './colour_maps.ts';
 import { advice, attempt, machine, showProblem } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
+import { createDriftNotice } from './drift_notice.ts';
 import { drawLegend, drawOverlay } from './heat_map.ts';
 import { createImageTable, type Item } from './image_table.ts';
 import { recalibrated } from './recalibrate.ts';
@@ -28,6 +29,8 @@ export function createInspectView(root: HTMLElement) {
   // The demo model's sample goes when the user opens images of their own.
   let showingDemo = false;
   let camera: Camera | undefined;
+  // Fine-tuned since it was opened.
+  let tuned = false;
 
   const canvas = element('canvas', { aria: { role: 'img', label: 'image with heat map' } });
   const legendCanvas = element('canvas', { aria: { role: 'img', label: 'colour scale' } });
@@ -46,6 +49,7 @@ export function createInspectView(root: HTMLElement) {
     ...['jet', 'turbo', 'inferno', 'viridis'].map((name) => element('option', { value: name }, name)),
   );
   const table = createImageTable((item) => attempt(() => choose(item)));
+  const drift = createDriftNotice();
   const corrections = element('p', { className: 'quiet', aria: { role: 'status' } });
 
   const colourMap = () => colours.value as ColourMapName;
@@ -146,10 +150,12 @@ export function createInspectView(root: HTMLElement) {
   const openModel = async (bytes: ArrayBuffer, name: string) => {
     settings = await machine.openModel(Comlink.transfer(bytes, [bytes]), name);
     generation++;
+    tuned = false;
     const { backbone, mode, imageSize, training } = settings;
     const product = String(training.category ?? training.name ?? '');
     modelLine.textContent = `${name}: ${product} ${backbone}, ${mode}, ${imageSize} pixels`;
     setThreshold(settings.image);
+    drift.watch(settings);
     const files = items.map(({ file }) => file).filter((file) => file !== undefined);
     items = [];
     dropPicture();
@@ -183,6 +189,7 @@ export function createInspectView(root: HTMLElement) {
         const result = await machine.predict(Comlink.transfer(bytes, [bytes]), file.name);
         if (own !== generation) return;
         items.push({ name: file.name, file, result, label: undefined });
+        drift.add(result.score);
         await choose(items.at(-1) as Item);
       } catch (error) {
         failed.push(advice(error));
@@ -219,6 +226,7 @@ export function createInspectView(root: HTMLElement) {
     ).length;
     settings = { ...settings, calibrationScores: scores };
     setThreshold({ ...found, rule: words });
+    if (!tuned) drift.watch(settings);
     const moved = `Threshold ${before} → ${found.threshold.toFixed(4)}`;
     const rate = found.evidence ? ` ${falseAlarmText(found.evidence)}` : '';
     corrections.textContent = `${moved}; ${changed} of ${items.length} verdicts changed.${rate}`;
@@ -246,6 +254,9 @@ export function createInspectView(root: HTMLElement) {
             corrections.textContent = `learning, epoch ${epoch + 1} of ${epochs}, ${left}`;
           }),
         );
+        // The calibration's scores are of the model before it.
+        tuned = true;
+        drift.watch(undefined);
         for (const item of items) {
           if (!item.file) continue;
           const bytes = await item.file.arrayBuffer();
@@ -308,6 +319,7 @@ export function createInspectView(root: HTMLElement) {
       camera = await openCamera(
         (bitmap, result, framesPerSecond) => {
           showPicture({ name: 'camera', file: undefined, result, label: undefined }, bitmap);
+          drift.addFrame(result.score);
           const rate = `${framesPerSecond.toFixed(1)} frames per second`;
           details.textContent = `${rate}; ${details.textContent ?? ''}`;
         },
@@ -380,6 +392,7 @@ export function createInspectView(root: HTMLElement) {
       element(
         'div',
         {},
+        drift.card,
         element(
           'div',
           { className: 'card' },

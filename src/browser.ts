@@ -33,10 +33,12 @@ export { type DataType, Detector, type Prediction } from './detector/detector.ts
 export type { LevelExplanation } from './detector/explain.ts';
 export { type DetectorFile, readDetector, writeDetector } from './detector/file.ts';
 export { MapRunner, type RawPrediction } from './detector/map_runner.ts';
+export { type DriftAlarm, driftText, ScoreWatch } from './detector/score_watch.ts';
 export { type CalibrationScore, type DetectorSettings, newSettings } from './detector/settings.ts';
 export { Engine, type EngineOptions } from './engine/runtime/engine.ts';
 export type { ParameterStore } from './engine/runtime/store.ts';
 export type { Interval, Intervals } from './eval/bootstrap.ts';
+export type { DriftDirection } from './eval/drift.ts';
 export {
   type Evaluation,
   type Labels,

@@ -1,10 +1,11 @@
 /**
  * The page in headless Chromium on SwiftShader; what is tried in every browser is in support/app_checks.ts.
  */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
+import { readDetector, rewriteDetector } from '../src/detector/file.ts';
 import { backboneNamed } from '../src/model/backbones.ts';
 import { groups } from '../src/model/groups.ts';
 import { detectorParameters } from '../src/model/methods.ts';
@@ -68,6 +69,45 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
 
   test('the threshold moves the verdicts; corrections draw it anew; the saved model keeps it', () =>
     checkThresholdAndCorrections(shown.opened.page, shown.site));
+
+  test('scores that left those of the calibration: a notice says what to do, until it is watched anew', async () => {
+    const { page } = shown.opened;
+    const file = await readDetector(readFileSync(shown.site.model), 'the model');
+    const calibrationScores = Array.from({ length: 10 }, (_, i) => ({
+      score: i - 100,
+      anomalous: false,
+      source: 'calibrate',
+    }));
+    const path = join(shown.site.folder, 'drifted.safetensors');
+    writeFileSync(path, await rewriteDetector(file, { ...file.settings, calibrationScores }));
+    const hidden = () => page.$eval('#inspect .notice', (notice) => (notice as HTMLElement).hidden);
+    await openModel(page, path);
+    await waitForText(page, 'inspect', /drifted\.safetensors/);
+    const stream = Array.from({ length: 15 }, (_, i) => {
+      const copy = join(shown.site.folder, `stream${i}.png`);
+      copyFileSync(shown.site.images[0] as string, copy);
+      return copy;
+    });
+    const look = async (images: readonly string[]) => {
+      const rows = () => page.$$eval('#inspect tbody tr', (list) => list.length);
+      const expected = (await rows()) + images.length;
+      await (await chooser(page, 'inspect', 'Open images')).uploadFile(...images);
+      await expect.poll(rows, { timeout: 300_000 }).toBe(expected);
+    };
+    await look(stream);
+    // Those that were inspected before are inspected again with a new model.
+    await page.waitForSelector('#inspect .notice:not([hidden])');
+    expect(await textOf(page, '#inspect .notice')).toMatch(
+      /After 16 images the scores lie above those of the good images of the calibration\. Check light/,
+    );
+    await click(page, 'Watch anew');
+    expect(await hidden()).toBe(true);
+    await look(stream.slice(0, 2));
+    expect(await hidden()).toBe(true);
+    await openModel(page, shown.site.model);
+    await waitForText(page, 'inspect', /model\.safetensors/);
+    expect(await hidden()).toBe(true);
+  }, 300_000);
 
   test('the camera is inspected live, and stopped in the background', async () => {
     const { page } = shown.opened;

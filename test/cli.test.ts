@@ -3,9 +3,18 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { readDetector, rewriteDetector } from '../src/detector/file.ts';
 import type { Image } from '../src/image/image.ts';
 import { bundle } from './support/bundle.ts';
 import { type StartOptions, useCommand, useFolder } from './support/command.ts';
@@ -88,7 +97,7 @@ describe('train, test, predict', () => {
     const rows = JSON.parse(stdout);
     expect(rows).toHaveLength(2);
     for (const row of rows) {
-      expect(Object.keys(row)).toEqual(['path', 'raw_score', 'pred_score', 'pred_label', 'picture']);
+      expect(Object.keys(row)).toEqual(['path', 'raw_score', 'pred_score', 'pred_label', 'picture', 'drift']);
       expect(['good', 'anomalous']).toContain(row.pred_label);
       expect(row.pred_label).toBe(row.pred_score >= 0.5 ? 'anomalous' : 'good');
     }
@@ -99,6 +108,36 @@ describe('train, test, predict', () => {
         .filter((name) => !name.startsWith('.'))
         .sort(),
     ).toEqual(['0.png', '6.png']);
+  });
+
+  test('predict says that the scores have left those of the calibration, and since when', async () => {
+    const file = await readDetector(readFileSync(model), model);
+    const scores = (first: number) =>
+      Array.from({ length: 10 }, (_, i) => ({ score: first + i, anomalous: false, source: 'calibrate' }));
+    const photographs = join(folder, 'stream');
+    mkdirSync(photographs);
+    for (let i = 0; i < 18; i++)
+      copyFileSync(`${washer}/test/good/6.png`, join(photographs, `${100 + i}.png`));
+    for (const [name, first, direction] of [
+      ['above', -100, 'higher'],
+      ['below', 100, 'lower'],
+      ['usual', -4, null],
+    ] as const) {
+      const path = join(folder, `${name}.safetensors`);
+      const settings = { ...file.settings, calibrationScores: scores(first) };
+      writeFileSync(path, await rewriteDetector(file, settings));
+      const out = join(folder, `stream-${name}`);
+      const { code, stdout, stderr } = await aand(['predict', path, photographs, '--out', out, '--json']);
+      expect(code).toBe(0);
+      const drifts = (JSON.parse(stdout) as { drift: string | null }[]).map(({ drift }) => drift);
+      expect(drifts.slice(0, 15)).toEqual(Array(15).fill(null));
+      expect(drifts.slice(15)).toEqual(Array(3).fill(direction));
+      if (direction)
+        expect(stderr).toMatch(
+          new RegExp(`warning: after 16 photographs the scores lie ${name} those of the good images`),
+        );
+      else expect(stderr).not.toContain('scores lie');
+    }
   });
 
   test('predict takes --subgroup-matrices, and says where the device has none', async () => {

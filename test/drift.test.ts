@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
+import { driftText, ScoreWatch } from '../src/detector/score_watch.ts';
+import type { CalibrationScore } from '../src/detector/settings.ts';
 import { DriftMonitor, driftLimit, driftNeeds } from '../src/eval/drift.ts';
 
 /** Scores 1..n: the share of good parts beyond any of them is known. */
@@ -95,5 +97,46 @@ describe('drift of scores', () => {
       const score = random.normal() + 0.5;
       expect(scaled.add(scale(score))).toEqual(plain.add(score));
     }
+  });
+});
+
+describe('the watch of a model', () => {
+  const known = (source: string, least: number, count: number, anomalous = false): CalibrationScore[] =>
+    Array.from({ length: count }, (_, i) => ({ score: least + i, anomalous, source }));
+  const alarmOf = (calibrationScores: CalibrationScore[], score: number) => {
+    const watch = ScoreWatch.of({ calibrationScores });
+    for (let i = 0; i < 40; i++) watch?.add(score);
+    return watch?.alarm;
+  };
+
+  it('goes by good images that the model was not trained on', () => {
+    expect(alarmOf([...known('train', 0, 50), ...known('test', 100, 10)], 50)).toEqual({
+      direction: 'lower',
+      after: driftLimit,
+    });
+    const noise = [...known('train', 0, 50), ...known('test', 100, 50, true), ...known('held-out', 0, 7)];
+    expect(ScoreWatch.of({ calibrationScores: noise })).toBeUndefined();
+    expect(ScoreWatch.of({ calibrationScores: [] })).toBeUndefined();
+  });
+
+  it('goes by the last calibration alone where that had enough images', () => {
+    const held = known('held-out', 0, 50);
+    expect(alarmOf([...held, ...known('calibrate', 100, 8)], 103.5)).toBeUndefined();
+    expect(alarmOf([...held, ...known('calibrate', 100, 7)], 103.5)?.direction).toBe('higher');
+  });
+
+  it('keeps its alarm until it begins anew', () => {
+    const watch = ScoreWatch.of({ calibrationScores: known('test', 0, 20) }) as ScoreWatch;
+    for (let i = 0; i < driftLimit; i++) watch.add(1000);
+    const alarm = { direction: 'higher', after: driftLimit };
+    for (let i = 0; i < 100; i++) expect(watch.add(10)).toEqual(alarm);
+    watch.reset();
+    expect(watch.alarm).toBeUndefined();
+    expect(watch.add(10)).toBeUndefined();
+  });
+
+  it('says what to do', () => {
+    expect(driftText({ direction: 'lower' })).toMatch(/^the scores lie below those .* \(aand calibrate\)$/);
+    expect(driftText({ direction: 'higher' })).toMatch(/lie above .* defective, nothing is wrong$/);
   });
 });

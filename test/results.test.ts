@@ -116,6 +116,7 @@ describe('rows of predictions', () => {
     pred_score: 0.75,
     pred_label: 'anomalous',
     picture: `out/${path}`,
+    drift: null,
   });
   const print = (json: boolean, count: number) => {
     let text = '';

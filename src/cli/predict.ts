@@ -5,6 +5,7 @@ import { encodePng, overview, readBytes, realPath } from '#platform';
 import { isImagePath } from '../data/files.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
+import { driftText, ScoreWatch } from '../detector/score_watch.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
@@ -78,7 +79,13 @@ async function namePictures(
 }
 
 /** What was predicted for one photograph: its row, and its picture as a PNG. */
-async function render(detector: Detector, path: string, prediction: Prediction, picture: string) {
+async function render(
+  detector: Detector,
+  path: string,
+  prediction: Prediction,
+  picture: string,
+  drift: PredictionRow['drift'],
+) {
   const { score, normalizedScore, anomalous } = prediction;
   const row: PredictionRow = {
     path,
@@ -86,6 +93,7 @@ async function render(detector: Detector, path: string, prediction: Prediction, 
     pred_score: normalizedScore,
     pred_label: anomalous === null ? null : anomalous ? 'anomalous' : 'good',
     picture,
+    drift,
   };
   const { pixel } = detector.settings;
   const image = await reading(path, () => overview(path, panelSide));
@@ -120,6 +128,7 @@ export function predictCommand(program: Command): void {
       await withEngine(async (engine) => {
         await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
         noteUncalibrated(detector.settings, model);
+        const watch = ScoreWatch.of(detector.settings);
         if (strict) {
           const { tiling } = detector.settings;
           await checkReadable(images, { unreadable, reporter, signal, tiling, label: 'reading images' });
@@ -137,7 +146,8 @@ export function predictCommand(program: Command): void {
             const { path, identity } = photograph;
             const name = names[index] as string;
             const picture = join(options.out, name);
-            const shown = await unreadable.skip(() => render(detector, path, prediction, picture));
+            const drift = watch?.add(prediction.score)?.direction ?? null;
+            const shown = await unreadable.skip(() => render(detector, path, prediction, picture, drift));
             if (!shown) continue;
             await output.write(name, shown.png, { from: identity, model: madeBy });
             reporter.aside(() => rows.print(shown.row));
@@ -146,6 +156,8 @@ export function predictCommand(program: Command): void {
           reporter.stop();
           rows.end();
         }
+        const alarm = watch?.alarm;
+        if (alarm) console.error(`warning: after ${alarm.after} photographs ${driftText(alarm)}`);
       }, matrixUnitUse(options));
       unreadable.finish();
     });

@@ -3,6 +3,8 @@
  * off.
  */
 
+import type { DriftDirection } from '../eval/drift.ts';
+
 export interface PredictionRow {
   /** The photograph. */
   readonly path: string;
@@ -12,6 +14,8 @@ export interface PredictionRow {
   readonly pred_label: 'good' | 'anomalous' | null;
   /** The picture of the result; null where none was written. */
   readonly picture: string | null;
+  /** Where the scores have gone since the first photograph; null where they have not, or nobody knows. */
+  readonly drift: DriftDirection | null;
 }
 
 function lineOf({ path, raw_score, pred_score, pred_label }: PredictionRow): string {
