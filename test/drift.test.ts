@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
-import { driftText, ScoreWatch } from '../src/detector/score_watch.ts';
+import { driftOfTested, driftText, ScoreWatch } from '../src/detector/score_watch.ts';
 import type { CalibrationScore } from '../src/detector/settings.ts';
 import { DriftMonitor, driftLimit, driftNeeds } from '../src/eval/drift.ts';
 
@@ -133,6 +133,16 @@ describe('the watch of a model', () => {
     watch.reset();
     expect(watch.alarm).toBeUndefined();
     expect(watch.add(10)).toBeUndefined();
+  });
+
+  it('tells a test set that was photographed another day from the held-out images', () => {
+    const bad = known('test', 1000, 40, true);
+    const scores = [...known('held-out', 0, 10), ...known('test', 0, 10), ...bad, ...known('train', -90, 9)];
+    expect(driftOfTested({ calibrationScores: scores })).toBeUndefined();
+    const moved = driftOfTested({ calibrationScores: [...scores, ...known('test', 50, driftLimit)] });
+    expect(moved?.direction).toBe('higher');
+    const few = [...known('held-out', 0, 7), ...known('test', 50, 40)];
+    expect(driftOfTested({ calibrationScores: few })).toBeUndefined();
   });
 
   it('says what to do', () => {

@@ -4,6 +4,7 @@
  */
 import type { Dataset } from '../data/dataset.ts';
 import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
+import { driftOfTested, driftText } from '../detector/score_watch.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Metrics } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
@@ -214,6 +215,8 @@ export async function trainAndTest(
     printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch);
     if (plan.robust) console.log(`threshold ${image.threshold.toPrecision(5)}: ${image.rule}`);
     if (image.evidence) console.log(falseAlarmText(image.evidence));
+    const drift = driftOfTested(outcome.settings);
+    if (drift) console.error(`warning: of the good test images ${driftText(drift)}`);
     console.log(`written to ${plan.out}: ${written}`);
     return { report, metrics: evaluation.metrics };
   });

@@ -67,3 +67,16 @@ export class ScoreWatch {
     this.#alarm = undefined;
   }
 }
+
+/**
+ * Whether the good images of the test set score otherwise than those that were held out: they were
+ * photographed another day. Undefined too where too few were held out.
+ */
+export function driftOfTested({
+  calibrationScores,
+}: Pick<DetectorSettings, 'calibrationScores'>): DriftAlarm | undefined {
+  const of = (wanted: string) => calibrationScores.filter(({ source }) => source === wanted);
+  const watch = ScoreWatch.of({ calibrationScores: of('held-out') });
+  for (const { score, anomalous } of of('test')) if (!anomalous) watch?.add(score);
+  return watch?.alarm;
+}
