@@ -16,11 +16,13 @@ import { RandomStream } from '../src/base/random.ts';
 import { planTraining, type TrainCommandOptions } from '../src/cli/training_options.ts';
 import { type Augmentation, robustChanges } from '../src/data/augment.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';
+import { readDetector } from '../src/detector/file.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { registerBackbone } from '../src/model/backbones.ts';
 import type { StudentMethod } from '../src/model/method.ts';
 import { methodNamed } from '../src/model/methods.ts';
+import { drawThreshold, scoreForCalibration, thresholdInput } from '../src/session/calibrate.ts';
 import { changedLooks, changedReader } from '../src/session/changed_images.ts';
 import { silent } from '../src/session/ports.ts';
 import { memoryReader } from '../src/session/score_samples.ts';
@@ -169,6 +171,35 @@ describe('a robust training', () => {
     expect(settings.image?.evidence).toEqual({ good: 2, flagged: 0, from: 'drawn' });
     const f1 = await trained({ samples: { train, heldOut, test: test_ }, threshold: { kind: 'f1' } });
     expect(f1.settings.image?.rule).toBe('F1-max on the test set');
+  });
+
+  test('is calibrated anew in the same way, from images that are remembered as they are', async () => {
+    const file = await readDetector((await trained()).bytes, 'model');
+    const scoring = { reader: memoryReader(images), unreadable: new UnreadableFiles(), reporter: silent };
+    const score = (settings: Partial<DetectorSettings['training']>) =>
+      scoreForCalibration(
+        engine,
+        { ...file, settings: { ...file.settings, training: settings } },
+        'model',
+        [...train, test_[1] as (typeof test_)[0]],
+        { ...scoring, label: 'calibrating' },
+      );
+    const fresh = await score({ robust: ['noise', 'rust', 7] });
+    const good = fresh.scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
+    expect(good).toHaveLength(train.length);
+    expect(fresh.highest).toHaveLength(train.length);
+    good.forEach((score, i) => {
+      expect(fresh.highest?.[i]).toBeGreaterThanOrEqual(score);
+    });
+    const input = thresholdInput(file.settings, 'model', { rule: { kind: 'max' }, fresh });
+    const { image } = drawThreshold(input);
+    expect(image.rule).toBe(
+      'largest score of 3 good images, each by its highest of itself and 4 changed copies',
+    );
+    expect(image.threshold).toBeGreaterThan(Math.max(...(fresh.highest ?? [])));
+    const f1 = thresholdInput(file.settings, 'model', { rule: { kind: 'f1' }, fresh });
+    expect(f1.highest).toBeUndefined();
+    expect((await score({})).highest).toBeUndefined();
   });
 
   test('a bank has no epochs: it is refused', async () => {

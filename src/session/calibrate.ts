@@ -7,7 +7,8 @@ import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts
 import type { Engine } from '../engine/runtime/engine.ts';
 import { type RankMetrics, rankMetrics } from '../eval/metrics.ts';
 import { type Calibration, calibrate, isAnomalous, type ThresholdRule } from '../eval/thresholds.ts';
-import type { ScoringOptions } from './score_samples.ts';
+import { highestOf, highestScores, robustOf } from './changed_images.ts';
+import { type ScoringOptions, scoreSamples } from './score_samples.ts';
 import { testDetector } from './test_detector.ts';
 
 /** Smallest and largest of some values. */
@@ -19,6 +20,11 @@ export interface Range {
 /** Scores that a threshold is drawn from. */
 export interface Scored {
   readonly scores: readonly CalibrationScore[];
+  /**
+   * Of each good image its highest score, of itself and of changed copies; of a model that was trained on
+   * changed images.
+   */
+  readonly highest?: readonly number[] | undefined;
   /** Range of the values in the images' maps. */
   readonly pixelRange: Range;
 }
@@ -31,7 +37,17 @@ export function scoreForCalibration(
   samples: readonly Sample[],
   options: Omit<ScoringOptions, 'tiling'>,
 ): Promise<Scored> {
-  return testDetector(engine, file, name, samples, options, ({ results, evaluation }) => ({
+  const { settings } = file;
+  const robust = settings.tiling ? undefined : robustOf(settings);
+  const goodSamples = samples.filter(({ defect }) => defect === 'good');
+  return testDetector(engine, file, name, samples, options, async ({ results, evaluation, detector }) => ({
+    ...(robust && {
+      highest: await highestScores(
+        results.images.filter(({ anomalous }) => !anomalous),
+        { reader: options.reader, robust, seed: 0 },
+        (reader, label) => scoreSamples(detector.runner, goodSamples, { ...options, reader, label }),
+      ),
+    }),
     scores: results.images.map(({ score, anomalous, path }) => ({
       score,
       anomalous,
@@ -58,6 +74,8 @@ export interface ThresholdInput {
   /** Undefined: F1-max where both classes are there, else no false alarm on the good ones. */
   readonly rule?: ThresholdRule | undefined;
   readonly scores: readonly CalibrationScore[];
+  /** Scores that good images count by, where they are others. */
+  readonly highest?: readonly number[] | undefined;
   /** What the good images are, in words. */
   readonly goodSource: string;
   /** Undefined: that of the scores. */
@@ -73,7 +91,7 @@ export interface ThresholdInput {
  */
 export function drawThreshold(o: ThresholdInput): DrawnThreshold {
   const values = o.scores.map(({ score }) => score);
-  const good = o.scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
+  const good = o.highest ?? o.scores.filter(({ anomalous }) => !anomalous).map(({ score }) => score);
   const metrics = rankMetrics(
     Float32Array.from(values),
     o.scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
@@ -120,8 +138,10 @@ export function thresholdInput(
     throw new Error(
       `${name} has no threshold yet: give good images, whose scores the scale of its heat maps comes from`,
     );
-  const goodSource = fresh ? 'good images' : 'good images that the model remembers';
-  return { rule, scores, goodSource, imageRange, pixelRange };
+  // The best F1 is of images as they are.
+  const highest = rule.kind === 'f1' || rule.kind === 'value' ? undefined : fresh?.highest;
+  const source = fresh ? 'good images' : 'good images that the model remembers';
+  return { rule, scores, highest, goodSource: highest ? source + highestOf : source, imageRange, pixelRange };
 }
 
 /** A model's settings with a threshold that was drawn anew, and the fresh scores that it came from. */

@@ -1,8 +1,9 @@
 /** Samples as other light or another camera would show them: corruptions, and what a robust training sees. */
 
 import { RandomStream } from '../base/random.ts';
-import { type Augmentation, drawChange } from '../data/augment.ts';
+import { type Augmentation, augmentations, drawChange } from '../data/augment.ts';
 import type { Sample } from '../data/dataset.ts';
+import type { DetectorSettings } from '../detector/settings.ts';
 import type { TestedImage, TestSet } from '../eval/evaluate.ts';
 import { type Change, changeImage, moveMask } from '../image/changes.ts';
 import type { SampleReader } from './score_samples.ts';
@@ -37,8 +38,20 @@ export function changedReader(
   };
 }
 
+/** What a model's training drew anew in every epoch, by what its file says; undefined: nothing. */
+export function robustOf({
+  training: { robust },
+}: Pick<DetectorSettings, 'training'>): Augmentation[] | undefined {
+  if (!Array.isArray(robust)) return undefined;
+  // The file may come from anybody.
+  return augmentations.filter((kind) => robust.includes(kind));
+}
+
 /** Changed copies that a good image of a robust model's threshold is scored by, beside itself. */
 export const changedLooks = 4;
+
+/** What these scores are, after the words for the images. */
+export const highestOf = `, each by its highest of itself and ${changedLooks} changed copies`;
 
 /**
  * The highest score of each image: of itself, and of changed copies as a robust training draws them. So an

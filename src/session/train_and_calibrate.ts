@@ -17,7 +17,7 @@ import type { Image } from '../image/image.ts';
 import type { TrainDetectorOptions } from '../train/check_options.ts';
 import { describeRun } from '../train/describe_run.ts';
 import { type TrainedDetector, trainDetector } from '../train/train_detector.ts';
-import { changedLooks, highestScores } from './changed_images.ts';
+import { highestOf, highestScores } from './changed_images.ts';
 import { type EpochTestPorts, EpochTests } from './epoch_tests.ts';
 import { GateMeter, markedSamples, syntheticImages } from './gate_meter.ts';
 import type { CurvePoint } from './learning_curve.ts';
@@ -297,9 +297,7 @@ export async function trainAndCalibrate<T>(
       image: evaluation.image,
       pixel: evaluation.pixel,
       good: goodScores,
-      goodSource: robust
-        ? `${goodSource}, each by its highest of itself and ${changedLooks} changed copies`
-        : goodSource,
+      goodSource: robust ? goodSource + highestOf : goodSource,
       trainedOn: !samples.heldOut.length,
       tested: samples.test.length && !samples.testBorrowsGood ? scoresOf(goodOf(shown.images)) : [],
       imageRange: evaluation.imageRange,
