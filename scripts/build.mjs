@@ -109,9 +109,13 @@ shipped.push(...packagesOf(output));
 
 // The page: a folder of static files for any host.
 const page = { ...browser, sourcemap: false, outdir: 'dist/app' };
-const app = await build({ ...page, entryPoints: { main: 'app/main.ts', machine: 'app/machine.ts' } });
+const app = await build({
+  ...page,
+  entryPoints: { main: 'app/main.ts', machine: 'app/machine.ts', live: 'app/live.ts' },
+});
 shipped.push(...packagesOf(app.metafile));
-for (const file of ['index.html', 'style.css', 'icon.svg']) cpSync(`app/${file}`, `dist/app/${file}`);
+for (const file of ['index.html', 'live.html', 'style.css', 'icon.svg'])
+  cpSync(`app/${file}`, `dist/app/${file}`);
 for (const file of readdirSync('weights'))
   if (/^teacher_.*\.safetensors$/.test(file)) cpSync(`weights/${file}`, `dist/app/${file}`);
 copyDemo();

@@ -11,6 +11,7 @@ import { importCommand } from './import.ts';
 import { textOption } from './options.ts';
 import { predictCommand } from './predict.ts';
 import { previewCommand } from './preview.ts';
+import { serveCommand } from './serve.ts';
 import { testCommand } from './test.ts';
 import { trainCommand } from './train.ts';
 import { tuneCommand } from './tune.ts';
@@ -28,6 +29,7 @@ export function commandLine(): Command {
   trainCommand(program);
   testCommand(program);
   predictCommand(program);
+  serveCommand(program);
   demoCommand(program);
   benchmarkCommand(program);
   workerCommand(program);

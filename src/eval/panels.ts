@@ -25,35 +25,61 @@ const legend = 56;
 const red: Colour = [255, 40, 40];
 const white: Colour = [255, 255, 255];
 
-function binary(mask: Uint8Array, width: number, height: number): Image {
-  const data = new Uint8Array(width * height * 3);
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A mask as a black and white picture of another size. */
+function binary(mask: Uint8Array, size: Size, to: Size): Image {
+  const data = new Uint8Array(mask.length * 3);
   mask.forEach((value, i) => {
     data.fill(value ? 255 : 0, i * 3, i * 3 + 3);
   });
-  return resizeNearest({ width, height, channels: 3, data }, side, side);
+  const { width, height } = size;
+  return resizeNearest({ width, height, channels: 3, data }, to.width, to.height);
 }
 
 /** The calibration that the colours follow. */
-function scaleOf({ map, pixel }: PanelInput): Calibration {
+function scaleOf({ map, pixel }: MapPicture): Calibration {
   if (pixel) return pixel;
   const largest = map.reduce((a, b) => Math.max(a, b), 0);
   return { threshold: largest / 2, min: 0, max: largest, rule: 'the range of this map' };
 }
 
-/** 50 % blend of the coloured map over the image. */
-function overlay(image: Image, { map, width, height }: PanelInput, pixel: Calibration): Image {
+/** The map in colours, brought to another size before it is coloured. */
+function coloured({ map, width, height }: MapPicture, pixel: Calibration, to: Size): Image {
   const grey = new Uint8Array(width * height);
   map.forEach((value, i) => {
     grey[i] = Math.round(255 * normalizeScore(value, pixel));
   });
-  const scaled = resizeBilinear({ width, height, channels: 1, data: grey }, side, side);
-  const data = new Uint8Array(image.data.length);
-  for (let i = 0; i < side * side; i++) {
-    const colour = jet((scaled.data[i] as number) / 255);
-    for (let c = 0; c < 3; c++)
-      data[i * 3 + c] = ((image.data[i * 3 + c] as number) + (colour[c] as number)) >> 1;
-  }
-  return { width: side, height: side, channels: 3, data };
+  const scaled = resizeBilinear({ width, height, channels: 1, data: grey }, to.width, to.height);
+  const data = new Uint8Array(3 * scaled.data.length);
+  scaled.data.forEach((value, i) => {
+    data.set(jet(value / 255), 3 * i);
+  });
+  return { width: to.width, height: to.height, channels: 3, data };
+}
+
+/** The map in colours, in its own size. */
+export function colouredMap(input: MapPicture): Image {
+  return coloured(input, scaleOf(input), input);
+}
+
+/** 50 % blend of the coloured map over an image of any size. */
+function overlay(image: Image, input: MapPicture, pixel: Calibration): Image {
+  const heat = coloured(input, pixel, image);
+  image.data.forEach((value, i) => {
+    heat.data[i] = (value + (heat.data[i] as number)) >> 1;
+  });
+  return heat;
+}
+
+/** The heat map over an image, with marked regions outlined in red; in the image's size. */
+export function heatPicture(image: Image, input: MapPicture): Image {
+  const heat = overlay(image, input, scaleOf(input));
+  if (input.mask) outline(heat, binary(input.mask, input, image), red);
+  return heat;
 }
 
 function drawLegend(target: Image, x: number, y: number, pixel: Calibration): void {
@@ -74,21 +100,24 @@ function drawLegend(target: Image, x: number, y: number, pixel: Calibration): vo
   }
 }
 
+/** A map and what is marked in it. */
+export interface MapPicture extends Size {
+  /** [height, width], as the mask. */
+  readonly map: Float32Array;
+  /** Null, as the calibration, for a detector without a threshold. */
+  readonly mask: Uint8Array | null;
+  readonly pixel: Calibration | null;
+}
+
 /** What a result picture shows: the image, its map, the mask and the ground truth. */
-export interface PanelInput {
+export interface PanelInput extends MapPicture {
   readonly image: Image;
   /** 0/1 [height, width]; undefined where it is not known. */
   readonly truth?: Uint8Array | undefined;
-  /** [height, width], as the mask. */
-  readonly map: Float32Array;
-  /** Null, as the three below, for a detector without a threshold. */
-  readonly mask: Uint8Array | null;
-  readonly width: number;
-  readonly height: number;
   readonly score: number;
+  /** Null, as the verdict, for a detector without a threshold. */
   readonly normalizedScore: number | null;
   readonly anomalous: boolean | null;
-  readonly pixel: Calibration | null;
   /** What the image is, for the header. */
   readonly label: string;
 }
@@ -104,13 +133,11 @@ function verdictOf({ anomalous, normalizedScore, score }: PanelInput): string {
  */
 export function drawPanels(input: PanelInput): Image {
   const image = resizeBilinear(input.image, side, side);
-  const scale = scaleOf(input);
-  const mask = input.mask && binary(input.mask, input.width, input.height);
-  const heat = overlay(image, input, scale);
-  if (mask) outline(heat, mask, red);
+  const mask = input.mask && binary(input.mask, input, image);
+  const heat = heatPicture(image, input);
   const panels: { title: string; picture: Image }[] = [{ title: input.label, picture: image }];
   if (input.truth) {
-    const truth = binary(input.truth, input.width, input.height);
+    const truth = binary(input.truth, input, image);
     outline(heat, truth, white);
     panels.push({ title: 'ground truth', picture: truth });
   }
@@ -129,6 +156,6 @@ export function drawPanels(input: PanelInput): Image {
       picture === heat && input.anomalous ? [255, 120, 110] : ink,
     );
   });
-  drawLegend(target, gap + panels.length * (side + gap), header, scale);
+  drawLegend(target, gap + panels.length * (side + gap), header, scaleOf(input));
   return target;
 }

@@ -23,5 +23,5 @@ export {
   openBands,
   overview,
 } from './browser/images.ts';
-export { loadResized } from './browser/threads.ts';
-export type { FolderEntry, ResultFinder, ScratchFile } from './platform.ts';
+export { decodeResized, loadResized } from './browser/threads.ts';
+export type { FolderEntry, ResizedImage, ResultFinder, ScratchFile } from './platform.ts';

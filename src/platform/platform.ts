@@ -64,6 +64,13 @@ export interface ImagePlatform {
   overview(path: string, side: number): Promise<Image>;
 }
 
+/** An image as the network sees it, and the size that it had. */
+export interface ResizedImage {
+  readonly image: Image;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What lies in a folder. */
 export interface FolderEntry {
   readonly name: string;
@@ -137,6 +144,13 @@ export interface ThreadPlatform {
    * @throws Error naming a file that cannot be read, or that is too large to be decoded as a whole
    */
   loadResized(path: string, size: number): Promise<Image>;
+  /**
+   * As {@link loadResized}, for the bytes of an image file.
+   *
+   * @param name names the file in errors
+   * @returns the resized image, and the size that it had (after EXIF rotation)
+   */
+  decodeResized(bytes: Uint8Array, name: string, size: number): Promise<ResizedImage>;
 }
 
 export interface Platform extends GpuPlatform, ImagePlatform, FilePlatform, CachePlatform, ThreadPlatform {}

@@ -37,6 +37,7 @@ export const rooms: readonly (readonly string[])[] = [
   ['src/report/'],
   ['src/output/'],
   ['src/index.ts', 'src/browser.ts'],
+  ['src/serve/'],
   ['src/cli/'],
   ['app/'],
   ['examples/'],

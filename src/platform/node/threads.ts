@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { Tinypool } from 'tinypool';
 import { decodingBudget } from '../../image/decoding_budget.ts';
 import type { Image } from '../../image/image.ts';
-import { resizeBicubic } from '../../image/resize.ts';
+import type { ResizedImage } from '../platform.ts';
 import { decodedBytes } from './bands.ts';
-import { decodeImage } from './images.ts';
+import load, { type DecoderTask } from './decoder_worker.ts';
+import { imageSize } from './images.ts';
 import { packageRoot } from './package_root.ts';
-import { readBytes } from './read.ts';
 
 let pool: Tinypool | undefined | null;
 
@@ -36,6 +36,13 @@ function decoderPool(): Tinypool | null {
   return pool;
 }
 
+async function resized(task: DecoderTask, decoded: number): Promise<ResizedImage> {
+  return decodingBudget.run(decoded, async () => {
+    const workers = decoderPool();
+    return workers ? ((await workers.run(task)) as ResizedImage) : load(task);
+  });
+}
+
 /**
  * Decodes an image file and resizes it to size x size as the network sees it, beside this thread, which feeds
  * the GPU. Images that are being decoded share a bound of memory.
@@ -43,9 +50,16 @@ function decoderPool(): Tinypool | null {
  * @throws Error naming a file that cannot be read, or that is too large to be decoded as a whole
  */
 export async function loadResized(path: string, size: number): Promise<Image> {
-  return decodingBudget.run(await decodedBytes(path), async () => {
-    const workers = decoderPool();
-    if (!workers) return resizeBicubic(await decodeImage(await readBytes(path), path), size, size);
-    return (await workers.run({ path, size })) as Image;
-  });
+  return (await resized({ path, size }, await decodedBytes(path))).image;
+}
+
+/**
+ * As {@link loadResized}, for the bytes of an image file.
+ *
+ * @param name names the file in errors
+ * @returns the resized image, and the size that it had (after EXIF rotation)
+ */
+export async function decodeResized(bytes: Uint8Array, name: string, size: number): Promise<ResizedImage> {
+  const { width, height } = await imageSize(bytes, name);
+  return resized({ path: name, bytes, size }, 3 * width * height);
 }

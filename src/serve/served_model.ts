@@ -1,0 +1,122 @@
+/** A model that is open for requests: image files in, predictions out. */
+import { decodeImage, decodeResized, imageSize } from '#platform';
+import { errorCode, InvalidImageError, NotFiniteError } from '../base/errors.ts';
+import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
+import type { DetectorSettings } from '../detector/settings.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { decodingBudget } from '../image/decoding_budget.ts';
+import type { Image } from '../image/image.ts';
+import { pixelLimit } from '../image/stored.ts';
+import { Batcher } from './batcher.ts';
+
+/** A prediction, and the size of the image that it is of. */
+export interface SizedPrediction {
+  readonly prediction: Prediction;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface ServedModelOptions {
+  readonly dtype?: DataType;
+  /** How long an image waits for others while the device is busy, in milliseconds. */
+  readonly delay: number;
+  readonly onBatch?: (size: number) => void;
+}
+
+// The detector has a program for this many images; two runs keep the device busy.
+const batchSize = 8;
+const batchesInFlight = 2;
+
+/** A detector behind a name. */
+export class ServedModel {
+  readonly name: string;
+  /** The file that it came from. */
+  readonly path: string;
+  readonly #detector: Detector;
+  readonly #batcher: Batcher<Image, Prediction>;
+
+  private constructor(name: string, path: string, detector: Detector, options: ServedModelOptions) {
+    this.name = name;
+    this.path = path;
+    this.#detector = detector;
+    this.#batcher = new Batcher((images) => detector.predict(images), {
+      size: batchSize,
+      delay: options.delay,
+      inFlight: batchesInFlight,
+      ...(options.onBatch && { onBatch: options.onBatch }),
+    });
+  }
+
+  /**
+   * Opens a model and runs it once with one image and once with a full batch, so that no request waits for
+   * the kernels to be compiled.
+   *
+   * @throws Error as {@link Detector.open}
+   */
+  static async open(
+    engine: Engine,
+    bytes: Uint8Array,
+    { name, path }: { readonly name: string; readonly path: string },
+    options: ServedModelOptions,
+  ): Promise<ServedModel> {
+    const detector = await Detector.open(engine, bytes, path, { dtype: options.dtype ?? 'f32' });
+    const { imageSize: side } = detector.settings;
+    const black: Image = { width: side, height: side, channels: 3, data: new Uint8Array(side * side * 3) };
+    await detector.predict([black]);
+    await detector.predict(Array.from({ length: batchSize }, () => black));
+    return new ServedModel(name, path, detector, options);
+  }
+
+  get settings(): DetectorSettings {
+    return this.#detector.settings;
+  }
+
+  /** Images that wait for the device. */
+  get waiting(): number {
+    return this.#batcher.waiting;
+  }
+
+  /**
+   * Predicts the image in the bytes of a file.
+   *
+   * @param name names the image in errors
+   * @throws InvalidImageError where they are no image that can be decoded; NotFiniteError; the signal's
+   *   reason
+   */
+  async predict(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<SizedPrediction> {
+    const { tiling, imageSize: side } = this.settings;
+    const { width, height } = await asImage(() => imageSize(bytes, name));
+    if (width * height > pixelLimit)
+      throw new InvalidImageError(`${name}: ${width}x${height} pixels are more than ${pixelLimit}`);
+    let prediction: Prediction;
+    if (tiling) {
+      const image = await asImage(() =>
+        decodingBudget.run(3 * width * height, () => decodeImage(bytes, name)),
+      );
+      signal.throwIfAborted();
+      prediction = (await this.#detector.predict([image]))[0] as Prediction;
+    } else {
+      const { image } = await asImage(() => decodeResized(bytes, name, side));
+      prediction = await this.#batcher.add(image, signal);
+    }
+    if (!Number.isFinite(prediction.score))
+      throw new NotFiniteError(`${name}: the score is ${prediction.score}; the model's weights are unusable`);
+    return { prediction, width, height };
+  }
+
+  /** Frees the memory on the device, after the images that are under way. */
+  close(): Promise<void> {
+    return this.#detector.close();
+  }
+}
+
+/** Whatever decoding throws is the fault of the image, but for a package that is missing. */
+async function asImage<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'missing-package' || code === 'invalid-image') throw error;
+    throw new InvalidImageError((error as Error).message);
+  }
+}

@@ -1,0 +1,364 @@
+/** The HTTP server: image files in, judgements out. docs/serving.md describes its routes. */
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import swagger from '@fastify/swagger';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { packageRoot } from '#platform';
+import { errorCode } from '../base/errors.ts';
+import { mayAsk } from './access.ts';
+import type { Hub } from './hub.ts';
+import { type Judgement, judgementOf } from './judgement.ts';
+import { LiveReaders } from './live.ts';
+import type { ServerMetrics } from './metrics.ts';
+import { type Pictured, pngOf, thumbnailOf } from './pictures.ts';
+import {
+  errorSchema,
+  failures,
+  judgementSchema,
+  modelSchema,
+  type PictureKind,
+  predictQuery,
+} from './schemas.ts';
+import type { ServedModel } from './served_model.ts';
+
+export interface ServerOptions {
+  readonly models: readonly ServedModel[];
+  readonly metrics: ServerMetrics;
+  readonly hub: Hub;
+  /** Everybody may ask where it is left out. */
+  readonly token?: string | undefined;
+  /** Images that are read, decoded, waited for and judged at once; of more, each is answered with 429. */
+  readonly capacity: number;
+  /** Bytes of an image file at most. */
+  readonly bodyLimit: number;
+  /** How long an image may take from its whole file being there, in milliseconds. */
+  readonly timeout: number;
+  readonly version: string;
+}
+
+/** An error with an HTTP status. */
+class HttpError extends Error {
+  readonly statusCode: number;
+
+  constructor(statusCode: number, message: string) {
+    super(message);
+    this.statusCode = statusCode;
+  }
+}
+
+/** The HTTP status of an error. */
+function statusOf(error: unknown): number {
+  const { statusCode } = error as { readonly statusCode?: unknown };
+  if (typeof statusCode === 'number') return statusCode;
+  switch (errorCode(error)) {
+    case 'invalid-image':
+      return 400;
+    case 'device-lost':
+    case 'closed':
+      return 503;
+    default:
+      return 500;
+  }
+}
+
+interface Predict {
+  Params: { readonly model?: string };
+  Querystring: { readonly name?: string; readonly picture: PictureKind };
+  Body: Buffer | undefined;
+}
+
+const files: Readonly<Record<string, readonly [file: string, type: string]>> = {
+  '/': ['live.html', 'text/html; charset=utf-8'],
+  '/live.js': ['live.js', 'text/javascript; charset=utf-8'],
+  '/style.css': ['style.css', 'text/css; charset=utf-8'],
+  '/icon.svg': ['icon.svg', 'image/svg+xml'],
+};
+
+/** A server of models. It listens when {@link InspectionServer.listen} is called. */
+export class InspectionServer {
+  readonly #options: ServerOptions;
+  readonly #app: FastifyInstance;
+  readonly #models: ReadonlyMap<string, ServedModel>;
+  readonly #live = new LiveReaders();
+  #admitted = 0;
+  #stopping = false;
+
+  private constructor(options: ServerOptions, app: FastifyInstance) {
+    this.#options = options;
+    this.#app = app;
+    this.#models = new Map(options.models.map((model) => [model.name, model]));
+    options.hub.add(this.#live);
+  }
+
+  /** A server whose routes are there. */
+  static async create(options: ServerOptions): Promise<InspectionServer> {
+    const app = Fastify({
+      bodyLimit: options.bodyLimit,
+      forceCloseConnections: 'idle',
+      // A query value that is misspelled is an error, and not left out.
+      ajv: { customOptions: { removeAdditional: false } },
+      routerOptions: { maxParamLength: 200 },
+    });
+    const server = new InspectionServer(options, app);
+    await server.#addRoutes();
+    return server;
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @param port 0: any that is free
+   * @returns the address, such as http://127.0.0.1:8080
+   * @throws Error where the port is taken, or may not be used
+   */
+  listen(host: string, port: number): Promise<string> {
+    return this.#app.listen({ host, port });
+  }
+
+  /** The OpenAPI document. */
+  get openApi(): object {
+    return this.#app.swagger();
+  }
+
+  /** Takes no more requests, answers those that were accepted, and hands their results to the sinks. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#live.close();
+    await this.#app.close();
+    await this.#options.hub.close();
+  }
+
+  async #addRoutes(): Promise<void> {
+    const app = this.#app;
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: 'AAND inspection',
+          description: 'Judges photographs of a product: good, or anomalous and where.',
+          version: this.#options.version,
+        },
+        ...(this.#options.token !== undefined && { security: [{ bearer: [] }] }),
+        components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+      },
+      refResolver: { buildLocalReference: ({ $id }, _base, _fragment, i) => `${$id ?? `schema${i}`}` },
+    });
+    for (const schema of [judgementSchema, errorSchema, modelSchema]) app.addSchema(schema);
+    app.setErrorHandler((error, request, reply) => this.#answerError(error, request, reply));
+    // A connection that was busy when the server stopped would else be held open by its client.
+    app.addHook('onSend', async (_, reply) => {
+      if (this.#stopping) reply.header('connection', 'close');
+    });
+    app.setNotFoundHandler((request, reply) =>
+      reply.code(404).send({ error: `there is no ${request.method} ${request.url}: see /openapi.json` }),
+    );
+    // A body is the bytes of an image file, whatever the sender calls its type.
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
+      if (/^multipart\//i.test(request.headers['content-type'] ?? ''))
+        done(new HttpError(415, 'send the bytes of the image file as the body (curl --data-binary @FILE)'));
+      else done(null, body);
+    });
+    this.#addOpenRoutes();
+    app.register(async (guarded) => {
+      guarded.addHook('onRequest', async (request, reply) => {
+        if (mayAsk(request.headers.authorization, this.#options.token)) return;
+        reply.header('www-authenticate', 'Bearer');
+        throw new HttpError(401, 'the bearer token is missing or wrong: send "authorization: Bearer TOKEN"');
+      });
+      this.#addGuardedRoutes(guarded);
+      guarded.register(async (images) => this.#addPredictRoutes(images));
+    });
+    await app.ready();
+  }
+
+  /** What says nothing of products: everybody may ask for it. */
+  #addOpenRoutes(): void {
+    const app = this.#app;
+    const hidden = { schema: { hide: true } };
+    for (const [url, [file, type]] of Object.entries(files))
+      app.get(url, hidden, (_, reply) =>
+        reply
+          .header(
+            'content-security-policy',
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+              "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+          )
+          .type(type)
+          .send(createReadStream(join(packageRoot(), 'dist/app', file))),
+      );
+    const state = (summary: string, description: string) => ({
+      schema: {
+        summary,
+        security: [],
+        response: { 200: { description, type: 'object', properties: { status: { type: 'string' } } } },
+      },
+    });
+    app.get('/health', state('whether the process runs', 'it does'), async () => ({ status: 'ok' }));
+    app.get('/ready', state('whether images are taken', 'they are; 503 while the server stops'), async () => {
+      if (this.#stopping) throw new HttpError(503, 'the server stops');
+      return { status: 'ready' };
+    });
+    app.get('/openapi.json', hidden, async () => this.openApi);
+  }
+
+  #addGuardedRoutes(app: FastifyInstance): void {
+    app.get(
+      '/models',
+      {
+        schema: {
+          summary: 'the models that are served',
+          response: {
+            200: { description: 'the models', type: 'array', items: { $ref: 'Model#' } },
+            401: failures[401],
+          },
+        },
+      },
+      async () =>
+        [...this.#models.values()].map(({ name, settings: { imageSize, mode, backbone, image } }) => ({
+          name,
+          image_size: imageSize,
+          mode,
+          backbone,
+          threshold: image?.threshold ?? null,
+        })),
+    );
+    app.get('/metrics', { schema: { hide: true } }, async (_, reply) => {
+      const { registry } = this.#options.metrics;
+      return reply.type(registry.contentType).send(await registry.metrics());
+    });
+    app.get('/events', { schema: { hide: true } }, (_, reply) => {
+      reply.hijack();
+      if (this.#stopping) reply.raw.end();
+      else this.#live.add(reply.raw);
+    });
+  }
+
+  #addPredictRoutes(app: FastifyInstance): void {
+    const { metrics } = this.#options;
+    const admitted = new WeakSet<FastifyRequest>();
+    const release = async (request: FastifyRequest) => {
+      if (admitted.delete(request)) metrics.inProgress(--this.#admitted);
+    };
+    // Before the body is read: a full server reads nothing.
+    app.addHook('onRequest', async (request, reply) => {
+      if (this.#stopping) throw new HttpError(503, 'the server stops');
+      if (this.#admitted >= this.#options.capacity) {
+        reply.header('retry-after', '1');
+        throw new HttpError(429, `${this.#admitted} images are under way already: ask again in a second`);
+      }
+      admitted.add(request);
+      metrics.inProgress(++this.#admitted);
+    });
+    app.addHook('onResponse', async (request, { statusCode }) => {
+      const { model = [...this.#models.keys()][0] as string } = request.params as Predict['Params'];
+      // Names that senders make up are no labels.
+      metrics.answers.inc({ model: this.#models.has(model) ? model : 'unknown', status: statusCode });
+      await release(request);
+    });
+    app.addHook('onRequestAbort', release);
+    const schema = {
+      summary: 'judges an image',
+      description: 'The body is the image file: PNG, JPEG, BMP, WebP or TIFF.',
+      consumes: ['application/octet-stream', 'image/*'],
+      querystring: predictQuery,
+      response: {
+        200: {
+          description:
+            'the judgement; with "accept: image/png" the picture alone, and the verdict in headers',
+          content: {
+            'application/json': { schema: { $ref: 'Judgement#' } },
+            'image/png': { schema: { type: 'string', format: 'binary' } },
+          },
+        },
+        ...failures,
+      },
+    };
+    const answer = (request: FastifyRequest<Predict>, reply: FastifyReply) => this.#predict(request, reply);
+    app.post<Predict>('/models/:model/predict', { schema }, answer);
+    if (this.#models.size === 1)
+      app.post<Predict>(
+        '/predict',
+        { schema: { ...schema, summary: 'judges an image by the one model that is served' } },
+        answer,
+      );
+  }
+
+  #model(name: string | undefined): ServedModel {
+    const model = name === undefined ? [...this.#models.values()][0] : this.#models.get(name);
+    if (model) return model;
+    throw new HttpError(404, `no model is called ${name}; there are ${[...this.#models.keys()].join(', ')}`);
+  }
+
+  async #predict(request: FastifyRequest<Predict>, reply: FastifyReply): Promise<unknown> {
+    const { query, body, headers } = request;
+    const model = this.#model(request.params.model);
+    if (!body?.length) throw new HttpError(400, 'the body is empty: send the bytes of an image file');
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort(new HttpError(499, 'the sender has gone')));
+    const late = setTimeout(
+      () => gone.abort(new HttpError(503, `the image took more than ${this.#options.timeout} ms`)),
+      this.#options.timeout,
+    );
+    try {
+      const pictured = await this.judge(model, body, query.name ?? null, gone.signal);
+      const wantsPng = /^image\/png\b/i.test(headers.accept ?? '');
+      const kind = query.picture === 'none' && wantsPng ? 'overlay' : query.picture;
+      if (kind === 'none') return pictured.judgement;
+      const png = await pngOf(kind, pictured);
+      if (!wantsPng)
+        return {
+          ...pictured.judgement,
+          picture: `data:image/png;base64,${Buffer.from(png).toString('base64')}`,
+        };
+      const { raw_score, pred_score, pred_label } = pictured.judgement;
+      return await reply
+        .headers({
+          'x-raw-score': `${raw_score}`,
+          'x-pred-score': `${pred_score}`,
+          'x-pred-label': `${pred_label}`,
+        })
+        .type('image/png')
+        .send(png);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /**
+   * Judges an image and tells everybody who wants to know.
+   *
+   * @param name what its sender calls it
+   * @throws InvalidImageError, NotFiniteError, DeviceLostError, the signal's reason
+   */
+  async judge(
+    model: ServedModel,
+    bytes: Uint8Array,
+    name: string | null,
+    signal: AbortSignal,
+  ): Promise<Pictured & { readonly judgement: Judgement }> {
+    const begun = performance.now();
+    const sized = await model.predict(bytes, name ?? 'the image', signal);
+    const { width, height, prediction } = sized;
+    const milliseconds = performance.now() - begun;
+    const judgement = judgementOf(prediction, model.settings, {
+      model: model.name,
+      name,
+      width,
+      height,
+      milliseconds: Number(milliseconds.toFixed(2)),
+    });
+    const { metrics, hub } = this.#options;
+    metrics.seconds.observe({ model: model.name }, milliseconds / 1000);
+    metrics.verdicts.inc({ model: model.name, verdict: judgement.pred_label ?? 'none' });
+    const pictured = { ...sized, bytes, settings: model.settings };
+    hub.publish({ judgement, thumbnail: () => thumbnailOf(pictured) });
+    return { ...pictured, judgement };
+  }
+
+  #answerError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const status = statusOf(error);
+    if (status === 503) reply.header('retry-after', '1');
+    return reply.code(status).send({ error: (error as Error).message });
+  }
+}

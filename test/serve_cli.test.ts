@@ -1,0 +1,79 @@
+/** `aand serve`: names and tokens of models, and its end. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Engine } from '../src/engine/runtime/engine.ts';
+import { encodePng } from '../src/index.ts';
+import { useCommand, useProjectFolder } from './support/command.ts';
+import { servedModelFile } from './support/served_models.ts';
+
+const command = useCommand();
+const folder = useProjectFolder();
+let model: string;
+
+beforeAll(async () => {
+  const engine = await Engine.open();
+  model = join(folder, 'washer/model.safetensors');
+  mkdirSync(join(folder, 'washer'));
+  writeFileSync(model, await servedModelFile(engine, null));
+  await engine.close();
+});
+
+describe('what cannot be served is said', () => {
+  const usage: [what: string, args: () => string[], text: RegExp][] = [
+    ['two models of one name', () => [model, model], /are both called washer: write NAME=FILE for one/],
+    ['a name that is no part of an address', () => [`a b=${model}`], /not 'a b': write NAME=/],
+    [
+      'other machines without a token',
+      () => [model, '--host', '0.0.0.0'],
+      /lets other machines in: give a token/,
+    ],
+    ['a short token', () => [model, '--token-file', join(folder, 'short')], /must have 8 characters/],
+    ['an empty token', () => [model, '--token-file', join(folder, 'blank')], /its first line is empty/],
+    ['a port that is none', () => [model, '--port', '70000'], /whole number from 0 to 65535/],
+  ];
+  test.each(usage)('%s', async (_, args, text) => {
+    writeFileSync(join(folder, 'short'), 'abc\n');
+    writeFileSync(join(folder, 'blank'), '\nabcdefghij\n');
+    const { code, stderr } = await command.run(['serve', ...args()], { env: { AAND_TOKEN: undefined } });
+    expect(stderr).toMatch(text);
+    expect(code).toBe(2);
+  });
+
+  test('a model that is not there, and a port that is taken', async () => {
+    const missing = await command.run(['serve', join(folder, 'none.safetensors')]);
+    expect(missing.stderr).toMatch(/none\.safetensors/);
+    expect(missing.code).toBe(1);
+    const taken: Server = createServer();
+    const port = await new Promise<number>((resolve) => {
+      taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port));
+    });
+    afterAll(() => taken.close());
+    const { code, stderr } = await command.run(['serve', model, '--port', `${port}`]);
+    expect(stderr).toMatch(/EADDRINUSE|in use/);
+    expect(code).toBe(1);
+  });
+});
+
+test('SIGTERM ends it with 0 after the requests under way; a token from the environment', async () => {
+  const { child, ended, heard } = command.start(['serve', model, '--port', '0'], {
+    env: { AAND_TOKEN: 'correct-horse' },
+  });
+  let output = '';
+  child.stdout?.on('data', (data) => {
+    output += data;
+  });
+  await heard(/listening on http:\/\/127\.0\.0\.1:\d+/);
+  const [address] = /http:\/\/127\.0\.0\.1:\d+/.exec(output) as RegExpExecArray;
+  const body = await encodePng({ width: 40, height: 40, channels: 3, data: new Uint8Array(4800).fill(90) });
+  const post = (headers: Record<string, string>) =>
+    fetch(`${address}/models/washer/predict`, { method: 'POST', body: body as BodyInit, headers });
+  expect((await post({})).status).toBe(401);
+  const headers = { authorization: 'Bearer correct-horse' };
+  const answers = Array.from({ length: 5 }, () => post(headers));
+  await Promise.race(answers);
+  child.kill('SIGTERM');
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+  expect((await ended).code).toBe(0);
+});
