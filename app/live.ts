@@ -7,6 +7,8 @@ type Event = Judgement & { readonly picture: string | null };
 
 const mostRows = 100;
 const retryMilliseconds = 2000;
+/** Models whose scores have drifted, and what to do. */
+const drifts = new Map<string, string>();
 const counts = { all: 0, good: 0, anomalous: 0 };
 
 const find = <T extends HTMLElement = HTMLElement>(id: string) => document.getElementById(id) as T;
@@ -37,11 +39,15 @@ function show(event: Event): void {
       textContent: `${event.name ?? 'no name'}, ${event.model}, score ${score(event)}, ${time}`,
     }),
   );
-  const texts = [time, event.model, event.name ?? '', score(event)];
+  if (event.drift === null) drifts.delete(event.model);
+  else drifts.set(event.model, event.drift);
+  find('drift').hidden = !drifts.size;
+  find('drift').textContent = [...drifts].map(([model, text]) => `${model}: ${text}`).join(' ');
+  const texts = [score(event), event.name ?? '', event.model, time];
   const cells = [
     element('td', {}, picture(event, 'small')),
-    ...texts.map((textContent) => element('td', { textContent })),
     element('td', { className: kind(event), textContent: verdict(event) }),
+    ...texts.map((textContent) => element('td', { textContent })),
   ];
   const rows = find('rows');
   rows.prepend(element('tr', {}, ...cells));
@@ -79,8 +85,8 @@ async function read(): Promise<void> {
   }
 }
 
-find('example').textContent =
-  `curl --data-binary @photo.png ${location.origin}/predict${token() ? " -H 'authorization: Bearer …'" : ''}`;
+const withToken = token() ? " -H 'authorization: Bearer TOKEN'" : '';
+find('example').textContent = `curl --data-binary @photo.png ${location.origin}/predict${withToken}`;
 find<HTMLFormElement>('access').addEventListener('submit', (event) => {
   event.preventDefault();
   location.hash = `token=${encodeURIComponent(find<HTMLInputElement>('token').value)}`;

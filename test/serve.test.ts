@@ -285,6 +285,26 @@ test('the stream of judgements has each with a picture, until the reader goes', 
   expect((await post('/models/washer/predict', await encodePng(picture(1)))).status).toBe(200);
 });
 
+test('scores that leave those of the calibration are said, until somebody has looked', async () => {
+  const usual = Array.from({ length: 20 }, (_, i) => i / 1e6);
+  const file = await servedModelFile(engine, 0.1, usual);
+  const drifting = await ServedModel.open(engine, file, { name: 'lamp', path: 'lamp' }, { delay: 0 });
+  const { address, post, json } = await listen({ models: [drifting] });
+  const png = await encodePng(picture(1));
+  const drifts: (string | null)[] = [];
+  for (let i = 0; i < 17; i++) drifts.push((await json<Judgement>(post('/predict', png))).body.drift);
+  expect(drifts.findIndex((drift) => drift !== null)).toBe(15);
+  expect(drifts[16]).toMatch(/^The scores lie above those of the good images.*\.$/);
+  const models = async () => (await (await fetch(`${address}/models`)).json())[0];
+  expect(await models()).toMatchObject({ name: 'lamp', drift: drifts[16] });
+  expect(await (await fetch(`${address}/metrics`)).text()).toContain('aand_drift{model="lamp"} 1');
+  expect((await fetch(`${address}/models/lamp/drift`, { method: 'DELETE' })).status).toBe(204);
+  expect((await fetch(`${address}/models/x/drift`, { method: 'DELETE' })).status).toBe(404);
+  expect((await models()).drift).toBeNull();
+  expect((await json<Judgement>(post('/predict', png))).body.drift).toBeNull();
+  await drifting.close();
+});
+
 test('the numbers for Prometheus count answers, verdicts and runs', async () => {
   const { address, post } = await listen();
   await post('/models/washer/predict', await encodePng(picture(1)));
@@ -316,6 +336,7 @@ test('the OpenAPI document is valid and describes each route for images and mode
   expect(Object.keys(document.paths).sort()).toEqual([
     '/health',
     '/models',
+    '/models/{model}/drift',
     '/models/{model}/predict',
     '/predict',
     '/ready',

@@ -36,6 +36,8 @@ export interface Judgement {
   readonly regions: readonly MarkedRegion[];
   /** From the whole image being there to the answer. */
   readonly milliseconds: number;
+  /** What to do where the model's scores have left those of its calibration; null while they have not. */
+  readonly drift: string | null;
 }
 
 /** Regions that an answer names at most. */
@@ -48,13 +50,14 @@ export interface Judged {
   readonly width: number;
   readonly height: number;
   readonly milliseconds: number;
+  readonly drift: string | null;
 }
 
 /** The answer for a prediction, with regions in pixels of the image that was sent. */
 export function judgementOf(
   prediction: Prediction,
   { pixel }: Pick<DetectorSettings, 'pixel'>,
-  { model, name, width, height, milliseconds }: Judged,
+  { model, name, width, height, milliseconds, drift }: Judged,
 ): Judgement {
   const { score, normalizedScore, anomalous, map } = prediction;
   const regions = pixel ? markedRegions(map, prediction.width, prediction.height, pixel) : [];
@@ -82,5 +85,6 @@ export function judgementOf(
       };
     }),
     milliseconds,
+    drift,
   };
 }

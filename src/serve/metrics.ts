@@ -24,6 +24,12 @@ export class ServerMetrics {
     buckets: [1, 8],
     registers: [this.registry],
   });
+  readonly #drift = new Gauge({
+    name: 'aand_drift',
+    help: '1 where the scores of a model have left those of its calibration',
+    labelNames: ['model'],
+    registers: [this.registry],
+  });
   readonly #requests = this.#gauge('aand_requests_in_progress', 'requests with images that were accepted');
   readonly #sinkLosses = this.#counter('aand_sink_failures_total', 'results that a sink gave up', ['sink']);
 
@@ -34,6 +40,11 @@ export class ServerMetrics {
   /** Requests that are under way. */
   inProgress(count: number): void {
     this.#requests.set(count);
+  }
+
+  /** Whether the scores of a model have left those of its calibration. */
+  drifted(model: string, has: boolean): void {
+    this.#drift.set({ model }, has ? 1 : 0);
   }
 
   /** A sink has given up a result. */

@@ -41,6 +41,10 @@ export const judgementSchema = {
       description: 'marked regions, the largest first',
     },
     milliseconds: { type: 'number', description: 'from the whole image being there to the answer' },
+    drift: {
+      type: ['string', 'null'],
+      description: 'what to do where scores have left those of the calibration; null while they have not',
+    },
     picture: { type: 'string', description: 'a PNG as data URL, where one was asked for' },
   },
 } as const;
@@ -64,6 +68,7 @@ export const modelSchema = {
     mode: { type: 'string' },
     backbone: { type: 'string' },
     threshold: { type: ['number', 'null'], description: 'of raw scores; null for a model without one' },
+    drift: { type: ['string', 'null'], description: 'as in a judgement' },
   },
 } as const;
 

@@ -2,6 +2,7 @@
 import { decodeImage, decodeResized, imageSize } from '#platform';
 import { errorCode, InvalidImageError, NotFiniteError } from '../base/errors.ts';
 import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
+import { driftText, ScoreWatch } from '../detector/score_watch.ts';
 import type { DetectorSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { decodingBudget } from '../image/decoding_budget.ts';
@@ -33,12 +34,14 @@ export class ServedModel {
   /** The file that it came from. */
   readonly path: string;
   readonly #detector: Detector;
+  readonly #watch: ScoreWatch | undefined;
   readonly #batcher: Batcher<Image, Prediction>;
 
   private constructor(name: string, path: string, detector: Detector, options: ServedModelOptions) {
     this.name = name;
     this.path = path;
     this.#detector = detector;
+    this.#watch = ScoreWatch.of(detector.settings);
     this.#batcher = new Batcher((images) => detector.predict(images), {
       size: batchSize,
       delay: options.delay,
@@ -71,9 +74,17 @@ export class ServedModel {
     return this.#detector.settings;
   }
 
-  /** Images that wait for the device. */
-  get waiting(): number {
-    return this.#batcher.waiting;
+  /** What to do where the scores have left those of the calibration; undefined while they have not. */
+  get drift(): string | undefined {
+    const alarm = this.#watch?.alarm;
+    if (!alarm) return undefined;
+    const text = driftText(alarm);
+    return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+  }
+
+  /** Watches the scores anew, after somebody has looked at the camera. */
+  resetDrift(): void {
+    this.#watch?.reset();
   }
 
   /**
@@ -101,6 +112,7 @@ export class ServedModel {
     }
     if (!Number.isFinite(prediction.score))
       throw new NotFiniteError(`${name}: the score is ${prediction.score}; the model's weights are unusable`);
+    this.#watch?.add(prediction.score);
     return { prediction, width, height };
   }
 

@@ -215,13 +215,28 @@ export class InspectionServer {
         },
       },
       async () =>
-        [...this.#models.values()].map(({ name, settings: { imageSize, mode, backbone, image } }) => ({
+        [...this.#models.values()].map(({ name, drift, settings: { imageSize, mode, backbone, image } }) => ({
           name,
           image_size: imageSize,
           mode,
           backbone,
           threshold: image?.threshold ?? null,
+          drift: drift ?? null,
         })),
+    );
+    app.delete<{ Params: { readonly model: string } }>(
+      '/models/:model/drift',
+      {
+        schema: {
+          summary: 'watches the scores of a model anew, after somebody has looked at light and camera',
+          response: { 204: { description: 'done', type: 'null' }, 401: failures[401], 404: failures[404] },
+        },
+      },
+      async ({ params }, reply) => {
+        this.#model(params.model).resetDrift();
+        this.#options.metrics.drifted(params.model, false);
+        return reply.code(204).send();
+      },
     );
     app.get('/metrics', { schema: { hide: true } }, async (_, reply) => {
       const { registry } = this.#options.metrics;
@@ -347,8 +362,10 @@ export class InspectionServer {
       width,
       height,
       milliseconds: Number(milliseconds.toFixed(2)),
+      drift: model.drift ?? null,
     });
     const { metrics, hub } = this.#options;
+    metrics.drifted(model.name, model.drift !== undefined);
     metrics.seconds.observe({ model: model.name }, milliseconds / 1000);
     metrics.verdicts.inc({ model: model.name, verdict: judgement.pred_label ?? 'none' });
     const pictured = { ...sized, bytes, settings: model.settings };

@@ -10,8 +10,15 @@ import { detectorParameters } from '../../src/model/methods.ts';
 
 export const servedSide = 32;
 
-/** @param threshold of raw scores; null: none */
-export async function servedModelFile(engine: Engine, threshold: number | null): Promise<Uint8Array> {
+/**
+ * @param threshold of raw scores; null: none
+ * @param remembered raw scores of good images that were held out
+ */
+export async function servedModelFile(
+  engine: Engine,
+  threshold: number | null,
+  remembered: readonly number[] = [],
+): Promise<Uint8Array> {
   const store = new ParameterStore(engine, detectorParameters(backbones.resnet18_half, 'rd'));
   initialize(store, Object.values(groups), 5);
   const calibration = threshold === null ? null : { threshold, min: 0, max: 2 * threshold, rule: 'a test' };
@@ -21,7 +28,7 @@ export async function servedModelFile(engine: Engine, threshold: number | null):
     imageSize: servedSide,
     image: calibration,
     pixel: calibration,
-    calibrationScores: [],
+    calibrationScores: remembered.map((score) => ({ score, anomalous: false, source: 'held-out' })),
     training: {},
     version: '0',
   });
