@@ -49,7 +49,7 @@ const folders = (path: string) =>
     .map(({ name }) => name)
     .sort();
 
-/** FOLDER/CATEGORY/MODE/seedN, as `aand benchmark` lays its runs out; runs that are not whole are left out. */
+/** FOLDER/CATEGORY/MODE/seedN, as `aand benchmark` lays its runs out; those that are whole. */
 function finishedRuns(folder: string): Finished[] {
   return folders(folder).flatMap((category) =>
     folders(join(folder, category)).flatMap((mode) =>

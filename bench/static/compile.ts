@@ -27,7 +27,7 @@ const insideDebian = `
 export interface DriverProcess {
   /** The script and what it is given. */
   readonly args: readonly string[];
-  /** Folders outside the package that it reads; NVIDIA's driver has a system of its own, which shows no others. */
+  /** Folders outside the package that it reads: NVIDIA's driver has a system of its own without others. */
   readonly reads?: readonly string[];
   /** What the compiler says of kernels; it is not kept where this is absent. */
   readonly record?: { readonly path: string; readonly assembly: boolean };

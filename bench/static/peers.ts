@@ -25,7 +25,7 @@ export interface StaticPeer {
 /** A kernel that multiplies in a loop. */
 export interface PeerKernel {
   readonly multiplyAdds: number;
-  /** Useful share of the main loop's vector cycles; of the slowest unit's in a K step (AMD, Intel, NVIDIA). */
+  /** Useful share of the main loop's vector cycles; of the slowest unit's in a K step: AMD, Intel, NVIDIA. */
   readonly mainLoop?: number;
   readonly step?: number;
   readonly limit?: string;

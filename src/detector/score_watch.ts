@@ -24,8 +24,8 @@ export interface DriftAlarm {
 export function driftText({ direction }: Pick<DriftAlarm, 'direction'>): string {
   const where = direction === 'higher' ? 'above' : 'below';
   return (
-    `the scores lie ${where} those of the good images of the calibration. Check light, lens and camera; if the ` +
-    'change is to stay, calibrate anew with good photographs taken now (aand calibrate)' +
+    `the scores lie ${where} those of the good images of the calibration. Check light, lens and camera; if ` +
+    'the change is to stay, calibrate anew with good photographs taken now (aand calibrate)' +
     (direction === 'higher' ? '. Where most of these parts are defective, nothing is wrong' : '')
   );
 }
