@@ -18,7 +18,7 @@ import { throughLosses } from '../src/session/device_losses.ts';
 import { silent, systemClock } from '../src/session/ports.ts';
 import { memoryReader } from '../src/session/score_samples.ts';
 import { trainAndCalibrate } from '../src/session/train_and_calibrate.ts';
-import { holdOutLeast, holdOutShare } from '../src/session/training_plan.ts';
+import { holdOutShare } from '../src/session/training_defaults.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { adoptOlder } from './adopt.ts';
@@ -53,6 +53,8 @@ import type {
 const shownExamples = 4;
 const previewSide = 96;
 const previewCount = 8;
+/** Of fewer good images none is held out. */
+const holdOutLeast = 10;
 
 interface Loaded {
   readonly sample: Sample;

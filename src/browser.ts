@@ -82,6 +82,7 @@ export {
 } from './session/calibrate.ts';
 export { throughLosses } from './session/device_losses.ts';
 export { type FineTuneOptions, fineTune } from './session/fine_tune.ts';
+export type { JudgedSamples } from './session/judge.ts';
 export { type Clock, type Reporter, silent, systemClock } from './session/ports.ts';
 export { type Predicted, type PredictOne, predictStream } from './session/predict_stream.ts';
 export { memoryReader, type SampleReader, type ScoringOptions } from './session/score_samples.ts';
@@ -92,6 +93,15 @@ export {
   type TrainingPorts,
   trainAndCalibrate,
 } from './session/train_and_calibrate.ts';
+export {
+  epochsFor,
+  fewImages,
+  holdOutLeast,
+  holdOutShare,
+  leftOutParts,
+  paperSchedule,
+  type Schedule,
+} from './session/training_defaults.ts';
 export type { TextureSource } from './synthetic/anomaly.ts';
 export { type DrawnTextures, proceduralTextures } from './synthetic/procedural_textures.ts';
 export type { TrainDetectorOptions } from './train/check_options.ts';

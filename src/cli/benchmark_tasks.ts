@@ -12,7 +12,13 @@ import type { Progress } from '../train/trainer.ts';
 import { type DataOptions, datasetOptions } from './data_options.ts';
 import { openRunFolder } from './run_folder.ts';
 import { requestNames, runRequest } from './run_request.ts';
-import { planTraining, type TrainingOptions, type TrainPlan } from './training_options.ts';
+import {
+  type AskedTrainPlan,
+  planOn,
+  planTraining,
+  type TrainingOptions,
+  type TrainPlan,
+} from './training_options.ts';
 import { trainAndTest } from './training_run.ts';
 
 const lockWaitMilliseconds = 45_000;
@@ -77,14 +83,15 @@ export function benchmarkRun(
  */
 async function planTask(
   task: BenchmarkTask,
-  shared?: TrainPlan,
+  shared?: AskedTrainPlan,
 ): Promise<{ plan: TrainPlan; dataset: Dataset }> {
   const own = { mode: task.mode, seed: task.seed, out: task.out, resume: true };
-  const plan = shared ? { ...shared, ...own } : await planTraining({ ...task.options, ...own });
-  return {
-    plan,
-    dataset: await openDataset(task.dataset, { ...datasetOptions(task.options), category: task.category }),
-  };
+  const asked = shared ? { ...shared, ...own } : await planTraining({ ...task.options, ...own });
+  const dataset = await openDataset(task.dataset, {
+    ...datasetOptions(task.options),
+    category: task.category,
+  });
+  return { plan: planOn(asked, dataset), dataset };
 }
 
 /** What a finished run leaves behind; metrics.json is written last. */
@@ -96,7 +103,10 @@ const results = ['metrics.json', 'model.safetensors', 'scores.csv', 'report.html
  * @throws Error saying what differs where the run is one of other settings, photographs, masks, teacher or
  *   textures
  */
-export async function finishedReport(task: BenchmarkTask, shared?: TrainPlan): Promise<Report | undefined> {
+export async function finishedReport(
+  task: BenchmarkTask,
+  shared?: AskedTrainPlan,
+): Promise<Report | undefined> {
   for (const name of results) if (!(await exists(`${task.out}/${name}`))) return undefined;
   const path = `${task.out}/metrics.json`;
   let report: Report;

@@ -13,7 +13,7 @@ import { oneOf } from './options.ts';
 import { duration, ProgressReporter } from './progress.ts';
 import { percent } from './results.ts';
 import { openRunFolder } from './run_folder.ts';
-import { planTraining } from './training_options.ts';
+import { planOn, planTraining } from './training_options.ts';
 import { trainAndTest } from './training_run.ts';
 
 const trainCount = 40;
@@ -72,7 +72,7 @@ export function demoCommand(program: Command): void {
           for (const product of products) {
             const folder = `data/${product.name}`;
             await writeProduct(output, folder, product, new ProgressReporter());
-            const plan = await planTraining({
+            const asked = await planTraining({
               out: `${out}/${product.name}`,
               backbone: 'resnet18',
               imageSize: 96,
@@ -82,6 +82,7 @@ export function demoCommand(program: Command): void {
               seed,
             });
             const dataset = await openDataset(`${out}/${folder}`);
+            const plan = planOn(asked, dataset);
             await using run = await openRunFolder({ ...plan, force, again: true, test: dataset.test });
             const { metrics } = await trainAndTest(engine, plan, dataset, run, signal);
             lines.push(

@@ -44,7 +44,7 @@ export const jobOptions = v.strictObject({
   textures: v.exactOptional(path),
   imageSize: v.pipe(v.number(), holds(checkImageSize, 'no image size')),
   batch: whole(1, 4096),
-  epochs: v.tuple([whole(1, 100_000), whole(1, 100_000)]),
+  epochs: v.exactOptional(v.tuple([whole(1, 100_000), whole(1, 100_000)])),
   limit: v.exactOptional(whole(1, most)),
   foreground: v.exactOptional(v.pipe(path, holds(parseForeground, 'no rule'))),
   tile: v.exactOptional(whole(32, 65_536)),

@@ -5,7 +5,7 @@ import { interruptSignal, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { modeOption, seedOption } from './options.ts';
 import { openRunFolder } from './run_folder.ts';
-import { addTrainingOptions, planTraining, type TrainCommandOptions } from './training_options.ts';
+import { addTrainingOptions, planOn, planTraining, type TrainCommandOptions } from './training_options.ts';
 import { trainAndTest } from './training_run.ts';
 export function trainCommand(program: Command): void {
   const command = program
@@ -30,8 +30,9 @@ export function trainCommand(program: Command): void {
     );
   addTrainingOptions(command);
   addDataOptions(command).action(async (category: string, options: TrainCommandOptions & DataOptions) => {
-    const plan = await planTraining(options);
+    const asked = await planTraining(options);
     const dataset = await openDataset(category, datasetOptions(options));
+    const plan = planOn(asked, dataset);
     const signal = interruptSignal();
     await using output = await openRunFolder({ ...plan, force: options.force ?? false, test: dataset.test });
     await withEngine((engine) => trainAndTest(engine, plan, dataset, output, signal));

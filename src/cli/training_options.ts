@@ -1,11 +1,13 @@
 /** The options of a training, shared by train, benchmark and demo, and the plan that they come to. */
 import { type Command, Option } from 'commander';
 import { type Augmentation, augmentations, augmentedCount, robustChanges } from '../data/augment.ts';
+import type { Dataset } from '../data/dataset.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
 import { type Mode, methodNamed } from '../model/methods.ts';
-import type { TrainingPlan } from '../session/training_plan.ts';
+import { fewImages, holdOutLeast, paperSchedule } from '../session/training_defaults.ts';
+import { type AskedPlan, adaptedTo, type TrainingPlan } from '../session/training_plan.ts';
 import { defaultCoreset } from '../train/memory_bank.ts';
 import { packagedBackbones, packagedTeacherFile } from '../weights/packaged.ts';
 import { readWeights, UsageError, usage } from './common.ts';
@@ -36,7 +38,7 @@ export interface TrainingOptions {
   readonly textures?: string;
   readonly imageSize: number;
   readonly batch: number;
-  readonly epochs: readonly [number, number];
+  readonly epochs?: readonly [number, number];
   readonly coreset?: number;
   readonly limit?: number;
   readonly foreground?: string;
@@ -60,12 +62,22 @@ export interface TrainCommandOptions extends TrainingOptions {
   readonly force?: boolean;
 }
 
-/** A training as the command line plans it: options after checks that need no data. */
-export interface TrainPlan extends TrainingPlan {
+interface Place {
   /** The run's folder. */
   readonly out: string;
   /** Continue from the checkpoints in the folder. */
   readonly resume: boolean;
+}
+
+/** A training as the command line is asked for it: options after checks that need no data. */
+export type AskedTrainPlan = AskedPlan & Place;
+
+/** A training as the command line plans it on a data set. */
+export type TrainPlan = TrainingPlan & Place;
+
+/** What the options leave open is decided by the data set. */
+export function planOn(asked: AskedTrainPlan, dataset: Dataset): TrainPlan {
+  return { ...asked, ...usage(() => adaptedTo(asked, dataset)) };
 }
 
 /** --tile and --tile-overlap (a quarter of a tile where it is not given). */
@@ -97,7 +109,7 @@ function checkRobust(mode: Mode, { tile }: TrainingOptions): void {
     );
 }
 
-export async function planTraining(options: TrainCommandOptions): Promise<TrainPlan> {
+export async function planTraining(options: TrainCommandOptions): Promise<AskedTrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
   const coreset = options.coreset ?? defaultCoreset;
   if (!options.weights && !packagedBackbones.includes(backbone))
@@ -146,13 +158,18 @@ export function addTrainingOptions(command: Command): Command {
     )
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
     .option('--image-size <pixels>', 'side of the network input, a multiple of 32', imageSizeOption, 256)
-    .option('--batch <count>', 'images per step', batchOption, 16)
+    .option('--batch <count>', 'images per step', batchOption, paperSchedule.batch)
     .option(
       '--coreset <share>',
       `share of the patches that patchcore keeps (default ${defaultCoreset}); it has no epochs`,
       shareOption,
     )
-    .option('--epochs <stage1,stage2>', 'epochs of the two stages', stageEpochsOption, [100, 120])
+    .option(
+      '--epochs <stage1,stage2>',
+      `epochs of the two stages; default: ${paperSchedule.epochs}, and for fewer than ${fewImages} images ` +
+        'as many more as give the same number of steps',
+      stageEpochsOption,
+    )
     .option(
       '--limit <count>',
       'use this many training images, spread evenly over the sorted list',
@@ -176,7 +193,8 @@ export function addTrainingOptions(command: Command): Command {
     )
     .option(
       '--hold-out <share>',
-      'good images kept from training for the threshold; default: .1 without a test set and with --robust',
+      'good images kept from training for the threshold; default without a test set and with --robust: .1, ' +
+        `and fewer than ${holdOutLeast} are left out in turn, which trains as long again`,
       shareOrNoneOption,
     )
     .addOption(

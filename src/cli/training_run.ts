@@ -50,6 +50,7 @@ function settingsOf(plan: TrainPlan, foreground: ForegroundRule, heldOut: number
       : { epochs: plan.epochs }),
     limit: plan.limit ?? null,
     held_out: heldOut,
+    ...(plan.leaveOut > 0 && { left_out_parts: plan.leaveOut }),
     ...(plan.augment && { augment: plan.augment }),
     ...(plan.robust && { robust: plan.robust }),
     labels: plan.labels,
@@ -136,6 +137,7 @@ export async function trainAndTest(
     coreset: plan.coreset,
     tiling,
     samples: { train: data.samples, heldOut, test: dataset.test },
+    leaveOut: plan.leaveOut,
     threshold: plan.threshold,
     labels: plan.labels,
   };

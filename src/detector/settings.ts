@@ -3,6 +3,7 @@
 import * as v from 'valibot';
 import { InvalidModelError } from '../base/errors.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
+import { evidenceOrigins } from '../eval/false_alarms.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { imagenetDeviation, imagenetMean } from '../image/normalize.ts';
 import { backboneNamed } from '../model/backbones.ts';
@@ -16,7 +17,7 @@ export interface CalibrationScore {
   readonly score: number;
   readonly anomalous: boolean;
   readonly path?: string;
-  /** `test`, `held-out`, `train`, `calibrate` or `corrected`. */
+  /** `test`, `held-out`, `left-out` (in turn), `train`, `calibrate` or `corrected`. */
   readonly source?: string;
 }
 
@@ -73,7 +74,7 @@ const evidence = v.pipe(
   v.object({
     good: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
     flagged: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-    from: v.picklist(['drawn', 'counted', 'fitted', 'trained']),
+    from: v.picklist(evidenceOrigins),
   }),
   v.check(({ good, flagged }) => flagged <= good, 'more false alarms than good images'),
 );

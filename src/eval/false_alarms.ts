@@ -7,6 +7,9 @@
 
 import { InvalidArgumentError } from '../base/errors.ts';
 
+/** What good images are to a threshold. */
+export const evidenceOrigins = ['drawn', 'counted', 'fitted', 'trained', 'left-out'] as const;
+
 /** Good images that a threshold was drawn from or looked at with. */
 export interface FalseAlarmEvidence {
   /** Good images. */
@@ -16,9 +19,9 @@ export interface FalseAlarmEvidence {
   /**
    * `drawn`: the threshold lies just above one of their scores; `counted`: it does not come from them, or
    * lies between two of their scores; `fitted`: it was chosen among them and defects (F1); `trained`: the
-   * detector has learned them.
+   * detector has learned them; `left-out`: detectors that had learned the others judged them.
    */
-  readonly from: 'drawn' | 'counted' | 'fitted' | 'trained';
+  readonly from: (typeof evidenceOrigins)[number];
 }
 
 /** P(Bin(n, p) >= k), in logarithms, so that a thousand images underflow nothing. */
@@ -97,12 +100,17 @@ export function falseAlarmText(evidence: FalseAlarmEvidence): string {
   if (!interval)
     return (
       `The ${images} of the threshold ${good === 1 ? 'was' : 'were'} trained on: new ones score higher, ` +
-      'and nothing is known of their rate of false alarms. Keep some apart (--hold-out), or calibrate with ' +
-      'new ones.'
+      'and nothing is known of their rate of false alarms: it may be near 100 %. ' +
+      (good === 1 ? 'Calibrate with new ones.' : 'Keep some apart (--hold-out), or calibrate with new ones.')
     );
   const [low, high] = interval;
   const rate = `the true rate of false alarms lies between ${percent(low)} and ${percent(high)} % (95 %)`;
   if (from === 'drawn') return `With ${images}, ${rate}.`;
+  if (from === 'left-out')
+    return (
+      `With ${images}, each judged by a detector that had learned the others, ${rate}. Those detectors ` +
+      'learned fewer images than this one, which tends to raise their scores.'
+    );
   const counted = `${flagged} of ${images} ${flagged === 1 ? 'is' : 'are'} called anomalous: ${rate}.`;
   return from === 'fitted'
     ? `${counted} The threshold was chosen on these images, so new ones may do worse.`

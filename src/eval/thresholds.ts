@@ -118,6 +118,8 @@ export interface CalibrationInput {
   readonly goodSource: string;
   /** Whether the detector was trained on them. */
   readonly trainedOn?: boolean;
+  /** Whether each was judged by a detector of its own, which had learned the others. */
+  readonly leftOut?: boolean;
   /** Scores of good images of a test set, where the threshold comes from it or from nowhere. */
   readonly tested?: ArrayLike<number>;
   readonly imageRange: { readonly min: number; readonly max: number };
@@ -160,7 +162,8 @@ export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Cal
   }
   const found = thresholdFromGood(o.good, o.rule, o.goodSource);
   // Between two scores, as quantiles lie, the number of scores above is all that is known.
-  const from = o.trainedOn ? 'trained' : o.rule.kind === 'quantile' ? 'counted' : 'drawn';
+  const own = o.rule.kind === 'quantile' ? 'counted' : 'drawn';
+  const from = o.trainedOn ? 'trained' : o.leftOut ? 'left-out' : own;
   return {
     image: { ...found, ...o.imageRange, ...counted(o.good, found.threshold, from) },
     pixel: { ...found, ...o.pixelRange },

@@ -104,6 +104,7 @@ export function drawThreshold(o: ThresholdInput): DrawnThreshold {
     good,
     goodSource: o.goodSource,
     trainedOn: o.scores.some(({ source }) => source === 'train'),
+    leftOut: o.scores.some(({ source }) => source === 'left-out'),
     imageRange,
     pixelRange: o.pixelRange ?? imageRange,
   });

@@ -8,7 +8,7 @@ import type { Tiling } from '../data/tiles.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import { writeDetector } from '../detector/file.ts';
 import { MapRunner } from '../detector/map_runner.ts';
-import { type CalibrationScore, type DetectorSettings, newSettings } from '../detector/settings.ts';
+import { type DetectorSettings, newSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Evaluation, Labels, TestedImage, TestSet } from '../eval/evaluate.ts';
@@ -20,7 +20,9 @@ import { type TrainedDetector, trainDetector } from '../train/train_detector.ts'
 import { highestOf, highestScores } from './changed_images.ts';
 import { type EpochTestPorts, EpochTests } from './epoch_tests.ts';
 import { GateMeter, markedSamples, syntheticImages } from './gate_meter.ts';
+import { goodOf, type JudgedSamples, judge, scoresOf } from './judge.ts';
 import type { CurvePoint } from './learning_curve.ts';
+import { scoreLeftOut } from './leave_out.ts';
 import { type Clock, type Reporter, silent, systemClock } from './ports.ts';
 import { type SampleReader, scoreSamples } from './score_samples.ts';
 
@@ -47,15 +49,13 @@ export interface TrainingJob
   readonly images: readonly Image[];
   readonly tiling?: Tiling | undefined;
   /** Images that are judged after the training. */
-  readonly samples: {
-    /** Those that were trained on: the threshold comes from them where none are held out. */
-    readonly train: readonly Sample[];
-    /** Good images that were kept from the training, for the threshold. */
-    readonly heldOut: readonly Sample[];
-    readonly test: readonly Sample[];
-    /** The test set holds defects alone: the good images of the threshold are tested with them. */
-    readonly testBorrowsGood?: boolean;
-  };
+  readonly samples: JudgedSamples;
+  /**
+   * Where no images are held out and the threshold comes from good images: leave them out in so many parts,
+   * each judged by a detector that learned the others. 0 or 1: the threshold comes from images that were
+   * trained on.
+   */
+  readonly leaveOut?: number | undefined;
   /**
    * Undefined: F1-max with a test set of both classes, else, and for a robust training, the largest score of
    * good images.
@@ -113,74 +113,6 @@ export interface TrainingOutcome {
   readonly trainedAt: number;
 }
 
-/** What the images say of a model, and the rule and the scores that its threshold comes from. */
-interface Judgement {
-  readonly shown: TestSet;
-  readonly evaluation: Evaluation;
-  readonly rule: ThresholdRule;
-  readonly goodScores: readonly number[];
-  readonly calibrationScores: readonly CalibrationScore[];
-}
-
-function goodOf(images: TestSet['images']): TestedImage[] {
-  return images.filter(({ anomalous }) => !anomalous);
-}
-
-function scoresOf(images: readonly TestedImage[]): number[] {
-  return images.map(({ score }) => score);
-}
-
-function remembered({ images }: TestSet, source: string): CalibrationScore[] {
-  return images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
-}
-
-/**
- * Scores the test set, and the good images where the threshold needs them.
- *
- * @param underChange of a robust training: the scores that the threshold takes good images by
- */
-async function judge(
-  score: (samples: readonly Sample[], label: string) => Promise<TestSet>,
-  { train, heldOut, test, testBorrowsGood = false }: TrainingJob['samples'],
-  threshold: ThresholdRule | undefined,
-  underChange: ((scored: readonly TestedImage[], good: readonly Sample[]) => Promise<number[]>) | undefined,
-): Promise<Judgement> {
-  const good = heldOut.length ? heldOut : train;
-  const source = heldOut.length ? 'held-out' : 'train';
-  const ruleOf = ({ image }: Evaluation): ThresholdRule =>
-    threshold ?? (image && !underChange ? { kind: 'f1' } : { kind: 'max' });
-  const goodScores = async (images: readonly TestedImage[], { kind }: ThresholdRule) =>
-    underChange && kind !== 'f1' && kind !== 'value' ? underChange(images, good) : scoresOf(images);
-  if (testBorrowsGood) {
-    const shown = await score([...good, ...test], 'testing');
-    const evaluation = await shown.evaluate();
-    const rule = ruleOf(evaluation);
-    return {
-      shown,
-      evaluation,
-      rule,
-      goodScores: await goodScores(goodOf(shown.images), rule),
-      calibrationScores: remembered(shown, source),
-    };
-  }
-  const tested = test.length ? await score(test, 'testing') : undefined;
-  const testing = await tested?.evaluate();
-  const needsGood = heldOut.length > 0 || !testing || !['f1', 'value'].includes(ruleOf(testing).kind);
-  const calibrating = needsGood ? await score(good, 'calibrating') : undefined;
-  const evaluation = testing ?? (await (calibrating as TestSet).evaluate());
-  const rule = testing ? ruleOf(testing) : (threshold ?? { kind: 'max' });
-  return {
-    shown: tested ?? (calibrating as TestSet),
-    evaluation,
-    rule,
-    goodScores: calibrating ? await goodScores(calibrating.images, rule) : [],
-    calibrationScores: [
-      ...(tested ? remembered(tested, 'test') : []),
-      ...(calibrating ? remembered(calibrating, source) : []),
-    ],
-  };
-}
-
 /** Programs on the parameters of a training, made when they are first needed and kept up to date. */
 class OnTraining<T extends { refresh(): Promise<void>; destroy(): Promise<void> }> {
   readonly #make: (store: ParameterStore) => T;
@@ -215,7 +147,7 @@ export async function trainAndCalibrate<T>(
   ports: TrainingPorts,
   use: (outcome: TrainingOutcome) => T | Promise<T>,
 ): Promise<T> {
-  const { samples, tiling, labels, threshold, ...options } = job;
+  const { samples, tiling, labels, threshold, leaveOut = 0, ...options } = job;
   const { reader, unreadable, reporter = silent, clock = systemClock, signal, resume = false } = ports;
   const { backbone, mode, imageSize } = job;
   const { imagesPerRun } = ports;
@@ -285,23 +217,35 @@ export async function trainAndCalibrate<T>(
     const { robust, seed } = job;
     const underChange =
       robust &&
-      ((scored: readonly TestedImage[], good: readonly Sample[]) =>
+      ((on: MapRunner, scored: readonly TestedImage[], good: readonly Sample[]) =>
         highestScores(scored, { reader, robust, seed }, (changed, label) =>
-          scoreSamples(runner, good, { ...scoring, reader: changed, label }),
+          scoreSamples(on, good, { ...scoring, reader: changed, label }),
         ));
-    const judgement = await judge(score, samples, threshold, underChange);
-    const { shown, evaluation, rule, goodScores, calibrationScores } = judgement;
-    const goodSource = samples.heldOut.length ? 'held-out good images' : 'good training images';
+    const parts = Math.min(leaveOut, samples.train.length);
+    const leftOut = () =>
+      scoreLeftOut({
+        training: { ...options, engine, signal },
+        samples: samples.train,
+        parts,
+        onProgress: reporter.training,
+        score: (other, list, label) => scoreSamples(other, list, { ...scoring, label, labels }),
+        underChange,
+      });
+    const judgement = await judge(score, samples, threshold, {
+      underChange: underChange && ((scored, good) => underChange(runner, scored, good)),
+      leftOut: parts > 1 ? leftOut : undefined,
+    });
+    const { shown, evaluation, rule, goodScores, calibrationScores, origin } = judgement;
     const calibrations = calibrate({
       rule,
       image: evaluation.image,
       pixel: evaluation.pixel,
       good: goodScores,
-      goodSource: robust ? goodSource + highestOf : goodSource,
-      trainedOn: !samples.heldOut.length,
+      ...origin,
+      ...(robust && { goodSource: origin.goodSource + highestOf }),
       tested: samples.test.length && !samples.testBorrowsGood ? scoresOf(goodOf(shown.images)) : [],
-      imageRange: evaluation.imageRange,
-      pixelRange: evaluation.pixelRange,
+      imageRange: judgement.imageRange,
+      pixelRange: judgement.pixelRange,
     });
     const settings = {
       ...newSettings({

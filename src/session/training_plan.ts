@@ -13,6 +13,14 @@ import { usesAnomalies } from '../model/method.ts';
 import { type Mode, methodNamed } from '../model/methods.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
+import {
+  epochsFor,
+  fewImages,
+  holdOutLeast,
+  holdOutShare,
+  leftOutParts,
+  paperSchedule,
+} from './training_defaults.ts';
 
 /** What a training is asked for, checked as far as that needs no data. */
 export interface TrainingPlan {
@@ -38,10 +46,12 @@ export interface TrainingPlan {
    */
   readonly threshold: ThresholdRule | undefined;
   /**
-   * Share of the good images that is kept from training for the threshold; undefined: .1 where there is no
-   * test set, and for a robust training.
+   * Share of the good images that is kept from training for the threshold; undefined: .1 of many where there
+   * is no test set, and for a robust training.
    */
   readonly holdOut: number | undefined;
+  /** Parts that few good images are left out in for the threshold; 0: none are. */
+  readonly leaveOut: number;
   readonly labels: Labels;
   readonly select: 'last' | 'test-oracle';
   /** What may change in changed copies of the training images; undefined: there are no copies. */
@@ -68,11 +78,6 @@ export function chosenGood(plan: Pick<TrainingPlan, 'limit'>, dataset: Dataset):
   return plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
 }
 
-/** Share of the good images that is held out where the threshold comes from them. */
-export const holdOutShare = 0.1;
-/** Of fewer good images none is held out: all are needed for training. */
-export const holdOutLeast = 10;
-
 export interface GoodSplit {
   readonly train: readonly Sample[];
   /** Kept apart from the training, for the threshold. */
@@ -85,7 +90,10 @@ export interface GoodSplit {
  *
  * @throws Error where a share is asked for and there are fewer than two images
  */
-export function splitGood(plan: TrainingPlan, dataset: Dataset): GoodSplit {
+export function splitGood(
+  plan: Pick<TrainingPlan, 'limit' | 'holdOut' | 'seed'>,
+  dataset: Dataset,
+): GoodSplit {
   const chosen = chosenGood(plan, dataset);
   const { validation } = dataset;
   if (plan.holdOut === undefined && validation?.length) return { train: chosen, heldOut: validation };
@@ -98,6 +106,33 @@ export function splitGood(plan: TrainingPlan, dataset: Dataset): GoodSplit {
     throw new Error('--hold-out needs two good images: it keeps one and leaves one for training');
   const { drawn, rest } = splitByName(chosen, share, plan.seed, 'hold-out');
   return { train: rest, heldOut: drawn };
+}
+
+/** Whether the threshold comes from good images alone. */
+function drawsFromGood({ threshold }: Pick<TrainingPlan, 'threshold'>, { test }: Dataset): boolean {
+  const good = test.filter(({ defect }) => defect === 'good').length;
+  const both = good > 0 && good < test.length;
+  return threshold ? !['f1', 'value'].includes(threshold.kind) : !both;
+}
+
+/** A plan before it is known how many images there are. */
+export interface AskedPlan extends Omit<TrainingPlan, 'epochs' | 'leaveOut'> {
+  /** Undefined: by the number of images. */
+  readonly epochs: readonly [number, number] | undefined;
+}
+
+/**
+ * What a plan leaves to the number of good images. Tiles and changed copies make many of few: then the epochs
+ * are the usual ones.
+ */
+export function adaptedTo(plan: AskedPlan, dataset: Dataset): Pick<TrainingPlan, 'epochs' | 'leaveOut'> {
+  const { train, heldOut } = splitGood(plan, dataset);
+  const count = plan.tiling || plan.augment ? Math.max(fewImages, train.length) : train.length;
+  const wanted = !heldOut.length && plan.holdOut === undefined && drawsFromGood(plan, dataset);
+  return {
+    epochs: plan.epochs ?? epochsFor(count, { epochs: paperSchedule.epochs, batch: plan.batch }),
+    leaveOut: wanted ? leftOutParts(train.length) : 0,
+  };
 }
 
 /** What tells a run on these images from others: tiles, and how many images were held out. */
