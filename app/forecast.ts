@@ -2,6 +2,7 @@
 import type { Engine } from '../src/engine/runtime/engine.ts';
 import { measurePeaks } from '../src/engine/runtime/peak.ts';
 import { backboneNamed } from '../src/model/backbones.ts';
+import { withCopies } from '../src/session/training_defaults.ts';
 import { forecastTraining } from '../src/train/forecast_training.ts';
 import { minutes } from './time.ts';
 import type { ForecastFacts, TrainingJob } from './types.ts';
@@ -35,8 +36,17 @@ interface Need {
 /** @throws Error where the device cannot bind a tensor of the job, and no smaller one helps */
 export async function forecastJob(engine: Engine, job: TrainingJob, images: number): Promise<ForecastFacts> {
   const peaks = await measurePeaks(engine);
-  const needOf = (shape: TrainingJob): Need =>
-    forecastTraining(engine, peaks, backboneNamed(shape.backbone), shape, images);
+  const { leaveOut = 0 } = job;
+  const learned = job.augment?.length ? withCopies(images) : images;
+  // Each part is judged by a detector that learned the others.
+  const others = Math.max(1, Math.round(learned * (1 - 1 / leaveOut)));
+  const needOf = (shape: TrainingJob): Need => {
+    const backbone = backboneNamed(shape.backbone);
+    const all = forecastTraining(engine, peaks, backbone, shape, learned);
+    if (!leaveOut) return all;
+    const some = forecastTraining(engine, peaks, backbone, shape, others);
+    return { bytes: all.bytes, seconds: all.seconds + leaveOut * some.seconds };
+  };
   /** The first shape that fits, with what it needs. A shape that the device cannot bind does not fit. */
   const first = (shapes: readonly TrainingJob[], enough: (need: Need) => boolean) => {
     for (const shape of shapes) {

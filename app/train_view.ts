@@ -3,12 +3,14 @@
  */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
+import { epochsFor, leftOutParts, withCopies } from '../src/session/training_defaults.ts';
 import { ask } from './ask.ts';
 import { attempt, showProblem, training } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile } from './dom.ts';
 import { pixelCanvas } from './heat_map.ts';
 import { createKeptBox, mayReplace } from './kept_box.ts';
 import { minutes } from './time.ts';
+import { copiesOf, differences, summaryOf, usual } from './train_choices.ts';
 import { createProgress } from './train_progress.ts';
 import { showResult } from './train_result.ts';
 import {
@@ -30,9 +32,16 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     element('input', { type: 'number', value, min, step });
   const name = element('input', { type: 'text', value: 'my product' });
   const imageSize = number('128', '32', '32');
-  const batch = number('8', '1', '1');
-  const epochs1 = number('20', '1', '1');
-  const epochs2 = number('30', '1', '1');
+  const batch = number(String(usual.batch), '1', '1');
+  const epochs = usual.epochs.map((count) => number(String(count), '1', '1'));
+  // Numbers that a person has typed stay as they are.
+  const typed = new Set<HTMLInputElement>();
+  const kinds = differences.map(({ kind, text, hint }) => ({
+    kind,
+    box: element('input', { type: 'checkbox' }),
+    text,
+    hint,
+  }));
   const foreground = element(
     'select',
     {},
@@ -49,11 +58,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     element('option', { value: 'rd' }, 'RD4AD, faster'),
   );
 
-  const summary = element(
-    'p',
-    { className: 'quiet', aria: { role: 'status' } },
-    'Nothing yet. Twenty good photographs are a start.',
-  );
+  const summary = element('p', { className: 'quiet', aria: { role: 'status' } });
+  const copies = element('p', { className: 'quiet', aria: { role: 'status' } });
   const forecast = element('p', { className: 'quiet', aria: { role: 'status' } });
   const preview = element('div');
   const result = element('div');
@@ -61,6 +67,9 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const resultCard = element('div', { className: 'card', hidden: true });
   const progress = createProgress();
 
+  const augment = () => kinds.flatMap(({ kind, box }) => (box.checked ? [kind] : []));
+  // Where there are bad images too, the threshold comes from both.
+  const leaveOut = () => (bad.size ? 0 : leftOutParts(good.size));
   const chosenTeacher = () => teacherList[teacher.selectedIndex] ?? (packagedTeachers[0] as TeacherFacts);
   const job = (): TrainingJob => ({
     name: name.value,
@@ -68,17 +77,23 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     teacher: chosenTeacher().source,
     imageSize: Number(imageSize.value),
     batch: Number(batch.value),
-    epochs: [Number(epochs1.value), Number(epochs2.value)],
+    epochs: epochs.map((input) => Number(input.value)) as [number, number],
     foreground: foreground.value,
     mode: mode.value as TrainingJob['mode'],
     seed: 0,
+    augment: augment(),
+    leaveOut: leaveOut(),
   });
 
   const refresh = () => {
-    summary.textContent = good.size
-      ? `${good.size} good` +
-        (bad.size ? `, ${bad.size} bad` : '; no bad ones: the threshold will come from good images alone')
-      : 'Nothing yet. Twenty good photographs are a start.';
+    summary.textContent = summaryOf({ good: good.size, bad: bad.size, leaveOut: leaveOut() });
+    copies.textContent = copiesOf(good.size, augment());
+    const learned = augment().length ? withCopies(Math.max(1, good.size)) : Math.max(1, good.size);
+    const { epochs: adapted } = usual;
+    const wanted = good.size
+      ? epochsFor(learned, { epochs: adapted, batch: Math.max(1, Number(batch.value)) })
+      : adapted;
+    for (const [i, input] of epochs.entries()) if (!typed.has(input)) input.value = String(wanted[i]);
     const usable = good.size > 0 && !running;
     for (const control of [look, estimate]) control.disabled = !usable;
     start.disabled = !usable || elsewhere;
@@ -287,10 +302,18 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
             field('Teacher', teacher, 'field wide'),
             field('Image size', imageSize),
             field('Batch', batch),
-            field('Epochs, stage I', epochs1),
-            field('Epochs, stage II', epochs2),
+            ...epochs.map((input, i) => field(`Epochs, stage ${'I'.repeat(i + 1)}`, input)),
             field('Foreground', foreground),
             field('Method', mode, 'field wide'),
+          ),
+          element(
+            'fieldset',
+            { className: 'choices' },
+            element('legend', {}, 'What differs between good parts?'),
+            ...kinds.map(({ box, text, hint }) =>
+              element('label', {}, box, element('span', {}, text, element('small', {}, hint))),
+            ),
+            copies,
           ),
           element(
             'div',
@@ -314,6 +337,11 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     ...progress.below,
   );
   resultCard.append(element('h2', {}, 'Result'), result);
+  for (const input of epochs)
+    input.addEventListener('input', () => (input.value ? typed.add(input) : typed.delete(input)));
+  for (const input of epochs) input.addEventListener('change', refresh);
+  batch.addEventListener('input', refresh);
+  for (const { box } of kinds) box.addEventListener('change', refresh);
   refresh();
   showTeachers();
   const restore = async () => {

@@ -4,6 +4,7 @@
  */
 import { decodeImage } from '#platform';
 import { RandomStream } from '../src/base/random.ts';
+import { augmentTraining } from '../src/data/augment.ts';
 import type { Sample } from '../src/data/dataset.ts';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
@@ -271,17 +272,25 @@ export class Trainer {
     const started = systemClock.now();
     const good = await load(record, 'good', job.foreground);
     const bad = await load(record, 'bad', 'none');
-    const heldOutCount = good.length >= holdOutLeast ? Math.round(holdOutShare * good.length) : 0;
+    const { leaveOut = 0 } = job;
+    const holdsOut = !leaveOut && good.length >= holdOutLeast;
+    const heldOutCount = holdsOut ? Math.round(holdOutShare * good.length) : 0;
     // By place, not by name as the command line draws: trainings that are kept were split so.
     const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
     const train = good.filter((_, i) => !drawn.has(i));
     const heldOut = good.filter((_, i) => drawn.has(i));
-    const images = train.map(({ image }) => image);
-    const imageNames = train.map(({ sample }) => sample.path);
-    const warnings = trainingSetWarnings(images, imageNames);
+    const samplesOf = (list: readonly Loaded[]) => list.map(({ sample }) => sample);
+    const photographs = {
+      samples: samplesOf(train),
+      images: train.map(({ image }) => image),
+      paths: train.map(({ sample }) => sample.path),
+      foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
+      warnings: [],
+    };
+    const warnings = trainingSetWarnings(photographs.images, photographs.paths);
     if (warnings.length) callbacks.onWarning(`${warnings.join('. ')}.`);
     const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
-    const samplesOf = (list: readonly Loaded[]) => list.map(({ sample }) => sample);
+    const data = job.augment?.length ? augmentTraining(photographs, job.augment, job.seed) : photographs;
     return trainAndCalibrate(
       engine,
       {
@@ -289,9 +298,10 @@ export class Trainer {
         mode: job.mode,
         teacher: await readTeacher({ backbone: job.backbone, source: job.teacher }),
         teacherName: job.teacher,
-        images,
-        imageNames,
-        foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
+        images: data.images,
+        imageNames: data.paths,
+        foregrounds: data.foregrounds,
+        leaveOut,
         textures: proceduralTextures(),
         imageSize: job.imageSize,
         batch: job.batch,
@@ -322,7 +332,8 @@ export class Trainer {
             callbacks.onProgress(progress);
             if (progress.images < progress.total) return;
             onEpoch();
-            callbacks.onEpoch(progress.stage, progress.losses);
+            // Detectors that only judge images that were left out are not on the chart.
+            if (!progress.stage.startsWith('left out')) callbacks.onEpoch(progress.stage, progress.losses);
           },
         },
         afterEpoch: async (runner) => callbacks.onExamples(await show(runner, examples)),

@@ -1,4 +1,5 @@
 /** What the page and its worker tell each other. */
+import type { Augmentation } from '../src/data/augment.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import { packagedBackbones } from '../src/weights/packaged.ts';
 
@@ -40,6 +41,13 @@ export interface TrainingJob {
   readonly foreground: string;
   readonly mode: 'aand' | 'rd';
   readonly seed: number;
+  /** What may differ between good parts: changed copies of few images are learned too. */
+  readonly augment?: readonly Augmentation[];
+  /**
+   * Parts that good images are left out in for the threshold; absent in trainings of earlier versions, which
+   * held images out.
+   */
+  readonly leaveOut?: number;
 }
 
 export interface TrainingProgress {

@@ -205,7 +205,7 @@ describe('train, test, predict', () => {
     const metrics = JSON.parse(readFileSync(join(folder, 'only-out/metrics.json'), 'utf8'));
     expect(metrics.image_AUROC).toBeNull();
     expect(metrics.AUPRO).toBeNull();
-    expect(metrics.image_threshold.rule).toBe('largest score of 3 good training images');
+    expect(metrics.image_threshold.rule).toBe('largest score of 3 good images that were left out in turn');
     expect(existsSync(join(folder, 'only-out/model.safetensors'))).toBe(true);
   });
 

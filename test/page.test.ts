@@ -4,10 +4,10 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'puppeteer-core';
+import type { Browser, ElementHandle, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
-import { chooser, textOf, waitForText } from './support/app_actions.ts';
+import { chooser, click, setFields, textOf, waitForText } from './support/app_actions.ts';
 import { openCopy, type PageCopies, serveCopies, updateCopy, writeModel } from './support/page_copies.ts';
 import { checkOtherTab, problem, until } from './support/page_tabs.ts';
 
@@ -75,6 +75,47 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     ).toBe(true);
     await other.close();
     await b.close();
+  });
+
+  test('few photographs: the form adapts to their number, and to what differs between good parts', async () => {
+    const page = await openCopy(browser, `${site.origin}b/`);
+    const fields = () =>
+      page.$$eval('#train label.field', (labels) =>
+        labels
+          .filter((label) => label.firstChild?.textContent?.startsWith('Epochs'))
+          .map((label) => label.querySelector('input')?.value),
+      );
+    const tick = (text: string) =>
+      page.$$eval(
+        '#train .choices label',
+        (labels, text) => labels.find((label) => label.textContent?.includes(text))?.click(),
+        text,
+      );
+    await click(page, 'Train');
+    expect(await fields()).toEqual(['20', '30']);
+    const choose = (i: number) => async (files: readonly string[]) => {
+      const inputs = await page.$$('#train .drop input[type=file]');
+      await (inputs[i] as ElementHandle<HTMLInputElement>).uploadFile(...files);
+    };
+    const [good, bad] = [choose(0), choose(1)];
+    await good(site.images.slice(0, 1));
+    await waitForText(page, 'train', /1 good; .* From one alone it says nothing/);
+    // As many steps as 64 images are in 20 and 30 epochs of 8 steps.
+    expect(await fields()).toEqual(['160', '240']);
+    await good(site.images.slice(1, 3));
+    await waitForText(page, 'train', /3 good; .*judged by a detector that learned the others.*up to 71 %/);
+    await tick('The light varies');
+    await waitForText(page, 'train', /63 changed copies are learned beside the 3 photographs/);
+    expect(await fields()).toEqual(['20', '30']);
+    // What a person typed stays.
+    await setFields(page, 'train', { 'Epochs, stage I': '7' });
+    await tick('The light varies');
+    expect(await fields()).toEqual(['7', '240']);
+    await setFields(page, 'train', { 'Epochs, stage I': '', Batch: '64' });
+    expect(await fields()).toEqual(['20', '30']);
+    await bad(site.images.slice(3));
+    await waitForText(page, 'train', /3 good, 1 bad\./);
+    await page.close();
   });
 
   test('files that are no models get a sentence, and the open model stays open', async () => {

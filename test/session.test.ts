@@ -590,7 +590,7 @@ describe('the good images of a plan', () => {
   };
 
   test.each<[string, number, Partial<TrainingPlan>, Dataset['test'], number]>([
-    ['nine are all trained on', 9, {}, [], 9],
+    ['31 are all trained on', 31, {}, [], 31],
     ['with a test set all are trained on', 40, {}, goodTest, 40],
     ['a limit counts before the split', 40, { limit: 5 }, [], 5],
     ['nothing is held out where nobody wants it', 40, { holdOut: 0 }, [], 40],
@@ -598,7 +598,7 @@ describe('the good images of a plan', () => {
     expect(split(count, plan, test)).toEqual([expected, 0]);
   });
 
-  test('from ten on some are held out by their names', () => {
+  test('from 32 on some are held out by their names', () => {
     const [trained, held] = split(40, {}) as [number, number];
     expect(trained + held).toBe(40);
     expect(held).toBeGreaterThan(0);

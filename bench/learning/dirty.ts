@@ -44,7 +44,8 @@ export function dirtyFolder(share: number): string {
   return `dirty-${(100 * share).toFixed(0).padStart(2, '0')}`;
 }
 
-function writeCategory(
+/** Writes a category in MVTec AD's layout, as links. */
+export function writeCategory(
   folder: string,
   good: readonly Sample[],
   added: readonly Sample[],

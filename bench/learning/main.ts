@@ -6,7 +6,8 @@ import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { withEngine } from '../../src/cli/common.ts';
-import { countOption, listOf, realNumber, seedOption, wholeNumber } from '../../src/cli/options.ts';
+import { countOption, listOf, oneOf, realNumber, seedOption, wholeNumber } from '../../src/cli/options.ts';
+import { augmentations } from '../../src/data/augment.ts';
 import { type Strength, strengths } from '../../src/data/corruptions.ts';
 import { provenance } from '../record.ts';
 import { collectInto, parseGroup } from './collect.ts';
@@ -19,6 +20,7 @@ import {
 } from './corruptions.ts';
 import { makeDirtySets } from './dirty.ts';
 import { driftSection, simulateDrift } from './drift.ts';
+import { type FewOptions, fewRuns, fewSection, shellLine } from './few.ts';
 
 const called = `npm run learning -- ${process.argv.slice(2).join(' ')}`;
 
@@ -117,6 +119,41 @@ program
         console.log(`${folder}: ${good} good and ${defective} defective to learn from, ${tested} to test`);
     },
   );
+
+program
+  .command('few')
+  .description('subsets of a category as links, and the trainings on them as lines for a shell')
+  .argument('<category>', 'a category with a test set, in any layout')
+  .argument(
+    '[options...]',
+    'after --: further options of every training, such as --backbone and --image-size',
+  )
+  .requiredOption('--out <folder>', 'where the subsets and the trainings go')
+  .option('--counts <list>', 'good images', listOf(countOption), [1, 2, 4, 8, 16, 32])
+  .option('--seeds <list>', 'which images, and the seed of the training', listOf(seedOption), [0])
+  .option('--augment <list>', 'what may differ between good parts', listOf(oneOf(augmentations)), [])
+  .option('--command <text>', 'what stands before the arguments', 'npx aand')
+  .action(
+    async (
+      category: string,
+      options: string[],
+      { command, ...o }: Omit<FewOptions, 'options'> & { command: string },
+    ) => {
+      for (const run of await fewRuns(category, { ...o, options })) console.log(shellLine(run, command));
+    },
+  );
+
+program
+  .command('few-table')
+  .description('the table of docs/results.md from the trainings of the command few')
+  .argument('<folders...>', 'what it was given as --out')
+  .option('--json <file>', 'the file of the section', 'bench/results/tables/few.json')
+  .option('--commands <lines...>', 'commands that give the figures again', [])
+  .action((folders: string[], { json, commands }: { json: string; commands: string[] }) => {
+    const section = fewSection(folders, commands, (adapters) => provenance(called, adapters));
+    writeFileSync(json, `${JSON.stringify(section, null, 2)}\n`);
+    console.log(`${json}: ${section.rows.length} rows`);
+  });
 
 program
   .command('collect')

@@ -52,7 +52,8 @@ async function writeResults(
   const note =
     `${runs.length} of ${total} runs. ${options.backbone}, ${options.imageSize} pixels, batch ` +
     `${options.batch}, epochs ` +
-    `${options.epochs ?? 'by the number of images'}${options.limit ? `, ${options.limit} training images` : ''}; ` +
+    `${options.epochs ?? 'by the number of images'}` +
+    `${options.limit ? `, ${options.limit} training images` : ''}; ` +
     `${options.select === 'test-oracle' ? 'epoch chosen ON THE TEST SET (test-oracle)' : 'last epoch'}; ` +
     `labels by ${options.labels ?? 'folder'}.`;
   const page = await benchmarkPage(

@@ -5,7 +5,7 @@ import type { CalibrationScore } from '../detector/settings.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
 import type { CalibrationInput, ThresholdRule } from '../eval/thresholds.ts';
 import type { Range } from './calibrate.ts';
-import { joined, type LeftOutScores } from './leave_out.ts';
+import { joined, type LeftOutScores, scoresOf } from './leave_out.ts';
 
 /** Images that are judged after a training. */
 export interface JudgedSamples {
@@ -35,11 +35,6 @@ export interface Judgement {
 /** Those that are good. */
 export function goodOf(images: TestSet['images']): TestedImage[] {
   return images.filter(({ anomalous }) => !anomalous);
-}
-
-/** The scores of images. */
-export function scoresOf(images: readonly TestedImage[]): number[] {
-  return images.map(({ score }) => score);
 }
 
 function remembered({ images }: TestSet, source: string): CalibrationScore[] {

@@ -1,22 +1,29 @@
 /**
- * Scores of few good images, each by a detector that learned the others: the images are left out in parts, one
- * after the other. So every image is trained on and still says something of the threshold.
+ * Scores of few good images, each by a detector that learned the others: the images are left out in parts,
+ * one after the other. So every image is trained on and still says something of the threshold.
  */
 
 import { InvalidArgumentError } from '../base/errors.ts';
+import { append } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import { MapRunner } from '../detector/map_runner.ts';
 import type { CalibrationScore } from '../detector/settings.ts';
-import type { TestSet } from '../eval/evaluate.ts';
+import type { TestedImage, TestSet } from '../eval/evaluate.ts';
 import { checkOptions, type TrainDetectorOptions } from '../train/check_options.ts';
 import { trainDetector } from '../train/train_detector.ts';
 import type { Progress } from '../train/trainer.ts';
 import type { Range } from './calibrate.ts';
-import { stepsPerEpoch } from './training_defaults.ts';
+
+/** The scores of images. */
+export function scoresOf(images: readonly TestedImage[]): number[] {
+  return images.map(({ score }) => score);
+}
 
 /** What images that were left out say. */
 export interface LeftOutScores {
   readonly scores: readonly CalibrationScore[];
+  /** What the threshold takes the images by, in the order of the scores. */
+  readonly goodScores: readonly number[];
   readonly imageRange: Range;
   readonly pixelRange: Range;
 }
@@ -30,15 +37,22 @@ export interface LeaveOutOptions {
   /** Two or more, at most as many as there are samples. */
   readonly parts: number;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
-  /** Scores samples; the caller closes the result. */
+  /** Scores samples; the result is closed here. */
   score(runner: MapRunner, samples: readonly Sample[], label: string): Promise<TestSet>;
+  /** Of a robust training: what the threshold takes scored images by. */
+  readonly underChange?:
+    | ((
+        runner: MapRunner,
+        scored: readonly TestedImage[],
+        samples: readonly Sample[],
+      ) => Promise<readonly number[]>)
+    | undefined;
 }
 
-/** The training without some of its images, for as many steps. */
+/** The training without some of its images, for as many epochs. */
 function without(training: TrainDetectorOptions, left: ReadonlySet<string>): TrainDetectorOptions {
-  const { images, imageNames = [], foregrounds, batch, epochs } = checkOptions(training);
+  const { images, imageNames = [], foregrounds } = checkOptions(training);
   const kept = [...images.keys()].filter((i) => !left.has(imageNames[i] as string));
-  const more = stepsPerEpoch(images.length, batch) / stepsPerEpoch(kept.length, batch);
   const pick = <T>(list: readonly T[]) => kept.map((i) => list[i] as T);
   const { checkpoint: _, run: __, ...others } = training;
   return {
@@ -46,7 +60,6 @@ function without(training: TrainDetectorOptions, left: ReadonlySet<string>): Tra
     images: pick(images),
     imageNames: pick(imageNames),
     foregrounds: foregrounds && pick(foregrounds),
-    epochs: [Math.round(epochs[0] * more), Math.round(epochs[1] * more)],
     resume: false,
     onResume: undefined,
     afterEpoch: undefined,
@@ -54,11 +67,10 @@ function without(training: TrainDetectorOptions, left: ReadonlySet<string>): Tra
 }
 
 /**
- * Trains a detector for each part of the samples without that part, and scores the part with it. The images of
- * a part are spread over the list.
+ * Trains a detector for each part of the samples without that part, and scores the part with it. The images
+ * of a part are spread over the list.
  *
- * @throws Error where an image is of none of the samples, or a part would leave nothing to learn from; whatever
- *   a training throws
+ * @throws InvalidArgumentError where an image is of none of the samples; whatever a training throws
  */
 export async function scoreLeftOut(o: LeaveOutOptions): Promise<LeftOutScores> {
   const { training, samples, parts } = o;
@@ -71,6 +83,7 @@ export async function scoreLeftOut(o: LeaveOutOptions): Promise<LeftOutScores> {
     );
   const { engine, backbone, mode, imageSize } = training;
   const scores: CalibrationScore[] = [];
+  const goodScores: number[] = [];
   let [imageRange, pixelRange]: (Range | undefined)[] = [];
   for (let part = 0; part < parts; part++) {
     const left = samples.filter((_, i) => i % parts === part);
@@ -82,17 +95,23 @@ export async function scoreLeftOut(o: LeaveOutOptions): Promise<LeftOutScores> {
     const runner = new MapRunner(engine, store, backbone, mode, imageSize);
     try {
       const results = await o.score(runner, left, label);
-      const evaluation = await results.evaluate();
-      imageRange = joined(imageRange, evaluation.imageRange);
-      pixelRange = joined(pixelRange, evaluation.pixelRange);
-      for (const { score, path } of results.images)
-        scores.push({ score, anomalous: false, path, source: 'left-out' });
+      try {
+        const evaluation = await results.evaluate();
+        imageRange = joined(imageRange, evaluation.imageRange);
+        pixelRange = joined(pixelRange, evaluation.pixelRange);
+        for (const { score, path } of results.images)
+          scores.push({ score, anomalous: false, path, source: 'left-out' });
+        const changed = await o.underChange?.(runner, results.images, left);
+        append(goodScores, changed ?? scoresOf(results.images));
+      } finally {
+        await results.close();
+      }
     } finally {
       await runner.destroy();
       store.destroy();
     }
   }
-  return { scores, imageRange: imageRange as Range, pixelRange: pixelRange as Range };
+  return { scores, goodScores, imageRange: imageRange as Range, pixelRange: pixelRange as Range };
 }
 
 /** The range of both. */

@@ -20,9 +20,9 @@ import { type TrainedDetector, trainDetector } from '../train/train_detector.ts'
 import { highestOf, highestScores } from './changed_images.ts';
 import { type EpochTestPorts, EpochTests } from './epoch_tests.ts';
 import { GateMeter, markedSamples, syntheticImages } from './gate_meter.ts';
-import { goodOf, type JudgedSamples, judge, scoresOf } from './judge.ts';
+import { goodOf, type JudgedSamples, judge } from './judge.ts';
 import type { CurvePoint } from './learning_curve.ts';
-import { scoreLeftOut } from './leave_out.ts';
+import { scoreLeftOut, scoresOf } from './leave_out.ts';
 import { type Clock, type Reporter, silent, systemClock } from './ports.ts';
 import { type SampleReader, scoreSamples } from './score_samples.ts';
 

@@ -3,6 +3,8 @@
  * page and library. From 64 images on it is the usual schedule, and a share of the images is held out.
  */
 
+import { augmentedCount } from '../data/augment.ts';
+
 /** Epochs of stage I and II, and images per step. */
 export interface Schedule {
   readonly epochs: readonly [number, number];
@@ -18,10 +20,10 @@ export const fewImages = 64;
 /** Share of the good images that is held out for the threshold where there is no test set. */
 export const holdOutShare = 0.1;
 
-/** Of fewer images none is held out: a share of them would tell next to nothing. They are left out in turn. */
+/** Of fewer images none is held out, for a share of them tells next to nothing: they are left out in turn. */
 export const holdOutLeast = 32;
 
-/** Parts that few images are left out in: so many more trainings. */
+/** Parts that few images are left out in: two trainings on halves cost as much as one on all. */
 const mostParts = 2;
 
 /** Optimiser steps of an epoch; the last one may have fewer images. */
@@ -30,8 +32,8 @@ export function stepsPerEpoch(images: number, batch: number): number {
 }
 
 /**
- * The epochs of both stages for so many images. One epoch of 4 images is one step, of 64 images it is four: by
- * epochs alone few images would hardly be trained.
+ * The epochs of both stages for so many images. One epoch of 4 images is one step, of 64 images it is four:
+ * by epochs alone few images would hardly be trained.
  *
  * @param images 1 or more that are trained on, copies included
  * @param usual what is trained from 64 images on
@@ -41,6 +43,11 @@ export function epochsFor(images: number, usual: Schedule = paperSchedule): read
   const least = stepsPerEpoch(fewImages, usual.batch);
   const of = (epochs: number) => Math.max(epochs, Math.ceil((epochs * least) / steps));
   return [of(usual.epochs[0]), of(usual.epochs[1])];
+}
+
+/** Images with the changed copies that are made of them. */
+export function withCopies(images: number): number {
+  return images * Math.max(2, Math.ceil(augmentedCount / images));
 }
 
 /**

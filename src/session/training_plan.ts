@@ -20,6 +20,7 @@ import {
   holdOutShare,
   leftOutParts,
   paperSchedule,
+  withCopies,
 } from './training_defaults.ts';
 
 /** What a training is asked for, checked as far as that needs no data. */
@@ -91,7 +92,7 @@ export interface GoodSplit {
  * @throws Error where a share is asked for and there are fewer than two images
  */
 export function splitGood(
-  plan: Pick<TrainingPlan, 'limit' | 'holdOut' | 'seed'>,
+  plan: Pick<TrainingPlan, 'limit' | 'holdOut' | 'seed' | 'robust'>,
   dataset: Dataset,
 ): GoodSplit {
   const chosen = chosenGood(plan, dataset);
@@ -109,10 +110,13 @@ export function splitGood(
 }
 
 /** Whether the threshold comes from good images alone. */
-function drawsFromGood({ threshold }: Pick<TrainingPlan, 'threshold'>, { test }: Dataset): boolean {
+function drawsFromGood(
+  { threshold, robust }: Pick<TrainingPlan, 'threshold' | 'robust'>,
+  { test }: Dataset,
+): boolean {
   const good = test.filter(({ defect }) => defect === 'good').length;
   const both = good > 0 && good < test.length;
-  return threshold ? !['f1', 'value'].includes(threshold.kind) : !both;
+  return threshold ? !['f1', 'value'].includes(threshold.kind) : !both || robust !== undefined;
 }
 
 /** A plan before it is known how many images there are. */
@@ -127,7 +131,8 @@ export interface AskedPlan extends Omit<TrainingPlan, 'epochs' | 'leaveOut'> {
  */
 export function adaptedTo(plan: AskedPlan, dataset: Dataset): Pick<TrainingPlan, 'epochs' | 'leaveOut'> {
   const { train, heldOut } = splitGood(plan, dataset);
-  const count = plan.tiling || plan.augment ? Math.max(fewImages, train.length) : train.length;
+  const images = plan.augment ? withCopies(train.length) : train.length;
+  const count = plan.tiling ? Math.max(fewImages, images) : images;
   const wanted = !heldOut.length && plan.holdOut === undefined && drawsFromGood(plan, dataset);
   return {
     epochs: plan.epochs ?? epochsFor(count, { epochs: paperSchedule.epochs, batch: plan.batch }),

@@ -46,9 +46,11 @@ export function forecastTraining(
   images: number,
 ): { bytes: number; seconds: number } {
   const steps = Math.ceil(images / o.batch);
+  // A step has no more images than there are.
+  const shape = { ...o, batch: Math.min(o.batch, images) };
   let [bytes, seconds] = [0, 0];
   for (const stage of methodNamed(o.mode).stages) {
-    const step = forecastStep(engine, peaks, teacher, o, stage);
+    const step = forecastStep(engine, peaks, teacher, shape, stage);
     bytes = Math.max(bytes, step.bytes);
     seconds += (steps * (o.epochs[stage.number - 1] as number) * step.milliseconds) / 1000;
   }

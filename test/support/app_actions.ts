@@ -165,7 +165,9 @@ export async function setFields(
         const field = [...document.querySelectorAll<HTMLLabelElement>(`#${view} label.field`)].find(
           (e) => e.firstChild?.textContent === label,
         );
-        (field?.querySelector('input') as HTMLInputElement).value = value;
+        const input = field?.querySelector('input') as HTMLInputElement;
+        input.value = value;
+        input.dispatchEvent(new Event('input'));
       },
       view,
       label,
