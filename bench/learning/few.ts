@@ -206,8 +206,8 @@ export function fewSection(
       '`100 epochs` is what the defaults were for any number of images: 100 and 120 epochs, and a ' +
         'threshold from images that were trained on. `adaptive` are the defaults: as many steps as for 64 ' +
         'images, and images that are left out in turn. `with copies` adds changed copies: rotations, ' +
-        'shifts and light of screw, flips, shifts and light of magnetic_tile. `patchcore` has the same images. ' +
-        'From 32 images on a tenth is held out.',
+        'shifts and light of screw, flips, shifts and light of magnetic_tile. `patchcore` has the same ' +
+        'images. From 32 images on a tenth is held out.',
     ],
     digits: 1,
     heads: [

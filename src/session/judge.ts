@@ -41,7 +41,7 @@ function remembered({ images }: TestSet, source: string): CalibrationScore[] {
   return images.map(({ score, anomalous, path }) => ({ score, anomalous, path, source }));
 }
 
-/** Where the scores come from that a threshold takes good images by; undefined: from the detector as they are. */
+/** Where the scores of good images come from; where both are undefined, from the detector as they are. */
 export interface GoodScores {
   /** Of a robust training: what light and camera do to good images. */
   readonly underChange?:
