@@ -114,7 +114,12 @@ describe('the watch of a model', () => {
       direction: 'lower',
       after: driftLimit,
     });
-    const noise = [...known('train', 0, 50), ...known('test', 100, 50, true), ...known('held-out', 0, 7)];
+    const noise = [
+      ...known('train', 0, 50),
+      ...known('test', 100, 50, true),
+      ...known('held-out', 0, 7),
+      ...known('left-out', 0, 50),
+    ];
     expect(ScoreWatch.of({ calibrationScores: noise })).toBeUndefined();
     expect(ScoreWatch.of({ calibrationScores: [] })).toBeUndefined();
   });

@@ -225,7 +225,7 @@ describe('the option --robust', () => {
   test('names its changes in the plan, and holds images out although there is a test set', async () => {
     const plan = await planTraining(options);
     expect(plan.robust).toEqual(robustChanges satisfies readonly Augmentation[]);
-    const good = Array.from({ length: 20 }, (_, i) => sample(`good${i}`, 'good'));
+    const good = Array.from({ length: 40 }, (_, i) => sample(`good${i}`, 'good'));
     const dataset = { name: 'x', folder, format: 'mvtec', train: good, test: test_, warnings: [] } as const;
     expect(splitGood(plan, dataset).heldOut.length).toBeGreaterThan(0);
     expect(splitGood(await planTraining({ ...options, robust: false }), dataset).heldOut).toEqual([]);

@@ -5,10 +5,14 @@ import type { DetectorSettings } from './settings.ts';
 
 /**
  * Scores of good images that say what is usual for a model: of its last calibration where that had enough,
- * else of held-out, tested and corrected images; never of those that it learned from.
+ * else of held-out, tested and corrected images; never of those that it learned from, and never of those
+ * that other detectors judged while they were left out.
  */
 function usualScores({ calibrationScores }: Pick<DetectorSettings, 'calibrationScores'>): number[] {
-  const good = calibrationScores.filter(({ anomalous, source }) => !anomalous && source !== 'train');
+  const foreign = ['train', 'left-out'];
+  const good = calibrationScores.filter(
+    ({ anomalous, source = '' }) => !anomalous && !foreign.includes(source),
+  );
   const calibrated = good.filter(({ source }) => source === 'calibrate');
   return (calibrated.length >= driftNeeds ? calibrated : good).map(({ score }) => score);
 }
