@@ -120,6 +120,23 @@ test('paths that sources name exist', () => {
   expect(missing).toEqual([]);
 });
 
+test('documents that messages name exist, and so do the sections', () => {
+  const named = /(?<![\w/.])((?:docs\/)?[\w-]+\.md)(?:, \\?"([^"\\]+)\\?")?/g;
+  const missing = files
+    .filter((name) => /^(src|app|scripts)\/.*\.(ts|mjs|sh)$/.test(name))
+    .flatMap((name) =>
+      [...read(name).matchAll(named)]
+        // What the commands write into the users' folders.
+        .filter(([, page]) => page !== 'results.md')
+        .filter(([, page = '', section]) => {
+          if (!existsSync(page)) return true;
+          return section !== undefined && !read(page).includes(`# ${section}\n`);
+        })
+        .map(([text]) => `${name}: ${text}`),
+    );
+  expect(missing).toEqual([]);
+});
+
 test('every section of the method that a comment cites exists', () => {
   const sections = new Set(matches(read('docs/method.md'), /^#+ (\d+(?:\.\d+)?) /gm));
   const cited = files

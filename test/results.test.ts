@@ -2,6 +2,7 @@
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
 import { type PredictionRow, RowPrinter } from '../src/cli/prediction_rows.ts';
+import { metricsTable } from '../src/cli/results.ts';
 import { csvField, csvTable } from '../src/eval/csv.ts';
 import { type NamedImage, resultNames, safeName } from '../src/output/names.ts';
 
@@ -146,4 +147,24 @@ describe('rows of predictions', () => {
     );
     expect(print(false, 0).text).toBe('');
   });
+});
+
+test('metrics that are not known are a dash, with the reason', () => {
+  const metrics = {
+    image_AUROC: 0.5,
+    pixel_AUROC: null,
+    AUPRO: null,
+    AUPRO_per_image: null,
+    image_AP: 0.25,
+    pixel_AP: null,
+    image_F1Max: 1,
+    pixel_F1Max: null,
+    intervals: { image_AUROC: [0.25, 0.75] as const, image_AP: null, image_F1Max: null },
+  };
+  const lines = metricsTable(metrics).split('\n');
+  expect(lines[0]).toMatch(/image_AUROC .* 50\.0 {2}\(95 %: 25\.0 to 75\.0\)$/);
+  expect(lines[1]).toMatch(/pixel_AUROC .* -$/);
+  expect(lines.at(-1)).toMatch(/metrics of pixels need masks/);
+  const known = { ...metrics, pixel_AUROC: 1, AUPRO: 1, AUPRO_per_image: 1, pixel_AP: 1, pixel_F1Max: 1 };
+  expect(metricsTable(known)).not.toMatch(/ -\n|masks/);
 });

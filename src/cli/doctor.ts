@@ -106,7 +106,7 @@ export function doctorCommand(program: Command): void {
         if (engine.isSoftware)
           console.log(
             'advice       it works, but a GPU with its Vulkan driver is 10 to 100 times faster; see ' +
-              'README.md, "Machines"',
+              'docs/platforms.md',
           );
       } finally {
         await engine.close();

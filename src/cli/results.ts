@@ -132,15 +132,19 @@ export function percent(value: number | null | undefined): string {
   return typeof value === 'number' ? (100 * value).toFixed(1) : 'null';
 }
 
-/** Metrics in per cent with one decimal, both names in use, with the intervals that there are. */
+/** Metrics in per cent with one decimal, both names in use, with the intervals that there are; `-`: none. */
 export function metricsTable(metrics: Metrics): string {
-  return metricNames
-    .map(([key, paper]) => {
-      const interval = metrics.intervals[key as keyof Metrics['intervals']];
-      const range = interval ? `  (95 %: ${percent(interval[0])} to ${percent(interval[1])})` : '';
-      return `  ${key.padEnd(16)} ${paper.padEnd(26)} ${percent(metrics[key]).padStart(5)}${range}`;
-    })
-    .join('\n');
+  const missing = metricNames.some(([key]) => metrics[key] === null);
+  const lines = metricNames.map(([key, paper]) => {
+    const interval = metrics.intervals[key as keyof Metrics['intervals']];
+    const range = interval ? `  (95 %: ${percent(interval[0])} to ${percent(interval[1])})` : '';
+    const value = metrics[key] === null ? '-' : percent(metrics[key]);
+    return `  ${key.padEnd(16)} ${paper.padEnd(26)} ${value.padStart(5)}${range}`;
+  });
+  // Without the reason a reader looks for a fault.
+  if (missing)
+    lines.push('  -: not known; metrics of pixels need masks of the defects, all need good and bad images');
+  return lines.join('\n');
 }
 
 /** Images by role; `trained` where a training took place. */

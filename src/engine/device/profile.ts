@@ -2,7 +2,7 @@
  * A device profile: everything that this package does differently on one kind of device or driver, in one
  * place. It takes what the adapter says of itself, and gives the target, the kernels, the rewrites of
  * programs, and how the engine drives the device. A new one is a file in this folder and a line in
- * `profiles.ts`; see ARCHITECTURE.md, "Where to add".
+ * `profiles.ts`; see ARCHITECTURE.md, "Where to add something".
  */
 import type { Toggles } from '../../platform/toggles.ts';
 import type { AdapterDescription } from './adapter.ts';
