@@ -1,5 +1,7 @@
 /** Addresses of the queue, and jobs as the worker reads them; the queue at work is in queue_redis.test.ts. */
+import { once } from 'node:events';
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -41,6 +43,18 @@ describe('the address', () => {
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toMatch(/must be an address such as redis:\/\/host:6379/);
     expect(error.message).not.toContain('secret');
+  });
+
+  test('a server that takes connections and says nothing is an error', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const broker = await brokerAt(`redis://127.0.0.1:${port}`);
+      await expect(broker.reach()).rejects.toThrow(/no Redis answers at .* has said nothing for 10 s/);
+    } finally {
+      server.close();
+    }
   });
 
   test('certificates belong to rediss, and must be readable', async () => {

@@ -67,6 +67,7 @@ interface Certificates {
 
 const pingMilliseconds = 2000;
 const answerMilliseconds = 5000;
+const contactMilliseconds = 10_000;
 
 const reason = (error: unknown) => (error as Error).message.split('\n')[0] ?? '';
 
@@ -162,9 +163,13 @@ export class Broker {
     redis.on('error', (error) => {
       heard = reason(error);
     });
+    const timer = new AbortController();
+    // A server that takes connections and says nothing would never be an error.
+    const silence = wait(contactMilliseconds, undefined, { signal: timer.signal }).then(() => {
+      throw new Error(`it takes connections, and has said nothing for ${contactMilliseconds / 1000} s`);
+    });
     try {
-      await redis.connect();
-      await redis.ping();
+      await Promise.race([redis.connect().then(() => redis.ping()), silence]);
     } catch (error) {
       const text = this.hide(heard || reason(error));
       const advice = isUntrusted(text)
@@ -174,6 +179,8 @@ export class Broker {
           : '';
       throw new Error(`no Redis answers at ${this.shown} (${text})${advice}`);
     } finally {
+      silence.catch(() => {});
+      timer.abort();
       redis.disconnect();
     }
   }
