@@ -7,7 +7,7 @@ import { RandomStream } from '../../src/base/random.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
-import { Program } from '../../src/engine/runtime/program.ts';
+import { Program, type RunInputs } from '../../src/engine/runtime/program.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { recordAmplification } from '../../src/model/amplification.ts';
 import { backboneNamed } from '../../src/model/backbones.ts';
@@ -102,96 +102,106 @@ export async function runGoldenTraining(
 ): Promise<Record<string, Float32Array>> {
   const [batch, size] = goldenSizes(golden)[name] as [number, number];
   const backbone = backboneNamed(name);
-  const set = detectorParameters(backbone, 'aand');
-  const store = new ParameterStore(engine, set);
+  const store = new ParameterStore(engine, detectorParameters(backbone, 'aand'));
   ruleParameters(golden, store);
-  const images = goldenImages(golden, batch, size);
+  const run: GoldenRun = { golden, name, batch, size, store, images: goldenImages(golden, batch, size) };
   const results: Record<string, Float32Array> = {};
   for (const stage of stages)
-    Object.assign(results, await (stage === 1 ? amplify : distill)(golden, name, store, images));
+    Object.assign(results, await takeSteps(run, (stage === 1 ? amplification : distillation)(run)));
   store.destroy();
   return results;
 }
 
-const rate = 0.005;
-
-async function amplify(
-  golden: GoldenSet,
-  name: string,
-  store: ParameterStore,
-  images: Float32Array,
-): Promise<Record<string, Float32Array>> {
-  const [batch, size] = goldenSizes(golden)[name] as [number, number];
-  const backbone = backboneNamed(name);
-  const { engine } = store;
-  const results: Record<string, Float32Array> = {};
-  const stage1 = new StepPrograms(
-    engine,
-    store,
-    groups.amplification,
-    (tape, count) => recordAmplification(tape, backbone, size, count, everyRow),
-    { gradients: true },
-  );
-  const steps = golden.shape(`${name}/stage1/losses`)[0] as number;
-  const losses1 = new Float32Array(steps * 2);
-  for (let step = 1; step <= steps; step++) {
-    const inputs = amplificationInputs({
-      teacher: backbone,
-      images: { images },
-      masks: golden.get(`${name}/stage1/mask`),
-      batch,
-      size,
-      step,
-      learningRate: rate,
-      random: new RandomStream('golden', step),
-      limits: everyRow,
-    });
-    const values = await (await stage1.submit(batch, inputs)).outputs;
-    losses1[2 * step - 2] = (values.focal as Float32Array)[0] as number;
-    losses1[2 * step - 1] = (values.amplification as Float32Array)[0] as number;
-    if (step === 1)
-      for (const [key, gradient] of Object.entries(values))
-        if (key.startsWith('gradient/teacher.'))
-          results[`${name}/stage1/grad_norm/${key.slice('gradient/teacher.'.length)}`] = new Float32Array([
-            norm(gradient),
-          ]);
-  }
-  results[`${name}/stage1/losses`] = losses1;
-  await stage1.destroy();
-  return results;
+interface GoldenRun {
+  readonly golden: GoldenSet;
+  readonly name: string;
+  readonly batch: number;
+  readonly size: number;
+  readonly store: ParameterStore;
+  readonly images: Float32Array;
 }
 
-async function distill(
-  golden: GoldenSet,
-  name: string,
-  store: ParameterStore,
-  images: Float32Array,
+interface GoldenStage {
+  /** As golden names have it. */
+  readonly title: string;
+  readonly programs: StepPrograms;
+  inputs(step: number): RunInputs;
+  /** Scalar outputs, in the order in which the set has them. */
+  readonly losses: readonly string[];
+  /** What golden names leave out of a gradient's. */
+  readonly prefix: string;
+}
+
+const rate = 0.005;
+
+function amplification({ golden, name, batch, size, store, images }: GoldenRun): GoldenStage {
+  const teacher = backboneNamed(name);
+  return {
+    title: 'stage1',
+    programs: new StepPrograms(
+      store.engine,
+      store,
+      groups.amplification,
+      (tape, count) => recordAmplification(tape, teacher, size, count, everyRow),
+      { gradients: true },
+    ),
+    inputs: (step) =>
+      amplificationInputs({
+        teacher,
+        images: { images },
+        masks: golden.get(`${name}/stage1/mask`),
+        batch,
+        size,
+        step,
+        learningRate: rate,
+        random: new RandomStream('golden', step),
+        limits: everyRow,
+      }),
+    losses: ['focal', 'amplification'],
+    prefix: 'gradient/teacher.',
+  };
+}
+
+function distillation({ name, size, store, images }: GoldenRun): GoldenStage {
+  const teacher = backboneNamed(name);
+  return {
+    title: 'stage2',
+    programs: new StepPrograms(
+      store.engine,
+      store,
+      groups.student,
+      (tape, batch) => methods.aand.stages[1].record(tape, { teacher, size, batch }),
+      { gradients: true },
+    ),
+    inputs: (step) => ({ images, ...stepInput(step, rate) }),
+    losses: ['loss'],
+    prefix: 'gradient/',
+  };
+}
+
+/** The losses of every step that the set has, and the lengths of the first step's gradients. */
+async function takeSteps(
+  { golden, name, batch }: GoldenRun,
+  { title, programs, inputs, losses, prefix }: GoldenStage,
 ): Promise<Record<string, Float32Array>> {
-  const [batch, size] = goldenSizes(golden)[name] as [number, number];
-  const backbone = backboneNamed(name);
-  const { engine } = store;
   const results: Record<string, Float32Array> = {};
-  const stage2 = new StepPrograms(
-    engine,
-    store,
-    groups.student,
-    (tape, count) => methods.aand.stages[1].record(tape, { teacher: backbone, size, batch: count }),
-    { gradients: true },
-  );
-  const losses2 = new Float32Array(golden.shape(`${name}/stage2/losses`)[0] as number);
-  for (let step = 1; step <= losses2.length; step++) {
-    const values = await (await stage2.submit(batch, { images, ...stepInput(step, rate) })).outputs;
-    losses2[step - 1] = (values.loss as Float32Array)[0] as number;
-    if (step === 1)
-      for (const [key, gradient] of Object.entries(values))
-        if (key.startsWith('gradient/'))
-          results[`${name}/stage2/grad_norm/${key.slice('gradient/'.length)}`] = new Float32Array([
-            norm(gradient),
-          ]);
+  const key = `${name}/${title}/losses`;
+  const steps = golden.shape(key)[0] as number;
+  const found = new Float32Array(steps * losses.length);
+  for (let step = 1; step <= steps; step++) {
+    const values = await (await programs.submit(batch, inputs(step))).outputs;
+    losses.forEach((loss, i) => {
+      found[(step - 1) * losses.length + i] = (values[loss] as Float32Array)[0] as number;
+    });
+    if (step > 1) continue;
+    for (const [output, gradient] of Object.entries(values))
+      if (output.startsWith(prefix))
+        results[`${name}/${title}/grad_norm/${output.slice(prefix.length)}`] = Float32Array.of(
+          norm(gradient),
+        );
   }
-  results[`${name}/stage2/losses`] = losses2;
-  await stage2.destroy();
-  return results;
+  await programs.destroy();
+  return { ...results, [key]: found };
 }
 
 /** Compares everything that the set holds for these results' models; stored inputs (masks) are left out. */
