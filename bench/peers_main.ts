@@ -14,6 +14,7 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import { exportOnnx } from '../src/export/onnx.ts';
 import { storedShape, toStored } from '../src/weights/names.ts';
 import { largestDifference } from './check.ts';
+import type { FamilyPeers } from './figures/static_peers.ts';
 import { quantile } from './measure.ts';
 import { type PeerConfig, peerConfigs, peerImages, peerStore, recordForward } from './peer_work.ts';
 import { provenance } from './record.ts';
@@ -100,14 +101,19 @@ const pageEngines: Readonly<Record<string, string>> = {
   onnxruntime: 'onnxruntime-web',
   tensorflow: 'tfjs',
   jax: 'jax-js',
+  litert: 'LiteRT.js',
 };
 
 async function startPage(engine: string, provider: string, url: string): Promise<Peer> {
   const browser = await launchChromium();
   const page = await browser.newPage();
+  const failed = new Promise<never>((_, reject) => {
+    page.once('pageerror', reject);
+  });
+  failed.catch(() => {});
   await page.goto(`${url}?engine=${engine}&provider=${provider}`);
   try {
-    await page.waitForFunction('globalThis.peer', { timeout: 300_000 });
+    await Promise.race([page.waitForFunction('globalThis.peer', { timeout: 300_000 }), failed]);
     const ready = (await page.evaluate(
       'peer.run().then(output => ({ version: peer.version, adapter: "Chromium", output: ' +
         'Array.from(output) }))',
@@ -255,7 +261,7 @@ for (const work of ['forward', ...(options.train ? ['train'] : [])] as const) {
     );
     for (const peer of peers) await peer.close();
     if (work === 'forward' && options.browser && chromiumPath)
-      results.push(...(await browsers(folder, name, ['ours', 'onnxruntime', 'tensorflow', 'jax'])));
+      results.push(...(await browsers(folder, name, ['ours', 'onnxruntime', 'tensorflow', 'jax', 'litert'])));
     if (work === 'train' && options.browser && chromiumPath) {
       // Small, for jax-js takes 15 seconds per step on SwiftShader even so.
       const small: PeerConfig = { ...config, shape: [2, 3, 64, 64], labels: config.labels.slice(0, 2) };
@@ -280,7 +286,7 @@ async function compileStatically(config: PeerConfig): Promise<number> {
       { engine: 'onnxruntime-node', script: join(peersFolder, 'onnxruntime.mjs'), config: given },
       { engine: 'tfjs', script: join(peersFolder, 'tensorflow.mjs'), config: given },
     ];
-    const all: { readonly family: string; readonly engines: readonly PeerFigures[] }[] = [];
+    const all: FamilyPeers[] = [];
     const chosen = options.family?.map(familyNamed) ?? families.filter(({ name }) => !relatives.has(name));
     for (const family of chosen) {
       const missing = missingFor(family);
@@ -312,7 +318,10 @@ async function browsers(folder: string, name: string, engines: readonly string[]
     {
       '/script.js': join(peersFolder, 'page.mjs'),
       '/resnet18.mjs': join(peersFolder, 'resnet18.mjs'),
+      '/resnet18_blocks.mjs': join(peersFolder, 'resnet18_blocks.mjs'),
       '/resnet18_jax.mjs': join(peersFolder, 'resnet18_jax.mjs'),
+      '/resnet18_tflite.mjs': join(peersFolder, 'resnet18_tflite.mjs'),
+      '/litert_package.json': join(modules, '@litertjs/core/package.json'),
       '/jax_package.json': join(modules, '@jax-js/jax/package.json'),
       '/ours.js': packagedFile('dist/peer_page.js'),
     },
@@ -320,6 +329,10 @@ async function browsers(folder: string, name: string, engines: readonly string[]
       '/data/': folder,
       '/onnxruntime/': join(modules, 'onnxruntime-web/dist'),
       '/jax/': join(modules, '@jax-js/jax/dist'),
+      '/litert/': join(modules, '@litertjs/core/dist'),
+      '/litert-utils/': join(modules, '@litertjs/wasm-utils/dist'),
+      '/litert-wasm/': join(modules, '@litertjs/core/wasm'),
+      '/flatbuffers/': join(modules, 'flatbuffers/mjs'),
       '/tfjs/': join(modules, '@tensorflow/tfjs/dist'),
       '/tfjs-webgpu/': join(modules, '@tensorflow/tfjs-backend-webgpu/dist'),
     },

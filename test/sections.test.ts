@@ -23,6 +23,15 @@ const content: MeasuredTable = {
   ],
   commands: ['npx aand benchmark x'],
 };
+/** What it gives below its title. */
+const shown = `Three seeds.
+
+| teacher | image AUROC, % | MB |
+|---|---:|---:|
+| half | 84.3 ± 1.0 | 1.9 |
+| r18 | 86.0 | not measured |
+
+Measured by aand benchmark.`;
 const put = (name: string, value: unknown) => writeFileSync(join(folder, name), JSON.stringify(value));
 
 test('without a file there is no section; files give sections in their order', () => {
@@ -33,14 +42,7 @@ test('without a file there is no section; files give sections in their order', (
   expect(measuredSections(folder, origin)).toBe(`
 ### Teachers
 
-Three seeds.
-
-| teacher | image AUROC, % | MB |
-|---|---:|---:|
-| half | 84.3 ± 1.0 | 1.9 |
-| r18 | 86.0 | not measured |
-
-Measured by aand benchmark.
+${shown}
 
 \`\`\`sh
 npx aand benchmark x
@@ -48,14 +50,7 @@ npx aand benchmark x
 
 ### Later
 
-Three seeds.
-
-| teacher | image AUROC, % | MB |
-|---|---:|---:|
-| half | 84.3 ± 1.0 | 1.9 |
-| r18 | 86.0 | not measured |
-
-Measured by aand benchmark.
+${shown}
 `);
 });
 

@@ -1,9 +1,10 @@
 /** What `npm run bench:peers -- --static` reads from a process of another engine. */
 import { expect, test } from 'vitest';
+import { staticPeersTable } from '../bench/figures/static_peers.ts';
 import { commandInside } from '../bench/static/compile.ts';
 import { familyNamed } from '../bench/static/families.ts';
 import { instructionsPerMultiplyAdd } from '../bench/static/main_loops.ts';
-import { compareBest, peerLines, unnamedKernels } from '../bench/static/peers.ts';
+import { compareBest, type PeerFigures, peerLines, unnamedKernels } from '../bench/static/peers.ts';
 import { packagedFile } from '../src/cli/package.ts';
 
 test('kernels without names are kept in their order, other lines of the record are not', () => {
@@ -113,7 +114,7 @@ test('engines are compared by their best products: shares of peak, or instructio
   ]);
 });
 
-test('a process in a system of its own sees the package, the layer, what it reads and where it writes', () => {
+test('a process in a system of its own sees package, layer, what it reads and where it writes', () => {
   const { program, args } = commandInside(
     '/systems/debian',
     {
@@ -129,4 +130,20 @@ test('a process in a system of its own sees the package, the layer, what it read
   expect(args.slice(root + 1, end)).toEqual([packagedFile('.'), '/layer', '/tmp/data of peers', '/tmp/out']);
   expect(args.slice(end + 1)).toContain('VK_LAYER_PATH=/layer');
   expect(args.slice(-2)).toEqual(['script.js', '{}']);
+});
+
+test('the table has every engine, the lead over the better of the others, and what is not told', () => {
+  const figures = (engine: string, spilling: number, products: object[]) =>
+    ({ engine, kernels: 3, spilling, host_ms: 1, products }) as PeerFigures;
+  const engines = (...steps: number[]) =>
+    ['aand-webgpu', 'onnxruntime-node', 'tfjs'].map((engine, i) =>
+      figures(engine, i, steps[i] === undefined ? [] : [{ multiplyAdds: 32, step: steps[i] }]),
+    );
+  const [head, , amd, apple] = staticPeersTable([
+    { family: 'NAVI31', engines: engines(0.9, 0.3, 0.45) },
+    { family: 'apple:m1', engines: engines() },
+  ]).split('\n');
+  expect(head).toContain('| this engine | onnxruntime-node | tfjs |');
+  expect(amd).toBe('| AMD RDNA 3, discrete (`NAVI31`) | 90 % | 30 % | 45 % | 2.00 | 0 / 1 / 2 |');
+  expect(apple).toMatch(/\| not told \| not told \| not told \| not told \| 0 \/ 1 \/ 2 \|$/);
 });

@@ -7,6 +7,7 @@ import type { Provenance } from '../record.ts';
 import type { BenchReport, PeerReport } from '../report.ts';
 import type { BenchResult } from '../run.ts';
 import type { HostReport } from '../static/host.ts';
+import type { FamilyPeers } from './static_peers.ts';
 
 /** Mean and deviation over seeds, in per cent. */
 type Measured = readonly [mean: number, deviation: number];
@@ -40,6 +41,7 @@ export interface Records {
   readonly demo: DemoRun & { readonly record: Provenance };
   readonly 'first-run': FirstRun & { readonly record: Provenance };
   readonly peers: PeerReport;
+  readonly 'static-peers': { readonly record: Provenance; readonly families: readonly FamilyPeers[] };
   readonly half: HalfReport;
   readonly bench: BenchReport;
   readonly host: HostReport & { readonly record: Provenance };
@@ -51,6 +53,7 @@ export const commands: Readonly<Record<keyof Records, string>> = {
   demo: 'npm run bench -- --demo --json bench/results/demo.json',
   'first-run': 'npm run bench -- --first-run --json bench/results/first-run.json',
   peers: 'npm run bench:peers -- --json bench/results/peers.json',
+  'static-peers': 'npm run bench:peers -- --static --json bench/results/static-peers.json',
   half: 'npm run bench -- --filter aand-resnet18/infer --dtype f16 --json bench/results/half.json',
   bench: 'npm run bench -- --json bench/results/bench.json',
   host: 'npm run check:gpu -- --host --family NAVI31 --record',

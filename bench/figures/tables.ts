@@ -8,6 +8,7 @@ import { commandReference } from './commands.ts';
 import { table, wrap } from './markdown.ts';
 import { type AccuracyReport, commands, type HalfReport, type Records, readRecord } from './records.ts';
 import { measuredSections } from './sections.ts';
+import { staticPeersTable } from './static_peers.ts';
 
 const percent = (share: number) => (100 * share).toFixed(1);
 const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(2);
@@ -195,6 +196,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
   const bench = readRecord(root, 'bench');
   const peer = readRecord(root, 'peers');
   const demoRun = readRecord(root, 'demo');
+  const compiled = readRecord(root, 'static-peers');
   const measured = readRecord(root, 'accuracy');
   return new Map([
     ['demo', demo(demoRun)],
@@ -206,6 +208,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
     ['peers-forward', peers(peer, 'forward', false)],
     ['peers-train', peers(peer, 'train-step', false)],
     ['peers-browser', peers(peer, 'forward', true)],
+    ['peers-static', withOrigin(staticPeersTable(compiled.families), compiled.record)],
     ['accuracy', accuracy(measured)],
     ['accuracy-more', accuracyMore(measured)],
     ['measured', measuredSections(join(root, 'bench/results/tables'), origin)],

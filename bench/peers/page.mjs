@@ -27,6 +27,17 @@ async function readWeights() {
   );
 }
 
+/** The images, NHWC. */
+async function pixels() {
+  const values = await floats('/data/images.bin');
+  const [, c, h, w] = config.shape;
+  const area = h * w;
+  return values.map((_, at) => {
+    const [image, pixel, channel] = [Math.floor(at / (area * c)), Math.floor(at / c) % area, at % c];
+    return values[(image * c + channel) * area + pixel];
+  });
+}
+
 async function jax() {
   const library = await import('/jax/index.js');
   await library.init('webgpu');
@@ -72,12 +83,43 @@ async function tensorflow() {
   };
 }
 
+async function litert() {
+  // Its modules name each other by package.
+  const imports = { '@litertjs/wasm-utils': '/litert-utils/index.js' };
+  document.head.append(
+    Object.assign(document.createElement('script'), {
+      type: 'importmap',
+      textContent: JSON.stringify({ imports }),
+    }),
+  );
+  const { loadLiteRt, loadAndCompile, Tensor } = await import('/litert/index.js');
+  const { tfliteModel } = await import('/resnet18_tflite.mjs');
+  const [n, c, h, w] = config.shape;
+  const shape = [n, h, w, c];
+  const model = tfliteModel(await import('/flatbuffers/flatbuffers.js'), await readWeights(), shape);
+  const images = await pixels();
+  await loadLiteRt('/litert-wasm/');
+  const compiled = await loadAndCompile(model, { accelerator: provider, gpuOptions: { precision: 'fp32' } });
+  const { version } = await (await fetch('/litert_package.json')).json();
+  return {
+    version,
+    run: async () => {
+      const input = Tensor.fromTypedArray(images, shape);
+      const [logits] = await compiled.run(input);
+      const result = Float32Array.from(await logits.data());
+      input.delete();
+      logits.delete();
+      return result;
+    },
+  };
+}
+
 async function ours() {
   const { openPeer } = await import('/ours.js');
   return openPeer(config);
 }
 
-globalThis.peer = await { onnxruntime, tensorflow, jax, ours }[engine]();
+globalThis.peer = await { onnxruntime, tensorflow, jax, litert, ours }[engine]();
 globalThis.timed = async () => {
   const started = performance.now();
   await globalThis.peer.run();

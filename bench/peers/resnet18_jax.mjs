@@ -3,18 +3,7 @@
  * Arrays are counted: `x.ref` keeps an array that is used again.
  */
 
-const blocks = [
-  'layer1.0',
-  'layer1.1',
-  'layer2.0',
-  'layer2.1',
-  'layer3.0',
-  'layer3.1',
-  'layer4.0',
-  'layer4.1',
-];
-const strideOf = (block) => (block.endsWith('.0') && !block.startsWith('layer1') ? 2 : 1);
-const epsilon = 1e-5;
+import { blocks, epsilon, strideOf } from './resnet18_blocks.mjs';
 
 const convolve = (jax, x, w, stride, padding) =>
   jax.lax.convGeneralDilated(
