@@ -4,6 +4,7 @@
  */
 import { afterAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
+import { type ConvolutionShape, convolutionTile } from '../src/engine/device/convolution_tiles.ts';
 import { describeKernel, type MatrixKernel } from '../src/engine/device/families.ts';
 import type { Target } from '../src/engine/device/target.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
@@ -131,6 +132,28 @@ describe('weight gradients of more rows and columns than the largest tile', () =
       expect(again.d_w).toEqual(first.d_w);
     }
   });
+});
+
+test('slices, turns and interleaved ranges of as many parts give the same bits', async () => {
+  const c: ConvolutionCase = {
+    x: [2, 9, 8, 44],
+    w: [3, 3, 44, 36],
+    geometry: { stride: 1, padding: 1, dilation: 1 },
+  };
+  const { values, g, y, dx } = reference('parts of a sum', c);
+  const operation = { ...convolutionOperation(c), differentiable: ['x'] };
+  const bits = async (shape: ConvolutionShape) => {
+    const force = { convolution: convolutionTile(shape), rewrites: { textures: false } };
+    const result = await run(engine, operation, values, g, { force });
+    expectClose(result.y as Float32Array, y.data, 9 * 44, 'y');
+    expectClose(result.d_x as Float32Array, dx.data, 9 * 36, 'd_x');
+    return Buffer.concat([result.y, result.d_x].map((each) => Buffer.from((each as Float32Array).buffer)));
+  };
+  const slices = await bits({ threads: [8, 4], outputs: [8, 2], depth: 8, slices: 8 });
+  const four = { outputs: [8, 2], depth: 4, slices: 4 } as const;
+  expect((await bits({ ...four, turns: 2 })).equals(slices)).toBe(true);
+  expect((await bits({ ...four, ranges: 2 })).equals(slices)).toBe(true);
+  expect((await bits(four)).equals(slices)).toBe(false);
 });
 
 describe('operands read from textures give the bits of those from memory', () => {

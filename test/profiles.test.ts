@@ -104,9 +104,18 @@ describe('tables', () => {
     expect(shape(navi31, { rows: 2 ** 18 })).toEqual([8, 2, 1]);
     // Two images in a batch have the sums of one; only the tile grows.
     expect(shape(navi31, { rows: 16384, imageRows: 1024 })).toEqual([8, 2, 4]);
-    expect(shape(navi31, { rows: 1024, imageRows: 1024 })).toEqual([4, 2, 4]);
-    expect(shape(navi31, { rows: 1024, imageRows: 1024, columnQuads: 8 })).toEqual([4, 1, 4]);
-    expect(shape(navi31, { rows: 2 ** 18, imageRows: 2 ** 10 })).toEqual([8, 2, 4]);
+    // A card of many units: more slices for one image, which larger batches have as ranges.
+    expect(shape(navi31, { rows: 1024, columnQuads: 32 })).toEqual([8, 2, 8]);
+    const [few, fewer] = [
+      { imageRows: 256, columnQuads: 64 },
+      { imageRows: 64, columnQuads: 128 },
+    ];
+    expect(shape(navi31, { rows: 256, ...few })).toEqual([8, 2, 16]);
+    expect(shape(navi31, { rows: 4096, ...few })).toEqual([8, 2, 4]);
+    expect(shape(navi31, { rows: 64, ...fewer })).toEqual([8, 2, 16]);
+    expect(shape(navi31, { rows: 1024, ...fewer })).toEqual([8, 2, 4]);
+    // Sums that are too short for slices.
+    expect(shape(navi31, { rows: 256, ...few, depth: 64 })).toEqual([4, 2, 1]);
   });
 
   test('convolutions on other GPUs: what their registers hold', () => {
@@ -143,11 +152,13 @@ describe('tables', () => {
             const device = amd.target({ ...context.target, ...target });
             const problem = convolution({ rows: batch * imageRows, imageRows, columnQuads });
             const kernel = chooseMatrixKernel(problem, { ...context, target: device });
-            const { SLICES = 0, DEPTH } = kernel.constants as Record<string, number>;
+            const { SLICES = 0 } = kernel.constants as Record<string, number>;
+            const { ranges = 1, step } = kernel;
+            const parts = SLICES * ranges * (kernel.conditions?.turns ? 2 : 1);
             const { tile } = kernel.splitting ?? kernel;
             // Sums without slices and ranges go from the first step to the last, whatever is a step.
             return SLICES > 1
-              ? `${SLICES} ${DEPTH} ${kernel.step} ${tile.rows} ${tile.columnQuads}`
+              ? `${parts} ${step * ranges} ${kernel.ranges ? 'never cut' : [tile.rows, tile.columnQuads]}`
               : 'whole';
           });
           expect(new Set(orders).size).toBe(1);

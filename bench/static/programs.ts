@@ -225,6 +225,8 @@ export interface ModelledDispatch {
   readonly threads: number;
   /** Steps of the sum that a wave takes. */
   readonly steps: number;
+  /** Times that the sum is walked. */
+  readonly turns: number;
   /** Turns of the main loop in a step. */
   readonly depth: number;
   /** Ranges of the sum, which another dispatch adds. */
@@ -252,12 +254,15 @@ export function modelledDispatches(program: Recorded, engine: Engine): ModelledD
     if (variant === 'copy' || !kernel || !threads || u.output_height === 1) return [];
     const of = (name: string) => u[name] ?? 1;
     const depth = depthOf(kernel) ?? kernel.step;
-    const perLine = Math.ceil((of('splits') > 1 ? of('split_depth') : of('depth')) / depth);
+    const turns = kernel.conditions?.turns ? 2 : 1;
+    const range = of('splits') > 1 ? of('split_depth') : of('depth');
+    const perLine = Math.ceil(range / (depth * turns));
     return {
       label: variantKey(variant),
       workgroups: workgroups.reduce((product, count) => product * count, 1),
       threads,
       steps: Math.ceil((of('kernel_height') * of('taps') * perLine) / slicesOf(kernel)),
+      turns,
       depth,
       splits: of('splits'),
       multiplyAdds: flops / 2,

@@ -67,7 +67,7 @@ function waveOf(kernel: AnalysedKernel, compiled: CompiledKernel, dispatch: Mode
       // It fills workgroup memory with zeros.
       const bytes = compiled.statistics['LDS size'] ?? 0;
       work = addWork(work, own, bytes / (16 * threads * own.ldsStores));
-    } else work = addWork(work, own);
+    } else work = addWork(work, own, loop.body.has(step.loop.head) ? dispatch.turns : 1);
   }
   const ahead = compiled.label.includes('prefetch');
   const wait = loading

@@ -1,5 +1,6 @@
 /** Every variant of Winograd's form, and batches on targets that choose other forms. */
 import { afterAll, describe, test } from 'vitest';
+import { amd } from '../../src/engine/device/amd.ts';
 import { describeKernel } from '../../src/engine/device/families.ts';
 import { gpu } from '../../src/engine/device/gpu.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
@@ -46,6 +47,11 @@ describe("a detector's map of an image has the same bits whatever its batch", ()
   test('with split sums, as on a GPU', () => {
     const choices = { profile: gpu, target: { parallelism: 512 } };
     return expectSameMaps(engine, { choices, form: 'convolution_sum', size: 128, compact: true });
+  });
+
+  test('with interleaved ranges in batches, as on a card of many units', () => {
+    const choices = { profile: amd, target: { architecture: 'rdna-3', parallelism: 768 } };
+    return expectSameMaps(engine, { choices, form: [',turns', ',interleaved'], size: 128, compact: true });
   });
 
   test('with 16 bits, in short runs', () => {

@@ -92,7 +92,12 @@ const emulated: readonly (readonly [MatrixUnit, MatrixShape])[] = [
 
 function candidatesOf(family: MatrixFamilyName, target: Target): MatrixKernel[] {
   // What profiles offer where kernels choose their lanes is tried with those of this device.
-  const targets = [target, { ...target, subgroupSizeControl: true }];
+  const targets = [
+    target,
+    { ...target, subgroupSizeControl: true },
+    // A card of many units.
+    { ...target, architecture: 'rdna-3', parallelism: 768 },
+  ];
   const all = profiles
     .flatMap(({ kernels }) => targets.flatMap((each) => kernels[family].candidates(each)))
     .map(({ subgroupSize: _, ...kernel }) => kernel);

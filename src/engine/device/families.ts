@@ -56,6 +56,8 @@ export interface MatrixKernel extends KernelCandidate {
   readonly step: number;
   /** Tiles by which the ranges of split sums are counted, where they are not its own. */
   readonly splitting?: Pick<MatrixKernel, 'tile' | 'tilesPerWorkgroup'>;
+  /** Ranges that its sums are cut into whatever the grid; 1: none. */
+  readonly ranges?: number;
   /** Whether it can leave the moments of each tile's columns for a batch norm (condition `statistics`). */
   readonly statistics: boolean;
   /** Width of the operands that it needs, where it cannot take both. */

@@ -271,6 +271,7 @@ function splitsOf(
   problem: MatrixProblem,
   depth: number,
 ): number {
+  if (kernel.ranges) return kernel.ranges;
   const step = dataGradient ? attributes.stride : 1;
   const { rows, columnQuads } = problem;
   const perImage = Math.ceil(rows / dimension(output, 0));
