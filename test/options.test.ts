@@ -147,6 +147,13 @@ const training = (command: string): Numeric[] => [
     ],
     bad: [...nonsense, '1', '-0.1', '50'],
   },
+  {
+    command,
+    option: '--drop-suspects',
+    range: /number above 0 and below 1/,
+    good: [['.1', 0.1]],
+    bad: [...nonsense, '0', '1', '-0.1', '10'],
+  },
   ...data(command),
 ];
 
@@ -165,6 +172,16 @@ const numeric: readonly Numeric[] = [
   seed('train'),
   ...training('benchmark'),
   ...data('data'),
+  {
+    command: 'data',
+    option: '--suspects',
+    range: /whole number of at least 1, or a share above 0 and below 1/,
+    good: [
+      ['25', 25],
+      ['.05', 0.05],
+    ],
+    bad: [...nonsense.filter((text) => !text.startsWith('-')), '0', '1.5', '10%'],
+  },
   ...data('test'),
   ...data('preview'),
   size('preview'),
@@ -293,8 +310,9 @@ describe('numbers', () => {
         command.options
           .filter(
             ({ flags, defaultValue }) =>
-              /<(count|n|number|pixels|share|rate|ratio|stage1,stage2|seconds|port|bytes)>/.test(flags) ||
-              typeof defaultValue === 'number',
+              /[<[](count|n|number|pixels|share|rate|ratio|stage1,stage2|seconds|port|bytes)[>\]]/.test(
+                flags,
+              ) || typeof defaultValue === 'number',
           )
           .map(({ long }) => `${command.name()} ${long}`),
     );

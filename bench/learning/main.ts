@@ -5,10 +5,22 @@
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { withEngine } from '../../src/cli/common.ts';
-import { countOption, listOf, oneOf, realNumber, seedOption, wholeNumber } from '../../src/cli/options.ts';
+import { readWeights, withEngine } from '../../src/cli/common.ts';
+import {
+  backboneOption,
+  countOption,
+  imageSizeOption,
+  listOf,
+  oneOf,
+  realNumber,
+  seedOption,
+  wholeNumber,
+} from '../../src/cli/options.ts';
+import { teacherPathFor } from '../../src/cli/training_options.ts';
 import { augmentations } from '../../src/data/augment.ts';
 import { type Strength, strengths } from '../../src/data/corruptions.ts';
+import { backboneNamed } from '../../src/model/backbones.ts';
+import { suspectSize } from '../../src/train/suspects.ts';
 import { provenance } from '../record.ts';
 import { collectInto, parseGroup } from './collect.ts';
 import {
@@ -21,6 +33,7 @@ import {
 import { makeDirtySets } from './dirty.ts';
 import { driftSection, simulateDrift } from './drift.ts';
 import { type FewOptions, fewRuns, fewSection, shellLine } from './few.ts';
+import { measureSuspects, suspectsSection } from './suspects.ts';
 
 const called = `npm run learning -- ${process.argv.slice(2).join(' ')}`;
 
@@ -164,6 +177,43 @@ program
     const rows = collectInto(table, groups.map(parseGroup), called);
     console.log(`${table}: ${rows} rows`);
   });
+
+program
+  .command('suspects')
+  .description('how well defects among the good images are found: forms of the ranking on sets of `dirty`')
+  .argument('<sets...>', 'folders that `dirty` made')
+  .option('--backbone <name>', 'of the teacher', backboneOption, 'resnet18')
+  .option('--weights <file>', 'the teacher; default: the packaged one')
+  .option('--image-size <pixels>', 'side of the images', imageSizeOption, suspectSize)
+  .option('--json <file>', 'write the section of docs/results.md there')
+  .action(
+    async (
+      sets: string[],
+      options: { backbone: string; weights?: string; imageSize: number; json?: string },
+    ) => {
+      const teacherName = teacherPathFor(options);
+      const teacher = await readWeights(teacherName);
+      const { backbone, imageSize, json } = options;
+      await withEngine(async (engine) => {
+        const record = provenance(called, engine.adapter.description);
+        const rows = await measureSuspects(
+          engine,
+          sets,
+          { backbone: backboneNamed(backbone), teacher, teacherName, imageSize },
+          ({ set, form, auroc, found, foundInTwice }) =>
+            console.log(
+              `${set}, ${form}: AUROC ${(100 * auroc).toFixed(1)}, found ${(100 * found).toFixed(0)} %, ` +
+                `in twice as many ${(100 * foundInTwice).toFixed(0)} %`,
+            ),
+        );
+        const about =
+          `Features are of ${backbone} with ` +
+          `${options.weights ? 'the weights that the command names' : 'the packaged teacher'}, ` +
+          `images have ${imageSize} pixels a side.`;
+        if (json) writeFileSync(json, `${JSON.stringify(suspectsSection(rows, about, record), null, 2)}\n`);
+      });
+    },
+  );
 
 try {
   await program.parseAsync();

@@ -53,7 +53,8 @@ async function writeResults(
     `${runs.length} of ${total} runs. ${options.backbone}, ${options.imageSize} pixels, batch ` +
     `${options.batch}, epochs ` +
     `${options.epochs ?? 'by the number of images'}` +
-    `${options.limit ? `, ${options.limit} training images` : ''}; ` +
+    `${options.limit ? `, ${options.limit} training images` : ''}` +
+    `${options.dropSuspects ? `, without the ${options.dropSuspects} most suspicious ones` : ''}; ` +
     `${options.select === 'test-oracle' ? 'epoch chosen ON THE TEST SET (test-oracle)' : 'last epoch'}; ` +
     `labels by ${options.labels ?? 'folder'}.`;
   const page = await benchmarkPage(

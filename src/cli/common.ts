@@ -68,6 +68,11 @@ export async function readWeights(path: string): Promise<SafetensorsFile> {
   return file;
 }
 
+/** A text file that the user names. */
+export async function readText(path: string): Promise<string> {
+  return new TextDecoder().decode(await readBytes(path));
+}
+
 /** A checkpoint file. */
 export function checkpointFile(path: string): CheckpointStorage {
   return {

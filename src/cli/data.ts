@@ -11,7 +11,9 @@ import { openDataset } from '../data/open.ts';
 import { contactSheet } from '../eval/contact_sheet.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
+import { backboneOption, countOrShareOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { printSuspects, showSuspects, suspectFiles, usualSuspects } from './suspects.ts';
 
 const shownTraining = 16;
 const shownPerDefect = 8;
@@ -33,6 +35,9 @@ function shown(train: readonly Sample[], test: readonly Sample[]): Sample[] {
 
 interface SheetOptions extends DataOptions {
   readonly out: string;
+  readonly suspects?: number | true;
+  readonly backbone: string;
+  readonly weights?: string;
   readonly json?: boolean;
   readonly force?: boolean;
 }
@@ -44,12 +49,20 @@ export function dataCommand(program: Command): void {
     .argument('<category>', "a category in any layout, or a folder; with --category the data set's folder")
     .option('--out <file>', 'where the contact sheet goes', 'contact-sheet.png')
     .option('--force', 'replace a file of others there; it is kept as a backup')
+    .option(
+      '--suspects [count]',
+      'rank the training images by how little they look like the others; show so many of the first, or ' +
+        `this share (default ${usualSuspects}), in ${suspectFiles.sheet} and ${suspectFiles.list}`,
+      countOrShareOption,
+    )
+    .option('--backbone <name>', `of the teacher that --suspects compares with`, backboneOption, 'resnet18')
+    .option('--weights <file>', 'its weights; default: the packaged teacher')
     .option('--json', 'print the facts as JSON');
   addDataOptions(command).action(async (category: string, options: SheetOptions) => {
     const sheet = basename(options.out);
     const { force = false } = options;
     await using output = await OutputFolder.open(dirname(options.out), { command: 'aand data', force });
-    await output.check([sheet]);
+    await output.check([sheet, ...(options.suspects ? Object.values(suspectFiles) : [])]);
     const listed = await openDataset(category, datasetOptions(options));
     const reporter = new ProgressReporter();
     const facts = await inspectDataset(listed, reporter.counting('reading'));
@@ -70,10 +83,20 @@ export function dataCommand(program: Command): void {
       `${dataset.name} (${dataset.format}): ${dataset.train.length} to learn from, ${dataset.test.length} ` +
       'to test';
     await output.write(sheet, await encodePng(contactSheet(cells, { title })));
+    const ranking =
+      options.suspects &&
+      (await showSuspects(
+        category,
+        dataset,
+        { ...options, suspects: options.suspects === true ? usualSuspects : options.suspects },
+        output,
+        reporter,
+      ));
     if (options.json) {
       const { counts, kinds, masks, ignored, warnings } = facts;
       const { name, format } = dataset;
-      console.log(JSON.stringify({ name, format, counts, kinds, masks, ignored, warnings }, null, 2));
+      const all = { name, format, counts, kinds, masks, ignored, warnings, ...ranking };
+      console.log(JSON.stringify(all, null, 2));
       return;
     }
     console.log(`${dataset.name}: layout ${dataset.format}`);
@@ -85,5 +108,6 @@ export function dataCommand(program: Command): void {
     if (facts.warnings.length) console.log(`${facts.warnings.length} found wanting:`);
     for (const warning of facts.warnings) console.log(`  ${warning}`);
     console.log(`contact sheet: ${options.out}`);
+    if (ranking) printSuspects(ranking, dirname(options.out));
   });
 }

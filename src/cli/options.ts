@@ -139,6 +139,14 @@ export const shareOrNoneOption = realNumber({ least: 0 }, { below: 1 });
 /** A share that may be nothing or all. */
 export const shareOrAllOption = realNumber({ least: 0 }, { most: 1 });
 
+/** A number of images, or a share of them. */
+export const countOrShareOption: Parser<number> = (text) => {
+  const value = decimal(text);
+  return (value > 0 && value < 1) || (value >= 1 && Number.isSafeInteger(value))
+    ? value
+    : refuse('It must be a whole number of at least 1, or a share above 0 and below 1.');
+};
+
 /** Side of a tile, in pixels of the image. */
 export const tileOption = wholeNumber(32, 65_536);
 

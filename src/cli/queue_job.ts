@@ -59,6 +59,7 @@ export const jobOptions = v.strictObject({
   ),
   robust: v.exactOptional(v.boolean()),
   curve: v.exactOptional(whole(1, 100_000)),
+  dropSuspects: v.exactOptional(share),
   strict: v.exactOptional(v.boolean()),
   format: v.exactOptional(v.picklist([...formats, 'auto'])),
   normalDir: v.exactOptional(path),

@@ -14,6 +14,9 @@ const checkpoints = [
   'curve.checkpoint',
 ] as const;
 
+/** Where a run's folder keeps the ranking of its suspects. */
+export const suspectsFile = 'suspects.json';
+
 /** What a curve over epochs leaves behind. */
 export const curveFiles = ['curve.csv', 'curve.json'] as const;
 
@@ -60,7 +63,14 @@ export async function openRunFolder({
               '--force begins anew, or give another --out',
           );
     }
-    const results = ['metrics.json', 'scores.csv', 'report.html', ...curveFiles, ...pictureNames(test)];
+    const results = [
+      'metrics.json',
+      'scores.csv',
+      'report.html',
+      suspectsFile,
+      ...curveFiles,
+      ...pictureNames(test),
+    ];
     await output.check([model, ...checkpoints, ...results]);
     return output;
   } catch (error) {

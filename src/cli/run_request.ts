@@ -20,7 +20,7 @@ const known = new Map<string, string>();
  * SHA-256 of a file; read again only where its size or time changed. One that cannot be read has a digest
  * too.
  */
-async function fileDigest(path: string): Promise<string> {
+export async function fileDigest(path: string): Promise<string> {
   try {
     const { size, mtimeMs } = await stat(path);
     const key = `${size} ${mtimeMs} ${path}`;
@@ -36,7 +36,8 @@ async function fileDigest(path: string): Promise<string> {
   }
 }
 
-async function filesDigest(paths: readonly string[]): Promise<InputDigest> {
+/** The digests of some files, in order. */
+export async function filesDigest(paths: readonly string[]): Promise<InputDigest> {
   return listDigest(await mapConcurrently(paths, fileDigest));
 }
 
@@ -84,6 +85,7 @@ export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<
       augmentations: plan.augment ?? null,
       'changes in every epoch': plan.robust ?? null,
       'epochs between points of the curve': plan.curve ?? null,
+      'share of suspects left out': plan.dropSuspects ?? null,
       ...(methodNamed(plan.mode).learns === 'memory' && { coreset: plan.coreset }),
     },
     inputs: {

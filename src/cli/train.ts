@@ -1,7 +1,8 @@
 /** `aand train`: both stages on a category, then a test where there is a test set. */
 import type { Command } from 'commander';
+import { withoutListed } from '../data/leave_out.ts';
 import { openDataset } from '../data/open.ts';
-import { interruptSignal, withEngine } from './common.ts';
+import { interruptSignal, readText, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { modeOption, seedOption } from './options.ts';
 import { openRunFolder } from './run_folder.ts';
@@ -28,10 +29,18 @@ export function trainCommand(program: Command): void {
       '--force',
       'train anew where there are results; a model, and files of others, are kept as backups',
     );
+  command.option(
+    '--leave-out <file>',
+    'a list of good images to leave out, one path per line, such as aand data --suspects writes',
+  );
   addTrainingOptions(command);
   addDataOptions(command).action(async (category: string, options: TrainCommandOptions & DataOptions) => {
     const asked = await planTraining(options);
-    const dataset = await openDataset(category, datasetOptions(options));
+    const listed = await openDataset(category, datasetOptions(options));
+    const { leaveOut } = options;
+    const dataset =
+      leaveOut === undefined ? listed : await withoutListed(listed, await readText(leaveOut), leaveOut);
+    if (dataset.leftOut) console.error(`${dataset.leftOut.length} images of ${leaveOut} are left out`);
     const plan = planOn(asked, dataset);
     const signal = interruptSignal();
     await using output = await openRunFolder({ ...plan, force: options.force ?? false, test: dataset.test });

@@ -51,6 +51,7 @@ export interface TrainingOptions {
   readonly augment?: Augmentation[];
   readonly robust?: boolean;
   readonly curve?: number;
+  readonly dropSuspects?: number;
   readonly strict?: boolean;
 }
 
@@ -60,6 +61,7 @@ export interface TrainCommandOptions extends TrainingOptions {
   readonly seed: number;
   readonly resume?: boolean;
   readonly force?: boolean;
+  readonly leaveOut?: string;
 }
 
 interface Place {
@@ -109,17 +111,22 @@ function checkRobust(mode: Mode, { tile }: TrainingOptions): void {
     );
 }
 
-export async function planTraining(options: TrainCommandOptions): Promise<AskedTrainPlan> {
-  const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
-  const coreset = options.coreset ?? defaultCoreset;
-  if (!options.weights && !packagedBackbones.includes(backbone))
+/** The file of the teacher: the one that was named, else the packaged one of the backbone. */
+export function teacherPathFor({ backbone, weights }: Pick<TrainingOptions, 'backbone' | 'weights'>): string {
+  if (!weights && !packagedBackbones.includes(backbone))
     throw new UsageError(
       `--weights is needed for ${backbone}: the teachers that come with this package are for ` +
         packagedBackbones.join(' and '),
     );
+  return weights ?? packagedFile(`weights/${packagedTeacherFile(backbone)}`);
+}
+
+export async function planTraining(options: TrainCommandOptions): Promise<AskedTrainPlan> {
+  const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
+  const coreset = options.coreset ?? defaultCoreset;
+  const teacherPath = teacherPathFor(options);
   if (options.robust) checkRobust(mode, options);
   const unreadable = unreadableFiles({ strict: options.strict ?? false });
-  const teacherPath = options.weights ?? packagedFile(`weights/${packagedTeacherFile(backbone)}`);
   return {
     out: options.out,
     backbone,
@@ -140,6 +147,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<AskedT
     augment: options.augment,
     robust: options.robust ? robustChanges : undefined,
     curve: options.curve,
+    dropSuspects: options.dropSuspects,
     teacherPath,
     teacher: await readWeights(teacherPath),
     textures: await textureSource(options.textures, imageSize, unreadable),
@@ -225,6 +233,12 @@ export function addTrainingOptions(command: Command): Command {
       '--curve <epochs>',
       'test every so many epochs and draw the curve; for the report, never used for choosing',
       epochsOption,
+    )
+    .option(
+      '--drop-suspects <share>',
+      'leave out this share of the good images: those that look least like the others (see aand data ' +
+        '--suspects)',
+      shareOption,
     )
     .addOption(strictOption());
 }

@@ -4,6 +4,7 @@
  */
 import type { Dataset } from '../data/dataset.ts';
 import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
+import { nameInList } from '../data/leave_out.ts';
 import { driftOfTested, driftText } from '../detector/score_watch.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Metrics } from '../eval/evaluate.ts';
@@ -20,6 +21,7 @@ import { checkPlan } from '../session/training_checks.ts';
 import { splitGood, variantOf } from '../session/training_plan.ts';
 import type { Progress } from '../train/trainer.ts';
 import { usage } from './common.ts';
+import { leaveOutSuspects } from './left_out.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
@@ -99,7 +101,7 @@ function epochTestsOf(
 export async function trainAndTest(
   engine: Engine,
   plan: TrainPlan,
-  listed: Dataset,
+  all: Dataset,
   output: OutputFolder,
   signal: AbortSignal,
   onProgress?: (progress: Progress) => void,
@@ -107,17 +109,25 @@ export async function trainAndTest(
   const started = performance.now();
   const reporter = new ProgressReporter();
   const { unreadable, tiling, resume } = plan;
-  checkPlan(plan, listed);
+  checkPlan(plan, all);
+  const { dataset: listed, suspects } = await leaveOutSuspects(engine, plan, all, output, {
+    reporter,
+    signal,
+  });
   const split = usage(() => splitGood(plan, listed));
   const prepared = await prepareTraining(plan, listed, split, { reporter, signal });
   const { dataset, heldOut, data, foreground, warnings } = prepared;
   for (const warning of warnings) console.error(`warning: ${warning}`);
-  const request = await runRequest(plan, listed);
+  const request = await runRequest(plan, all);
   const { stage1, stage2, best, curve } = checkpointsIn(output, resume);
   const testing = dataset.test.length > 0;
   const version = await packageVersion();
   const trained = data.samples.length;
-  const settings = (bestEpoch: number | undefined) => settingsOf(plan, foreground, heldOut.length, bestEpoch);
+  const settings = (bestEpoch: number | undefined) => ({
+    ...settingsOf(plan, foreground, heldOut.length, bestEpoch),
+    ...(plan.dropSuspects && { drop_suspects: plan.dropSuspects, suspects_left_out: suspects.length }),
+    ...(all.leftOut?.length && { listed_left_out: all.leftOut.length }),
+  });
 
   const job: TrainingJob = {
     backbone: backboneNamed(plan.backbone),
@@ -128,7 +138,7 @@ export async function trainAndTest(
     imageNames: data.paths,
     foregrounds: data.foregrounds,
     robust: plan.robust,
-    variant: variantOf(plan, heldOut.length),
+    variant: variantOf(plan, heldOut.length, suspects.length),
     textures: plan.textures,
     imageSize: plan.imageSize,
     batch: plan.batch,
@@ -172,6 +182,9 @@ export async function trainAndTest(
       format: dataset.format,
       counts: counts(dataset, trained),
       unreadable: unreadable.files,
+      ...((suspects.length || all.leftOut?.length) && {
+        left_out: { suspects, listed: (all.leftOut ?? []).map((sample) => nameInList(sample, all)) },
+      }),
       relabelled_by_mask: plan.labels === 'mask' ? evaluation.relabelled : null,
       image_threshold: image,
       pixel_threshold: pixel,

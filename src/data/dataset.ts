@@ -65,6 +65,8 @@ export interface Dataset {
   readonly test: readonly Sample[];
   /** Good images that the data set sets apart: thresholds come from them, they are not trained on. */
   readonly validation?: readonly Sample[];
+  /** Images that a list names, which are in none of the others. */
+  readonly leftOut?: readonly Sample[];
   /** Folders of images whose labels are not published: scores can be written, metrics cannot. */
   readonly unlabelled?: readonly { readonly folder: string; readonly count: number }[];
   /** The category's own folder. */

@@ -59,6 +59,8 @@ export interface TrainingPlan {
   readonly augment?: readonly Augmentation[] | undefined;
   /** What changes in every training image, drawn anew in every epoch; undefined: nothing. */
   readonly robust?: readonly Augmentation[] | undefined;
+  /** Share of the good images that is left out, the most suspicious ones; undefined: none. */
+  readonly dropSuspects?: number | undefined;
   /** Measure on the test set every so many epochs, for the report alone; undefined: never. */
   readonly curve?: number | undefined;
   /** What of the textures, the training and the test images cannot be read. */
@@ -79,6 +81,14 @@ export function chosenGood(plan: Pick<TrainingPlan, 'limit'>, dataset: Dataset):
   return plan.limit ? spread(dataset.train, plan.limit) : [...dataset.train];
 }
 
+/** Images that the data set itself keeps for the threshold, where the plan takes them. */
+export function setApart(
+  plan: Pick<TrainingPlan, 'holdOut'>,
+  { validation = [] }: Dataset,
+): readonly Sample[] {
+  return plan.holdOut === undefined ? validation : [];
+}
+
 export interface GoodSplit {
   readonly train: readonly Sample[];
   /** Kept apart from the training, for the threshold. */
@@ -96,8 +106,8 @@ export function splitGood(
   dataset: Dataset,
 ): GoodSplit {
   const chosen = chosenGood(plan, dataset);
-  const { validation } = dataset;
-  if (plan.holdOut === undefined && validation?.length) return { train: chosen, heldOut: validation };
+  const apart = setApart(plan, dataset);
+  if (apart.length) return { train: chosen, heldOut: apart };
   // A robust model's threshold comes from good images alone, whatever the test set holds.
   const wanted = !dataset.test.length || plan.robust !== undefined;
   const automatic = wanted && chosen.length >= holdOutLeast ? holdOutShare : 0;
@@ -140,9 +150,13 @@ export function adaptedTo(plan: AskedPlan, dataset: Dataset): Pick<TrainingPlan,
   };
 }
 
-/** What tells a run on these images from others: tiles, and how many images were held out. */
-export function variantOf({ tiling }: Pick<TrainingPlan, 'tiling'>, heldOut: number): string {
-  return [tiling ? `tiles ${tiling.size}/${tiling.overlap}` : '', heldOut ? `${heldOut} held out` : '']
+/** What tells a run on these images from others: tiles, and how many images were held out or left out. */
+export function variantOf({ tiling }: Pick<TrainingPlan, 'tiling'>, heldOut: number, suspects = 0): string {
+  return [
+    tiling ? `tiles ${tiling.size}/${tiling.overlap}` : '',
+    heldOut ? `${heldOut} held out` : '',
+    suspects ? `${suspects} suspects left out` : '',
+  ]
     .filter(Boolean)
     .join(', ');
 }

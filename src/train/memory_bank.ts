@@ -6,14 +6,6 @@
 
 import { Interrupted, InvalidArgumentError } from '../base/errors.ts';
 import { RandomStream } from '../base/random.ts';
-import { imageInput, pixelWords } from '../data/image_input.ts';
-import { ParameterSet } from '../engine/graph/parameter_set.ts';
-import { Tape } from '../engine/graph/tape.ts';
-import type { Tensor } from '../engine/graph/tensor.ts';
-import { conv2d } from '../engine/ops/conv2d.ts';
-import { initialize } from '../engine/runtime/initialize.ts';
-import { Program } from '../engine/runtime/program.ts';
-import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import { ParameterStore } from '../engine/runtime/store.ts';
 import { groups } from '../model/groups.ts';
 import { bankName, type MemoryMethod, methodParameters } from '../model/method.ts';
@@ -21,91 +13,12 @@ import { teacherFile } from '../weights/import.ts';
 import { loadParameters } from '../weights/parameters.ts';
 import type { CheckedOptions } from './check_options.ts';
 import { greedyCoreset } from './coreset.ts';
+import { FeatureReader, inRuns } from './feature_reader.ts';
 
 /** Share of the patches that is kept where the options say nothing: the paper's smallest. */
 export const defaultCoreset = 0.01;
-/** Channels of the random projection that rows are chosen by. */
-const projectedChannels = 128;
-const projection = 'projection';
-const imagesPerRun = 8;
 /** A bank is bound whole, so it stays within WebGPU's default binding of 128 MiB. */
 const bankBytes = 2 ** 27;
-
-/** Runs one output of the good images' features, eight images at a time. */
-class FeatureReader {
-  readonly #options: CheckedOptions;
-  readonly #method: MemoryMethod;
-  readonly #set = new ParameterSet();
-  readonly #store: ParameterStore;
-  readonly #programs = new ProgramCache<string>();
-  /** Shape of the features of one image, and channels of their projection. */
-  readonly rows: number;
-  readonly channels: number;
-  readonly projected: number;
-
-  constructor(o: CheckedOptions, method: MemoryMethod) {
-    this.#options = o;
-    this.#method = method;
-    const { features, projection: reduced } = this.#record(1).tensors;
-    this.channels = features.shape[3] as number;
-    this.projected = reduced.shape[3] as number;
-    this.rows = (features.shape[1] as number) * (features.shape[2] as number);
-    this.#store = new ParameterStore(o.engine, this.#set);
-    try {
-      loadParameters(
-        this.#store,
-        [groups.teacher],
-        teacherFile(o.teacher, o.teacherName),
-        o.teacherName,
-        'teacher.',
-      );
-      initialize(this.#store, [projection], o.seed);
-    } catch (error) {
-      this.#store.destroy();
-      throw error;
-    }
-  }
-
-  #record(batch: number): { tape: Tape; tensors: { features: Tensor; projection: Tensor } } {
-    const { imageSize, backbone } = this.#options;
-    const tape = new Tape(this.#set);
-    const features = this.#method.features(tape, imageInput(tape, batch, imageSize), backbone);
-    const channels = features.shape[3] as number;
-    if (channels <= projectedChannels) return { tape, tensors: { features, projection: features } };
-    const matrix = tape.parameter(
-      'projection.weight',
-      [1, 1, channels, projectedChannels],
-      'filter',
-      projection,
-      { kind: 'normal', deviation: projectedChannels ** -0.5 },
-    );
-    return { tape, tensors: { features, projection: conv2d(tape, features, matrix) } };
-  }
-
-  /** Features of some images one after the other, [images, rows, channels]. */
-  async read(items: readonly number[], what: 'features' | 'projection'): Promise<Float32Array> {
-    const { engine, images } = this.#options;
-    const batch = items.length;
-    const program = await this.#programs.get(`${what} ${batch}`, () => {
-      const { tape, tensors } = this.#record(batch);
-      return Program.compile(engine, tape, { outputs: { [what]: tensors[what] }, store: this.#store });
-    });
-    const pixels = pixelWords(items.map((item) => images[item] as (typeof images)[number]));
-    return (await program.run({ pixels }))[what] as Float32Array;
-  }
-
-  async destroy(): Promise<void> {
-    await this.#programs.close();
-    this.#store.destroy();
-  }
-}
-
-function cut(items: readonly number[]): number[][] {
-  const runs: number[][] = [];
-  for (let start = 0; start < items.length; start += imagesPerRun)
-    runs.push(items.slice(start, start + imagesPerRun));
-  return runs;
-}
 
 /** Tells how far a step of the learning is, as the progress of one epoch. */
 function progressOf(o: CheckedOptions, stage: string): (done: number, total: number) => void {
@@ -150,7 +63,7 @@ export async function learnBank(o: CheckedOptions, method: MemoryMethod): Promis
       );
     const projections = new Float32Array(total * projected);
     const reading = progressOf(o, 'features');
-    for (const items of cut([...o.images.keys()])) {
+    for (const items of inRuns([...o.images.keys()])) {
       needRunning(o);
       const values = await reader.read(items, 'projection');
       projections.set(values, (items[0] as number) * rows * projected);
@@ -189,7 +102,7 @@ async function gather(o: CheckedOptions, reader: FeatureReader, chosen: Uint32Ar
   const bank = new Float32Array(chosen.length * channels);
   const gathering = progressOf(o, 'bank');
   let done = 0;
-  for (const items of cut([...byImage.keys()].sort((a, b) => a - b))) {
+  for (const items of inRuns([...byImage.keys()].sort((a, b) => a - b))) {
     needRunning(o);
     const values = await reader.read(items, 'features');
     for (const [i, image] of items.entries())

@@ -1,5 +1,5 @@
 /** Nearest rows of a memory bank, and the score of an image by them. Inference only. */
-import { threads } from '../dispatch.ts';
+import { type Dispatch, threads } from '../dispatch.ts';
 import { need, type Tape } from '../graph/tape.ts';
 import { channelQuads, positions, type Tensor } from '../graph/tensor.ts';
 import type { Operation } from './operation.ts';
@@ -17,6 +17,23 @@ function checkBank(patches: Tensor, bank: Tensor): void {
     throw new Error(`patches have ${patches.shape.at(-1)} channels, the bank has ${bank.shape[1]}`);
 }
 
+/** Partial results of `nearest.find`: of each range of rows the least squared distance of every patch. */
+function find(
+  { patches, bank }: { readonly patches: Tensor; readonly bank: Tensor },
+  best: { readonly value: Tensor; readonly row: Tensor },
+  rowsPerRange: number,
+): Dispatch {
+  const [count, rows, quads] = [positions(patches), positions(bank), channelQuads(bank)];
+  return {
+    kernel: { module: 'nearest', entry: 'find' },
+    bindings: { patches, bank, best_value: best.value, best_row: best.row },
+    uniforms: { patches: count, rows, quads, rows_per_range: rowsPerRange },
+    workgroups: [Math.ceil(count / tile.patches), Math.ceil(rows / rowsPerRange), 1],
+    writes: ['best_value', 'best_row'],
+    flops: 12 * count * rows * quads,
+  };
+}
+
 const nearestDefinition: Operation = {
   name: 'nearest_rows',
   infer(inputs) {
@@ -29,28 +46,20 @@ const nearestDefinition: Operation = {
     const [patches, bank] = [need(inputs, 'patches'), need(inputs, 'bank')];
     const count = positions(patches);
     const rows = positions(bank);
-    const quads = channelQuads(bank);
     const across = Math.ceil(count / tile.patches);
     const rowTiles = Math.ceil(rows / tile.rows);
     const wanted = Math.min(Math.max(Math.ceil(enoughWorkgroups / across), 1), rowTiles);
     const rowsPerRange = Math.ceil(rowTiles / wanted) * tile.rows;
     const ranges = Math.ceil(rows / rowsPerRange);
-    const bestValue = scratch('nearest_rows.best_value', [ranges, count]);
-    const bestRow = scratch('nearest_rows.best_row', [ranges, count]);
+    const value = scratch('nearest_rows.best_value', [ranges, count]);
+    const row = scratch('nearest_rows.best_row', [ranges, count]);
     return [
-      {
-        kernel: { module: 'nearest', entry: 'find' },
-        bindings: { patches, bank, best_value: bestValue, best_row: bestRow },
-        uniforms: { patches: count, rows, quads, rows_per_range: rowsPerRange },
-        workgroups: [across, ranges, 1],
-        writes: ['best_value', 'best_row'],
-        flops: 12 * count * rows * quads,
-      },
+      find({ patches, bank }, { value, row }, rowsPerRange),
       {
         kernel: { module: 'nearest', entry: 'merge' },
         bindings: {
-          best_value: bestValue,
-          best_row: bestRow,
+          best_value: value,
+          best_row: row,
           distance: need(outputs, 'distance'),
           row: need(outputs, 'row'),
         },
@@ -72,6 +81,37 @@ const nearestDefinition: Operation = {
 export function nearestRows(tape: Tape, patches: Tensor, bank: Tensor): { distance: Tensor; row: Tensor } {
   const { distance, row } = tape.record(nearestDefinition, { patches, bank }, {});
   return { distance: distance as Tensor, row: row as Tensor };
+}
+
+const rangesDefinition: Operation<{ readonly rowsPerRange: number }> = {
+  name: 'nearest_in_ranges',
+  infer(inputs, { rowsPerRange }) {
+    const [patches, bank] = [need(inputs, 'patches'), need(inputs, 'bank')];
+    checkBank(patches, bank);
+    if (!Number.isInteger(rowsPerRange) || rowsPerRange < 1 || positions(bank) % rowsPerRange)
+      throw new Error(`a bank of ${positions(bank)} rows has no ranges of ${rowsPerRange} rows`);
+    const ranges = positions(bank) / rowsPerRange;
+    return { squared: { shape: [ranges, ...patches.shape.slice(0, -1)], layout: 'dense' } };
+  },
+  lower({ inputs, outputs, attributes: { rowsPerRange } }) {
+    const squared = need(outputs, 'squared');
+    const row = scratch('nearest_in_ranges.row', squared.shape);
+    const [patches, bank] = [need(inputs, 'patches'), need(inputs, 'bank')];
+    return [find({ patches, bank }, { value: squared, row }, rowsPerRange)];
+  },
+};
+
+/**
+ * The squared distance of every patch from the nearest row of each range of a bank, such as the rows of one
+ * image.
+ *
+ * @param patches [N,H,W,C]
+ * @param bank [M,C], `channels`
+ * @param rowsPerRange a divisor of M
+ * @returns [M / rowsPerRange, N,H,W]
+ */
+export function nearestInRanges(tape: Tape, patches: Tensor, bank: Tensor, rowsPerRange: number): Tensor {
+  return tape.record(rangesDefinition, { patches, bank }, { rowsPerRange }).squared as Tensor;
 }
 
 /** Neighbours that `bank_score.weigh` can hold. */
