@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeDirtySets } from '../bench/learning/dirty.ts';
+import { dirtySection } from '../bench/learning/dirty_table.ts';
 
 let folder: string;
 const name = (i: number) => `${`${i}`.padStart(3, '0')}.png`;
@@ -73,6 +74,45 @@ describe('data sets with defects among the good images', () => {
     await expect(makeDirtySets(source, { out: join(folder, 'a'), shares: [0.25], seed: 0 })).rejects.toThrow(
       'has dirty-25 already',
     );
+  });
+});
+
+describe('the table of benchmarks on such sets', () => {
+  const record = { command: '-', date: '-', commit: '-', machine: '-', driver: '-', node: null, load: null };
+  const benchmark = (name: string, mode: string, ...aurocs: number[]) => {
+    const runs = aurocs.map((image_AUROC, seed) => ({
+      ...{ category: 'screw', mode, seed, adapter: 'a device' },
+      metrics: { image_AUROC, pixel_AUROC: 0.9, AUPRO: null },
+    }));
+    const path = join(folder, 'benchmarks', name);
+    mkdirSync(path, { recursive: true });
+    const note = `${runs.length} of 3 runs. resnet18, epochs 5,10${name.includes('drop') ? ', without' : ''}; x.`;
+    writeFileSync(join(path, 'results.json'), JSON.stringify({ note, rows: [], runs }));
+  };
+
+  it('has means, deviations and the points that were lost', () => {
+    benchmark('screw-10-drop-15', 'aand', 0.78, 0.76);
+    benchmark('screw-10', 'aand', 0.7);
+    benchmark('screw-00', 'aand', 0.8, 0.76);
+    mkdirSync(join(folder, 'benchmarks/screw-20'));
+    const { rows, about, record: made } = dirtySection(join(folder, 'benchmarks'), record);
+    const mean = (value: number, deviation: number | null) => ({
+      mean: expect.closeTo(value, 9),
+      deviation: deviation === null ? null : expect.closeTo(deviation, 9),
+    });
+    const root = Math.SQRT2;
+    expect(rows).toEqual([
+      ['screw', 'aand', '0', '-', '2', mean(78, 2 * root), mean(90, 0), null, '-'],
+      ['screw', 'aand', '10', '-', '1', mean(70, null), mean(90, null), null, '8.0'],
+      ['screw', 'aand', '10', '15', '2', mean(77, root), mean(90, 0), null, '1.0'],
+    ]);
+    expect(about[1]).toBe('Settings: resnet18, epochs 5,10.');
+    expect(made.driver).toBe('a device');
+  });
+
+  it('is refused where there is no benchmark', () => {
+    mkdirSync(join(folder, 'none'));
+    expect(() => dirtySection(join(folder, 'none'), record)).toThrow('has no folder such as screw-10');
   });
 });
 

@@ -31,6 +31,7 @@ import {
   sizeOf,
 } from './corruptions.ts';
 import { makeDirtySets } from './dirty.ts';
+import { dirtySection } from './dirty_table.ts';
 import { driftSection, simulateDrift } from './drift.ts';
 import { type FewOptions, fewRuns, fewSection, shellLine } from './few.ts';
 import { measureSuspects, suspectsSection } from './suspects.ts';
@@ -176,6 +177,22 @@ program
   .action((table: string, groups: string[]) => {
     const rows = collectInto(table, groups.map(parseGroup), called);
     console.log(`${table}: ${rows} rows`);
+  });
+
+program
+  .command('dirty-table')
+  .description('the section of docs/results.md from benchmarks of the sets of `dirty`')
+  .argument('<folder>', 'benchmarks in folders CATEGORY-SHARE and CATEGORY-SHARE-drop-PERCENT')
+  .option('--json <file>', 'write the section there')
+  .action((folder: string, { json }: { json?: string }) => {
+    const section = dirtySection(folder, provenance(called, 'that of the benchmarks'));
+    for (const row of section.rows)
+      console.log(
+        row
+          .map((cell) => (typeof cell === 'object' && cell ? cell.mean.toFixed(section.digits) : cell))
+          .join('  '),
+      );
+    if (json) writeFileSync(json, `${JSON.stringify(section, null, 2)}\n`);
   });
 
 program
