@@ -33,7 +33,7 @@ describe('data --suspects', () => {
     expect(trained.stderr).toContain('2 images of suspects.txt are left out');
     const { left_out, counts, settings } = json('listed/metrics.json');
     expect(left_out.listed).toContain(planted);
-    expect([left_out.listed.length, counts.train, settings.listed_left_out]).toEqual([2, 5, 2]);
+    expect([left_out.listed.length, counts.train_good, settings.listed_left_out]).toEqual([2, 5, 2]);
   });
 
   test('takes a share, and leaves files of others alone', async () => {
@@ -61,7 +61,7 @@ describe('train --drop-suspects', () => {
     );
     const first = json('dropped/metrics.json');
     expect(first.left_out.suspects[0]).toBe(planted);
-    expect(first.counts.train).toBe(5);
+    expect(first.counts.train_good).toBe(5);
     expect(first.settings).toMatchObject({ drop_suspects: 0.3, suspects_left_out: 2 });
     expect(first.run.settings['share of suspects left out']).toBe(0.3);
     expect(json('dropped/suspects.json').left_out).toEqual(first.left_out.suspects);
@@ -74,7 +74,7 @@ describe('train --drop-suspects', () => {
     const other = await aand([...training.slice(0, -1), '.15', '--resume']);
     expect([other.code, other.stderr]).toEqual([
       1,
-      expect.stringMatching(/variant was .*2 suspects left out/),
+      expect.stringMatching(/variant was .*suspects left out: 2/),
     ]);
   });
 

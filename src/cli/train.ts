@@ -28,11 +28,11 @@ export function trainCommand(program: Command): void {
     .option(
       '--force',
       'train anew where there are results; a model, and files of others, are kept as backups',
+    )
+    .option(
+      '--leave-out <file>',
+      'a list of good images to leave out, one path per line, such as aand data --suspects writes',
     );
-  command.option(
-    '--leave-out <file>',
-    'a list of good images to leave out, one path per line, such as aand data --suspects writes',
-  );
   addTrainingOptions(command);
   addDataOptions(command).action(async (category: string, options: TrainCommandOptions & DataOptions) => {
     const asked = await planTraining(options);

@@ -155,7 +155,7 @@ export function variantOf({ tiling }: Pick<TrainingPlan, 'tiling'>, heldOut: num
   return [
     tiling ? `tiles ${tiling.size}/${tiling.overlap}` : '',
     heldOut ? `${heldOut} held out` : '',
-    suspects ? `${suspects} suspects left out` : '',
+    suspects ? `suspects left out: ${suspects}` : '',
   ]
     .filter(Boolean)
     .join(', ');
