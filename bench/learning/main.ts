@@ -9,7 +9,7 @@ import { readWeights, withEngine } from '../../src/cli/common.ts';
 import {
   backboneOption,
   countOption,
-  imageSizeOption,
+  imageSizesOption,
   listOf,
   oneOf,
   realNumber,
@@ -34,7 +34,7 @@ import { makeDirtySets } from './dirty.ts';
 import { dirtySection } from './dirty_table.ts';
 import { driftSection, simulateDrift } from './drift.ts';
 import { type FewOptions, fewRuns, fewSection, shellLine } from './few.ts';
-import { measureSuspects, suspectsSection } from './suspects.ts';
+import { measureSuspects, type SuspectsRow, suspectsSection } from './suspects.ts';
 
 const called = `npm run learning -- ${process.argv.slice(2).join(' ')}`;
 
@@ -199,35 +199,44 @@ program
   .command('suspects')
   .description('how well defects among the good images are found: forms of the ranking on sets of `dirty`')
   .argument('<sets...>', 'folders that `dirty` made')
-  .option('--backbone <name>', 'of the teacher', backboneOption, 'resnet18')
+  .option('--backbone <list>', 'of the teacher; the first is that of the program', listOf(backboneOption), [
+    'resnet18',
+  ])
   .option('--weights <file>', 'the teacher; default: the packaged one')
-  .option('--image-size <pixels>', 'side of the images', imageSizeOption, suspectSize)
+  .option('--image-size <list>', 'sides of the images; the first is that of the program', imageSizesOption, [
+    suspectSize,
+  ])
   .option('--json <file>', 'write the section of docs/results.md there')
   .action(
     async (
       sets: string[],
-      options: { backbone: string; weights?: string; imageSize: number; json?: string },
+      {
+        weights,
+        json,
+        ...options
+      }: { backbone: string[]; weights?: string; imageSize: number[]; json?: string },
     ) => {
-      const teacherName = teacherPathFor(options);
-      const teacher = await readWeights(teacherName);
-      const { backbone, imageSize, json } = options;
       await withEngine(async (engine) => {
         const record = provenance(called, engine.adapter.description);
-        const rows = await measureSuspects(
-          engine,
-          sets,
-          { backbone: backboneNamed(backbone), teacher, teacherName, imageSize },
-          ({ set, form, auroc, found, foundInTwice }) =>
-            console.log(
-              `${set}, ${form}: AUROC ${(100 * auroc).toFixed(1)}, found ${(100 * found).toFixed(0)} %, ` +
-                `in twice as many ${(100 * foundInTwice).toFixed(0)} %`,
-            ),
-        );
-        const about =
-          `Features are of ${backbone} with ` +
-          `${options.weights ? 'the weights that the command names' : 'the packaged teacher'}, ` +
-          `images have ${imageSize} pixels a side.`;
-        if (json) writeFileSync(json, `${JSON.stringify(suspectsSection(rows, about, record), null, 2)}\n`);
+        const rows: SuspectsRow[] = [];
+        for (const backbone of options.backbone)
+          for (const imageSize of options.imageSize) {
+            const teacherName = teacherPathFor({ backbone, ...(weights && { weights }) });
+            const teacher = await readWeights(teacherName);
+            const o = { backbone: backboneNamed(backbone), teacher, teacherName, imageSize };
+            for (const row of await measureSuspects(engine, sets, o)) {
+              const [auroc, found, twice] = [row.auroc, row.found, row.foundInTwice].map((value) =>
+                (100 * value).toFixed(1),
+              );
+              console.log(
+                `${row.set}, ${row.features}, ${row.form}: AUROC ${auroc}, found ${found} %, in twice as ` +
+                  `many ${twice} %`,
+              );
+              rows.push(row);
+            }
+          }
+        const teacher = weights ? 'that of the command' : 'the packaged one';
+        if (json) writeFileSync(json, `${JSON.stringify(suspectsSection(rows, teacher, record), null, 2)}\n`);
       });
     },
   );

@@ -30,8 +30,12 @@ const forms: readonly (readonly [name: string, form: RankingForm])[] = [
   ['three patches', { ...rankingForm, patches: 3 }],
 ];
 
+const ours = forms[0]?.[0] as string;
+
 export interface SuspectsRow {
   readonly set: string;
+  /** The teacher and the side of the images. */
+  readonly features: string;
   readonly images: number;
   readonly defects: number;
   readonly form: string;
@@ -50,8 +54,7 @@ export interface SuspectsOptions {
 }
 
 function rowOf(
-  set: string,
-  form: string,
+  where: Pick<SuspectsRow, 'set' | 'features' | 'form'>,
   scores: readonly number[],
   defective: readonly boolean[],
 ): SuspectsRow {
@@ -60,10 +63,9 @@ function rowOf(
   const ranking = rankedSuspects(scores.map((score) => ({ score })));
   const among = (count: number) => ranking.slice(0, count).filter((i) => defective[i]).length / defects;
   return {
-    set,
+    ...where,
     images: scores.length,
     defects,
-    form,
     auroc: rankMetrics(Float32Array.from(scores), labels)?.auroc ?? Number.NaN,
     found: among(defects),
     foundInTwice: among(2 * defects),
@@ -80,7 +82,6 @@ export async function measureSuspects(
   engine: Engine,
   folders: readonly string[],
   o: SuspectsOptions,
-  onRow: (row: SuspectsRow) => void,
 ): Promise<SuspectsRow[]> {
   const rows: SuspectsRow[] = [];
   for (const folder of folders)
@@ -95,20 +96,48 @@ export async function measureSuspects(
       const { nearest, patches } = await compareImages({ ...o, engine, images: data.images });
       for (const [name, form] of forms) {
         const scores = suspicionsOf(nearest, patches, form).map(({ score }) => score);
-        const row = rowOf(`${category}, ${basename(folder)}`, name, scores, defective);
+        const features = `${o.backbone.name}, ${o.imageSize} pixels`;
+        const row = rowOf(
+          { set: `${category}, ${basename(folder)}`, features, form: name },
+          scores,
+          defective,
+        );
         rows.push(row);
-        onRow(row);
       }
     }
   return rows;
 }
 
-/** The rows as a section of docs/results.md. */
+/** Means of rows, as one row. */
+function meanRow(rows: readonly SuspectsRow[]): SuspectsRow {
+  const mean = (value: (row: SuspectsRow) => number) =>
+    rows.reduce((sum, row) => sum + value(row), 0) / rows.length;
+  return {
+    ...(rows[0] as SuspectsRow),
+    set: `mean of ${rows.length} sets`,
+    auroc: mean(({ auroc }) => auroc),
+    found: mean(({ found }) => found),
+    foundInTwice: mean(({ foundInTwice }) => foundInTwice),
+  };
+}
+
+/**
+ * The rows as a section of docs/results.md: the program's own ranking by set, everything else as means.
+ *
+ * @param teacher what the teacher is, in words
+ */
 export function suspectsSection(
   rows: readonly SuspectsRow[],
-  about: string,
+  teacher: string,
   record: Provenance,
 ): MeasuredTable {
+  const first = rows[0]?.features;
+  const own = rows.filter(({ features, form }) => features === first && form === ours);
+  const groups = new Map<string, SuspectsRow[]>();
+  for (const row of rows) {
+    const key = `${row.features} ${row.form}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
   return {
     record: { ...record },
     order: 40,
@@ -116,20 +145,19 @@ export function suspectsSection(
     about: [
       'How well `aand data --suspects` and `--drop-suspects` find defective images among the good ones ' +
         '(`src/train/suspects.ts`). The sets are those of `npm run learning -- dirty`: so many per cent of ' +
-        `the training images are defective. ${about} Found: the share of the defective images among the ` +
-        'first of the ranking, as many as there are defects, and twice as many. Other forms of the ranking ' +
-        'differ from it in the one point that they name.',
+        `the training images are defective. The teacher is ${teacher}. Found: the share of the defective ` +
+        'images among the first of the ranking, as many as there are defects, and twice as many. Other ' +
+        'forms of the ranking differ from it in the one point that they name. The form was chosen by these ' +
+        'sets.',
     ],
     digits: 1,
-    heads: ['set', 'images', 'defective', 'ranking', 'AUROC', 'found, %', 'in twice as many, %'],
-    rows: rows.map(({ set, images, defects, form, auroc, found, foundInTwice }) => [
-      set,
-      `${images}`,
-      `${defects}`,
-      form,
-      100 * auroc,
-      100 * found,
-      100 * foundInTwice,
+    heads: ['set', 'defective', 'features', 'ranking', 'AUROC', 'found, %', 'in twice as many, %'],
+    rows: [
+      ...own.map((row) => [row, `${row.defects} of ${row.images}`] as const),
+      ...[...groups.values()].map((group) => [meanRow(group), '-'] as const),
+    ].map(([{ set, features, form, auroc, found, foundInTwice }, defects]) => [
+      ...[set, defects, features, form],
+      ...[100 * auroc, 100 * found, 100 * foundInTwice],
     ]),
     commands: [],
   };
