@@ -30,6 +30,10 @@ describe('what the other tests rely on', () => {
     expect(bodies[1]).not.toContain('unused[at]');
     expect(bodies[2]).not.toContain('poison');
     expect(bodies[3]).toContain('unused[at] = f32(poison)');
+    const half =
+      'alias Quad = vec4<f16>; var<workgroup> quads: array<Quad, max(4u, 8u)>;' +
+      '@compute @workgroup_size(1) fn main() { quads[0] = Quad(); }';
+    expect(withPoisonedWorkgroups(half)).toMatch(/at < max\(4u, 8u\);.*quads\[at\] = Quad\(f16\(poison\)\)/);
     expect(withPoisonedWorkgroups('@compute @workgroup_size(1) fn main() { }')).toBeUndefined();
   });
 

@@ -73,7 +73,10 @@ function namedBy(first: WgslFunction, all: readonly WgslFunction[]): Set<string>
 export function withPoisonedWorkgroups(code: string): string | undefined {
   const variables = [...code.matchAll(/var<workgroup>\s+(\w+)\s*:\s*array</g)].map((match) => {
     const [inside] = bracketed(code, match.index + match[0].length - 1, '<', '>');
-    const comma = inside.lastIndexOf(',');
+    // The first one outside of brackets: types and lengths have commas of their own.
+    const comma = [...inside].findIndex(
+      (letter, i) => letter === ',' && !/[<(]/.test(inside.slice(0, i).replace(/[<(][^<>()]*[>)]/g, '')),
+    );
     return {
       name: match[1] as string,
       element: inside.slice(0, comma).trim(),
@@ -100,7 +103,10 @@ export function withPoisonedWorkgroups(code: string): string | undefined {
     const index = /@builtin\(local_invocation_index\)\s*(\w+)/.exec(entry.parameters)?.[1];
     const own = index ?? 'poison_index';
     const filled = used.map(({ name, element, length }) => {
-      const value = /u32/.test(element) ? `${element}(0xffffffffu)` : `${element}(poison)`;
+      const type = new RegExp(`alias ${element} = ([^;]+);`).exec(code)?.[1] ?? element;
+      const value = /u32/.test(type)
+        ? `${element}(0xffffffffu)`
+        : `${element}(${/f16|\dh/.test(type) ? 'f16(poison)' : 'poison'})`;
       return `for (var at = ${own}; at < ${length}; at += ${threads}) { ${name}[at] = ${value}; }`;
     });
     const lines = [
