@@ -17,7 +17,7 @@ export interface StrangeImage {
 
 const maskSide = 128;
 /** Outlined is what has more than this share of the largest value. */
-const outlined = 0.6;
+const outlined = 0.85;
 /** Side of the enlarged spot, as a share of the image's longer side. */
 const spot = 0.3;
 const columns = 6;
