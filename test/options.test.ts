@@ -235,6 +235,35 @@ const numeric: readonly Numeric[] = [
   size('import'),
   batch('export'),
   count('export', '--images'),
+  count('serve', '--capacity'),
+  {
+    command: 'serve',
+    option: '--port',
+    range: /whole number from 0 to 65535/,
+    good: [
+      ['0', 0],
+      ['65535', 65_535],
+    ],
+    bad: [...notWhole, '65536'],
+  },
+  ...(
+    [
+      ['--max-body', '1024', '1025', '0'],
+      ['--timeout', '3600', '3601', '0'],
+      ['--batch-delay', '10000', '10001', '-1'],
+    ] as const
+  ).map(
+    ([option, most, above, below]): Numeric => ({
+      command: 'serve',
+      option,
+      range: /number (above|of at least) 0 and of at most/,
+      good: [
+        ['0.5', 0.5],
+        [most, Number(most)],
+      ],
+      bad: [...nonsense, above, below],
+    }),
+  ),
 ];
 
 /** What a command must have beside the option in question. */
@@ -245,6 +274,7 @@ const needed: Readonly<Record<string, readonly string[]>> = {
   test: ['m', 'a', '--out', 'o'],
   preview: ['a'],
   predict: ['m', 'a', '--out', 'o'],
+  serve: ['m'],
   demo: [],
   worker: ['--queue', 'redis://127.0.0.1:1'],
   calibrate: ['m'],
@@ -380,7 +410,7 @@ test.each(Object.keys(needed))('aand %s refuses what it does not know', async (c
   expect(await refused(command, ...(needed[command] ?? []), '--no-such-option')).toContain(
     '--no-such-option',
   );
-  if (!/^(predict|import|calibrate)$/.test(command))
+  if (!/^(predict|import|calibrate|serve)$/.test(command))
     expect(await refused(command, ...(needed[command] ?? []), 'surplus', 'surplus')).toMatch(
       /too many arguments|unknown/,
     );
