@@ -1,15 +1,14 @@
 /** The HTTP server: image files in, judgements out. docs/serving.md describes its routes. */
-import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { packageRoot } from '#platform';
-import { errorCode } from '../base/errors.ts';
 import { mayAsk } from './access.ts';
+import { limitRequests } from './admission.ts';
+import { HttpError, statusOf } from './http_errors.ts';
 import type { Hub } from './hub.ts';
 import { type Judgement, judgementOf } from './judgement.ts';
 import { LiveReaders } from './live.ts';
 import type { ServerMetrics } from './metrics.ts';
+import { addOpenRoutes } from './open_routes.ts';
 import { type Pictured, pngOf, thumbnailOf } from './pictures.ts';
 import {
   errorSchema,
@@ -36,43 +35,11 @@ export interface ServerOptions {
   readonly version: string;
 }
 
-/** An error with an HTTP status. */
-class HttpError extends Error {
-  readonly statusCode: number;
-
-  constructor(statusCode: number, message: string) {
-    super(message);
-    this.statusCode = statusCode;
-  }
-}
-
-/** The HTTP status of an error. */
-function statusOf(error: unknown): number {
-  const { statusCode } = error as { readonly statusCode?: unknown };
-  if (typeof statusCode === 'number') return statusCode;
-  switch (errorCode(error)) {
-    case 'invalid-image':
-      return 400;
-    case 'device-lost':
-    case 'closed':
-      return 503;
-    default:
-      return 500;
-  }
-}
-
 interface Predict {
   Params: { readonly model?: string };
   Querystring: { readonly name?: string; readonly picture: PictureKind };
   Body: Buffer | undefined;
 }
-
-const files: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  '/': ['live.html', 'text/html; charset=utf-8'],
-  '/live.js': ['live.js', 'text/javascript; charset=utf-8'],
-  '/style.css': ['style.css', 'text/css; charset=utf-8'],
-  '/icon.svg': ['icon.svg', 'image/svg+xml'],
-};
 
 /** A server of models. It listens when {@link InspectionServer.listen} is called. */
 export class InspectionServer {
@@ -80,7 +47,6 @@ export class InspectionServer {
   readonly #app: FastifyInstance;
   readonly #models: ReadonlyMap<string, ServedModel>;
   readonly #live = new LiveReaders();
-  #admitted = 0;
   #stopping = false;
 
   private constructor(options: ServerOptions, app: FastifyInstance) {
@@ -159,7 +125,7 @@ export class InspectionServer {
         done(new HttpError(415, 'send the bytes of the image file as the body (curl --data-binary @FILE)'));
       else done(null, body);
     });
-    this.#addOpenRoutes();
+    addOpenRoutes(app, () => this.#stopping);
     app.register(async (guarded) => {
       guarded.addHook('onRequest', async (request, reply) => {
         if (mayAsk(request.headers.authorization, this.#options.token)) return;
@@ -170,36 +136,6 @@ export class InspectionServer {
       guarded.register(async (images) => this.#addPredictRoutes(images));
     });
     await app.ready();
-  }
-
-  /** What says nothing of products: everybody may ask for it. */
-  #addOpenRoutes(): void {
-    const app = this.#app;
-    const hidden = { schema: { hide: true } };
-    for (const [url, [file, type]] of Object.entries(files))
-      app.get(url, hidden, (_, reply) =>
-        reply
-          .header(
-            'content-security-policy',
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-              "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-          )
-          .type(type)
-          .send(createReadStream(join(packageRoot(), 'dist/app', file))),
-      );
-    const state = (summary: string, description: string) => ({
-      schema: {
-        summary,
-        security: [],
-        response: { 200: { description, type: 'object', properties: { status: { type: 'string' } } } },
-      },
-    });
-    app.get('/health', state('whether the process runs', 'it does'), async () => ({ status: 'ok' }));
-    app.get('/ready', state('whether images are taken', 'they are; 503 while the server stops'), async () => {
-      if (this.#stopping) throw new HttpError(503, 'the server stops');
-      return { status: 'ready' };
-    });
-    app.get('/openapi.json', hidden, async () => this.openApi);
   }
 
   #addGuardedRoutes(app: FastifyInstance): void {
@@ -250,28 +186,13 @@ export class InspectionServer {
   }
 
   #addPredictRoutes(app: FastifyInstance): void {
-    const { metrics } = this.#options;
-    const admitted = new WeakSet<FastifyRequest>();
-    const release = async (request: FastifyRequest) => {
-      if (admitted.delete(request)) metrics.inProgress(--this.#admitted);
-    };
-    // Before the body is read: a full server reads nothing.
-    app.addHook('onRequest', async (request, reply) => {
-      if (this.#stopping) throw new HttpError(503, 'the server stops');
-      if (this.#admitted >= this.#options.capacity) {
-        reply.header('retry-after', '1');
-        throw new HttpError(429, `${this.#admitted} images are under way already: ask again in a second`);
-      }
-      admitted.add(request);
-      metrics.inProgress(++this.#admitted);
-    });
+    const { metrics, capacity } = this.#options;
+    limitRequests(app, { metrics, capacity, stopping: () => this.#stopping });
     app.addHook('onResponse', async (request, { statusCode }) => {
       const { model = [...this.#models.keys()][0] as string } = request.params as Predict['Params'];
       // Names that senders make up are no labels.
       metrics.answers.inc({ model: this.#models.has(model) ? model : 'unknown', status: statusCode });
-      await release(request);
     });
-    app.addHook('onRequestAbort', release);
     const schema = {
       summary: 'judges an image',
       description: 'The body is the image file: PNG, JPEG, BMP, WebP or TIFF.',
