@@ -29,6 +29,8 @@ const node = {
   external: [...Object.keys(manifest.peerDependencies), 'puppeteer-core'],
   outdir: 'dist',
   outbase: '.',
+  // Maps say file and line of an error; the texts of the sources would double the package.
+  sourcesContent: false,
   splitting: true,
   entryNames: '[dir]/[name]',
   // Some of the bundled packages are CommonJS and ask for Node's modules with `require`.

@@ -47,9 +47,9 @@ export class ServerMetrics {
     this.#drift.set({ model }, has ? 1 : 0);
   }
 
-  /** A sink has given up a result. */
-  sinkFailed(sink: string): void {
-    this.#sinkLosses.inc({ sink });
+  /** A sink has given up results. */
+  sinkFailed(sink: string, count: number): void {
+    this.#sinkLosses.inc({ sink }, count);
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {
