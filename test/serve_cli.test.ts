@@ -1,5 +1,5 @@
 /** `aand serve`: names and tokens of models, and its end. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -31,6 +31,7 @@ describe('what cannot be served is said', () => {
     ],
     ['a short token', () => [model, '--token-file', join(folder, 'short')], /must have 8 characters/],
     ['an empty token', () => [model, '--token-file', join(folder, 'blank')], /its first line is empty/],
+    ['a webhook that is no web address', () => [model, '--webhook', 'ftp://x/'], /begins with http:/],
     ['a port that is none', () => [model, '--port', '70000'], /whole number from 0 to 65535/],
   ];
   test.each(usage)('%s', async (_, args, text) => {
@@ -57,7 +58,8 @@ describe('what cannot be served is said', () => {
 });
 
 test('SIGTERM ends it with 0 after the requests under way; a token from the environment', async () => {
-  const { child, ended, heard } = command.start(['serve', model, '--port', '0'], {
+  const log = join(folder, 'log.jsonl');
+  const { child, ended, heard } = command.start(['serve', model, '--port', '0', '--log', log], {
     env: { AAND_TOKEN: 'correct-horse' },
   });
   let output = '';
@@ -76,4 +78,5 @@ test('SIGTERM ends it with 0 after the requests under way; a token from the envi
   child.kill('SIGTERM');
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
   expect((await ended).code).toBe(0);
+  expect(readFileSync(log, 'utf8').trim().split('\n')).toHaveLength(5);
 });

@@ -1,10 +1,10 @@
 /** `aand serve`: models behind HTTP, for a line. */
 import { basename, dirname, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { readBytes } from '#platform';
 import { isLoopback } from '../serve/access.ts';
 import { dtypeOption, subgroupMatricesOptions, UsageError } from './common.ts';
-import { countOption, realNumber, wholeNumber } from './options.ts';
+import { countOption, oneOf, realNumber, wholeNumber } from './options.ts';
 import type { NamedModel, ServeOptions } from './serve_models.ts';
 
 /** The name of a model: as in NAME=FILE, else that of its file or, for model.safetensors, its folder. */
@@ -19,6 +19,14 @@ function namedModel(text: string): NamedModel {
         `'${name}': write NAME=${path}`,
     );
   return { name, path };
+}
+
+/** An address of the web, with http or https. */
+function webAddress(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw new InvalidArgumentError('It must be an address that begins with http:// or https://.');
+  return url;
 }
 
 function namedModels(texts: readonly string[]): NamedModel[] {
@@ -83,6 +91,9 @@ export function serveCommand(program: Command): void {
       realNumber({ least: 0 }, { most: 10_000 }),
       5,
     )
+    .option('--log <file>', 'add a line for each judgement to this file: JSON, or CSV where it ends in .csv')
+    .option('--webhook <url>', 'send each judgement there as JSON, and again until it is taken', webAddress)
+    .option('--webhook-on <results>', 'which ones are sent', oneOf(['all', 'anomalous']), 'all')
     .addOption(dtypeOption())
     .addOption(useMatrices)
     .addOption(withoutMatrices)

@@ -7,6 +7,9 @@ import { Hub } from '../serve/hub.ts';
 import { ServerMetrics } from '../serve/metrics.ts';
 import { ServedModel } from '../serve/served_model.ts';
 import { InspectionServer } from '../serve/server.ts';
+import { LogFile } from '../serve/sinks/log_file.ts';
+import { SinkReports } from '../serve/sinks/reports.ts';
+import { Webhook } from '../serve/sinks/webhook.ts';
 import { interruptSignal, matrixUnitUse, withEngine } from './common.ts';
 import { packageVersion } from './package.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
@@ -21,6 +24,10 @@ export interface ServeOptions {
   readonly timeout: number;
   /** Milliseconds. */
   readonly batchDelay: number;
+  /** File that gets a line for each judgement. */
+  readonly log?: string;
+  readonly webhook?: URL;
+  readonly webhookOn: 'all' | 'anomalous';
   readonly dtype: DataType;
   readonly subgroupMatrices?: boolean;
 }
@@ -55,6 +62,15 @@ async function openModels(
   return models;
 }
 
+/** Where judgements go besides their senders. */
+async function openHub(metrics: ServerMetrics, { log, webhook, webhookOn }: ServeOptions): Promise<Hub> {
+  const hub = new Hub();
+  const reports = new SinkReports(metrics, (text) => console.error(`note: ${text}`));
+  if (log) hub.add(await LogFile.open(log, reports));
+  if (webhook) hub.add(new Webhook(webhook, reports, { anomalousOnly: webhookOn === 'anomalous' }));
+  return hub;
+}
+
 /** Resolves at the signal. */
 function stopped(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -72,12 +88,13 @@ export async function serveModels(
   const signal = interruptSignal({ SIGINT: options.timeout * 1000, SIGTERM: options.timeout * 1000 });
   await withEngine(async (engine) => {
     const metrics = new ServerMetrics();
+    const hub = await openHub(metrics, options);
     // Closing the engine frees what they hold on the device.
     const models = await openModels(engine, files, metrics, options);
     const server = await InspectionServer.create({
       models,
       metrics,
-      hub: new Hub(),
+      hub,
       token,
       capacity: options.capacity,
       bodyLimit: Math.round(options.maxBody * 2 ** 20),

@@ -62,8 +62,8 @@ export class LogFile implements Sink {
   }
 
   /**
-   * Opens the file, or makes it with the folders above it. A part of a line at its end, which a killed process
-   * has left, is cut off.
+   * Opens the file, or makes it with the folders above it. A part of a line at its end, which a killed
+   * process has left, is cut off.
    *
    * @throws Error naming the file; also where a CSV file has another head
    */
