@@ -22,6 +22,7 @@ export const augmentations = [
   'blur',
   'noise',
 ] as const;
+/** A kind of change of a photograph that shows the same good part. */
 export type Augmentation = (typeof augmentations)[number];
 
 /**

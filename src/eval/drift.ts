@@ -28,6 +28,7 @@ export const driftLimit = 16;
 /** Fewer good scores give no reference. */
 export const driftNeeds = 8;
 
+/** Where scores have moved to, seen from those of the calibration. */
 export type DriftDirection = 'higher' | 'lower';
 
 /** Where the scores have gone. */

@@ -53,7 +53,7 @@ test('a software driver is refused with advice, a wrong option with the usage', 
 });
 
 test('a rehearsal passes, and writes its figures and a page', () => {
-  const { stdout, status } = run('--quick', '--allow-software', '--minutes', '15');
+  const { stdout, status } = run('--quick', '--allow-software', '--minutes', '30');
   expect(stdout).toContain('everything that was checked passed');
   expect(status).toBe(0);
   const report = JSON.parse(readFileSync(join(pack, 'results/gpu.json'), 'utf8')) as PackReport;
