@@ -44,9 +44,8 @@ interface Finished {
 }
 
 const folders = (path: string) =>
-  readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name)
+  readdirSync(path)
+    .filter((name) => statSync(join(path, name)).isDirectory())
     .sort();
 
 /** FOLDER/CATEGORY/MODE/seedN, as `aand benchmark` lays its runs out; those that are whole. */
