@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type BenchReport, benchPage } from '../bench/report.ts';
 import { chromiumPath, launchChromium } from '../bench/support/browsers.ts';
 import type { Evaluation, TestedImage } from '../src/eval/evaluate.ts';
+import { findingsOf } from '../src/eval/findings.ts';
 import { rankMetrics } from '../src/eval/metrics.ts';
 import { type BenchmarkRun, benchmarkMarkdown, benchmarkPage } from '../src/report/benchmark_table.ts';
 import { html, htmlPage } from '../src/report/html.ts';
@@ -104,6 +105,7 @@ function input(text: string, uri = pixel): ReportInput {
     },
     images,
     evaluation,
+    findings: findingsOf({ images, calibration }),
     image: calibration,
     pixel: calibration,
     falseAlarms: [figure],
@@ -237,8 +239,45 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
     expect(shown.text).toContain('1 file could not be read, and every figure is without it:washer: washer');
   });
 
+  test('a report opens with the result in plain words, fits a phone, and prints whole and light', async () => {
+    writeFileSync(join(folder, 'plain.html'), await reportPage(input('washer'), charts));
+    const page = await browser.newPage();
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+    await page.setViewport({ width: 390, height: 844 });
+    await page.goto(pathToFileURL(join(folder, 'plain.html')).href, { waitUntil: 'load' });
+    const opening = await page.evaluate(() => document.querySelector('h1')?.nextElementSibling?.textContent);
+    expect(opening).toMatch(
+      /^This model works on the tested parts: it found 2 of 2 bad parts and rejected 0 of 2/,
+    );
+    expect(opening).toMatch(/Only 2 bad parts and 2 good parts were tested/);
+    const wide = () =>
+      page.evaluate(() =>
+        [...document.querySelectorAll('body *')]
+          .filter((e) => !e.closest('.scroll') && e.getBoundingClientRect().right > innerWidth + 1)
+          .map((e) => e.outerHTML.slice(0, 80)),
+      );
+    expect(await wide()).toEqual([]);
+    const state = () =>
+      page.evaluate(() => ({
+        paper: getComputedStyle(document.body).backgroundColor,
+        folded: document.querySelectorAll('details:not([open])').length,
+      }));
+    const before = await state();
+    expect(before.folded).toBeGreaterThan(0);
+    await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+    expect(await state()).toEqual({ paper: 'rgb(255, 255, 255)', folded: 0 });
+    await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+    expect(await state()).toEqual(before);
+    await page.close();
+  });
+
   test('a report without a threshold has no verdicts, and a histogram all the same', async () => {
-    const shown = await show(await reportPage({ ...input('washer'), image: null, pixel: null }, charts));
+    const { images } = input('washer');
+    const findings = findingsOf({ images, calibration: null });
+    const shown = await show(
+      await reportPage({ ...input('washer'), findings, image: null, pixel: null }, charts),
+    );
+    expect(shown.text).toContain('This model has no limit yet');
     expect(shown).toMatchObject({ ...quiet, canvases: 6, drawn: 6 });
     expect(shown.text).toContain('This detector is not calibrated');
     expect(shown.text).not.toContain('Verdicts');

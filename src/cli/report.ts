@@ -4,6 +4,7 @@ import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import type { MapRunner } from '../detector/map_runner.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
+import type { Findings } from '../eval/findings.ts';
 import { jet } from '../eval/panels.ts';
 import { isAnomalous } from '../eval/thresholds.ts';
 import type { Image } from '../image/image.ts';
@@ -67,6 +68,7 @@ export async function writeReport(
     readonly report: Readonly<Record<string, unknown>>;
     readonly results: TestSet;
     readonly evaluation: Evaluation;
+    readonly findings: Findings;
     readonly calibrations: Calibrations;
     readonly runner: MapRunner;
     readonly tiling: Tiling | undefined;
@@ -106,6 +108,7 @@ export async function writeReport(
       report: o.report,
       images: results.images,
       evaluation: o.evaluation,
+      findings: o.findings,
       ...calibrations,
       falseAlarms: await figures(pick(false, true)),
       misses: await figures(pick(true, false).reverse()),

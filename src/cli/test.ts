@@ -7,6 +7,7 @@ import type { DataType } from '../detector/detector.ts';
 import { readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { countFalseAlarms, falseAlarmInterval, falseAlarmText } from '../eval/false_alarms.ts';
+import { findingsLines, findingsOf } from '../eval/findings.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { testDetector } from '../session/test_detector.ts';
@@ -112,16 +113,19 @@ export function testCommand(program: Command): void {
           await scoresCsv(results, calibrations, { pictures: pictureNames(results.images) }),
         );
         await writePictures(output, results, calibrations, reporter, unreadable);
+        const findings = findingsOf({ images: results.images, calibration: settings.image });
         await writeReport(output, {
           report,
           results,
           evaluation,
+          findings,
           calibrations,
           runner: detector.runner,
           tiling,
           unreadable,
         });
-        console.log(`${dataset.name}: ${results.images.length} test images`);
+        for (const line of findingsLines(findings)) console.log(line);
+        console.log(`\n${dataset.name}: ${results.images.length} test images`);
         console.log(metricsTable(evaluation.metrics));
         if (falseAlarms) console.log(falseAlarmText(falseAlarms));
         console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);

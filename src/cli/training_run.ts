@@ -9,6 +9,7 @@ import { driftOfTested, driftText } from '../detector/score_watch.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Metrics } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
+import { type Findings, findingsLines, findingsOf } from '../eval/findings.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import { methodNamed } from '../model/methods.ts';
 import { scoreNeighbours } from '../model/patchcore.ts';
@@ -211,10 +212,18 @@ export async function trainAndTest(
       ),
     );
     if (testing) await writePictures(output, shown, { image, pixel }, reporter, unreadable);
+    // Tiles and copies are learned too: photographs are what a person counts.
+    const findings = findingsOf({
+      images: shown.images,
+      calibration: image,
+      learned: split.train.length,
+      goodLearned: !testing && !heldOut.length,
+    });
     await writeReport(output, {
       report,
       results: shown,
       evaluation,
+      findings,
       calibrations: { image, pixel },
       runner,
       tiling,
@@ -227,7 +236,7 @@ export async function trainAndTest(
       ...(outcome.curve ? ['curve.csv, curve.json'] : []),
       ...(testing ? ['images/'] : []),
     ].join(', ');
-    printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch);
+    printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch, findings);
     if (plan.robust) console.log(`threshold ${image.threshold.toPrecision(5)}: ${image.rule}`);
     if (image.evidence) console.log(falseAlarmText(image.evidence));
     const drift = driftOfTested(outcome.settings);
@@ -244,7 +253,10 @@ function printSummary(
   testing: boolean,
   metrics: Metrics,
   bestEpoch: number | undefined,
+  findings: Findings,
 ): void {
+  for (const line of findingsLines(findings)) console.log(line);
+  console.log('');
   console.log(
     `${dataset.name}: ${trained} good images, ${plan.mode}, ${plan.backbone}, ${plan.imageSize} pixels`,
   );

@@ -4,6 +4,7 @@ import type { UnreadableFile } from '../data/unreadable.ts';
 import type { Interval } from '../eval/bootstrap.ts';
 import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
+import type { Findings } from '../eval/findings.ts';
 import { rankCurves, rankMetrics } from '../eval/metrics.ts';
 import { type Calibration, isAnomalous } from '../eval/thresholds.ts';
 import { type Html, html, htmlPage, table } from './html.ts';
@@ -21,6 +22,8 @@ export interface ReportInput {
   readonly report: Readonly<Record<string, unknown>>;
   readonly images: readonly TestedImage[];
   readonly evaluation: Evaluation;
+  /** What the report opens with. */
+  readonly findings: Findings;
   /** Null, as pixel's, for a detector without a threshold. */
   readonly image: Calibration | null;
   readonly pixel: Calibration | null;
@@ -274,6 +277,18 @@ function warningsOf(warnings: readonly unknown[], unreadable: readonly Unreadabl
   }`;
 }
 
+/** The result in plain words. */
+function findingsSection({ grade, headline, counts, advice }: Findings): Html {
+  const figures = counts.map(
+    ({ label, value, of, text }) => html`<div class="figure ${label}"><b>${value}</b><span>${of}
+${label}</span><small>${text}</small></div>`,
+  );
+  const said = advice.map((text) => html`<li>${text}</li>`);
+  return html`<section class="result ${grade}" aria-label="Result"><p class="headline">${headline}</p>
+${counts.length > 0 && html`<div class="figures">${figures}</div>`}
+${advice.length > 0 && html`<ul>${said}</ul>`}</section>`;
+}
+
 const keyFigures: readonly (readonly [keyof Metrics, string])[] = [
   ['image_AUROC', 'image AUROC'],
   ['pixel_AUROC', 'pixel AUROC'],
@@ -332,7 +347,7 @@ are in curve.csv.</p>`
     `The teacher's weights and the textures have licences of their own (${settings.weights}; ` +
       `${settings.textures}).`;
   const body = html`<h1>${title}</h1>
-<p class="quiet">${origin}</p>
+${findingsSection(input.findings)}
 ${
   oracle &&
   html`<p class="warning">The epoch was chosen on the test set (--select test-oracle): these figures do not
@@ -344,6 +359,7 @@ ${
     : html`<p class="warning">There is no test set with good and defective images: nothing could be
 measured.</p>`
 }
+<p class="quiet">${origin}</p>
 <h2>Data</h2>${facts(report.counts as Record<string, unknown>)}
 ${warningsOf((report.warnings ?? []) as unknown[], (report.unreadable ?? []) as UnreadableFile[])}
 ${measured && metricsSection(input, settings)}

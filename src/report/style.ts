@@ -9,6 +9,8 @@ export const style = `
   --quiet: #566575;
   --good: #2f6fb3;
   --bad: #c8502d;
+  --found: #1f7a4d;
+  --care: #9a6700;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -19,7 +21,21 @@ export const style = `
     --quiet: #9dabba;
     --good: #6ca6e0;
     --bad: #f08a66;
+    --found: #6fcf9a;
+    --care: #d9a93f;
   }
+}
+:root.printing {
+  color-scheme: light;
+  --ink: #000;
+  --paper: #fff;
+  --card: #fff;
+  --line: #bbb;
+  --quiet: #444;
+  --good: #2f6fb3;
+  --bad: #b3391f;
+  --found: #1f7a4d;
+  --care: #7a5200;
 }
 * {
   box-sizing: border-box;
@@ -79,6 +95,43 @@ p {
 .figure span {
   color: var(--quiet);
   font-size: 13px;
+}
+.result {
+  border: 1px solid var(--line);
+  border-left: 6px solid var(--quiet);
+  border-radius: 8px;
+  padding: 4px 16px 8px;
+  margin: 14px 0;
+}
+.result.good {
+  border-left-color: var(--found);
+}
+.result.fair {
+  border-left-color: var(--care);
+}
+.result.bad {
+  border-left-color: var(--bad);
+}
+.headline {
+  font-size: 19px;
+  font-weight: 600;
+  line-height: 1.35;
+  margin: 8px 0;
+}
+.result .figure span {
+  color: var(--ink);
+  display: block;
+}
+.result .figure small {
+  color: var(--quiet);
+}
+.result ul {
+  margin: 8px 0;
+  padding-left: 20px;
+  max-width: 85ch;
+}
+.result li {
+  margin: 4px 0;
 }
 .charts {
   display: grid;
@@ -176,21 +229,46 @@ summary {
   cursor: pointer;
 }
 @media print {
+  @page {
+    margin: 14mm;
+  }
   body {
     max-width: none;
     padding: 0;
     font-size: 12px;
   }
-  h2 {
+  h1 {
+    font-size: 20px;
+  }
+  h2,
+  h3,
+  summary {
     break-after: avoid;
   }
   figure,
+  .figure,
+  .result,
   .charts > div,
   tr {
     break-inside: avoid;
   }
-  details {
-    display: block;
+  .figure {
+    border: 1px solid var(--line);
+  }
+  .scroll {
+    overflow: visible;
+  }
+  .charts {
+    grid-template-columns: 1fr 1fr;
+  }
+  .chart {
+    height: 200px;
+  }
+  canvas {
+    max-width: 100%;
+  }
+  a {
+    color: inherit;
   }
 }
 @media (max-width: 520px) {
