@@ -50,13 +50,33 @@ export async function imageBytes(
   return bytes;
 }
 
-/** A checkpoint of a training. */
-export const checkpoint = ({ id }: TrainingRecord, name: string) => ({
+const checkpointIn = (folder: string, name: string) => ({
   name,
   advice: 'Discard this training to begin it anew',
-  load: () => readFile(`${folderOf(id)}/${name}`),
-  save: (data: Uint8Array) => writeFile(`${folderOf(id)}/${name}`, data),
+  load: () => readFile(`${folder}/${name}`),
+  save: (data: Uint8Array) => writeFile(`${folder}/${name}`, data),
 });
+
+/** A checkpoint of a training. */
+export const checkpoint = ({ id }: TrainingRecord, name: string) => checkpointIn(folderOf(id), name);
+
+const triesFolder = 'tries';
+
+/** Works with checkpoints that are kept for nobody: they are written as a training's are, then removed. */
+export async function withTriedCheckpoints<T>(
+  work: (checkpoints: Record<'stage1' | 'stage2', ReturnType<typeof checkpoint>>) => Promise<T>,
+): Promise<T> {
+  const folder = `${triesFolder}/${crypto.randomUUID()}`;
+  try {
+    return await work({
+      stage1: checkpointIn(folder, 'stage1.checkpoint'),
+      stage2: checkpointIn(folder, 'stage2.checkpoint'),
+    });
+  } finally {
+    // Those of a tab that was closed while it tried, too.
+    await removeTree(triesFolder).catch(() => {});
+  }
+}
 
 /** Folders that no record names: left by a tab that was closed while it stored. */
 async function sweep(folder: string, keep: string | undefined): Promise<void> {

@@ -1,24 +1,89 @@
 /**
- * What is seen of a running training: bar and figures, loss curves, example heat maps, notices; the tab's
- * title too.
+ * What is seen of a running training: its parts with their times, bar and figures, loss curves, example heat
+ * maps, notices; the tab's title too.
  */
 import { rangeOf } from '../src/base/lists.ts';
+import type { TrainingPart } from '../src/session/measure_training.ts';
 import { watchBackground } from './background.ts';
 import { type Chart, chart, css } from './charts.ts';
 import { element } from './dom.ts';
 import { colouredCanvas, pixelCanvas } from './heat_map.ts';
+import { Pace } from './pace.ts';
 import { minutes } from './time.ts';
 import type { Example, TrainingCallbacks, TrainingProgress } from './types.ts';
 
+const partTexts: Readonly<Record<string, string>> = {
+  storing: 'storing the photographs',
+  reading: 'reading the photographs',
+  'stage I': 'stage I: learns what does not belong',
+  'stage II': 'stage II: learns the good parts',
+  testing: 'testing',
+  calibrating: 'drawing the limit',
+};
+
+/** A part of a training, for a person. */
+function partText(name: string): string {
+  const [, turn] = /^left out (\d+ of \d+)/.exec(name) ?? [];
+  if (turn) return `checking the limit, ${turn}`;
+  return Object.hasOwn(partTexts, name) ? (partTexts[name] as string) : name;
+}
+
 export function createProgress() {
   const title = document.title;
-  const status = element('p', { aria: { role: 'status' } });
+  const status = element('p', { className: 'running', aria: { role: 'status' } });
+  const figures = element('p', { className: 'quiet' });
   const notice = element('p', { className: 'quiet', aria: { role: 'status' } });
+  const steps = element('ol', { className: 'steps', hidden: true });
+  let pace: Pace | undefined;
+  let names: readonly string[] = [];
   const warnings = element('p', { className: 'quiet', aria: { role: 'status' } });
   const bar = element('progress', { max: 1, value: 0, aria: { label: 'progress of this stage' } });
   const examples = element('div', { className: 'sheet pairs' });
   const canvas = element('canvas', { aria: { role: 'img', label: 'loss of each epoch' } });
   let chartOfLosses: Chart | undefined;
+
+  /** Marks the part that runs. */
+  const mark = (place: number) => {
+    for (const [i, step] of [...steps.children].entries()) {
+      step.className = i + 1 < place ? 'done' : i + 1 === place ? 'now' : '';
+      if (i + 1 === place) step.setAttribute('aria-current', 'step');
+      else step.removeAttribute('aria-current');
+    }
+  };
+
+  /** The part that runs, and how long everything still takes where that is known. */
+  const left = (name: string, remaining?: number): string => {
+    const seconds = pace?.left(name, remaining);
+    if (seconds === undefined) return '';
+    mark(pace?.place(name) ?? 0);
+    return `, about ${minutes(seconds)} left in all`;
+  };
+
+  const onParts = (parts: readonly TrainingPart[]) => {
+    pace = new Pace(parts, () => performance.now() / 1000);
+    names = parts.map(({ name }) => name);
+    steps.replaceChildren(
+      ...parts.map(({ name, seconds }) =>
+        element('li', {}, partText(name), element('small', {}, minutes(seconds))),
+      ),
+    );
+    steps.hidden = false;
+    status.textContent = `reading the photographs${left('reading')}`;
+  };
+
+  const onTried = (share: number) => {
+    bar.value = share;
+    status.textContent =
+      `trying out this device, ${Math.floor(100 * share)} %: programs are compiled, and first steps taken, ` +
+      'to tell how long the training takes';
+  };
+
+  const onCounting = (label: string, done: number, total: number) => {
+    // Of few good images all are scored again for the threshold.
+    const name = names.includes(label) || label.startsWith('left out') ? label : 'testing';
+    bar.value = done / total;
+    status.textContent = `${partText(label)}: photograph ${done} of ${total}${left(name)}`;
+  };
 
   const onProgress = ({
     stage,
@@ -35,9 +100,12 @@ export function createProgress() {
     const values = Object.entries(losses)
       .map(([key, value]) => `${key} ${value.toPrecision(3)}`)
       .join(', ');
-    status.textContent =
-      `${stage}, epoch ${epoch + 1} of ${epochs}: ${values}; ` +
-      `${imagesPerSecond.toFixed(1)} images/s, ${minutes(remaining)} left in this stage`;
+    const rest = left(stage, remaining) || `, ${minutes(remaining)} left in this stage`;
+    const over = epoch + 1 === epochs && images === total;
+    status.textContent = over
+      ? `${stage} is done; the programs of what follows are compiled${left(stage, 0)}`
+      : `${stage}, epoch ${epoch + 1} of ${epochs}${rest}`;
+    figures.textContent = `${values}; ${imagesPerSecond.toFixed(1)} images/s`;
   };
 
   const onEpoch = (stage: string, values: Readonly<Record<string, number>>) => {
@@ -74,7 +142,8 @@ export function createProgress() {
   };
 
   const onStored = (done: number, total: number) => {
-    status.textContent = `storing image ${done + 1} of ${total} on this device…`;
+    bar.value = done / total;
+    status.textContent = `storing photograph ${done + 1} of ${total} on this device…`;
   };
 
   const onWarning = (text: string) => {
@@ -107,6 +176,9 @@ export function createProgress() {
   const background = watchBackground(onNotice);
   const callbacks: TrainingCallbacks = {
     onStored,
+    onTried,
+    onParts,
+    onCounting,
     onProgress,
     onEpoch,
     onResume,
@@ -116,7 +188,7 @@ export function createProgress() {
   };
   return {
     callbacks,
-    above: [bar, status, warnings, notice],
+    above: [bar, status, figures, steps, warnings, notice],
     below: [
       element('div', { className: 'chart' }, canvas),
       element('h3', {}, 'Examples after each epoch'),
@@ -128,6 +200,12 @@ export function createProgress() {
     },
     start(): void {
       onNotice('');
+      pace = undefined;
+      names = [];
+      steps.hidden = true;
+      figures.textContent = '';
+      bar.value = 0;
+      status.textContent = 'reading the photographs, and compiling the programs of the first stage…';
       warnings.textContent = '';
       background.start();
       chartOfLosses?.destroy();
@@ -143,6 +221,8 @@ export function createProgress() {
       });
     },
     done(text: string): void {
+      mark(names.length + 1);
+      figures.textContent = '';
       status.textContent = text;
       bar.value = 1;
     },

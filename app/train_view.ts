@@ -21,12 +21,17 @@ import {
   type TrainingResult,
 } from './types.ts';
 
-export function createTrainView(root: HTMLElement, onModel: (model: File) => Promise<void>): void {
+export function createTrainView(root: HTMLElement, onModel: (model: File) => Promise<void>) {
   const good = new Map<string, File>();
   const bad = new Map<string, File>();
+  const clears = new Map<Map<string, File>, HTMLButtonElement>();
   let running = false;
+  // Whether the page has a device to compute on.
+  let device = true;
   // Another tab of this page trains.
   let elsewhere = false;
+  // The device is tried out for a forecast.
+  let trying = false;
 
   const number = (value: string, min: string, step: string) =>
     element('input', { type: 'number', value, min, step });
@@ -42,6 +47,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     text,
     hint,
   }));
+  const robust = element('input', { type: 'checkbox' });
   const foreground = element(
     'select',
     {},
@@ -60,7 +66,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
 
   const summary = element('p', { className: 'quiet', aria: { role: 'status' } });
   const copies = element('p', { className: 'quiet', aria: { role: 'status' } });
-  const forecast = element('p', { className: 'quiet', aria: { role: 'status' } });
+  const forecast = element('p', { className: 'quiet forecast', aria: { role: 'status' } });
   const preview = element('div');
   const result = element('div');
   const progressCard = element('div', { className: 'card', hidden: true });
@@ -82,6 +88,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     mode: mode.value as TrainingJob['mode'],
     seed: 0,
     augment: augment(),
+    ...(robust.checked && { robust: true }),
     leaveOut: leaveOut(),
   });
 
@@ -94,9 +101,12 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       ? epochsFor(learned, { epochs: adapted, batch: Math.max(1, Number(batch.value)) })
       : adapted;
     for (const [i, input] of epochs.entries()) if (!typed.has(input)) input.value = String(wanted[i]);
-    const usable = good.size > 0 && !running;
-    for (const control of [look, estimate]) control.disabled = !usable;
-    start.disabled = !usable || elsewhere;
+    const usable = good.size > 0 && !running && device;
+    look.disabled = !usable || trying;
+    estimate.disabled = !usable;
+    estimate.textContent = trying ? 'Stop trying' : 'Forecast';
+    start.disabled = !usable || elsewhere || trying;
+    for (const [list, clear] of clears) clear.disabled = !list.size;
     for (const control of [pause, cancel]) control.disabled = !running;
   };
 
@@ -111,6 +121,11 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   };
 
   const drop = (title: string, kind: 'good' | 'bad', list: Map<string, File>) => {
+    const clear = button(`Clear ${kind}`, () => {
+      list.clear();
+      refresh();
+    });
+    clears.set(list, clear);
     const area = element(
       'div',
       { className: 'drop' },
@@ -119,10 +134,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
         'div',
         { className: 'row' },
         fileButton('Choose', 'image/*', true, (files) => take(list, files)),
-        button(`Clear ${kind}`, () => {
-          list.clear();
-          refresh();
-        }),
+        clear,
       ),
       element('p', { className: 'quiet' }, 'or drop images or a folder here'),
     );
@@ -172,9 +184,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const showPreview = () =>
     attempt(async () => {
       const trainer = await training;
-      const files = await Promise.all(
-        [...good].slice(0, 8).map(async ([key, file]) => ({ name: key, bytes: await file.arrayBuffer() })),
-      );
+      const files = await someGood(8);
       const { side, foregrounds, anomalies, share } = await trainer.preview(job(), files);
       const sheet = (pictures: readonly Uint8Array[]) =>
         element('div', { className: 'sheet' }, ...pictures.map((pixels) => pixelCanvas(pixels, side, side)));
@@ -190,14 +200,39 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       );
     });
 
+  /** Bytes of a few good photographs. */
+  const someGood = (count: number) =>
+    Promise.all(
+      [...good].slice(0, count).map(async ([key, file]) => ({ name: key, bytes: await file.arrayBuffer() })),
+    );
+
   const showForecast = () =>
     attempt(async () => {
-      forecast.textContent = 'measuring this device…';
       const trainer = await training;
-      const { bytes, seconds, advice } = await trainer.forecast(job(), good.size);
-      forecast.textContent = Number.isFinite(bytes)
-        ? `About ${(bytes / 2 ** 20).toFixed(0)} MiB of GPU memory and ${minutes(seconds)}. ${advice}`
-        : advice;
+      if (trying) return trainer.pause();
+      trying = true;
+      refresh();
+      try {
+        forecast.textContent = 'trying out this device: compiling…';
+        const images = { good: good.size, bad: bad.size, some: await someGood(3) };
+        const { bytes, seconds, advice } = await trainer.forecast(
+          job(),
+          images,
+          Comlink.proxy((share: number) => {
+            const text = `trying out this device: compiling and first steps, ${Math.floor(100 * share)} %`;
+            forecast.textContent = text;
+          }),
+        );
+        const memory = `About ${(bytes / 2 ** 20).toFixed(0)} MiB of GPU memory`;
+        const time = seconds === undefined ? '' : ` and ${minutes(seconds)}`;
+        forecast.textContent = Number.isFinite(bytes) ? `${memory}${time}. ${advice}` : advice;
+      } catch (error) {
+        forecast.textContent = '';
+        if (!/interrupted/i.test((error as Error).message)) throw error;
+      } finally {
+        trying = false;
+        refresh();
+      }
     });
 
   const finish = (done: TrainingResult) => {
@@ -295,17 +330,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
             drop('Bad parts (optional)', 'bad', bad),
           ),
           summary,
-          element(
-            'div',
-            { className: 'fields' },
-            field('Name', name),
-            field('Teacher', teacher, 'field wide'),
-            field('Image size', imageSize),
-            field('Batch', batch),
-            ...epochs.map((input, i) => field(`Epochs, stage ${'I'.repeat(i + 1)}`, input)),
-            field('Foreground', foreground),
-            field('Method', mode, 'field wide'),
-          ),
+          field('Name', name),
           element(
             'fieldset',
             { className: 'choices' },
@@ -313,16 +338,40 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
             ...kinds.map(({ box, text, hint }) =>
               element('label', {}, box, element('span', {}, text, element('small', {}, hint))),
             ),
+            element(
+              'label',
+              {},
+              robust,
+              element(
+                'span',
+                {},
+                'Light and camera will change later',
+                element('small', {}, 'learned under other light and from other places: takes longer'),
+              ),
+            ),
             copies,
           ),
           element(
-            'div',
-            { className: 'row' },
-            look,
-            estimate,
-            fileButton('Load teacher weights', '.pth,.pt,.safetensors', false, loadTeacher),
-            start,
+            'details',
+            {},
+            element('summary', {}, 'Settings for experts'),
+            element(
+              'div',
+              { className: 'fields' },
+              field('Teacher', teacher, 'field wide'),
+              field('Image size', imageSize),
+              field('Batch', batch),
+              ...epochs.map((input, i) => field(`Epochs, stage ${'I'.repeat(i + 1)}`, input)),
+              field('Foreground', foreground),
+              field('Method', mode, 'field wide'),
+            ),
+            element(
+              'div',
+              { className: 'row' },
+              fileButton('Load teacher weights', '.pth,.pt,.safetensors', false, loadTeacher),
+            ),
           ),
+          element('div', { className: 'row' }, start, estimate, look),
           forecast,
           preview,
         ),
@@ -351,4 +400,11 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   };
   // Without storage there is nothing to restore.
   restore().catch(() => {});
+  return {
+    /** There is no device to compute on: what needs one is not offered. */
+    withoutDevice(): void {
+      device = false;
+      refresh();
+    },
+  };
 }

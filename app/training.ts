@@ -4,26 +4,27 @@
  */
 import { decodeImage } from '#platform';
 import { RandomStream } from '../src/base/random.ts';
-import { augmentTraining } from '../src/data/augment.ts';
+import { augmentTraining, robustChanges } from '../src/data/augment.ts';
 import type { Sample } from '../src/data/dataset.ts';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';
 import type { MapRunner } from '../src/detector/map_runner.ts';
 import type { Engine } from '../src/engine/runtime/engine.ts';
+import { findingsOf } from '../src/eval/findings.ts';
 import type { Image } from '../src/image/image.ts';
 import { denormalize, normalize } from '../src/image/normalize.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
 import { backboneNamed } from '../src/model/backbones.ts';
 import { throughLosses } from '../src/session/device_losses.ts';
-import { silent, systemClock } from '../src/session/ports.ts';
+import type { TrainingPart } from '../src/session/measure_training.ts';
+import { systemClock } from '../src/session/ports.ts';
 import { memoryReader } from '../src/session/score_samples.ts';
 import { trainAndCalibrate } from '../src/session/train_and_calibrate.ts';
-import { holdOutShare } from '../src/session/training_defaults.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { adoptOlder } from './adopt.ts';
-import { forecastJob } from './forecast.ts';
+import { forecastJob, heldOutOf, measureJob } from './forecast.ts';
 import {
   checkpoint,
   discardModel,
@@ -43,6 +44,7 @@ import type {
   ChosenImage,
   Example,
   ForecastFacts,
+  ForecastImages,
   Kept,
   Preview,
   TeacherFacts,
@@ -54,8 +56,10 @@ import type {
 const shownExamples = 4;
 const previewSide = 96;
 const previewCount = 8;
-/** Of fewer good images none is held out. */
-const holdOutLeast = 10;
+/** A training is tried out first where it has so many epochs: shorter ones are over sooner than a try. */
+const triedEpochs = 20;
+/** Photographs whose reading is timed. */
+const timedImages = 3;
 
 interface Loaded {
   readonly sample: Sample;
@@ -83,13 +87,16 @@ async function load(record: TrainingRecord, kind: 'good' | 'bad', rule: string):
 }
 
 /** The maps of some images under the student of the moment. */
-async function show(runner: MapRunner, examples: readonly Loaded[]): Promise<Example[]> {
+async function show(
+  runner: MapRunner,
+  examples: readonly { readonly name: string; readonly image: Image }[],
+): Promise<Example[]> {
   const shown: Example[] = [];
-  for (const { sample, image } of examples) {
+  for (const { name, image } of examples) {
     const [result] = await runner.run([image]);
     if (result)
       shown.push({
-        name: sample.path,
+        name,
         pixels: image.data,
         side: image.width,
         score: result.score,
@@ -104,6 +111,8 @@ export class Trainer {
   readonly #longWork: LongWork;
   #stop: AbortController | undefined;
   #adopted: Promise<void> | undefined;
+  /** What was measured last, and of which training. */
+  #measured: { readonly of: string; readonly parts: readonly TrainingPart[] } | undefined;
   /** Settled when nothing of this tab writes what is kept. */
   #running: Promise<unknown> = Promise.resolve();
 
@@ -177,8 +186,60 @@ export class Trainer {
     this.#stop?.abort();
   }
 
-  async forecast(job: TrainingJob, images: number): Promise<ForecastFacts> {
-    return forecastJob(await this.#open(), job, images);
+  /** Stopped by {@link pause}, as a training is. */
+  forecast(
+    job: TrainingJob,
+    images: ForecastImages,
+    onTried: (share: number) => void,
+  ): Promise<ForecastFacts> {
+    return this.#longWork.run('a forecast', async () => {
+      const { signal } = this.#begin();
+      const engine = await this.#open();
+      return forecastJob(engine, job, images.good, () =>
+        this.#measure(engine, job, images, { signal, onTried }),
+      );
+    });
+  }
+
+  /** The parts of a training and their times; the same training is not tried twice. */
+  async #measure(
+    engine: Engine,
+    job: TrainingJob,
+    images: ForecastImages,
+    o: { readonly signal: AbortSignal; readonly onTried: (share: number) => void },
+  ): Promise<readonly TrainingPart[]> {
+    const { name: _, ...shape } = job;
+    const of = JSON.stringify([shape, images.good, images.bad]);
+    if (this.#measured?.of === of) return this.#measured.parts;
+    const parts = await measureJob(engine, job, images, {
+      ...o,
+      show: async (runner, list) => {
+        const examples = list.slice(0, shownExamples).map((image) => ({ name: '', image }));
+        await show(runner, examples);
+      },
+    });
+    this.#measured = { of, parts };
+    return parts;
+  }
+
+  /** Tries out a training that is about to begin, where that is worth its time. */
+  async #plan(record: TrainingRecord, callbacks: TrainingCallbacks, signal: AbortSignal): Promise<void> {
+    const { job, good, bad } = record;
+    if (job.epochs[0] + job.epochs[1] < triedEpochs) return;
+    const some = await Promise.all(
+      good.slice(0, timedImages).map(async (name, i) => ({
+        name,
+        bytes: (await imageBytes(record, 'good', i)).slice().buffer as ArrayBuffer,
+      })),
+    );
+    try {
+      const images = { good: good.length, bad: bad.length, some };
+      const onTried = (share: number) => void callbacks.onTried(share);
+      callbacks.onParts(await this.#measure(await this.#open(), job, images, { signal, onTried }));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // The training itself meets what is wrong, and says it or mends it.
+    }
   }
 
   /** What stage I will see, of a few good images. */
@@ -230,6 +291,7 @@ export class Trainer {
             `${unreadable.length} of ${images.length} images are left out: ` +
               `${unreadable.slice(0, 5).join('; ')}.`,
           );
+        await this.#plan(record, callbacks, signal);
         return this.#runOn(record, callbacks);
       }),
     );
@@ -273,8 +335,7 @@ export class Trainer {
     const good = await load(record, 'good', job.foreground);
     const bad = await load(record, 'bad', 'none');
     const { leaveOut = 0 } = job;
-    const holdsOut = !leaveOut && good.length >= holdOutLeast;
-    const heldOutCount = holdsOut ? Math.round(holdOutShare * good.length) : 0;
+    const heldOutCount = heldOutOf(job, good.length);
     // By place, not by name as the command line draws: trainings that are kept were split so.
     const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
     const train = good.filter((_, i) => !drawn.has(i));
@@ -289,7 +350,9 @@ export class Trainer {
     };
     const warnings = trainingSetWarnings(photographs.images, photographs.paths);
     if (warnings.length) callbacks.onWarning(`${warnings.join('. ')}.`);
-    const examples = [...bad, ...heldOut, ...train].slice(0, shownExamples);
+    const examples = [...bad, ...heldOut, ...train]
+      .slice(0, shownExamples)
+      .map(({ sample, image }) => ({ name: sample.path, image }));
     const data = job.augment?.length ? augmentTraining(photographs, job.augment, job.seed) : photographs;
     return trainAndCalibrate(
       engine,
@@ -302,6 +365,7 @@ export class Trainer {
         imageNames: data.paths,
         foregrounds: data.foregrounds,
         leaveOut,
+        robust: job.robust ? robustChanges : undefined,
         textures: proceduralTextures(),
         imageSize: job.imageSize,
         batch: job.batch,
@@ -327,7 +391,8 @@ export class Trainer {
         resume: true,
         onResume: (stage, history) => callbacks.onResume(stage, history),
         reporter: {
-          ...silent,
+          counting: (label) => (done, total) => callbacks.onCounting(label, done, total),
+          stop: () => {},
           training(progress) {
             callbacks.onProgress(progress);
             if (progress.images < progress.total) return;
@@ -343,8 +408,14 @@ export class Trainer {
         }),
         saveModel: (bytes) => storeModel(record, bytes),
       },
-      ({ settings, evaluation, trainedAt }) => ({
+      ({ settings, shown, evaluation, trainedAt }) => ({
         settings,
+        findings: findingsOf({
+          images: shown.images,
+          calibration: settings.image,
+          learned: train.length,
+          goodLearned: !heldOut.length,
+        }),
         auroc: evaluation.image?.auroc ?? null,
         f1: evaluation.image?.f1Max ?? null,
         trainedOn: train.length,

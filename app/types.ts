@@ -1,6 +1,8 @@
 /** What the page and its worker tell each other. */
 import type { Augmentation } from '../src/data/augment.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
+import type { Findings } from '../src/eval/findings.ts';
+import type { TrainingPart } from '../src/session/measure_training.ts';
 import { packagedBackbones } from '../src/weights/packaged.ts';
 
 /** The device that the page computes on. */
@@ -43,6 +45,8 @@ export interface TrainingJob {
   readonly seed: number;
   /** What may differ between good parts: changed copies of few images are learned too. */
   readonly augment?: readonly Augmentation[];
+  /** Light and camera change in every epoch; absent in trainings of earlier versions. */
+  readonly robust?: boolean;
   /**
    * Parts that good images are left out in for the threshold; absent in trainings of earlier versions, which
    * held images out.
@@ -96,6 +100,12 @@ export interface ChosenImage {
 export interface TrainingCallbacks {
   /** Images of a new training that are stored on the device. */
   onStored(done: number, total: number): void;
+  /** The device is tried out, from 0 to 1: it compiles, and takes the first steps. */
+  onTried(share: number): void;
+  /** What the training goes through, in its order. */
+  onParts(parts: readonly TrainingPart[]): void;
+  /** Images that are judged, such as `testing`. */
+  onCounting(label: string, done: number, total: number): void;
   onProgress(progress: TrainingProgress): void;
   onEpoch(stage: string, losses: Readonly<Record<string, number>>): void;
   /** Epochs that ran before, at the start and after the device was lost. */
@@ -109,6 +119,7 @@ export interface TrainingCallbacks {
 
 export interface TrainingResult {
   readonly settings: DetectorSettings;
+  readonly findings: Findings;
   readonly auroc: number | null;
   readonly f1: number | null;
   readonly trainedOn: number;
@@ -128,9 +139,18 @@ export interface Kept {
   readonly model: TrainingJob | undefined;
 }
 
+/** Photographs of a training that is forecast. */
+export interface ForecastImages {
+  readonly good: number;
+  readonly bad: number;
+  /** A few of them, to time reading and storing. */
+  readonly some: readonly { readonly name: string; readonly bytes: ArrayBuffer }[];
+}
+
 export interface ForecastFacts {
   readonly bytes: number;
-  readonly seconds: number;
+  /** What was measured; undefined where the device was not tried, for it cannot do it, or not well. */
+  readonly seconds: number | undefined;
   readonly advice: string;
 }
 
