@@ -12,9 +12,18 @@ import { drawLegend, drawOverlay } from './heat_map.ts';
 import { createImageTable, type Item } from './image_table.ts';
 import { recalibrated } from './recalibrate.ts';
 import { explainSpot } from './spot.ts';
-import type { TrainingProgress } from './types.ts';
+import type { OpeningProgress, TrainingProgress } from './types.ts';
 
-export function createInspectView(root: HTMLElement) {
+/** Told how a model is opened: the first screen shows it. */
+export interface OpeningHooks {
+  /** What is being done; a share from 0 to 1 where it is known. */
+  opening(text: string, share?: number): void;
+  /** Images that wait for a model. */
+  waiting(count: number): void;
+  opened(): void;
+}
+
+export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   let settings: DetectorSettings | undefined;
   /** Null for a model without a threshold: raw scores, no verdicts. */
   let threshold: Calibration | null = null;
@@ -31,6 +40,10 @@ export function createInspectView(root: HTMLElement) {
   let camera: Camera | undefined;
   // Fine-tuned since it was opened.
   let tuned = false;
+  // Images that wait for their turn, or for a model.
+  let todo: File[] = [];
+  let opening = false;
+  let inspecting = false;
 
   const canvas = element('canvas', { aria: { role: 'img', label: 'image with heat map' } });
   const legendCanvas = element('canvas', { aria: { role: 'img', label: 'colour scale' } });
@@ -144,22 +157,48 @@ export function createInspectView(root: HTMLElement) {
     if (!showingDemo) return;
     showingDemo = false;
     items = [];
+    todo = [];
     dropPicture();
   };
 
+  const sayOpening = (text: string, share?: number) => {
+    modelLine.textContent = text;
+    hooks.opening(text, share);
+  };
+
   const openModel = async (bytes: ArrayBuffer, name: string) => {
-    settings = await machine.openModel(Comlink.transfer(bytes, [bytes]), name);
+    const before = modelLine.textContent;
+    opening = true;
+    try {
+      sayOpening(`Reading ${name}…`);
+      settings = await machine.openModel(
+        Comlink.transfer(bytes, [bytes]),
+        name,
+        Comlink.proxy(({ stage, fraction }: OpeningProgress) => {
+          const doing = stage === 'compiling' ? 'Compiling for this device' : 'First run';
+          sayOpening(`${doing}, ${Math.floor(100 * fraction)} %`, fraction);
+        }),
+      );
+    } catch (error) {
+      modelLine.textContent = before;
+      // The model from before inspects what came meanwhile.
+      opening = false;
+      void attemptRest();
+      throw error;
+    }
+    opening = false;
     generation++;
     tuned = false;
     const { backbone, mode, imageSize, training } = settings;
     const product = String(training.category ?? training.name ?? '');
     modelLine.textContent = `${name}: ${product} ${backbone}, ${mode}, ${imageSize} pixels`;
+    hooks.opened();
     setThreshold(settings.image);
     drift.watch(settings);
-    const files = items.map(({ file }) => file).filter((file) => file !== undefined);
+    todo = [...items.flatMap(({ file }) => file ?? []), ...todo];
     items = [];
     dropPicture();
-    await inspectFiles(files);
+    await inspectRest();
   };
 
   const inspectFiles = async (files: readonly File[]) => {
@@ -176,34 +215,52 @@ export function createInspectView(root: HTMLElement) {
         showProblem('None of these files is an image (png, jpg, bmp, webp) or a model (.safetensors).');
       return;
     }
-    if (model) await openModel(await model.arrayBuffer(), model.name);
-    if (!images.length) return;
-    const own = generation;
-    if (!settings)
-      throw new Error('Open a model first: drop a .safetensors file of aand train or of the Train view.');
+    todo.push(...images);
+    if (model) return openModel(await model.arrayBuffer(), model.name);
+    if (settings && !opening) return inspectRest();
+    table.say(`${todo.length} images wait for the model`);
+    hooks.waiting(todo.length);
+  };
+
+  /** Inspects what waits, one after the other. What comes meanwhile is taken too. */
+  const inspectRest = async () => {
+    if (inspecting) return;
+    inspecting = true;
     const failed: string[] = [];
-    for (const [i, file] of images.entries()) {
-      table.say(`inspecting ${i + 1} of ${images.length}`);
-      try {
-        const bytes = await file.arrayBuffer();
-        const result = await machine.predict(Comlink.transfer(bytes, [bytes]), file.name);
-        if (own !== generation) return;
-        items.push({ name: file.name, file, result, label: undefined });
-        drift.add(result.score);
-        await choose(items.at(-1) as Item);
-      } catch (error) {
-        failed.push(advice(error));
+    let done = 0;
+    try {
+      while (todo.length && !opening) {
+        const [file] = todo as [File];
+        const own = generation;
+        table.say(`inspecting ${++done} of ${done - 1 + todo.length}`);
+        try {
+          const bytes = await file.arrayBuffer();
+          const result = await machine.predict(Comlink.transfer(bytes, [bytes]), file.name);
+          // Another model judges it again, and other images have taken its place.
+          if (own !== generation) continue;
+          todo.shift();
+          items.push({ name: file.name, file, result, label: undefined });
+          drift.add(result.score);
+          await choose(items.at(-1) as Item);
+        } catch (error) {
+          if (todo[0] === file) todo.shift();
+          failed.push(advice(error));
+        }
       }
+    } finally {
+      inspecting = false;
     }
     list();
+    if (opening) table.say(`${todo.length} images wait for the model`);
     if (failed.length)
       showProblem(
         failed.length === 1
           ? failed[0]
-          : `${failed.length} of ${images.length} images failed: ` +
+          : `${failed.length} of ${done} images failed: ` +
               `${failed.slice(0, 5).join('; ')}${failed.length > 5 ? '; …' : ''}`,
       );
   };
+  const attemptRest = () => attempt(() => (settings ? inspectRest() : Promise.resolve()));
 
   const mark = (label: Item['label']) => {
     if (!selected) return;
@@ -434,28 +491,11 @@ export function createInspectView(root: HTMLElement) {
       dropDemo();
       await openModel(await model.arrayBuffer(), model.name);
     },
-    /** The model that comes with the page, where it was built with one. */
-    async openDemo(): Promise<void> {
-      const contents = await fetch('contents.json').then(
-        (answer) => (answer.ok ? (answer.json() as Promise<{ demo: boolean }>) : { demo: false }),
-        () => ({ demo: false }),
-      );
-      if (!contents.demo) {
-        modelLine.textContent = 'No model yet: open one of aand train, or learn a product in the Train view.';
-        return;
-      }
-      const own = generation;
-      const answer = await fetch('demo.safetensors');
-      const bytes = await answer.arrayBuffer();
-      // The user opened a model before the page's own was there.
-      if (own !== generation || settings) return;
+    /** The model that comes with the page, and its pictures: they go when the user opens others. */
+    async openDemo(model: File, pictures: readonly File[]): Promise<void> {
+      await openModel(await model.arrayBuffer(), 'demo model');
       showingDemo = true;
-      await attempt(() => openModel(bytes, 'demo model'));
-      await attempt(async () => {
-        if (!showingDemo) return;
-        const sample = await fetch('demo.png');
-        await inspectFiles([new File([await sample.blob()], 'demo.png')]);
-      });
+      await inspectFiles(pictures);
     },
   };
 }

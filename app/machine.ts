@@ -19,6 +19,7 @@ import type {
   DeviceFacts,
   LevelMaps,
   MapResult,
+  OpeningProgress,
   TrainingProgress,
   TuningProgress,
 } from './types.ts';
@@ -58,6 +59,18 @@ async function decode(source: ArrayBuffer | ImageBitmap, name: string): Promise<
   return source instanceof ArrayBuffer ? decodeImage(new Uint8Array(source), name) : imageOf(source);
 }
 
+/** Compiles what single images need, and runs it once: drivers still do some of their work then. */
+async function warmUp(
+  { runner }: Detector,
+  onProgress: (progress: OpeningProgress) => void = () => {},
+): Promise<void> {
+  onProgress({ stage: 'compiling', fraction: 0 });
+  await runner.program(1);
+  onProgress({ stage: 'first run', fraction: 0.9 });
+  const side = runner.imageSize;
+  await runner.run([{ width: side, height: side, channels: 3, data: new Uint8Array(3 * side * side) }]);
+}
+
 export class Machine {
   #engine: Promise<Engine> | undefined;
   #chosen: ChosenModel | undefined;
@@ -93,12 +106,26 @@ export class Machine {
     return { name, profile: profile.name, software: isSoftware, subgroupSize: target.subgroupSize };
   }
 
-  /** Opens a detector file; the one before stays chosen where this one cannot be opened. */
-  async openModel(bytes: ArrayBuffer, name: string): Promise<DetectorSettings> {
+  /**
+   * Opens a detector file, and makes it ready for single images; the one before stays chosen where this one
+   * cannot be opened.
+   */
+  async openModel(
+    bytes: ArrayBuffer,
+    name: string,
+    onProgress?: (progress: OpeningProgress) => void,
+  ): Promise<DetectorSettings> {
     const chosen = { file: await readModel(new Uint8Array(bytes), name), name };
     // Not both at once in the GPU's memory; where the new one fails, the next image loads the old one again.
     await this.#close();
-    this.#model = await this.#load(chosen);
+    const model = await this.#load(chosen);
+    try {
+      await warmUp(model.detector, onProgress);
+    } catch (error) {
+      await model.detector.close();
+      throw error;
+    }
+    this.#model = model;
     this.#chosen = chosen;
     return chosen.file.settings;
   }

@@ -1,7 +1,8 @@
-/** The page: tabs, the device, and the three views. */
+/** The page: tabs, the device, the first screen, and the three views. */
 import { createBenchView } from './bench_view.ts';
 import { attempt, machine } from './connection.ts';
 import { createInspectView } from './inspect_view.ts';
+import { createStartView } from './start_view.ts';
 import { createTrainView } from './train_view.ts';
 
 const byId = (id: string) => document.getElementById(id) as HTMLElement;
@@ -27,18 +28,32 @@ for (const [i, tab] of tabs.entries()) {
   });
 }
 
-const inspect = createInspectView(byId('inspect'));
-createTrainView(byId('train'), async (model) => {
-  select(byId('tab-inspect') as HTMLButtonElement);
+const tabOf = (view: string) => byId(`tab-${view}`) as HTMLButtonElement;
+const inspect = createInspectView(byId('inspect'), {
+  opening: (text, share) => start.say(text, share),
+  waiting: (count) => start.waiting(count),
+  opened: () => start.leave(),
+});
+const train = createTrainView(byId('train'), async (model) => {
+  select(tabOf('inspect'));
   await inspect.openModel(model);
 });
 createBenchView(byId('bench'));
+const start = createStartView(byId('inspect'), {
+  openModel: (model) => inspect.openModel(model),
+  openDemo: (model, pictures) => inspect.openDemo(model, pictures),
+  learn() {
+    select(tabOf('train'));
+    byId('train').querySelector('input')?.focus();
+  },
+});
 
 const facts = await attempt(() => machine.device());
 byId('device').textContent = facts
   ? `${facts.name}${facts.software ? ' (software, slow)' : ''}`
   : 'no WebGPU';
 if (facts) byId('device').title = `kernel profile ${facts.profile}`;
-if (facts) await inspect.openDemo();
+else train.withoutDevice();
+await start.ready(facts !== undefined);
 
 if ('serviceWorker' in navigator) navigator.serviceWorker.register('service_worker.js').catch(() => {});

@@ -35,12 +35,11 @@ const needed = [
   'machine.js',
   'style.css',
   'icon.svg',
-  'contents.json',
   ...packagedBackbones.map(packagedTeacherFile),
 ];
-// Kept once they were asked for, because not every copy of the page has them.
-const others = ['index.html', 'demo.safetensors', 'demo.png'];
-const ownFiles = new Set([...needed, ...others].map((file) => new URL(file, home).href));
+// Kept once it was asked for, as the demo is: not every copy of the page has one.
+const ownFiles = new Set([...needed, 'index.html'].map((file) => new URL(file, home).href));
+const demo = new URL('demo/', home).href;
 
 scope.addEventListener('install', (event) => {
   event.waitUntil(
@@ -79,6 +78,7 @@ async function answer(request: Request): Promise<Response> {
 
 scope.addEventListener('fetch', (event) => {
   const { origin, pathname } = new URL(event.request.url);
-  if (event.request.method === 'GET' && ownFiles.has(origin + pathname))
+  const address = origin + pathname;
+  if (event.request.method === 'GET' && (ownFiles.has(address) || address.startsWith(demo)))
     event.respondWith(answer(event.request));
 });

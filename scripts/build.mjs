@@ -75,6 +75,7 @@ await buildNode(
     bench_peers: 'bench/peers_main.ts',
     bench_figures: 'bench/figures/main.ts',
     bench_learning: 'bench/learning/main.ts',
+    bench_walk: 'bench/walk.ts',
     peer_ours: 'bench/peer_ours.ts',
     static_child: 'bench/static/compile_child.ts',
     static_host: 'bench/static/host_child.ts',

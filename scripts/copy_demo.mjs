@@ -1,11 +1,16 @@
-// The demo model of the page, where it was trained (scripts/app.mjs --demo), and a file that tells the page
-// whether it is there.
-import { cpSync, existsSync, writeFileSync } from 'node:fs';
+// The demo of the page: a small model, and photographs of drawn washers (scripts/demo_model.mjs makes them).
+// A copy of the page without this folder has no demo, and says so.
+import { cpSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 
-const files = ['demo.safetensors', 'demo.png'];
+const source = 'app/demo';
+const model = 'washer.safetensors';
 
 export function copyDemo() {
-  const demo = files.every((file) => existsSync(`.demo/${file}`));
-  if (demo) for (const file of files) cpSync(`.demo/${file}`, `dist/app/${file}`);
-  writeFileSync('dist/app/contents.json', `${JSON.stringify({ demo })}\n`);
+  if (!existsSync(`${source}/${model}`)) return;
+  cpSync(source, 'dist/app/demo', { recursive: true });
+  const pictures = readdirSync(source)
+    .filter((name) => name.endsWith('.png'))
+    .sort();
+  const { size: bytes } = statSync(`${source}/${model}`);
+  writeFileSync('dist/app/demo/demo.json', `${JSON.stringify({ model, bytes, pictures })}\n`);
 }

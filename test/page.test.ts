@@ -77,6 +77,42 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium', () 
     await b.close();
   });
 
+  test('the first screen: what cannot act is not enabled; photographs that come first wait for a model', async () => {
+    const page = await openCopy(browser, `${site.origin}b/`);
+    const enabled = () =>
+      page.$$eval('.start button, .start input, #train button', (controls) =>
+        controls.flatMap((control) =>
+          (control as HTMLButtonElement).disabled
+            ? []
+            : ((control.textContent || control.parentElement?.textContent) ?? ''),
+        ),
+      );
+    // This copy has no demo, and there are no photographs to learn from.
+    expect(await textOf(page, '.start')).toContain('This copy of the page comes without the demo');
+    expect(await enabled()).toEqual(['Choose a model file', 'Choose photographs']);
+    const give = async (label: string, ...paths: readonly string[]) =>
+      (await chooser(page, 'inspect', label)).uploadFile(...paths);
+    await give('Open images', ...site.images.slice(0, 2));
+    await waitForText(page, 'inspect', /2 photographs wait to be inspected/);
+    const model = join(site.folder, 'model.safetensors');
+    await give('Choose a model file', model);
+    await waitForText(page, 'inspect', /2 images, \d anomalous/);
+    expect(await page.$eval('.start', (screen) => (screen as HTMLElement).hidden)).toBe(true);
+    // While another model opens.
+    await give('Open model', model);
+    await give('Open images', ...site.images.slice(2, 4));
+    await waitForText(page, 'inspect', /4 images, \d anomalous/);
+    await click(page, 'Train');
+    const [good] = await page.$$('#train .drop input[type=file]');
+    await (good as ElementHandle<HTMLInputElement>).uploadFile(...site.images);
+    await waitForText(page, 'train', /4 good;/);
+    expect(await enabled()).toEqual(
+      expect.arrayContaining(['Clear good', 'Start training', 'Forecast', 'Preview']),
+    );
+    expect(await enabled()).not.toContain('Pause');
+    await page.close();
+  });
+
   test('few photographs: the form adapts to their number, and to what differs between good parts', async () => {
     const page = await openCopy(browser, `${site.origin}b/`);
     const fields = () =>

@@ -161,35 +161,41 @@ export async function checkFineTuning(page: Page): Promise<void> {
   expect(Number(to)).toBeLessThan(Number(from));
 }
 
-/**
- * axe in every view, light and dark. The page's own policy keeps scripts of others out, and the checker is
- * one: the browser must run with the policy off.
- */
+/** Loads axe into a page. The page's own policy keeps scripts of others out: it must be off in this tab. */
+export async function loadAxe(page: Page): Promise<void> {
+  await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+}
+
+/** Serious findings of axe in what the page shows now. */
+export async function expectAccessible(page: Page, state: string): Promise<void> {
+  const found = await page.evaluate(async () => {
+    const { axe } = window as unknown as {
+      axe: {
+        run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
+      };
+    };
+    return (await axe.run()).violations.map(({ id, impact, nodes }) => ({
+      id,
+      impact,
+      nodes: nodes.map(({ html }) => html.slice(0, 120)),
+    }));
+  });
+  const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  expect(serious, state).toEqual([]);
+}
+
+/** axe in every view, light and dark. */
 export async function checkAccessibility(
   page: Page,
   schemes: readonly ('light' | 'dark')[],
   setScheme: (scheme: 'light' | 'dark') => Promise<void> = async () => {},
 ): Promise<void> {
-  const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-  await page.evaluate(axe);
+  await loadAxe(page);
   for (const scheme of schemes) {
     await setScheme(scheme);
     for (const view of ['Inspect', 'Train', 'Bench']) {
       await click(page, view);
-      const found = await page.evaluate(async () => {
-        const { axe } = window as unknown as {
-          axe: {
-            run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
-          };
-        };
-        return (await axe.run()).violations.map(({ id, impact, nodes }) => ({
-          id,
-          impact,
-          nodes: nodes.map(({ html }) => html.slice(0, 120)),
-        }));
-      });
-      const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-      expect(serious, `${view}, ${scheme}`).toEqual([]);
+      await expectAccessible(page, `${view}, ${scheme}`);
     }
   }
 }

@@ -1,5 +1,5 @@
 /** The built page on a local server with a small model of the command line, and a browser that shows it. */
-import { cpSync, createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -47,8 +47,7 @@ export async function openSite(command: Command): Promise<Site> {
     cpSync(join(folder, 'washer/test', name), copy);
     return copy;
   });
-  cpSync('dist/app', page, { recursive: true, filter: (path) => !/demo\./.test(path) });
-  writeFileSync(join(page, 'contents.json'), '{"demo":false}');
+  cpSync('dist/app', page, { recursive: true, filter: (path) => !/app.demo/.test(path) });
   const serve = sirv(page, { dev: true });
   let server: Server;
   const listen = async (port: number) => {

@@ -27,8 +27,7 @@ export async function serveCopies(paths: readonly string[], imageCount = 4): Pro
   const folder = mkdtempSync(join(tmpdir(), 'aand-page-'));
   const root = join(folder, 'site');
   for (const path of paths) {
-    cpSync('dist/app', join(root, path), { recursive: true, filter: (name) => !/demo\./.test(name) });
-    writeFileSync(join(root, path, 'contents.json'), '{"demo":false}');
+    cpSync('dist/app', join(root, path), { recursive: true, filter: (name) => !/app.demo/.test(name) });
   }
   mkdirSync(join(folder, 'images'));
   const images: string[] = [];
