@@ -1,5 +1,5 @@
 /** Inspects what a webcam sees; webcam.html loads the bundle of this file. */
-import { Detector, Engine, type Image, jet } from 'aand-webgpu';
+import { Detector, Engine, type Image, jet, normalizeScore } from 'aand-webgpu';
 
 const canvas = document.querySelector('canvas') as HTMLCanvasElement;
 const output = document.querySelector('output') as HTMLOutputElement;
@@ -28,10 +28,10 @@ chooser.addEventListener('change', async () => {
     if (!seen) continue;
     // Without a threshold the colours span the map's own range.
     const top = seen.map.reduce((a, b) => Math.max(a, b), 1e-6);
-    const { threshold, min, max } = detector.settings.pixel ?? { threshold: top / 2, min: 0, max: top };
+    const scale = detector.scale?.map ?? { threshold: top / 2, min: 0, max: top, rule: 'its own range' };
     const heat = context.createImageData(seen.width, seen.height);
     seen.map.forEach((value, i) => {
-      heat.data.set([...jet((value - threshold) / (max - min) + 0.5), 255], i * 4);
+      heat.data.set([...jet(normalizeScore(value, scale)), 255], i * 4);
     });
     [canvas.width, canvas.height] = [seen.width, seen.height];
     context.putImageData(heat, 0, 0);

@@ -29,10 +29,11 @@ export { type Augmentation, robustChanges } from './data/augment.ts';
 export type { Sample } from './data/dataset.ts';
 export type { Tiling } from './data/tiles.ts';
 export { type UnreadableFile, UnreadableFiles, type UnreadableOptions } from './data/unreadable.ts';
-export { type DataType, Detector, type Prediction } from './detector/detector.ts';
+export { type DataType, Detector, type DetectorOptions, type Prediction } from './detector/detector.ts';
 export type { LevelExplanation } from './detector/explain.ts';
 export { type DetectorFile, readDetector, writeDetector } from './detector/file.ts';
 export { MapRunner, type RawPrediction } from './detector/map_runner.ts';
+export { scaleOf } from './detector/scale.ts';
 export { type DriftAlarm, driftText, ScoreWatch } from './detector/score_watch.ts';
 export { type CalibrationScore, type DetectorSettings, newSettings } from './detector/settings.ts';
 export { Engine, type EngineOptions } from './engine/runtime/engine.ts';
@@ -47,6 +48,7 @@ export {
   type TestedImage,
   TestSet,
 } from './eval/evaluate.ts';
+export { type MarkRule, markedPixels, markRules, type Scale, type ScoredMap } from './eval/marks.ts';
 export { type RankMetrics, rankCurves, rankMetrics } from './eval/metrics.ts';
 export { jet } from './eval/panels.ts';
 export type { PixelMetrics, Point } from './eval/pixels.ts';
@@ -54,6 +56,7 @@ export {
   type Calibration,
   type CalibrationInput,
   calibrate,
+  type DrawnCalibrations,
   isAnomalous,
   maskOf,
   normalizeScore,

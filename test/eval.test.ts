@@ -368,7 +368,7 @@ describe('pictures', () => {
       score: 1,
       normalizedScore: 0.5,
       anomalous: true,
-      pixel: { threshold: 1, min: 0, max: 2, rule: 'F1-max on the test set' } as const,
+      scale: { threshold: 1, min: 0, max: 2, rule: 'F1-max on the test set' } as const,
       label: 'dent/000',
     };
     const heat = (level: number) => drawPanels({ ...base, map: new Float32Array(64).fill(level) });
@@ -386,7 +386,7 @@ describe('pictures', () => {
       mask: null,
       normalizedScore: null,
       anomalous: null,
-      pixel: null,
+      scale: null,
     });
     // No mask, and the colours span the map's own range: its largest value is the reddest.
     expect(atThreshold.width - raw.width).toBe(262);

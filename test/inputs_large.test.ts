@@ -10,6 +10,7 @@ import { RandomStream } from '../src/base/random.ts';
 import { ImageCache } from '../src/data/image_cache.ts';
 import { blendTiles, TileBlender, tileGrid } from '../src/data/tiles.ts';
 import { largestBlob } from '../src/eval/blobs.ts';
+import { maskOf } from '../src/eval/thresholds.ts';
 import {
   decodedBytes,
   decodeImage,
@@ -40,7 +41,8 @@ describe('many', () => {
     );
     map[side * 2 + 1] = 1;
     const calibration = { threshold: 0.5, min: 0, max: 1, rule: '' };
-    expect(largestBlob(map, side, side, calibration).box).toEqual([0, 2, 3, 1]);
+    const marked = { map, mask: maskOf(map, calibration), width: side, height: side };
+    expect(largestBlob(marked, calibration).box).toEqual([0, 2, 3, 1]);
   });
 
   test('no source spreads a list of unknown length into arguments', () => {

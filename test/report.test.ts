@@ -106,8 +106,7 @@ function input(text: string, uri = pixel): ReportInput {
     images,
     evaluation,
     findings: findingsOf({ images, calibration }),
-    image: calibration,
-    pixel: calibration,
+    scale: { score: calibration, map: calibration, marks: 'score' },
     falseAlarms: [figure],
     misses: [figure],
     found: [figure],
@@ -235,7 +234,7 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
       title: 'washer: washer washer',
     });
     expect(shown.images).toEqual(Array(4).fill([pixel, 1]));
-    expect(shown.text).toContain('Threshold 1.2000 for images (washer)');
+    expect(shown.text).toContain('from 0.5 on. There the raw score is 1.2000 (washer)');
     expect(shown.text).toContain('1 file could not be read, and every figure is without it:washer: washer');
   });
 
@@ -275,7 +274,7 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
     const { images } = input('washer');
     const findings = findingsOf({ images, calibration: null });
     const shown = await show(
-      await reportPage({ ...input('washer'), findings, image: null, pixel: null }, charts),
+      await reportPage({ ...input('washer'), findings, scale: null }, charts),
     );
     expect(shown.text).toContain('This model has no limit yet');
     expect(shown).toMatchObject({ ...quiet, canvases: 6, drawn: 6 });

@@ -78,7 +78,7 @@ describe('a detector without a threshold', () => {
       'c.safetensors',
     );
     expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(stdout).toContain('threshold of images: none');
+    expect(stdout).toContain('raw score at the limit (0.5): none');
     expect(stdout).toContain('0 of 3 good images are called anomalous');
     const calibrated = await readDetector(readFileSync(join(folder, 'c.safetensors')), 'c');
     expect(calibrated.settings.image?.rule).toBe('largest score of 3 good images');

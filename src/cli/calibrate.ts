@@ -12,13 +12,14 @@ import type { UnreadableFiles } from '../data/unreadable.ts';
 import { type DetectorFile, readDetector, rewriteDetector } from '../detector/file.ts';
 import { compareRules, comparisonTable } from '../eval/compare_rules.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
+import type { MarkRule } from '../eval/marks.ts';
 import { parseThreshold } from '../eval/thresholds.ts';
 import { OutputFile } from '../output/file.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { drawThreshold, recalibrated, scoreForCalibration, thresholdInput } from '../session/calibrate.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { checkReadable } from '../session/training_checks.ts';
-import { interruptSignal, UsageError, usage, withEngine } from './common.ts';
+import { interruptSignal, marksOption, UsageError, usage, withEngine } from './common.ts';
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
@@ -27,6 +28,7 @@ interface CalibrateOptions {
   readonly rule: string;
   readonly compare?: boolean;
   readonly bad?: string[];
+  readonly marks?: MarkRule;
   readonly out?: string;
   readonly force?: boolean;
   readonly strict?: boolean;
@@ -99,6 +101,7 @@ export function calibrateCommand(program: Command): void {
       '--compare',
       'only compare rules: draw from 4 to 64 of the good images that the model remembers, judge by the rest',
     )
+    .addOption(marksOption())
     .option('--bad <images...>', 'defective images or folders, for the rule f1')
     .option('--out <file>', 'where the model goes; default: in place, and the old one is kept as a backup')
     .option('--force', 'replace an existing --out; it is kept as a backup')
@@ -123,12 +126,17 @@ export function calibrateCommand(program: Command): void {
           : undefined;
       const input = thresholdInput(settings, model, { rule, fresh });
       const drawn = usage(() => drawThreshold(input));
-      await target.write(await rewriteDetector(file, recalibrated(settings, drawn, fresh)));
+      const { marks } = options;
+      const calibrated = { ...recalibrated(settings, drawn, fresh), ...(marks && { marks }) };
+      await target.write(await rewriteDetector(file, calibrated));
       const { image: before } = settings;
       console.log(
-        `threshold of images: ${before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'}`,
+        'raw score at the limit (0.5): ' +
+          (before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'),
       );
-      console.log(`             is now: ${drawn.image.threshold.toPrecision(5)} (${drawn.image.rule})`);
+      console.log(
+        `                       is now: ${drawn.image.threshold.toPrecision(5)} (${drawn.image.rule})`,
+      );
       if (drawn.good) console.log(`  ${drawn.falseAlarms} of ${drawn.good} good images are called anomalous`);
       if (drawn.image.evidence) console.log(`  ${falseAlarmText(drawn.image.evidence)}`);
       console.log(`written to ${out}`);

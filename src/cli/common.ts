@@ -2,6 +2,7 @@
 import { Option } from 'commander';
 import { exists, readBytes, writeBytes } from '#platform';
 import { Engine, type EngineOptions } from '../engine/runtime/engine.ts';
+import { markRules } from '../eval/marks.ts';
 import type { CheckpointStorage } from '../train/checkpoint.ts';
 import { verifyDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
@@ -19,6 +20,14 @@ export const dtypeOption = () =>
   )
     .choices(['f32', 'f16'])
     .default('f32');
+
+/** `--marks`: the limit that pictures and boxes are drawn by. */
+export const marksOption = () =>
+  new Option(
+    '--marks <by>',
+    'mark by the limit of the verdict (score: every anomalous image has its peak marked, no good one has a ' +
+      "mark) or by the limit of pixels, which is drawn apart (pixels); default: the model's own, else score",
+  ).choices(markRules);
 
 /** Whether the commands that only infer use matrix units: `--subgroup-matrices` and its opposite. */
 export const subgroupMatricesOptions = (): readonly [yes: Option, no: Option] => [

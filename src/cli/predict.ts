@@ -6,6 +6,7 @@ import { isImagePath } from '../data/files.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { type DataType, Detector, type Prediction } from '../detector/detector.ts';
 import { driftText, ScoreWatch } from '../detector/score_watch.ts';
+import type { MarkRule } from '../eval/marks.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { type NamedImage, resultNames } from '../output/names.ts';
@@ -14,6 +15,7 @@ import { checkReadable } from '../session/training_checks.ts';
 import {
   dtypeOption,
   interruptSignal,
+  marksOption,
   matrixUnitUse,
   subgroupMatricesOptions,
   withEngine,
@@ -28,6 +30,7 @@ interface PredictOptions {
   readonly json?: boolean;
   readonly force?: boolean;
   readonly dtype: DataType;
+  readonly marks?: MarkRule;
   readonly subgroupMatrices?: boolean;
   readonly strict?: boolean;
 }
@@ -95,9 +98,9 @@ async function render(
     picture,
     drift,
   };
-  const { pixel } = detector.settings;
   const image = await reading(path, () => overview(path, panelSide));
-  return { row, png: await encodePng(drawPanels({ ...prediction, image, pixel, label: basename(path) })) };
+  const scale = detector.scale?.map ?? null;
+  return { row, png: await encodePng(drawPanels({ ...prediction, image, scale, label: basename(path) })) };
 }
 
 export function predictCommand(program: Command): void {
@@ -112,6 +115,7 @@ export function predictCommand(program: Command): void {
     .option('--force', 'replace files of others in that folder; each is kept as a backup')
     .addOption(strictOption())
     .addOption(dtypeOption())
+    .addOption(marksOption())
     .addOption(useMatrices)
     .addOption(withoutMatrices)
     .action(async (model: string, inputs: string[], options: PredictOptions) => {
@@ -126,7 +130,10 @@ export function predictCommand(program: Command): void {
       const reporter = new ProgressReporter();
       const rows = new RowPrinter(options.json ?? false);
       await withEngine(async (engine) => {
-        await using detector = await Detector.open(engine, bytes, model, { dtype: options.dtype });
+        await using detector = await Detector.open(engine, bytes, model, {
+          dtype: options.dtype,
+          marks: options.marks,
+        });
         noteUncalibrated(detector.settings, model);
         const watch = ScoreWatch.of(detector.settings);
         if (strict) {

@@ -5,14 +5,15 @@ import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import type { MapRunner } from '../detector/map_runner.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
 import type { Findings } from '../eval/findings.ts';
+import type { Scale } from '../eval/marks.ts';
 import { jet } from '../eval/panels.ts';
-import { isAnomalous } from '../eval/thresholds.ts';
+import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import type { Image } from '../image/image.ts';
 import { resizeNearest } from '../image/resize.ts';
 import type { OutputFolder } from '../output/folder.ts';
 import { type Figure, reportPage } from '../report/report.ts';
 import { packagedFile } from './package.ts';
-import { type Calibrations, resultPicture } from './results.ts';
+import { resultPicture } from './results.ts';
 
 const perGallery = 4;
 const explained = 2;
@@ -58,7 +59,7 @@ async function explanation(runner: MapRunner, tested: TestedImage) {
         caption: `${name}: residual, red = ${residualTop.toFixed(2)}`,
       });
   }
-  return { title: `${tested.defect}/${tested.stem}, score ${tested.score.toFixed(3)}`, figures };
+  return { title: `${tested.defect}/${tested.stem}`, figures };
 }
 
 /** Writes report.html. */
@@ -69,27 +70,31 @@ export async function writeReport(
     readonly results: TestSet;
     readonly evaluation: Evaluation;
     readonly findings: Findings;
-    readonly calibrations: Calibrations;
+    readonly scale: Scale | null;
     readonly runner: MapRunner;
     readonly tiling: Tiling | undefined;
     readonly unreadable: UnreadableFiles;
   },
 ): Promise<void> {
-  const { results, calibrations } = o;
+  const { results, scale } = o;
+  const limit = scale?.score ?? null;
+  const scoreText = (score: number) => {
+    const normalized = normalizeScore(score, limit);
+    const raw = `raw ${score.toFixed(3)}`;
+    return normalized === null ? raw : `score ${normalized.toFixed(3)} (${raw})`;
+  };
   const ranked = [...results.images.entries()].sort(([, a], [, b]) => b.score - a.score);
   const pick = (anomalous: boolean, called: boolean) =>
-    ranked.filter(
-      ([, t]) => t.anomalous === anomalous && isAnomalous(t.score, calibrations.image) === called,
-    );
+    ranked.filter(([, t]) => t.anomalous === anomalous && isAnomalous(t.score, limit) === called);
   const figures = async (list: typeof ranked): Promise<Figure[]> => {
     const made: Figure[] = [];
     for (const [i, tested] of list.slice(0, perGallery)) {
       const map = await results.map(i);
-      const picture = await o.unreadable.skip(() => resultPicture(tested, map, calibrations));
+      const picture = await o.unreadable.skip(() => resultPicture(tested, map, scale));
       if (!picture) continue;
       made.push({
         uri: await dataUri(picture),
-        caption: `${tested.path}, raw score ${tested.score.toFixed(3)}`,
+        caption: `${tested.path}, ${scoreText(tested.score)}`,
       });
     }
     return made;
@@ -100,7 +105,8 @@ export async function writeReport(
   const explanations = [];
   for (const [, tested] of toExplain) {
     const explained = await o.unreadable.skip(() => explanation(o.runner, tested));
-    if (explained) explanations.push(explained);
+    if (explained)
+      explanations.push({ ...explained, title: `${explained.title}, ${scoreText(tested.score)}` });
   }
   const charts = new TextDecoder().decode(await readBytes(packagedFile('dist/chart.umd.min.js')));
   const page = await reportPage(
@@ -109,7 +115,7 @@ export async function writeReport(
       images: results.images,
       evaluation: o.evaluation,
       findings: o.findings,
-      ...calibrations,
+      scale,
       falseAlarms: await figures(pick(false, true)),
       misses: await figures(pick(true, false).reverse()),
       found: await figures(found),

@@ -8,17 +8,12 @@ import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { largestBlob } from '../eval/blobs.ts';
 import { type CsvValue, csvTable } from '../eval/csv.ts';
 import type { Metrics, TestedImage, TestSet } from '../eval/evaluate.ts';
+import { countMarks, type MarkCounts, markedPixels, type Scale } from '../eval/marks.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
-import { type Calibration, isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
+import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import type { OutputFolder } from '../output/folder.ts';
 import { resultNames } from '../output/names.ts';
 import type { ProgressReporter } from './progress.ts';
-
-/** Null for a detector without a threshold. */
-export interface Calibrations {
-  readonly image: Calibration | null;
-  readonly pixel: Calibration | null;
-}
 
 const scoreColumns =
   'path,split,label,defect,raw_score,pred_score,pred_label,marked_area,largest_blob_x_y_w_h,picture,' +
@@ -32,21 +27,24 @@ const scoreColumns =
  */
 export async function scoresCsv(
   results: TestSet,
-  { image, pixel }: Calibrations,
+  scale: Scale | null,
   { split = 'test', pictures = [] }: { readonly split?: string; readonly pictures?: readonly string[] } = {},
 ): Promise<string> {
   const rows: CsvValue[][] = [];
   for (const [i, tested] of results.images.entries()) {
     const { path, defect, score, anomalous, width, height, milliseconds } = tested;
-    const blob = pixel && largestBlob(await results.map(i), width, height, pixel);
-    const called = isAnomalous(score, image);
+    const map = await results.map(i);
+    const mask = markedPixels({ score, map }, scale);
+    const blob = scale && mask && largestBlob({ map, mask, width, height }, scale.map);
+    const limit = scale?.score ?? null;
+    const called = isAnomalous(score, limit);
     rows.push([
       path,
       split,
       anomalous ? 'anomalous' : 'good',
       defect,
       score,
-      normalizeScore(score, image),
+      normalizeScore(score, limit),
       called === null ? null : called ? 'anomalous' : 'good',
       blob?.area ?? null,
       blob?.box?.join(' ') ?? null,
@@ -62,22 +60,39 @@ export async function scoresCsv(
  *
  * @throws UnreadableError where the image or its mask is gone since it was tested
  */
-export async function resultPicture(tested: TestedImage, map: Float32Array, { image, pixel }: Calibrations) {
+export async function resultPicture(tested: TestedImage, map: Float32Array, scale: Scale | null) {
   const { path, stem, defect, score, width, height } = tested;
+  const limit = scale?.score ?? null;
   const known = defect === 'good' || tested.maskPath !== undefined;
   return drawPanels({
     image: await reading(path, () => overview(path, panelSide)),
     truth: known ? await reading(tested.maskPath ?? path, () => loadMask(tested, width, height)) : undefined,
     map,
-    mask: maskOf(map, pixel),
+    mask: markedPixels({ score, map }, scale),
     width,
     height,
     score,
-    normalizedScore: normalizeScore(score, image),
-    anomalous: isAnomalous(score, image),
-    pixel,
+    normalizedScore: normalizeScore(score, limit),
+    anomalous: isAnomalous(score, limit),
+    scale: scale?.map ?? null,
     label: `${defect}/${stem}`,
   });
+}
+
+/** The counts in a sentence. */
+export function marksText({ anomalous, anomalousUnmarked, good, goodMarked }: MarkCounts): string {
+  return (
+    `${anomalous} images called anomalous, ${anomalousUnmarked} of them without an outline; ` +
+    `${good} called good, ${goodMarked} of them with one.`
+  );
+}
+
+/** Whether verdicts and outlines agree, counted over the tested images; null without a threshold. */
+export function marksOfResults(results: TestSet, scale: Scale | null): Promise<MarkCounts | null> {
+  async function* scored() {
+    for (const [i, { score }] of results.images.entries()) yield { score, map: await results.map(i) };
+  }
+  return countMarks(scored(), scale);
 }
 
 /**
@@ -98,7 +113,7 @@ export function pictureNames(samples: readonly Sample[]): string[] {
 export async function writePictures(
   output: OutputFolder,
   results: TestSet,
-  calibrations: Calibrations,
+  scale: Scale | null,
   reporter: ProgressReporter,
   unreadable: UnreadableFiles,
 ): Promise<void> {
@@ -107,7 +122,7 @@ export async function writePictures(
     results.images,
     async (tested, i) => {
       const map = await results.map(i);
-      const picture = await unreadable.skip(() => resultPicture(tested, map, calibrations));
+      const picture = await unreadable.skip(() => resultPicture(tested, map, scale));
       if (!picture) return;
       await output.write(names[i] as string, await encodePng(picture), { from: resolve(tested.path) });
     },

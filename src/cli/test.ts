@@ -8,6 +8,7 @@ import { readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { countFalseAlarms, falseAlarmInterval, falseAlarmText } from '../eval/false_alarms.ts';
 import { findingsLines, findingsOf } from '../eval/findings.ts';
+import type { MarkRule } from '../eval/marks.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { testDetector } from '../session/test_detector.ts';
@@ -15,6 +16,7 @@ import { checkReadable } from '../session/training_checks.ts';
 import {
   dtypeOption,
   interruptSignal,
+  marksOption,
   matrixUnitUse,
   subgroupMatricesOptions,
   withEngine,
@@ -24,13 +26,22 @@ import { strictOption, unreadableFiles } from './find_images.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
-import { counts, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
+import {
+  counts,
+  marksOfResults,
+  marksText,
+  metricsTable,
+  pictureNames,
+  scoresCsv,
+  writePictures,
+} from './results.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
 
 interface TestOptions extends DataOptions {
   readonly out: string;
   readonly labels: Labels;
   readonly dtype: DataType;
+  readonly marks?: MarkRule;
   readonly subgroupMatrices?: boolean;
   readonly strict?: boolean;
   readonly force?: boolean;
@@ -51,6 +62,7 @@ export function testCommand(program: Command): void {
     )
     .option('--force', 'replace what others wrote there; it is kept as backups')
     .addOption(dtypeOption())
+    .addOption(marksOption())
     .addOption(useMatrices)
     .addOption(withoutMatrices)
     .addOption(strictOption());
@@ -81,11 +93,21 @@ export function testCommand(program: Command): void {
     await output.check(['metrics.json', 'scores.csv', 'report.html', ...pictureNames(listed.test)]);
     await withEngine(async (engine) => {
       const started = performance.now();
-      const scoring = { reader: fileReader, reporter, signal, label: 'testing', labels, unreadable, dtype };
+      const scoring = {
+        reader: fileReader,
+        reporter,
+        signal,
+        label: 'testing',
+        labels,
+        unreadable,
+        dtype,
+        marks: options.marks,
+      };
       await testDetector(engine, file, model, dataset.test, scoring, async (outcome) => {
         const { results, evaluation, detector } = outcome;
-        // Verdicts and pictures use the model's own thresholds, not ones fitted to this test set.
-        const calibrations = { image: settings.image, pixel: settings.pixel };
+        // Verdicts and pictures use the model's own limit, not one fitted to this test set.
+        const { scale } = detector;
+        const marks = await marksOfResults(results, scale);
         const falseAlarms = countFalseAlarms(results.images, settings.image);
         const { history, ...trained } = settings.training;
         const report = {
@@ -97,6 +119,7 @@ export function testCommand(program: Command): void {
           relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
           image_threshold: settings.image,
           pixel_threshold: settings.pixel,
+          marks: marks && { by: scale?.marks, ...marks },
           false_alarms: falseAlarms && { ...falseAlarms, interval: falseAlarmInterval(falseAlarms) },
           settings: { ...trained, labels, dtype },
           seed: settings.training.seed ?? null,
@@ -110,16 +133,16 @@ export function testCommand(program: Command): void {
         await output.write('metrics.json', `${JSON.stringify(report, null, 2)}\n`);
         await output.write(
           'scores.csv',
-          await scoresCsv(results, calibrations, { pictures: pictureNames(results.images) }),
+          await scoresCsv(results, scale, { pictures: pictureNames(results.images) }),
         );
-        await writePictures(output, results, calibrations, reporter, unreadable);
         const findings = findingsOf({ images: results.images, calibration: settings.image });
+        await writePictures(output, results, scale, reporter, unreadable);
         await writeReport(output, {
           report,
           results,
           evaluation,
           findings,
-          calibrations,
+          scale,
           runner: detector.runner,
           tiling,
           unreadable,
@@ -128,6 +151,7 @@ export function testCommand(program: Command): void {
         console.log(`\n${dataset.name}: ${results.images.length} test images`);
         console.log(metricsTable(evaluation.metrics));
         if (falseAlarms) console.log(falseAlarmText(falseAlarms));
+        if (marks) console.log(marksText(marks));
         console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);
       });
     }, matrixUnitUse(options));

@@ -5,6 +5,7 @@
 import type { Dataset } from '../data/dataset.ts';
 import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
 import { nameInList } from '../data/leave_out.ts';
+import { scaleOf } from '../detector/scale.ts';
 import { driftOfTested, driftText } from '../detector/score_watch.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Metrics } from '../eval/evaluate.ts';
@@ -26,7 +27,7 @@ import { leaveOutSuspects } from './left_out.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { writeReport } from './report.ts';
-import { counts, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
+import { counts, marksOfResults, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
 import { checkpointsIn, type RunCheckpoints } from './run_folder.ts';
 import { requestNames, runRequest, testInputs } from './run_request.ts';
 import type { TrainPlan } from './training_options.ts';
@@ -177,6 +178,7 @@ export async function trainAndTest(
   return trainAndCalibrate(engine, job, ports, async (outcome) => {
     const { shown, evaluation, runner, bestEpoch } = outcome;
     const { image, pixel } = outcome.settings;
+    const scale = scaleOf(outcome.settings);
     const report = {
       ...evaluation.metrics,
       category: dataset.name,
@@ -189,6 +191,7 @@ export async function trainAndTest(
       relabelled_by_mask: plan.labels === 'mask' ? evaluation.relabelled : null,
       image_threshold: image,
       pixel_threshold: pixel,
+      marks: { by: scale?.marks, ...(await marksOfResults(shown, scale)) },
       settings: settings(bestEpoch),
       seed: plan.seed,
       adapter: engine.adapter.description || engine.target.name,
@@ -205,13 +208,8 @@ export async function trainAndTest(
     };
     await output.write(
       'scores.csv',
-      await scoresCsv(
-        shown,
-        { image, pixel },
-        testing ? { pictures: pictureNames(shown.images) } : { split: 'train' },
-      ),
+      await scoresCsv(shown, scale, testing ? { pictures: pictureNames(shown.images) } : { split: 'train' }),
     );
-    if (testing) await writePictures(output, shown, { image, pixel }, reporter, unreadable);
     // Tiles and copies are learned too: photographs are what a person counts.
     const findings = findingsOf({
       images: shown.images,
@@ -219,12 +217,13 @@ export async function trainAndTest(
       learned: split.train.length,
       goodLearned: !testing && !heldOut.length,
     });
+    if (testing) await writePictures(output, shown, scale, reporter, unreadable);
     await writeReport(output, {
       report,
       results: shown,
       evaluation,
       findings,
-      calibrations: { image, pixel },
+      scale,
       runner,
       tiling,
       unreadable,

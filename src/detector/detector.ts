@@ -3,17 +3,25 @@
 import { InvalidArgumentError } from '../base/errors.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
-import { isAnomalous, maskOf, normalizeScore } from '../eval/thresholds.ts';
+import { type MarkRule, markedPixels, type Scale } from '../eval/marks.ts';
+import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import type { ImageBands } from '../image/bands.ts';
 import type { ImageInput } from '../image/image.ts';
 import { kindOf } from '../image/image.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import { type DetectorFile, detectorStore, readDetector } from './file.ts';
 import { MapRunner, type RawPrediction } from './map_runner.ts';
+import { scaleOf } from './scale.ts';
 import type { DetectorSettings } from './settings.ts';
 
 /** Floats in memory: of 32 bits, or of 16 where the device has them (shader-f16). */
 export type DataType = 'f32' | 'f16';
+
+/** How a detector is opened. */
+export interface DetectorOptions {
+  readonly dtype?: DataType;
+  readonly marks?: MarkRule | undefined;
+}
 
 export interface Prediction extends RawPrediction {
   /**
@@ -21,7 +29,10 @@ export interface Prediction extends RawPrediction {
    */
   readonly normalizedScore: number | null;
   readonly anomalous: boolean | null;
-  /** Pixels at or above the pixel threshold, 0/1 [height, width]. */
+  /**
+   * What is marked, 0/1 [height, width]: in an anomalous image the pixels at or above the limit, its peak
+   * among them; nothing in a good one. `marks: 'pixels'` draws it by the limit of pixels instead.
+   */
   readonly mask: Uint8Array | null;
 }
 
@@ -44,11 +55,19 @@ function checkEngine(engine: unknown): asserts engine is Engine {
  */
 export class Detector implements AsyncDisposable {
   readonly settings: DetectorSettings;
+  /** What scores and maps are shown by; null for a detector without a threshold. */
+  readonly scale: Scale | null;
   readonly #store: ParameterStore;
   readonly #runner: MapRunner;
 
-  private constructor(settings: DetectorSettings, store: ParameterStore, runner: MapRunner) {
+  private constructor(
+    settings: DetectorSettings,
+    store: ParameterStore,
+    runner: MapRunner,
+    marks: MarkRule | undefined,
+  ) {
     this.settings = settings;
+    this.scale = scaleOf(settings, marks);
     this.#store = store;
     this.#runner = runner;
   }
@@ -56,7 +75,8 @@ export class Detector implements AsyncDisposable {
   /**
    * @param bytes a `model.safetensors` of `aand train`
    * @param what its name, for error messages
-   * @param options dtype f16 halves the memory of weights and activations; arithmetic stays in 32 bits
+   * @param options dtype f16 halves the memory of weights and activations; arithmetic stays in 32 bits.
+   *   marks: the limit that masks are drawn by, instead of the model's own
    * @throws Error on a damaged file, missing tensors, settings that are not valid, or f16 where the device
    *   has none; OutOfMemoryError; DeviceLostError or ClosedError where the engine has ended
    */
@@ -64,7 +84,7 @@ export class Detector implements AsyncDisposable {
     engine: Engine,
     bytes: Uint8Array,
     what = 'model',
-    options: { readonly dtype?: DataType } = {},
+    options: DetectorOptions = {},
   ): Promise<Detector> {
     checkEngine(engine);
     if (!(bytes instanceof Uint8Array))
@@ -84,7 +104,7 @@ export class Detector implements AsyncDisposable {
     engine: Engine,
     file: DetectorFile,
     what = 'model',
-    options: { readonly dtype?: DataType } = {},
+    options: DetectorOptions = {},
   ): Promise<Detector> {
     const { settings } = file;
     const backbone = backboneNamed(settings.backbone);
@@ -99,6 +119,7 @@ export class Detector implements AsyncDisposable {
       settings,
       store,
       new MapRunner(engine, store, backbone, settings.mode, settings.imageSize),
+      options.marks,
     );
   }
 
@@ -144,12 +165,13 @@ export class Detector implements AsyncDisposable {
   }
 
   #judge(raw: RawPrediction): Prediction {
-    const { image, pixel } = this.settings;
+    const { scale } = this;
+    const limit = scale?.score ?? null;
     return {
       ...raw,
-      normalizedScore: normalizeScore(raw.score, image),
-      anomalous: isAnomalous(raw.score, image),
-      mask: maskOf(raw.map, pixel),
+      normalizedScore: normalizeScore(raw.score, limit),
+      anomalous: isAnomalous(raw.score, limit),
+      mask: markedPixels(raw, scale),
     };
   }
 

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { InvalidModelError } from '../base/errors.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import { evidenceOrigins } from '../eval/false_alarms.ts';
+import { type MarkRule, markRules } from '../eval/marks.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import { imagenetDeviation, imagenetMean } from '../image/normalize.ts';
 import { backboneNamed } from '../model/backbones.ts';
@@ -31,6 +32,8 @@ export interface DetectorSettings {
   /** Null, as pixel's, for a detector without a threshold: an imported one until it is calibrated. */
   readonly image: Calibration | null;
   readonly pixel: Calibration | null;
+  /** How marks are drawn; absent: by the limit of the verdict. */
+  readonly marks?: MarkRule;
   /** Tiles that images are cut into; absent for whole images. */
   readonly tiling?: Tiling;
   /** Raw scores that are known, so that the threshold can be drawn anew without the images. */
@@ -137,6 +140,7 @@ const schema = v.pipe(
     deviation: fixed(imagenetDeviation),
     image: v.nullable(calibration),
     pixel: v.nullable(calibration),
+    marks: v.exactOptional(v.picklist(markRules)),
     tiling: v.exactOptional(
       v.pipe(record, v.object({ size: v.number(), overlap: v.number() }), sound<Tiling>(checkTiling)),
     ),

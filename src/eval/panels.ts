@@ -1,10 +1,11 @@
 /**
- * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The calibration fixes
- * the scale of the heat map's colours: 0.5, the threshold, is always its middle. Without a calibration there
- * is no mask, and the scale runs from 0 to the largest value of the picture's own map.
+ * Result pictures: image | ground truth | heat map | mask, side by side, with a legend. The model's scale
+ * fixes the colours of the heat map, 0 to 1: 0.5, the limit, is always its middle. Without a limit there is
+ * no mask, and the colours run from 0 to the largest raw value of the picture's own map.
  */
 import type { Image } from '../image/image.ts';
 import { resizeBilinear, resizeNearest } from '../image/resize.ts';
+import { visibleMask } from './blobs.ts';
 import { type Colour, canvas, ink, outline, paste } from './drawing.ts';
 import { drawText, glyphHeight, glyphWidth } from './font.ts';
 import { type Calibration, normalizeScore } from './thresholds.ts';
@@ -41,17 +42,17 @@ function binary(mask: Uint8Array, size: Size, to: Size): Image {
 }
 
 /** The calibration that the colours follow. */
-function scaleOf({ map, pixel }: MapPicture): Calibration {
-  if (pixel) return pixel;
+function coloursOf({ map, scale }: MapPicture): Calibration {
+  if (scale) return scale;
   const largest = map.reduce((a, b) => Math.max(a, b), 0);
   return { threshold: largest / 2, min: 0, max: largest, rule: 'the range of this map' };
 }
 
 /** The map in colours, brought to another size before it is coloured. */
-function coloured({ map, width, height }: MapPicture, pixel: Calibration, to: Size): Image {
+function coloured({ map, width, height }: MapPicture, scale: Calibration, to: Size): Image {
   const grey = new Uint8Array(width * height);
   map.forEach((value, i) => {
-    grey[i] = Math.round(255 * normalizeScore(value, pixel));
+    grey[i] = Math.round(255 * normalizeScore(value, scale));
   });
   const scaled = resizeBilinear({ width, height, channels: 1, data: grey }, to.width, to.height);
   const data = new Uint8Array(3 * scaled.data.length);
@@ -63,12 +64,12 @@ function coloured({ map, width, height }: MapPicture, pixel: Calibration, to: Si
 
 /** The map in colours, in its own size. */
 export function colouredMap(input: MapPicture): Image {
-  return coloured(input, scaleOf(input), input);
+  return coloured(input, coloursOf(input), input);
 }
 
 /** 50 % blend of the coloured map over an image of any size. */
-function overlay(image: Image, input: MapPicture, pixel: Calibration): Image {
-  const heat = coloured(input, pixel, image);
+function overlay(image: Image, input: MapPicture, scale: Calibration): Image {
+  const heat = coloured(input, scale, image);
   image.data.forEach((value, i) => {
     heat.data[i] = (value + (heat.data[i] as number)) >> 1;
   });
@@ -77,26 +78,27 @@ function overlay(image: Image, input: MapPicture, pixel: Calibration): Image {
 
 /** The heat map over an image, with marked regions outlined in red; in the image's size. */
 export function heatPicture(image: Image, input: MapPicture): Image {
-  const heat = overlay(image, input, scaleOf(input));
-  if (input.mask) outline(heat, binary(input.mask, input, image), red);
+  const heat = overlay(image, input, coloursOf(input));
+  if (input.mask) outline(heat, binary(visibleMask({ ...input, mask: input.mask }), input, image), red);
   return heat;
 }
 
-function drawLegend(target: Image, x: number, y: number, pixel: Calibration): void {
+/** Labels from 0 to 1; raw values where there is no limit that they could be measured by. */
+function drawLegend(target: Image, x: number, y: number, { scale, map }: MapPicture): void {
+  const top = scale ? 1 : map.reduce((a, b) => Math.max(a, b), 0);
   const height = side - 2;
   for (let row = 0; row < height; row++) {
     const colour = jet(1 - row / (height - 1));
     for (let column = 0; column < 12; column++)
       target.data.set(colour, ((y + row) * target.width + x + column) * 3);
   }
-  const range = pixel.max - pixel.min;
   for (const [value, at] of [
     [1, 0],
     [0.5, height / 2],
     [0, height - glyphHeight],
   ] as const) {
-    const raw = pixel.threshold + (value - 0.5) * range;
-    drawText(target, raw.toFixed(2), x + 16, Math.round(y + at - (value === 0.5 ? glyphHeight / 2 : 0)), ink);
+    const text = scale ? String(value) : (value * top).toFixed(2);
+    drawText(target, text, x + 16, Math.round(y + at - (value === 0.5 ? glyphHeight / 2 : 0)), ink);
   }
 }
 
@@ -106,7 +108,8 @@ export interface MapPicture extends Size {
   readonly map: Float32Array;
   /** Null, as the calibration, for a detector without a threshold. */
   readonly mask: Uint8Array | null;
-  readonly pixel: Calibration | null;
+  /** Of the map's values: 0 to 1 from blue to red, 0.5 at the limit. */
+  readonly scale: Calibration | null;
 }
 
 /** What a result picture shows: the image, its map, the mask and the ground truth. */
@@ -156,6 +159,6 @@ export function drawPanels(input: PanelInput): Image {
       picture === heat && input.anomalous ? [255, 120, 110] : ink,
     );
   });
-  drawLegend(target, gap + panels.length * (side + gap), header, scaleOf(input));
+  drawLegend(target, gap + panels.length * (side + gap), header, input);
   return target;
 }

@@ -31,7 +31,7 @@ export type ThresholdRule =
   | { readonly kind: 'quantile'; readonly quantile: number }
   /** At most this share of good images at or above it. */
   | { readonly kind: 'false-alarms'; readonly rate: number }
-  /** Raw scores by hand. */
+  /** Raw scores by hand; where that of pixels is another one, marks are drawn by it. */
   | { readonly kind: 'value'; readonly image: number; readonly pixel: number };
 
 export const thresholdHelp =
@@ -126,13 +126,21 @@ export interface CalibrationInput {
   readonly pixelRange: { readonly min: number; readonly max: number };
 }
 
+/** Thresholds as they are drawn, of images and of pixels. */
+export interface DrawnCalibrations {
+  readonly image: Calibration;
+  readonly pixel: Calibration;
+  /** Where the limit of pixels was given by hand: marks are drawn by it. Else by that of images. */
+  readonly marks?: 'pixels';
+}
+
 /**
- * Calibrations of images and pixels. An image's score is the maximum of its map, so a threshold from good
- * images alone holds for pixels too: in an image that is called good, no pixel is marked.
+ * Calibrations of images and pixels. What is shown and marked follows that of images (see `scaleOf`); that of
+ * pixels, of largest F1 over pixels where there are masks, is for those who want marks drawn by it.
  *
  * @throws Error where the rule needs a class that is absent
  */
-export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Calibration } {
+export function calibrate(o: CalibrationInput): DrawnCalibrations {
   if (o.rule.kind === 'value') {
     const rule = 'set by hand';
     return {
@@ -143,6 +151,7 @@ export function calibrate(o: CalibrationInput): { image: Calibration; pixel: Cal
         ...counted(o.tested?.length ? o.tested : o.trainedOn ? [] : o.good, o.rule.image, 'counted'),
       },
       pixel: { threshold: o.rule.pixel, ...o.pixelRange, rule },
+      ...(o.rule.pixel !== o.rule.image && { marks: 'pixels' }),
     };
   }
   if (o.rule.kind === 'f1') {

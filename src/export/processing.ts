@@ -2,6 +2,7 @@
  * What surrounds a detector's network in its ONNX file: from an 8-bit image of any size to the network's
  * input (method, 3.2), and from map and score to the prediction fields of the field's tools.
  */
+import { scaleOf } from '../detector/scale.ts';
 import type { DetectorSettings } from '../detector/settings.ts';
 import type { Calibration } from '../eval/thresholds.ts';
 import type { GraphBuilder } from './onnx.ts';
@@ -128,19 +129,21 @@ function normalized(
 }
 
 /**
- * From `anomaly_map` and `raw_score`: pred_score (0.5 = at the threshold), pred_label, pred_mask; none of
- * them for a detector without a threshold.
+ * From `anomaly_map` and `raw_score`: pred_score (0.5 = at the limit), pred_label, pred_mask; none of them
+ * for a detector without a threshold. The score is the largest value of the map, so by the limit of the
+ * verdict the mask of an image that is called good is empty by itself.
  */
 export function postprocess(graph: GraphBuilder, batch: number, settings: DetectorSettings): OnnxValue[] {
-  const { imageSize: size, image, pixel } = settings;
+  const { imageSize: size } = settings;
+  const scale = scaleOf(settings);
   const raw: OnnxValue[] = [
     { name: 'anomaly_map', shape: [batch, size, size] },
     { name: 'raw_score', shape: [batch] },
   ];
-  if (!image || !pixel) return raw;
-  normalized(graph, 'raw_score', image, 'pred_score');
-  graph.emit('GreaterOrEqual', ['raw_score', graph.floats([image.threshold])], {}, 'pred_label');
-  graph.emit('GreaterOrEqual', ['anomaly_map', graph.floats([pixel.threshold])], {}, 'pred_mask');
+  if (!scale) return raw;
+  normalized(graph, 'raw_score', scale.score, 'pred_score');
+  graph.emit('GreaterOrEqual', ['raw_score', graph.floats([scale.score.threshold])], {}, 'pred_label');
+  graph.emit('GreaterOrEqual', ['anomaly_map', graph.floats([scale.map.threshold])], {}, 'pred_mask');
   return [
     ...raw,
     { name: 'pred_score', shape: [batch] },

@@ -5,8 +5,9 @@ import type { Interval } from '../eval/bootstrap.ts';
 import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
 import type { Findings } from '../eval/findings.ts';
+import type { Scale } from '../eval/marks.ts';
 import { rankCurves, rankMetrics } from '../eval/metrics.ts';
-import { type Calibration, isAnomalous } from '../eval/thresholds.ts';
+import { type Calibration, isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import { type Html, html, htmlPage, table } from './html.ts';
 import { script } from './script.ts';
 import { style } from './style.ts';
@@ -24,9 +25,8 @@ export interface ReportInput {
   readonly evaluation: Evaluation;
   /** What the report opens with. */
   readonly findings: Findings;
-  /** Null, as pixel's, for a detector without a threshold. */
-  readonly image: Calibration | null;
-  readonly pixel: Calibration | null;
+  /** Null for a detector without a threshold. */
+  readonly scale: Scale | null;
   readonly falseAlarms: readonly Figure[];
   readonly misses: readonly Figure[];
   readonly found: readonly Figure[];
@@ -76,7 +76,7 @@ function defectTable(images: readonly TestedImage[], image: Calibration | null):
   const rows = kinds.map((kind) => {
     const list = images.filter(({ defect }) => defect === kind);
     const flagged = list.filter(({ score }) => isAnomalous(score, image)).length;
-    const mean = list.reduce((sum, { score }) => sum + score, 0) / list.length;
+    const mean = list.reduce((sum, { score }) => sum + shown(score, image), 0) / list.length;
     const both = kind === 'good' ? [] : [...good, ...list];
     const auroc = rankMetrics(
       Float32Array.from(both, ({ score }) => score),
@@ -87,7 +87,13 @@ function defectTable(images: readonly TestedImage[], image: Calibration | null):
     return { head: kind, cells: [list.length, ...called, mean.toFixed(3), own] };
   });
   const called = image ? ['called anomalous'] : [];
-  const columns = ['kind', 'images', ...called, 'mean score', 'AUROC against good'];
+  const columns = [
+    'kind',
+    'images',
+    ...called,
+    image ? 'mean score' : 'mean raw score',
+    'AUROC against good',
+  ];
   return table(
     columns.map((head) => ({ head })),
     rows,
@@ -107,21 +113,24 @@ function confusion(images: readonly TestedImage[], image: Calibration): Html {
   );
 }
 
+/** The score as it is shown: 0 to 1, raw without a threshold. */
+const shown = (score: number, image: Calibration | null) => normalizeScore(score, image) ?? score;
+
 function histogram(images: readonly TestedImage[], image: Calibration | null) {
-  const scores = images.map(({ score }) => score).concat(image?.threshold ?? []);
-  const { min: low, max: high } = rangeOf(scores);
+  const { min: low, max: high } = image ? { min: 0, max: 1 } : rangeOf(images.map(({ score }) => score));
+  // Bins meet at 0.5: none holds scores of both sides of the limit.
   const bins = 24;
   const step = (high - low) / bins || 1;
   const edges = Array.from({ length: bins + 1 }, (_, i) => low + i * step);
   const count = (wanted: boolean) => {
     const counts = new Array<number>(bins).fill(0);
     for (const { score, anomalous } of images) {
-      const bin = Math.min(bins - 1, Math.floor((score - low) / step));
+      const bin = Math.min(bins - 1, Math.floor((shown(score, image) - low) / step));
       if (anomalous === wanted) counts[bin] = (counts[bin] as number) + 1;
     }
     return counts;
   };
-  return { edges, good: count(false), anomalous: count(true), threshold: image?.threshold ?? null };
+  return { edges, good: count(false), anomalous: count(true), limit: image && 0.5 };
 }
 
 /** A point of a curve over epochs, as metrics.json holds it. */
@@ -214,19 +223,24 @@ function gallery(title: string, figures: readonly Figure[], none: string): Html 
 const chart = (id: string, title: string) => html`<div><h3>${title}</h3>
 <div class="chart"><canvas id="${id}" role="img" aria-label="${title}"></canvas></div></div>`;
 
-function thresholdText(image: Calibration | null, pixel: Calibration | null): string {
-  if (!image || !pixel)
+function limitText(scale: Scale | null): string {
+  if (!scale)
     return (
       'This detector is not calibrated: it has no threshold, so there are raw scores and no verdicts. ' +
       'aand calibrate draws one from good images.'
     );
-  const optimistic = image.rule.startsWith('F1')
+  const { score, map, marks } = scale;
+  const optimistic = score.rule.startsWith('F1')
     ? ' Drawn on the test set itself, so the counts below are optimistic.'
     : '';
   return (
-    `Threshold ${image.threshold.toPrecision(5)} for images (${image.rule}), ` +
-    `${pixel.threshold.toPrecision(5)} for pixels (${pixel.rule}).${optimistic}` +
-    (image.evidence ? ` ${falseAlarmText(image.evidence)}` : '')
+    'Scores run from 0 to 1; an image is called anomalous from 0.5 on. ' +
+    `There the raw score is ${score.threshold.toPrecision(5)} (${score.rule}).${optimistic} ` +
+    (marks === 'pixels'
+      ? `Marks are drawn by the limit of pixels, raw ${map.threshold.toPrecision(5)} (${map.rule}).`
+      : 'Marks are drawn at the same limit: every anomalous image has its peak outlined, no good one has ' +
+        'a mark.') +
+    (score.evidence ? ` ${falseAlarmText(score.evidence)}` : '')
   );
 }
 
@@ -246,8 +260,8 @@ resamples of the images.</p>
 }
 
 function picturesSection(input: ReportInput): Html {
-  return html`<h2>Pictures</h2><p class="quiet">Image, ground truth, heat map (its middle colour is the
-threshold; red outline: marked, white: ground truth), mask.</p>
+  return html`<h2>Pictures</h2><p class="quiet">Image, ground truth, heat map (from 0, blue, to 1,
+red, with 0.5, the limit, in the middle; red outline: marked, white: ground truth), mask.</p>
 ${gallery('Worst false alarms', input.falseAlarms, 'No good image is called anomalous.')}
 ${gallery('Worst misses', input.misses, 'No defective image is called good.')}
 ${gallery('Clearest finds', input.found, 'No defective image was found.')}`;
@@ -302,7 +316,8 @@ const keyFigures: readonly (readonly [keyof Metrics, string])[] = [
  * @param charts source text of Chart.js, inlined
  */
 export function reportPage(input: ReportInput, charts: string): Promise<string> {
-  const { report, images, evaluation, image, pixel } = input;
+  const { report, images, evaluation, scale } = input;
+  const image = scale?.score ?? null;
   const { metrics } = evaluation;
   const scores = Float32Array.from(images, ({ score }) => score);
   const labels = images.map(({ anomalous }) => (anomalous ? 1 : 0));
@@ -363,7 +378,7 @@ measured.</p>`
 <h2>Data</h2>${facts(report.counts as Record<string, unknown>)}
 ${warningsOf((report.warnings ?? []) as unknown[], (report.unreadable ?? []) as UnreadableFile[])}
 ${measured && metricsSection(input, settings)}
-<h2>Scores and threshold</h2><p>${thresholdText(image, pixel)}</p>
+<h2>Scores and threshold</h2><p>${limitText(scale)}</p>
 <div class="charts">${chart('histogram', 'Scores of images')}<div>
 ${verdicts}<h3>By kind</h3>${defectTable(images, image)}</div></div>
 ${training}

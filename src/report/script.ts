@@ -73,7 +73,9 @@ function draw() {
     new Chart('histogram', {
       type: 'bar',
       data: {
-        labels: h.edges.slice(0, -1).map((edge, i) => ((edge + h.edges[i + 1]) / 2).toFixed(3)),
+        labels: h.edges
+          .slice(0, -1)
+          .map((edge, i) => ((edge + h.edges[i + 1]) / 2).toFixed(h.limit === null ? 3 : 2)),
         datasets: [
           { label: 'good', data: h.good, backgroundColor: css('--good') },
           { label: 'anomalous', data: h.anomalous, backgroundColor: css('--bad') },
@@ -81,18 +83,21 @@ function draw() {
       },
       options: {
         scales: {
-          x: axis('raw score', { stacked: true, grid: { display: false }, ticks: { maxTicksLimit: 9 } }),
+          x: axis(h.limit === null ? 'raw score' : 'score (0.5 is the limit)', {
+            stacked: true,
+            grid: { display: false },
+            ticks: { maxTicksLimit: 9 },
+          }),
           y: axis('images', { stacked: true, ticks: { precision: 0 } }),
         },
       },
       plugins: [
         {
-          id: 'threshold',
+          id: 'limit',
           afterDatasetsDraw(chart) {
             const { ctx, chartArea: a } = chart;
-            const share = (h.threshold - h.edges[0]) / (h.edges.at(-1) - h.edges[0]);
-            if (h.threshold === null || !(share >= 0 && share <= 1)) return;
-            const x = a.left + share * (a.right - a.left);
+            if (h.limit === null) return;
+            const x = a.left + h.limit * (a.right - a.left);
             ctx.save();
             ctx.strokeStyle = css('--ink');
             ctx.setLineDash([5, 4]);
@@ -101,8 +106,8 @@ function draw() {
             ctx.lineTo(x, a.bottom);
             ctx.stroke();
             ctx.fillStyle = css('--ink');
-            ctx.textAlign = share > 0.7 ? 'right' : 'left';
-            ctx.fillText('threshold', x + (share > 0.7 ? -5 : 5), a.top + 10);
+            ctx.textAlign = 'left';
+            ctx.fillText('limit 0.5', x + 5, a.top + 10);
             ctx.restore();
           },
         },

@@ -1,7 +1,7 @@
 /** What is said of one image that was sent, in the units of its sender: pixels of the image as it was. */
 import type { Prediction } from '../detector/detector.ts';
-import type { DetectorSettings } from '../detector/settings.ts';
 import { markedRegions } from '../eval/blobs.ts';
+import type { Scale } from '../eval/marks.ts';
 
 /** A marked region. */
 export interface MarkedRegion {
@@ -53,14 +53,18 @@ export interface Judged {
   readonly drift: string | null;
 }
 
-/** The answer for a prediction, with regions in pixels of the image that was sent. */
+/**
+ * The answer for a prediction, with regions in pixels of the image that was sent.
+ *
+ * @param scale the detector's
+ */
 export function judgementOf(
   prediction: Prediction,
-  { pixel }: Pick<DetectorSettings, 'pixel'>,
+  scale: Scale | null,
   { model, name, width, height, milliseconds, drift }: Judged,
 ): Judgement {
-  const { score, normalizedScore, anomalous, map } = prediction;
-  const regions = pixel ? markedRegions(map, prediction.width, prediction.height, pixel) : [];
+  const { score, normalizedScore, anomalous, map, mask } = prediction;
+  const regions = scale && mask ? markedRegions({ ...prediction, mask }, scale.map) : [];
   const [scaleX, scaleY] = [width / prediction.width, height / prediction.height];
   const marked = regions.reduce((sum, { pixels }) => sum + pixels, 0) / map.length;
   return {
@@ -72,7 +76,7 @@ export function judgementOf(
     pred_label: anomalous === null ? null : anomalous ? 'anomalous' : 'good',
     width,
     height,
-    marked_area: pixel ? marked : null,
+    marked_area: scale && marked,
     regions: regions.slice(0, mostRegions).map(({ area, box: [x, y, w, h], peak }) => {
       const [left, top] = [Math.floor(x * scaleX), Math.floor(y * scaleY)];
       return {

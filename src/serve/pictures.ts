@@ -1,7 +1,7 @@
 /** Pictures of a prediction for those who ask for one. */
 import { decodeImage, encodePng, encodeWebp } from '#platform';
 import type { Prediction } from '../detector/detector.ts';
-import type { DetectorSettings } from '../detector/settings.ts';
+import type { Scale } from '../eval/marks.ts';
 import { colouredMap, heatPicture } from '../eval/panels.ts';
 import { decodingBudget } from '../image/decoding_budget.ts';
 import type { Image } from '../image/image.ts';
@@ -17,15 +17,19 @@ const thumbnailSide = 240;
 export interface Pictured extends SizedPrediction {
   /** The image file. */
   readonly bytes: Uint8Array;
-  readonly settings: Pick<DetectorSettings, 'pixel'>;
+  /** The detector's. */
+  readonly scale: Scale | null;
 }
 
 /** The heat map over the image, the longer side as long as given at most. */
-async function overlay({ bytes, prediction, width, height, settings }: Pictured, side: number) {
-  const scale = Math.min(1, side / Math.max(width, height));
-  const [w, h] = [width, height].map((length) => Math.max(1, Math.round(length * scale))) as [number, number];
+async function overlay({ bytes, prediction, width, height, scale }: Pictured, side: number) {
+  const factor = Math.min(1, side / Math.max(width, height));
+  const [w, h] = [width, height].map((length) => Math.max(1, Math.round(length * factor))) as [
+    number,
+    number,
+  ];
   const image = await decodingBudget.run(3 * width * height, () => decodeImage(bytes, 'the image'));
-  return heatPicture(resizeBilinear(image, w, h), { ...prediction, ...settings });
+  return heatPicture(resizeBilinear(image, w, h), { ...prediction, scale: scale?.map ?? null });
 }
 
 function maskPicture({ mask, width, height }: Prediction): Image {
@@ -38,10 +42,10 @@ function maskPicture({ mask, width, height }: Prediction): Image {
 
 /** A PNG of the kind that is asked for. */
 export async function pngOf(kind: Exclude<PictureKind, 'none'>, pictured: Pictured): Promise<Uint8Array> {
-  const { prediction, settings } = pictured;
+  const { prediction, scale } = pictured;
   if (kind === 'mask') return encodePng(maskPicture(prediction));
   if (kind === 'overlay') return encodePng(await overlay(pictured, overlaySide));
-  return encodePng(colouredMap({ ...prediction, ...settings }));
+  return encodePng(colouredMap({ ...prediction, scale: scale?.map ?? null }));
 }
 
 /** A small picture for the live page. */

@@ -5,6 +5,7 @@ import { type DataType, Detector, type Prediction } from '../detector/detector.t
 import { driftText, ScoreWatch } from '../detector/score_watch.ts';
 import type { DetectorSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
+import type { Scale } from '../eval/marks.ts';
 import { decodingBudget } from '../image/decoding_budget.ts';
 import type { Image } from '../image/image.ts';
 import { pixelLimit } from '../image/stored.ts';
@@ -72,6 +73,11 @@ export class ServedModel {
 
   get settings(): DetectorSettings {
     return this.#detector.settings;
+  }
+
+  /** What scores and maps are shown by. */
+  get scale(): Scale | null {
+    return this.#detector.scale;
   }
 
   /** What to do where the scores have left those of the calibration; undefined while they have not. */

@@ -277,7 +277,7 @@ export class InspectionServer {
     const sized = await model.predict(bytes, name ?? 'the image', signal);
     const { width, height, prediction } = sized;
     const milliseconds = performance.now() - begun;
-    const judgement = judgementOf(prediction, model.settings, {
+    const judgement = judgementOf(prediction, model.scale, {
       model: model.name,
       name,
       width,
@@ -289,7 +289,7 @@ export class InspectionServer {
     metrics.drifted(model.name, model.drift !== undefined);
     metrics.seconds.observe({ model: model.name }, milliseconds / 1000);
     metrics.verdicts.inc({ model: model.name, verdict: judgement.pred_label ?? 'none' });
-    const pictured = { ...sized, bytes, settings: model.settings };
+    const pictured = { ...sized, bytes, scale: model.scale };
     hub.publish({ judgement, thumbnail: () => thumbnailOf(pictured) });
     return { ...pictured, judgement };
   }

@@ -6,7 +6,7 @@ import type { DetectorFile } from '../detector/file.ts';
 import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import { type RankMetrics, rankMetrics } from '../eval/metrics.ts';
-import { type Calibration, calibrate, isAnomalous, type ThresholdRule } from '../eval/thresholds.ts';
+import { calibrate, type DrawnCalibrations, isAnomalous, type ThresholdRule } from '../eval/thresholds.ts';
 import { highestOf, highestScores, robustOf } from './changed_images.ts';
 import { type ScoringOptions, scoreSamples } from './score_samples.ts';
 import { testDetector } from './test_detector.ts';
@@ -59,9 +59,7 @@ export function scoreForCalibration(
 }
 
 /** Where a threshold came from, and what it does to the scores. */
-export interface DrawnThreshold {
-  readonly image: Calibration;
-  readonly pixel: Calibration;
+export interface DrawnThreshold extends DrawnCalibrations {
   /** Of the scores; null unless both classes are there. */
   readonly metrics: RankMetrics | null;
   /** Good images among the scores, and how many of them the threshold calls anomalous. */
@@ -97,7 +95,7 @@ export function drawThreshold(o: ThresholdInput): DrawnThreshold {
     o.scores.map(({ anomalous }) => (anomalous ? 1 : 0)),
   );
   const imageRange = o.imageRange ?? rangeOf(values);
-  const { image, pixel } = calibrate({
+  const drawn = calibrate({
     rule: o.rule ?? (metrics ? { kind: 'f1' } : { kind: 'false-alarms', rate: 0 }),
     image: metrics,
     pixel: null,
@@ -108,8 +106,8 @@ export function drawThreshold(o: ThresholdInput): DrawnThreshold {
     imageRange,
     pixelRange: o.pixelRange ?? imageRange,
   });
-  const falseAlarms = good.filter((value) => isAnomalous(value, image)).length;
-  return { image, pixel, metrics, good: good.length, falseAlarms };
+  const falseAlarms = good.filter((value) => isAnomalous(value, drawn.image)).length;
+  return { ...drawn, metrics, good: good.length, falseAlarms };
 }
 
 /** What a range is of, without the other fields of a calibration. */
@@ -148,12 +146,18 @@ export function thresholdInput(
 /** A model's settings with a threshold that was drawn anew, and the fresh scores that it came from. */
 export function recalibrated(
   settings: DetectorSettings,
-  { image, pixel }: Pick<DrawnThreshold, 'image' | 'pixel'>,
+  { image, pixel, marks }: DrawnCalibrations,
   fresh?: Scored,
 ): DetectorSettings {
   const { calibrationScores } = settings;
   const others = fresh ? calibrationScores.filter(({ source }) => source !== 'calibrate') : calibrationScores;
-  return { ...settings, image, pixel, calibrationScores: [...others, ...(fresh?.scores ?? [])] };
+  return {
+    ...settings,
+    image,
+    pixel,
+    ...(marks && { marks }),
+    calibrationScores: [...others, ...(fresh?.scores ?? [])],
+  };
 }
 
 /** What a person said of an image, with its raw score. */

@@ -1,7 +1,7 @@
 /** The use case of a test: a model file on the samples of a test set, by the model's own thresholds. */
 
 import type { Sample } from '../data/dataset.ts';
-import { type DataType, Detector } from '../detector/detector.ts';
+import { Detector, type DetectorOptions } from '../detector/detector.ts';
 import type { DetectorFile } from '../detector/file.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Evaluation, TestSet } from '../eval/evaluate.ts';
@@ -27,11 +27,11 @@ export async function testDetector<T>(
   file: DetectorFile,
   name: string,
   samples: readonly Sample[],
-  options: Omit<ScoringOptions, 'tiling'> & { readonly dtype?: DataType },
+  options: Omit<ScoringOptions, 'tiling'> & DetectorOptions,
   use: (outcome: TestOutcome) => T | Promise<T>,
 ): Promise<T> {
-  const { dtype = 'f32', ...scoring } = options;
-  await using detector = await Detector.fromFile(engine, file, name, { dtype });
+  const { dtype = 'f32', marks, ...scoring } = options;
+  await using detector = await Detector.fromFile(engine, file, name, { dtype, marks });
   const results = await scoreSamples(detector.runner, samples, {
     ...scoring,
     tiling: detector.settings.tiling,
