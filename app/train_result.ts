@@ -1,4 +1,5 @@
 /** The result of a training: what was found, missed and rejected, what to do, and the model; then figures. */
+import { scaleOf } from '../src/detector/scale.ts';
 import { falseAlarmText } from '../src/eval/false_alarms.ts';
 import { type Calibration, normalizeScore } from '../src/eval/thresholds.ts';
 import { chart, css } from './charts.ts';
@@ -53,7 +54,7 @@ export function showResult(
     element('div', {}, element('b', {}, value), text, note !== '' && element('small', {}, note));
   const percent = (value: number | null) => (value === null ? '–' : `${(100 * value).toFixed(1)} %`);
   const canvas = element('canvas', { aria: { role: 'img', label: 'scores of good and bad photographs' } });
-  const { image: limit } = settings;
+  const limit = scaleOf(settings)?.score ?? null;
   result.replaceChildren(
     element('p', { className: `headline ${grade}`, aria: { role: 'status' } }, headline),
     counts.length > 0

@@ -273,9 +273,7 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
   test('a report without a threshold has no verdicts, and a histogram all the same', async () => {
     const { images } = input('washer');
     const findings = findingsOf({ images, calibration: null });
-    const shown = await show(
-      await reportPage({ ...input('washer'), findings, scale: null }, charts),
-    );
+    const shown = await show(await reportPage({ ...input('washer'), findings, scale: null }, charts));
     expect(shown.text).toContain('This model has no limit yet');
     expect(shown).toMatchObject({ ...quiet, canvases: 6, drawn: 6 });
     expect(shown.text).toContain('This detector is not calibrated');
