@@ -1,5 +1,7 @@
 /** The demo that comes with the page: a small model and photographs that it has not learned. */
 
+import { element } from './dom.ts';
+
 /** What the folder of the demo holds. */
 export interface DemoContents {
   readonly model: string;
@@ -18,6 +20,11 @@ export async function demoContents(): Promise<DemoContents | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** A photograph of the demo, small; what it shows is said beside it. */
+export function demoPicture(name: string): HTMLImageElement {
+  return element('img', { src: folder + name, alt: '', width: 56, height: 56 });
 }
 
 /** @param onBytes told how much of the model has come */

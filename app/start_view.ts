@@ -3,7 +3,7 @@
  * until then what is loaded and compiled.
  */
 import { attempt, training } from './connection.ts';
-import { type DemoContents, demoContents, loadDemo } from './demo.ts';
+import { type DemoContents, demoContents, demoPicture, loadDemo } from './demo.ts';
 import { button, element, fileButton } from './dom.ts';
 
 /** What the first screen asks of the other views. */
@@ -25,6 +25,7 @@ export interface StartView {
   leave(): void;
 }
 
+const shownPictures = 4;
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** @param root the panel of the Inspect view, which holds the first screen until a model is open */
@@ -84,14 +85,15 @@ export function createStartView(root: HTMLElement, actions: StartActions): Start
   const tryDemo = button('Try the demo', openDemo, 'primary');
   const chooser = fileButton('Choose a model file', '.safetensors', false, openModel);
   const learn = button('Choose photographs', () => actions.learn());
+  const shown = element('div', { className: 'shown' });
   const demoText = element(
     'p',
     {},
     'A small model of metal washers inspects photographs of good and bad ones.',
   );
 
-  const way = (title: string, text: HTMLElement, control: HTMLElement) =>
-    element('section', { className: 'way' }, element('h3', {}, title), text, control);
+  const way = (title: string, ...content: readonly HTMLElement[]) =>
+    element('section', { className: 'way' }, element('h3', {}, title), ...content);
   const screen = element(
     'div',
     { className: 'start' },
@@ -105,7 +107,7 @@ export function createStartView(root: HTMLElement, actions: StartActions): Start
     element(
       'div',
       { className: 'ways' },
-      way('Try the demo', demoText, tryDemo),
+      way('Try the demo', demoText, shown, tryDemo),
       way(
         'Open a model',
         element('p', {}, 'You have a model file (.safetensors). Drop it anywhere here, or choose it.'),
@@ -145,8 +147,12 @@ export function createStartView(root: HTMLElement, actions: StartActions): Start
       contents = found ? await demoContents() : undefined;
       if (found && !contents) {
         demoText.textContent = 'This copy of the page comes without the demo.';
-      } else if (contents)
-        demoText.append(` ${contents.pictures.length} photographs, ${megabytes(contents.bytes)}.`);
+        tryDemo.className = '';
+      } else if (contents) {
+        const { pictures, bytes } = contents;
+        demoText.append(` ${pictures.length} photographs, ${megabytes(bytes)}.`);
+        shown.append(...pictures.slice(0, shownPictures).map((name) => demoPicture(name)));
+      }
       refresh();
       // Without storage nothing is kept.
       if (found) await showKept().catch(() => {});

@@ -2,24 +2,17 @@
  * Train: photographs of good parts (and bad ones), a look at what will be learned, the training, its result.
  */
 import * as Comlink from 'comlink';
-import { foregroundHelp } from '../src/data/foreground.ts';
-import { epochsFor, leftOutParts, withCopies } from '../src/session/training_defaults.ts';
 import { ask } from './ask.ts';
 import { attempt, showProblem, training } from './connection.ts';
-import { acceptDrops, button, element, field, fileButton, isImageFile } from './dom.ts';
+import { acceptDrops, button, element, fileButton, isImageFile } from './dom.ts';
 import { pixelCanvas } from './heat_map.ts';
 import { createKeptBox, mayReplace } from './kept_box.ts';
 import { minutes } from './time.ts';
-import { copiesOf, differences, summaryOf, usual } from './train_choices.ts';
+import { summaryOf } from './train_choices.ts';
+import { createTrainForm } from './train_form.ts';
 import { createProgress } from './train_progress.ts';
 import { showResult } from './train_result.ts';
-import {
-  type ChosenImage,
-  packagedTeachers,
-  type TeacherFacts,
-  type TrainingJob,
-  type TrainingResult,
-} from './types.ts';
+import type { ChosenImage, TrainingResult } from './types.ts';
 
 export function createTrainView(root: HTMLElement, onModel: (model: File) => Promise<void>) {
   const good = new Map<string, File>();
@@ -33,74 +26,42 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   // The device is tried out for a forecast.
   let trying = false;
 
-  const number = (value: string, min: string, step: string) =>
-    element('input', { type: 'number', value, min, step });
-  const name = element('input', { type: 'text', value: 'my product' });
-  const imageSize = number('128', '32', '32');
-  const batch = number(String(usual.batch), '1', '1');
-  const epochs = usual.epochs.map((count) => number(String(count), '1', '1'));
-  // Numbers that a person has typed stay as they are.
-  const typed = new Set<HTMLInputElement>();
-  const kinds = differences.map(({ kind, text, hint }) => ({
-    kind,
-    box: element('input', { type: 'checkbox' }),
-    text,
-    hint,
-  }));
-  const robust = element('input', { type: 'checkbox' });
-  const foreground = element(
-    'select',
-    {},
-    ...['none', 'otsu-bright', 'otsu-dark', 'disc', 'rectangle'].map((rule) =>
-      element('option', { value: rule }, rule),
-    ),
-  );
-  let teacherList: readonly TeacherFacts[] = packagedTeachers;
-  const teacher = element('select');
-  const mode = element(
-    'select',
-    {},
-    element('option', { value: 'aand' }, 'AAND, both stages'),
-    element('option', { value: 'rd' }, 'RD4AD, faster'),
-  );
-
   const summary = element('p', { className: 'quiet', aria: { role: 'status' } });
-  const copies = element('p', { className: 'quiet', aria: { role: 'status' } });
   const forecast = element('p', { className: 'quiet forecast', aria: { role: 'status' } });
   const preview = element('div');
   const result = element('div');
   const progressCard = element('div', { className: 'card', hidden: true });
   const resultCard = element('div', { className: 'card', hidden: true });
   const progress = createProgress();
+  const hints = element(
+    'div',
+    { className: 'card hints' },
+    element('h2', {}, 'Photographs that teach well'),
+    element(
+      'ul',
+      {},
+      ...[
+        'Good parts only: whatever is in them counts as good later.',
+        'The same camera, distance, place and light as on the line.',
+        'All that may differ between good parts: batches, tools, directions.',
+        'Fifty or more; twenty are a start. Each new one makes the limit surer.',
+        'Bad parts, where you have some: they are not learned, they show what is found.',
+      ].map((text) => element('li', {}, text)),
+    ),
+  );
 
-  const augment = () => kinds.flatMap(({ kind, box }) => (box.checked ? [kind] : []));
-  // Where there are bad images too, the threshold comes from both.
-  const leaveOut = () => (bad.size ? 0 : leftOutParts(good.size));
-  const chosenTeacher = () => teacherList[teacher.selectedIndex] ?? (packagedTeachers[0] as TeacherFacts);
-  const job = (): TrainingJob => ({
-    name: name.value,
-    backbone: chosenTeacher().backbone,
-    teacher: chosenTeacher().source,
-    imageSize: Number(imageSize.value),
-    batch: Number(batch.value),
-    epochs: epochs.map((input) => Number(input.value)) as [number, number],
-    foreground: foreground.value,
-    mode: mode.value as TrainingJob['mode'],
-    seed: 0,
-    augment: augment(),
-    ...(robust.checked && { robust: true }),
-    leaveOut: leaveOut(),
-  });
+  const chosen = () => ({ good: good.size, bad: bad.size });
+  const form = createTrainForm(
+    () => refresh(),
+    (text) => {
+      forecast.textContent = text;
+    },
+  );
+  const job = () => form.job(chosen());
 
   const refresh = () => {
-    summary.textContent = summaryOf({ good: good.size, bad: bad.size, leaveOut: leaveOut() });
-    copies.textContent = copiesOf(good.size, augment());
-    const learned = augment().length ? withCopies(Math.max(1, good.size)) : Math.max(1, good.size);
-    const { epochs: adapted } = usual;
-    const wanted = good.size
-      ? epochsFor(learned, { epochs: adapted, batch: Math.max(1, Number(batch.value)) })
-      : adapted;
-    for (const [i, input] of epochs.entries()) if (!typed.has(input)) input.value = String(wanted[i]);
+    summary.textContent = summaryOf({ ...chosen(), leaveOut: form.leaveOut(chosen()) });
+    form.adapt(chosen());
     const usable = good.size > 0 && !running && device;
     look.disabled = !usable || trying;
     estimate.disabled = !usable;
@@ -142,45 +103,6 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     return area;
   };
 
-  const showTeachers = (chosen?: TeacherFacts) => {
-    teacher.replaceChildren(
-      ...teacherList.map(({ backbone, source }) => element('option', {}, `${backbone} (${source})`)),
-    );
-    teacher.selectedIndex = teacherList.findIndex(
-      (t) => t.backbone === chosen?.backbone && t.source === chosen.source,
-    );
-    if (teacher.selectedIndex < 0) teacher.selectedIndex = 0;
-  };
-
-  const loadTeacher = (files: readonly File[]) =>
-    attempt(async () => {
-      const [file] = files;
-      if (!file) return;
-      forecast.textContent = `reading ${file.name}…`;
-      const trainer = await training;
-      const add = async (replace: boolean) => {
-        const bytes = await file.arrayBuffer();
-        return trainer.addTeacher(file.name, Comlink.transfer(bytes, [bytes]), replace);
-      };
-      try {
-        let loaded = await add(false);
-        if (loaded.replaces !== undefined) {
-          forecast.textContent = '';
-          const text =
-            `"${loaded.replaces}" is kept as the ${loaded.backbone} teacher of this page. ` +
-            'A training that was begun with it cannot be resumed without it.';
-          if ((await ask('Replace the teacher?', text, ['Replace it', 'Keep it'])) !== 'Replace it') return;
-          loaded = await add(true);
-        }
-        teacherList = await trainer.teachers();
-        showTeachers(loaded);
-        forecast.textContent = `${file.name} is a ${loaded.backbone} and stays on this device.`;
-      } catch (error) {
-        forecast.textContent = '';
-        throw error;
-      }
-    });
-
   const showPreview = () =>
     attempt(async () => {
       const trainer = await training;
@@ -195,7 +117,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           `Foreground: ${(100 * share).toFixed(0)} % of the images (dark parts are left out)`,
         ),
         sheet(foregrounds),
-        element('h3', {}, 'Synthetic anomalies that stage I learns from'),
+        element('h3', {}, 'Made-up defects that it learns from'),
         sheet(anomalies),
       );
     });
@@ -246,6 +168,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       refresh();
       kept.box.hidden = true;
       progressCard.hidden = false;
+      hints.hidden = true;
       resultCard.hidden = true;
       progress.start();
       try {
@@ -307,10 +230,6 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       await kept.show();
     }),
   );
-  foreground.title = foregroundHelp;
-  teacher.title =
-    "What the student learns to imitate. torchvision's ImageNet weights (resnet18-f37072fd.pth, " +
-    'wide_resnet50_2-95faca4d.pth) find more than the packaged ones.';
 
   root.append(
     kept.box,
@@ -330,53 +249,15 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
             drop('Bad parts (optional)', 'bad', bad),
           ),
           summary,
-          field('Name', name),
-          element(
-            'fieldset',
-            { className: 'choices' },
-            element('legend', {}, 'What differs between good parts?'),
-            ...kinds.map(({ box, text, hint }) =>
-              element('label', {}, box, element('span', {}, text, element('small', {}, hint))),
-            ),
-            element(
-              'label',
-              {},
-              robust,
-              element(
-                'span',
-                {},
-                'Light and camera will change later',
-                element('small', {}, 'learned under other light and from other places: takes longer'),
-              ),
-            ),
-            copies,
-          ),
-          element(
-            'details',
-            {},
-            element('summary', {}, 'Settings for experts'),
-            element(
-              'div',
-              { className: 'fields' },
-              field('Teacher', teacher, 'field wide'),
-              field('Image size', imageSize),
-              field('Batch', batch),
-              ...epochs.map((input, i) => field(`Epochs, stage ${'I'.repeat(i + 1)}`, input)),
-              field('Foreground', foreground),
-              field('Method', mode, 'field wide'),
-            ),
-            element(
-              'div',
-              { className: 'row' },
-              fileButton('Load teacher weights', '.pth,.pt,.safetensors', false, loadTeacher),
-            ),
-          ),
+          form.name,
+          form.choices,
+          form.experts,
           element('div', { className: 'row' }, start, estimate, look),
           forecast,
           preview,
         ),
       ),
-      element('div', {}, progressCard, resultCard),
+      element('div', {}, hints, progressCard, resultCard),
     ),
   );
   progressCard.append(
@@ -386,16 +267,9 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     ...progress.below,
   );
   resultCard.append(element('h2', {}, 'Result'), result);
-  for (const input of epochs)
-    input.addEventListener('input', () => (input.value ? typed.add(input) : typed.delete(input)));
-  for (const input of epochs) input.addEventListener('change', refresh);
-  batch.addEventListener('input', refresh);
-  for (const { box } of kinds) box.addEventListener('change', refresh);
   refresh();
-  showTeachers();
   const restore = async () => {
-    teacherList = await (await training).teachers();
-    showTeachers();
+    await form.restoreTeachers();
     await kept.show();
   };
   // Without storage there is nothing to restore.

@@ -375,7 +375,8 @@ export class Trainer {
           train: samplesOf(train),
           heldOut: samplesOf(heldOut),
           test: samplesOf(bad),
-          testBorrowsGood: true,
+          // The threshold of a robust training comes from good images alone.
+          testBorrowsGood: !job.robust,
         },
       },
       {

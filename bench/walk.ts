@@ -187,7 +187,7 @@ try {
     '#train h3',
     async () => {
       await press(page, 'Preview');
-      await seen(page, '#train', /Synthetic anomalies/);
+      await seen(page, '#train', /Made-up defects/);
     },
     page,
   );
