@@ -1,4 +1,4 @@
-/** What a training is asked for in the Train view: its name, what differs between good parts, expert settings. */
+/** What a training is asked for: its name, what differs between good parts, settings for experts. */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
 import { epochsFor, leftOutParts, withCopies } from '../src/session/training_defaults.ts';
