@@ -1,162 +1,222 @@
-/** Bench: this engine on this device, with the roofline, as a table and as JSON to share. */
+/** Bench: this engine on this device, row by row, with the roofline; results as a file or a link. */
 import * as Comlink from 'comlink';
-import { type Chart, chart, css } from './charts.ts';
-import { attempt, machine } from './connection.ts';
-import { button, element, field, save } from './dom.ts';
-import type { BenchReport, TuningProgress } from './types.ts';
+import { defaultMostSpread } from '../src/bench/bench.ts';
+import type { BenchCase } from '../src/bench/case.ts';
+import { markNotes } from '../src/bench/notes.ts';
+import {
+  type BenchReport,
+  type BenchResult,
+  fastestCopy,
+  readReport,
+  reportText,
+} from '../src/bench/report.ts';
+import { rooflineChart } from './bench_chart.ts';
+import { linkedReport, reportLink } from './bench_link.ts';
+import { benchTable } from './bench_table.ts';
+import { attempt, machine, showProblem } from './connection.ts';
+import { button, element, field, fileButton, save } from './dom.ts';
+import { minutes } from './time.ts';
+import { tuningView } from './tuning_view.ts';
+import type { BenchEvent } from './types.ts';
 
-export function createBenchView(root: HTMLElement): void {
+const kinds: readonly { readonly kind: BenchCase['kind']; readonly text: string; readonly hint: string }[] = [
+  { kind: 'kernel', text: 'Kernels', hint: 'single convolutions and their gradients' },
+  { kind: 'model', text: 'Networks', hint: 'a classifier, a whole detector' },
+  { kind: 'training', text: 'Training', hint: 'a step of a network' },
+];
+
+/** Where results come from, in a line. */
+function originText({ record, peaks }: BenchReport): string {
+  const { date, commit, driver, note } = record;
+  const measured = `peaks ${peaks.gflops.toFixed(0)} GFLOP/s, copies ${fastestCopy(peaks).toFixed(1)} GB/s`;
+  return [`${driver}: ${measured}, measured`, date, commit, note].filter(Boolean).join(' · ');
+}
+
+/** @param select shows this view: a link with results opens it */
+export function createBenchView(root: HTMLElement, select: () => void): void {
   let report: BenchReport | undefined;
-  let roofline: Chart | undefined;
   const status = element(
     'p',
     { className: 'quiet', aria: { role: 'status' } },
-    'Half a minute on a GPU, some minutes on a software driver.',
+    'The chosen cases take half a minute on a GPU, some minutes on a software driver.',
   );
-  const rows = element('tbody');
-  const canvas = element('canvas', {
-    aria: { role: 'img', label: 'roofline: GFLOP/s over arithmetic intensity' },
-  });
-  const share = button('Save JSON', () =>
-    save('bench.json', JSON.stringify(report, null, 2), 'application/json'),
-  );
-  share.disabled = true;
+  const notes = element('div', { className: 'quiet' });
+  const source = element('p', { className: 'notice', hidden: true });
+  const link = element('input', { type: 'text', readOnly: true });
+  const linkField = field('Link', link);
+  linkField.hidden = true;
+  const bar = element('progress', { max: 1, value: 0, hidden: true, aria: { label: 'Progress' } });
+  const table = benchTable();
+  const roofline = rooflineChart();
 
-  const show = ({ results, peaks, adapter }: BenchReport) => {
-    rows.replaceChildren(
-      ...results.map((line) =>
-        element(
-          'tr',
-          {},
-          element('td', { className: 'name' }, line.name),
-          element('td', {}, line.median_ms.toFixed(1)),
-          element('td', {}, `±${(100 * line.spread).toFixed(0)} %`),
-          element('td', {}, line.gflops.toFixed(1)),
-          element('td', {}, String(line.dispatches)),
-        ),
-      ),
+  const clear = () => {
+    report = undefined;
+    table.clear();
+    roofline.clear();
+    notes.replaceChildren();
+    linkField.hidden = true;
+    source.hidden = true;
+    saveButton.disabled = linkButton.disabled = true;
+  };
+  /** What is there at the end: rows are shown already. */
+  const finish = (measured: BenchReport) => {
+    report = measured;
+    notes.replaceChildren(
+      ...markNotes(measured.results, defaultMostSpread).map((text) => element('p', {}, text)),
     );
-    const { gflops, gbytesPerSecond } = peaks;
-    const measured = `${gflops.toFixed(0)} GFLOP/s and ${gbytesPerSecond.toFixed(1)} GB/s`;
-    status.textContent = `${adapter}: peaks ${measured}, measured`;
-    const intensities = results.map(({ intensity }) => intensity);
-    const [low, high] = [Math.min(...intensities) / 2, Math.max(...intensities) * 2];
-    const knee = Math.min(Math.max(gflops / gbytesPerSecond, low), high);
-    const roof = [low, knee, high].map((x) => ({ x, y: Math.min(gflops, gbytesPerSecond * x) }));
-    roofline?.destroy();
-    roofline = chart(canvas, {
-      type: 'scatter',
-      data: {
-        datasets: [
-          { label: 'peaks', data: roof, showLine: true, pointRadius: 0, borderColor: css('--quiet') },
-          {
-            label: 'networks',
-            data: results.map(({ intensity, gflops }) => ({ x: intensity, y: gflops })),
-            backgroundColor: css('--accent'),
-            pointRadius: 5,
-          },
-        ],
-      },
-      options: {
-        scales: {
-          x: { type: 'logarithmic', title: { display: true, text: 'FLOP per byte of operands' } },
-          y: { type: 'logarithmic', title: { display: true, text: 'GFLOP/s' } },
-        },
-      },
-    });
+    status.textContent = originText(measured);
+    saveButton.disabled = linkButton.disabled = !measured.results.length;
+  };
+  const show = (measured: BenchReport, from: string) => {
+    clear();
+    for (const result of measured.results) table.add(result);
+    for (const failure of measured.failures ?? []) table.addFailure(failure);
+    roofline.show(measured.peaks, measured.results);
+    finish(measured);
+    source.textContent = `${from} They were measured on: ${measured.record.machine}.`;
+    source.hidden = false;
   };
 
+  const busy = (yes: boolean) => {
+    start.disabled = yes;
+    stop.disabled = !yes;
+    bar.hidden = !yes;
+    tuning.enable(!yes);
+  };
   const run = () =>
     attempt(async () => {
-      start.disabled = true;
+      clear();
+      busy(true);
+      status.textContent = 'measuring what this device can do at most';
+      bar.value = 0;
+      const started = performance.now();
+      const results: BenchResult[] = [];
+      let peaks: BenchReport['peaks'] | undefined;
+      const tell = (event: BenchEvent) => {
+        if (event.kind === 'begin') peaks = event.peaks;
+        if (event.kind === 'case') {
+          const { name, place, total } = event;
+          const left = ((performance.now() - started) / place) * (total - place);
+          bar.value = place / total;
+          status.textContent =
+            `measuring ${name}, ${place + 1} of ${total}` +
+            (place ? `, about ${minutes(left / 1000)} left` : '');
+        }
+        if (event.kind === 'failure') table.addFailure(event.failure);
+        if (event.kind === 'result' && peaks) {
+          results.push(event.result);
+          table.add(event.result);
+          roofline.show(peaks, results);
+        }
+      };
       try {
-        report = await machine.bench(
-          Comlink.proxy((done: number, total: number) => {
-            status.textContent = `measuring ${Math.min(done + 1, total)} of ${total}`;
-          }),
-        );
-        show(report);
-        share.disabled = false;
+        const request = {
+          kinds: kinds.filter((_, i) => boxes[i]?.checked).map(({ kind }) => kind),
+          names: names.value,
+          shapes: shapes.value,
+        };
+        finish(await machine.bench(request, Comlink.proxy(tell)));
+      } catch (error) {
+        status.textContent = '';
+        throw error;
       } finally {
-        start.disabled = false;
+        busy(false);
       }
     });
-  const tuneStatus = element('p', { className: 'quiet', aria: { role: 'status' } });
-  const showTuned = async () => {
-    const count = await machine.tuned();
-    tuneStatus.textContent = count
-      ? `${count} products are tuned on this device.`
-      : 'Not tuned: kernels are chosen by a table. ' +
-        'Tuning measures them on this device and keeps the fastest.';
-  };
-  const tuneNow = () =>
+
+  const copyLink = () =>
     attempt(async () => {
-      start.disabled = tune.disabled = true;
-      stop.disabled = false;
-      try {
-        await machine.tune(
-          Number(imageSize.value),
-          Number(batch.value),
-          Comlink.proxy(({ done, total, regret }: TuningProgress) => {
-            const slower = `${regret.toFixed(2)} times as slow as the best`;
-            tuneStatus.textContent = `${done} of ${total} products; so far the table is ${slower}`;
-          }),
-        );
-        await showTuned();
-      } finally {
-        start.disabled = tune.disabled = false;
-        stop.disabled = true;
-      }
+      if (!report) return;
+      link.value = await reportLink(report);
+      linkField.hidden = false;
+      link.select();
+      const copied = await navigator.clipboard.writeText(link.value).then(
+        () => true,
+        () => false,
+      );
+      status.textContent =
+        `${copied ? 'The link is copied' : 'Copy the link below'}. It holds the results themselves: ` +
+        'nothing was sent anywhere.';
     });
-  const imageSize = element('input', { type: 'number', value: '128', min: '32', step: '32' });
-  const batch = element('input', { type: 'number', value: '8', min: '1' });
-  const tune = button('Tune', tuneNow);
-  const stop = button('Stop', () => machine.stopTuning());
-  stop.disabled = true;
+  const openFile = ([file]: File[]) =>
+    attempt(async () => {
+      if (file) show(readReport(await file.text(), file.name), `Results of ${file.name}.`);
+    });
+  const openLink = async () => {
+    try {
+      const linked = await linkedReport();
+      if (!linked) return;
+      show(linked, 'Results of a link, not of this device.');
+      select();
+    } catch (error) {
+      showProblem(error);
+    }
+  };
+
+  const boxes = kinds.map(() => element('input', { type: 'checkbox', checked: true }));
+  const names = element('input', { type: 'text', placeholder: 'conv3x3 /infer.*256$/', spellcheck: false });
+  const shapes = element('input', {
+    type: 'text',
+    placeholder: 'conv2d:C=64,H=56,K=128',
+    spellcheck: false,
+  });
   const start = button('Run the bench', run, 'primary');
+  const stop = button('Stop the bench', () => {
+    stop.disabled = true;
+    machine.stopBench();
+  });
+  const saveButton = button('Save JSON', () => {
+    if (report) save('bench.json', reportText(report), 'application/json');
+  });
+  const linkButton = button('Copy link', copyLink);
+  stop.disabled = saveButton.disabled = linkButton.disabled = true;
+  const tuning = tuningView((yes) => {
+    start.disabled = yes;
+  });
   root.append(
     element(
       'div',
       { className: 'card' },
       element('h2', {}, 'This engine on this device'),
-      element('div', { className: 'row' }, start, share),
-      status,
       element(
-        'div',
-        { className: 'scroll', tabIndex: 0, aria: { role: 'region', label: 'Results' } },
-        element(
-          'table',
-          {},
-          element(
-            'thead',
-            {},
-            element(
-              'tr',
-              {},
-              ...['network', 'ms', 'spread', 'GFLOP/s', 'dispatches'].map((text) =>
-                element('th', { scope: 'col' }, text),
-              ),
-            ),
-          ),
-          rows,
+        'fieldset',
+        { className: 'choices' },
+        element('legend', {}, 'What is measured'),
+        ...kinds.map(({ text, hint }, i) =>
+          element('label', {}, boxes[i], element('span', {}, text, element('small', {}, hint))),
         ),
       ),
-      element('div', { className: 'chart' }, canvas),
-    ),
-    element(
-      'div',
-      { className: 'card' },
-      element('h2', {}, 'Tuning'),
+      element(
+        'details',
+        {},
+        element('summary', {}, 'Other cases'),
+        element(
+          'div',
+          { className: 'fields' },
+          field('Names with one of these, or /regular expressions/', names),
+          field('Own shapes', shapes),
+        ),
+        element('p', { className: 'quiet' }, 'Both are those of the command aand bench.'),
+      ),
       element(
         'div',
-        { className: 'fields' },
-        field('Image size', imageSize),
-        field('Batch of training', batch),
+        { className: 'row' },
+        start,
+        stop,
+        saveButton,
+        linkButton,
+        fileButton('Open results', '.json,application/json', false, openFile),
       ),
-      element('div', { className: 'row' }, tune, stop),
-      tuneStatus,
+      bar,
+      status,
+      linkField,
+      source,
+      table.root,
+      notes,
+      roofline.root,
     ),
+    tuning.root,
   );
-  // Where there is no device, the page has said so already.
-  showTuned().catch(() => {});
+  addEventListener('hashchange', openLink);
+  openLink();
 }

@@ -1,6 +1,7 @@
 /** The worker: everything that needs the GPU or much time. The page's own thread only draws and listens. */
 import * as Comlink from 'comlink';
 import { decodeImage } from '#platform';
+import type { BenchReport } from '../src/bench/report.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { type DetectorFile, rewriteDetector } from '../src/detector/file.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
@@ -8,14 +9,15 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import type { Image } from '../src/image/image.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
 import { fineTune } from '../src/session/fine_tune.ts';
-import { runBench } from './bench_run.ts';
+import { benchInPage } from './bench_run.ts';
 import { imageBytes, keptTraining } from './kept.ts';
 import { LongWork } from './long_work.ts';
 import { readModel } from './model_file.ts';
 import { Trainer } from './training.ts';
 import { readTunings, tuneDevice } from './tuning.ts';
 import type {
-  BenchReport,
+  BenchEvent,
+  BenchRequest,
   DeviceFacts,
   LevelMaps,
   MapResult,
@@ -76,6 +78,7 @@ export class Machine {
   #chosen: ChosenModel | undefined;
   #model: OpenModel | undefined;
   #stopTuning: AbortController | undefined;
+  #stopBench: AbortController | undefined;
   readonly #longWork = new LongWork();
   readonly #trainer = new Trainer(() => this.#open(), this.#longWork);
 
@@ -244,8 +247,17 @@ export class Machine {
     this.#stopTuning?.abort();
   }
 
-  async bench(onProgress: (done: number, total: number) => void): Promise<BenchReport> {
-    return this.#longWork.run('a bench', async () => runBench(await this.#open(), onProgress));
+  /** Measures this device; the answer holds what was measured before a stop, too. */
+  bench(request: BenchRequest, tell: (event: BenchEvent) => void): Promise<BenchReport> {
+    const stop = new AbortController();
+    return this.#longWork.run('a bench', async () => {
+      this.#stopBench = stop;
+      return benchInPage(await this.#open(), request, stop.signal, tell);
+    });
+  }
+
+  stopBench(): void {
+    this.#stopBench?.abort();
   }
 }
 

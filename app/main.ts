@@ -38,7 +38,7 @@ const train = createTrainView(byId('train'), async (model) => {
   select(tabOf('inspect'));
   await inspect.openModel(model);
 });
-createBenchView(byId('bench'));
+createBenchView(byId('bench'), () => select(tabOf('bench')));
 const start = createStartView(byId('inspect'), {
   openModel: (model) => inspect.openModel(model),
   openDemo: (model, pictures) => inspect.openDemo(model, pictures),

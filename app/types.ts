@@ -1,4 +1,6 @@
 /** What the page and its worker tell each other. */
+import type { BenchCase } from '../src/bench/case.ts';
+import type { BenchFailure, BenchReport, BenchResult } from '../src/bench/report.ts';
 import type { Augmentation } from '../src/data/augment.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import type { Findings } from '../src/eval/findings.ts';
@@ -177,17 +179,19 @@ export interface TuningProgress {
   readonly regret: number;
 }
 
-export interface BenchLine {
-  readonly name: string;
-  readonly median_ms: number;
-  readonly spread: number;
-  readonly gflops: number;
-  readonly intensity: number;
-  readonly dispatches: number;
+/** What the user wants measured. */
+export interface BenchRequest {
+  readonly kinds: readonly BenchCase['kind'][];
+  /** Parts of names or /regular expressions/, with blanks between them; empty for the short list. */
+  readonly names: string;
+  /** Own shapes as `aand bench --shape` takes them, with blanks between them. */
+  readonly shapes: string;
 }
 
-export interface BenchReport {
-  readonly adapter: string;
-  readonly peaks: { readonly gflops: number; readonly gbytesPerSecond: number };
-  readonly results: readonly BenchLine[];
-}
+/** What happens while it is measured. */
+export type BenchEvent =
+  | { readonly kind: 'peaks' }
+  | ({ readonly kind: 'begin' } & Pick<BenchReport, 'record' | 'adapter' | 'peaks'>)
+  | { readonly kind: 'case'; readonly name: string; readonly place: number; readonly total: number }
+  | { readonly kind: 'result'; readonly result: BenchResult }
+  | { readonly kind: 'failure'; readonly failure: BenchFailure };

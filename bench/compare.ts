@@ -3,10 +3,10 @@
  * process of its own, and they take turns, so that changes of the machine's speed meet both.
  */
 import { join } from 'node:path';
+import type { BenchCase } from '../src/bench/case.ts';
+import { quantile } from '../src/bench/measure.ts';
+import { buildCase } from '../src/bench/run.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
-import type { BenchCase } from './cases.ts';
-import { quantile } from './measure.ts';
-import { buildCase } from './run.ts';
 import { answerTurns, startWorker } from './worker.ts';
 
 /** The process of one case: builds it and runs it once, then measures turns. */

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { randomPixels } from '../src/bench/values.ts';
 import { imageInput } from '../src/data/image_input.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
@@ -16,7 +17,6 @@ import { backbones } from '../src/model/backbones.ts';
 import { detect, detectorParameters } from '../src/model/methods.ts';
 import { loadParameters, storeParameters } from '../src/weights/parameters.ts';
 import { readSafetensors, writeSafetensors } from '../src/weights/safetensors.ts';
-import { randomPixels } from './cases.ts';
 
 const size = 256;
 

@@ -3,6 +3,7 @@
  * rule.
  */
 
+import { ruleParameters, ruleTensor } from '../src/bench/rule.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
 import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
 import type { Engine } from '../src/engine/runtime/engine.ts';
@@ -12,7 +13,6 @@ import { backbones } from '../src/model/backbones.ts';
 import { classifierGroup, classifierLoss, classifierParameters, classify } from '../src/model/classifier.ts';
 import { stepInput } from '../src/train/schedule.ts';
 import { recordStep } from '../src/train/step_programs.ts';
-import { ruleParameters, ruleTensor } from './support/rule.ts';
 
 export interface PeerConfig {
   readonly work: 'forward' | 'train';

@@ -111,7 +111,12 @@ await modules.close();
 shipped.push(...packagesOf(output));
 
 // The page: a folder of static files for any host.
-const page = { ...browser, sourcemap: false, outdir: 'dist/app' };
+const page = {
+  ...browser,
+  sourcemap: false,
+  outdir: 'dist/app',
+  define: { ...define, PAGE_VERSION: JSON.stringify(`version ${manifest.version}`) },
+};
 const app = await build({
   ...page,
   entryPoints: { main: 'app/main.ts', machine: 'app/machine.ts', live: 'app/live.ts' },

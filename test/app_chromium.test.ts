@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } fr
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
+import { readReport } from '../src/bench/report.ts';
 import { readDetector, rewriteDetector } from '../src/detector/file.ts';
 import { backboneNamed } from '../src/model/backbones.ts';
 import { groups } from '../src/model/groups.ts';
@@ -18,6 +19,7 @@ import {
   inspect,
   openModel,
   prepareTraining,
+  saved,
   setFields,
   textOf,
   waitForText,
@@ -169,6 +171,59 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     await page.reload();
     await ready(page);
     await waitForText(page, 'bench', /[2-9] products are tuned on this device/);
+  });
+
+  test('the bench shows rows as they finish, stops, and hands results on as a file and as a link', async () => {
+    const { page } = shown.opened;
+    await click(page, 'Bench');
+    await setFields(page, 'bench', {
+      'Names with one of these, or /regular expressions/': 'conv1x1-stride2-128/forward',
+      'Own shapes': 'matmul:M=16,N=8,K=8 conv2d:C=8',
+    });
+    await click(page, 'Run the bench');
+    await waitForText(page, 'problem', /shape 'conv2d:C=8': H is missing/);
+    await setFields(page, 'bench', { 'Own shapes': 'matmul:M=16,N=8,K=8' });
+    await click(page, 'Run the bench');
+    await waitForText(page, 'bench', /measuring conv1x1\S*, 2 of 2, about \d+ s left/);
+    expect(await textOf(page, '#bench tbody')).toMatch(/^matmul\/M=16,N=8,K=8\s+[\d.]+\s+±\d+ %/);
+    await waitForText(page, 'bench', /peaks \d+ GFLOP\/s, copies [\d.]+ GB\/s, measured · \d{4}-/);
+    const text = new TextDecoder().decode(await saved(page, shown.site, 'Save JSON'));
+    const { results } = readReport(text, 'saved');
+    expect(results.map(({ name }) => name)).toEqual([
+      'matmul/M=16,N=8,K=8',
+      'conv1x1-stride2-128/forward/1x64x64x64',
+    ]);
+    expect(results[0]?.samples_ms?.length).toBeGreaterThan(2);
+    await click(page, 'Copy link');
+    await waitForText(page, 'bench', /It holds the results themselves: nothing was sent anywhere/);
+    const link = await page.$eval('#bench input[readonly]', (e) => (e as HTMLInputElement).value);
+    expect(link.length).toBeLessThan(4000);
+
+    const other = await shown.browser.newPage();
+    await other.goto(link);
+    await waitForText(
+      other,
+      'bench',
+      /Results of a link, not of this device\. They were measured on: \d+ cores/,
+    );
+    expect(await textOf(other, '#bench tbody')).toBe(await textOf(page, '#bench tbody'));
+    await other.goto('about:blank');
+    await other.goto(link.slice(0, -40));
+    await waitForText(other, 'problem', /The results in this link are damaged/);
+    await other.close();
+
+    await page.bringToFront();
+    await setFields(page, 'bench', {
+      'Names with one of these, or /regular expressions/': '',
+      'Own shapes': Array.from({ length: 30 }, (_, i) => `matmul:M=${16 * (i + 1)},N=8,K=8`).join(' '),
+    });
+    await click(page, 'Run the bench');
+    await waitForText(page, 'bench', /3 of 30/);
+    await click(page, 'Stop the bench');
+    await waitForText(page, 'bench', /stopped: \d+ of 30 cases were measured/);
+    const rows = await page.$$eval('#bench tbody tr', (all) => all.length);
+    expect(rows).toBeGreaterThanOrEqual(2);
+    expect(rows).toBeLessThan(30);
   });
 
   test('accessibility: no serious finding in any view, light or dark', async () => {

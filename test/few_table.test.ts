@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fewRuns, fewSection, shellLine } from '../bench/learning/few.ts';
-import type { Provenance } from '../bench/record.ts';
+import type { Provenance } from '../src/bench/provenance.ts';
 
 let folder: string;
 const write = (path: string, text = path) => {

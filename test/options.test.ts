@@ -232,6 +232,33 @@ const numeric: readonly Numeric[] = [
   batch('doctor'),
   size('tune'),
   batch('tune'),
+  {
+    command: 'bench',
+    option: '--seconds',
+    range: /number above 0 and of at most 600/,
+    good: [
+      ['.1', 0.1],
+      ['600', 600],
+    ],
+    bad: [...nonsense, '0', '-1', '601'],
+  },
+  {
+    command: 'bench',
+    option: '--max-spread',
+    range: /number above 0 and of at most 100/,
+    good: [['2.5', 2.5]],
+    bad: [...nonsense, '0', '101', '10%'],
+  },
+  {
+    command: 'bench compare',
+    option: '--tolerance',
+    range: /number of at least 0 and below 100/,
+    good: [
+      ['0', 0],
+      ['99.9', 99.9],
+    ],
+    bad: [...nonsense, '-1', '100', '5%'],
+  },
   size('import'),
   batch('export'),
   count('export', '--images'),
@@ -282,6 +309,8 @@ const needed: Readonly<Record<string, readonly string[]>> = {
   'weights pull': ['resnet18'],
   doctor: [],
   tune: [],
+  bench: [],
+  'bench compare': ['a', 'b'],
   export: ['m', '--to', 'onnx', '--out', 'o'],
   'distill-teacher': ['--from', 'f', '--images', 'i', '--out', 'o'],
 };
@@ -335,16 +364,19 @@ describe('numbers', () => {
 
   test('every option with a number is in this table, and its default is read alike', () => {
     const program = commandLine();
-    const found = [...program.commands, ...program.commands.flatMap(({ commands }) => commands)].flatMap(
-      (command) =>
-        command.options
-          .filter(
-            ({ flags, defaultValue }) =>
-              /[<[](count|n|number|pixels|share|rate|ratio|stage1,stage2|seconds|port|bytes)[>\]]/.test(
-                flags,
-              ) || typeof defaultValue === 'number',
-          )
-          .map(({ long }) => `${command.name()} ${long}`),
+    const named = program.commands.flatMap((command) => [
+      { name: command.name(), command },
+      ...command.commands.map((part) => ({ name: `${command.name()} ${part.name()}`, command: part })),
+    ]);
+    const found = named.flatMap(({ name, command }) =>
+      command.options
+        .filter(
+          ({ flags, defaultValue }) =>
+            /[<[](count|n|number|percent|pixels|share|rate|ratio|stage1,stage2|seconds|port|bytes)[>\]]/.test(
+              flags,
+            ) || typeof defaultValue === 'number',
+        )
+        .map(({ long }) => `${name} ${long}`),
     );
     expect(found.sort()).toEqual(numeric.map(({ command, option }) => `${command} ${option}`).sort());
     for (const { command, option } of numeric) {
@@ -364,6 +396,9 @@ describe('lists and names', () => {
     ['train', '--mode', ['', 'AAND', 'toString', 'aand,rd']],
     ['train', '--backbone', ['', 'vgg', 'constructor', '__proto__', 'ResNet18']],
     ['tune', '--backbone', ['', 'toString']],
+    ['bench', '--dtype', ['f64', '']],
+    ['bench', '--filter', ['']],
+    ['bench', '--shape', [' ']],
     ['doctor', '--model', ['', 'hasOwnProperty']],
     ['import', '--backbone', ['vgg', 'valueOf']],
     ['distill-teacher', '--from-backbone', ['vgg', 'constructor']],

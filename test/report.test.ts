@@ -7,11 +7,12 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type BenchReport, benchPage } from '../bench/report.ts';
 import { chromiumPath, launchChromium } from '../bench/support/browsers.ts';
+import type { BenchReport } from '../src/bench/report.ts';
 import type { Evaluation, TestedImage } from '../src/eval/evaluate.ts';
 import { findingsOf } from '../src/eval/findings.ts';
 import { rankMetrics } from '../src/eval/metrics.ts';
+import { benchPage } from '../src/report/bench_page.ts';
 import { type BenchmarkRun, benchmarkMarkdown, benchmarkPage } from '../src/report/benchmark_table.ts';
 import { html, htmlPage } from '../src/report/html.ts';
 import { type ReportInput, reportPage } from '../src/report/report.ts';
@@ -300,7 +301,7 @@ describe.skipIf(!chromiumPath)('pages in Chromium', () => {
       const table = await show(await benchmarkPage([run(text, 0), run(text, 1)], text, text));
       expect(table).toMatchObject({ ...quiet, scripts: 0 });
       expect(table.text).toContain(text);
-      const page = await show(await benchPage(...bench(text)));
+      const page = await show(await benchPage(...bench(text), charts));
       expect(page).toMatchObject({ ...quiet, canvases: 3, drawn: 3, scripts: 3 });
       expect(page.text).toContain(text);
     }

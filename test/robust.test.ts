@@ -10,9 +10,9 @@ import {
   measureCorruptions,
   readResult,
 } from '../bench/learning/corruptions.ts';
-import { provenance } from '../bench/record.ts';
 import { Interrupted } from '../src/base/errors.ts';
 import { RandomStream } from '../src/base/random.ts';
+import { provenance } from '../src/cli/provenance.ts';
 import { planTraining, type TrainCommandOptions } from '../src/cli/training_options.ts';
 import { type Augmentation, robustChanges } from '../src/data/augment.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';

@@ -33,8 +33,9 @@ function usage(names: readonly string[], command: Command): string {
 }
 
 function section(names: readonly string[], command: Command): string[] {
-  if (command.commands.length)
-    return command.commands.flatMap((part) => section([...names, part.name()], part));
+  const parts = command.commands.flatMap((part) => section([...names, part.name()], part));
+  // A command that only holds others has nothing of its own.
+  if (parts.length && !command.options.length) return parts;
   const description = command.description();
   const sentence = description.charAt(0).toUpperCase() + description.slice(1);
   const items = [
@@ -46,6 +47,7 @@ function section(names: readonly string[], command: Command): string[] {
     wrap(`${sentence}.`),
     `\`\`\`\n${usage(names, command)}\n\`\`\``,
     items.join('\n'),
+    ...parts,
   ];
 }
 

@@ -1,11 +1,11 @@
 /** The records of bench/results: one JSON file per command that measures. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Provenance } from '../../src/bench/provenance.ts';
+import type { BenchReport, BenchResult } from '../../src/bench/report.ts';
+import type { PeerReport } from '../../src/report/bench_page.ts';
 import type { DemoRun } from '../demo.ts';
 import type { FirstRun } from '../first_run.ts';
-import type { Provenance } from '../record.ts';
-import type { BenchReport, PeerReport } from '../report.ts';
-import type { BenchResult } from '../run.ts';
 import type { HostReport } from '../static/host.ts';
 import type { FamilyPeers } from './static_peers.ts';
 

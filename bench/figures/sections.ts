@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import type { Provenance } from '../record.ts';
+import type { Provenance } from '../../src/bench/provenance.ts';
 import { table, wrap } from './markdown.ts';
 
 const value = v.union([

@@ -1,9 +1,10 @@
 /** Every figure of the documents, made from the records of bench/results. */
 
 import { join } from 'node:path';
+import type { Provenance } from '../../src/bench/provenance.ts';
+import type { BenchReport } from '../../src/bench/report.ts';
+import type { PeerReport, PeerResult } from '../../src/report/bench_page.ts';
 import { pipelineText } from '../pipeline.ts';
-import type { Provenance } from '../record.ts';
-import type { BenchReport, PeerReport, PeerResult } from '../report.ts';
 import { commandReference } from './commands.ts';
 import { table, wrap } from './markdown.ts';
 import { type AccuracyReport, commands, type HalfReport, type Records, readRecord } from './records.ts';

@@ -5,10 +5,10 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { benchmarkRun } from '../../src/cli/benchmark_tasks.ts';
+import { provenance } from '../../src/cli/provenance.ts';
 import type { Mode } from '../../src/model/methods.ts';
 import { type BenchmarkRow, type BenchmarkRun, benchmarkRows } from '../../src/report/benchmark_table.ts';
 import { type MeasuredTable, readTable } from '../figures/sections.ts';
-import { provenance } from '../record.ts';
 
 /** Runs that make one group of rows. */
 export interface Group {

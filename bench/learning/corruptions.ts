@@ -8,6 +8,7 @@ import * as v from 'valibot';
 import { readBytes } from '#platform';
 import { spread } from '../../src/base/lists.ts';
 import { RandomStream } from '../../src/base/random.ts';
+import type { Provenance } from '../../src/bench/provenance.ts';
 import {
   type Corruption,
   corruptionNames,
@@ -29,7 +30,6 @@ import { silent } from '../../src/session/ports.ts';
 import { fileReader, type SampleReader, scoreSamples } from '../../src/session/score_samples.ts';
 import { sha256 } from '../../src/train/run.ts';
 import { type MeasuredTable, recordSchema } from '../figures/sections.ts';
-import type { Provenance } from '../record.ts';
 
 const rowSchema = v.object({
   corruption: v.picklist(corruptionNames),

@@ -5,8 +5,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import type { Provenance } from '../../src/bench/provenance.ts';
 import type { MeasuredTable } from '../figures/sections.ts';
-import type { Provenance } from '../record.ts';
 
 const results = v.object({
   note: v.string(),

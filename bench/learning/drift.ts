@@ -1,8 +1,8 @@
 /** How soon drift is noticed, and how often for nothing: simulated streams of scores. */
 import { RandomStream } from '../../src/base/random.ts';
+import type { Provenance } from '../../src/bench/provenance.ts';
 import { DriftMonitor } from '../../src/eval/drift.ts';
 import type { MeasuredTable } from '../figures/sections.ts';
-import type { Provenance } from '../record.ts';
 
 /** Numbers of good images that the reference is drawn from. */
 const calibrations = [10, 20, 50, 100, 200] as const;

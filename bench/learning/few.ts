@@ -5,12 +5,12 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { RandomStream } from '../../src/base/random.ts';
+import type { Provenance } from '../../src/bench/provenance.ts';
 import type { Augmentation } from '../../src/data/augment.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { openDataset } from '../../src/data/open.ts';
 import { holdOutLeast, holdOutShare, paperSchedule } from '../../src/session/training_defaults.ts';
 import type { MeasuredTable } from '../figures/sections.ts';
-import type { Provenance } from '../record.ts';
 import { writeCategory } from './dirty.ts';
 
 /** How a subset is trained. */

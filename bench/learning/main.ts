@@ -16,12 +16,12 @@ import {
   seedOption,
   wholeNumber,
 } from '../../src/cli/options.ts';
+import { provenance } from '../../src/cli/provenance.ts';
 import { teacherPathFor } from '../../src/cli/training_options.ts';
 import { augmentations } from '../../src/data/augment.ts';
 import { type Strength, strengths } from '../../src/data/corruptions.ts';
 import { backboneNamed } from '../../src/model/backbones.ts';
 import { suspectSize } from '../../src/train/suspects.ts';
-import { provenance } from '../record.ts';
 import { collectInto, parseGroup } from './collect.ts';
 import {
   type CorruptionRow,

@@ -4,6 +4,7 @@
  */
 import { basename, dirname } from 'node:path';
 import { realPath } from '#platform';
+import type { Provenance } from '../../src/bench/provenance.ts';
 import { categoriesIn, openDataset } from '../../src/data/open.ts';
 import { loadTrainingImages } from '../../src/data/training_images.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
@@ -18,7 +19,6 @@ import {
 } from '../../src/train/suspects.ts';
 import type { SafetensorsFile } from '../../src/weights/safetensors.ts';
 import type { MeasuredTable } from '../figures/sections.ts';
-import type { Provenance } from '../record.ts';
 
 const forms: readonly (readonly [name: string, form: RankingForm])[] = [
   ['as the program does', rankingForm],

@@ -1,13 +1,15 @@
 /** Whole detectors: latency and throughput in f32, f16, and f16 with matrix units. */
+
+import type { BenchCase } from '../../src/bench/case.ts';
+import { largestDifference } from '../../src/bench/check.ts';
+import { timeRuns, timeStream } from '../../src/bench/measure.ts';
+import { compileCase, storeOf } from '../../src/bench/run.ts';
+import { randomPixels } from '../../src/bench/values.ts';
 import { imageInput } from '../../src/data/image_input.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
 import type { ParameterStore } from '../../src/engine/runtime/store.ts';
 import { backbones } from '../../src/model/backbones.ts';
 import { detect, detectorParameters } from '../../src/model/methods.ts';
-import { type BenchCase, randomPixels } from '../cases.ts';
-import { largestDifference } from '../check.ts';
-import { timeRuns, timeStream } from '../measure.ts';
-import { compileCase, storeOf } from '../run.ts';
 import { halfTolerance } from '../support/half.ts';
 import { peakColumns, peakRows } from './adapter_part.ts';
 import type { Part, PartContext, Row } from './part.ts';

@@ -1,7 +1,9 @@
 /** Single kernels as share of the measured peak: convolutions of the models, and matrix products. */
+
+import type { ConvolutionCase, Direction } from '../../src/bench/case.ts';
+import { convolutionCase } from '../../src/bench/convolutions.ts';
+import { runCase } from '../../src/bench/run.ts';
 import { backbones } from '../../src/model/backbones.ts';
-import { type ConvolutionCase, convolutionCase, type Direction } from '../cases.ts';
-import { runCase } from '../run.ts';
 import { peakColumns, peakRows } from './adapter_part.ts';
 import type { Part, PartContext, Row } from './part.ts';
 import { modelConvolutions } from './shapes.ts';

@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { provenance } from '../record.ts';
+import { provenance } from '../../src/cli/provenance.ts';
 import { adapterPart } from './adapter_part.ts';
 import { correctnessPart } from './correctness_part.ts';
 import { detectorsPart } from './detectors_part.ts';

@@ -1,7 +1,8 @@
 /** The results of a run on a GPU machine as a page that needs nothing else. */
+
+import type { Provenance } from '../../src/bench/provenance.ts';
 import { type Html, html, htmlPage, table } from '../../src/report/html.ts';
 import { style } from '../../src/report/style.ts';
-import type { Provenance } from '../record.ts';
 import { figureText, type Row } from './part.ts';
 
 export interface PartResult {

@@ -1,9 +1,10 @@
 /** The convolutions of a model, each shape once: what the share of the peak is measured on. */
+
+import type { ConvolutionCase } from '../../src/bench/case.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
 import { detect, detectorParameters } from '../../src/model/methods.ts';
 import type { Teacher } from '../../src/model/teacher.ts';
-import type { ConvolutionCase } from '../cases.ts';
 
 type Shape = Omit<ConvolutionCase, 'direction'>;
 

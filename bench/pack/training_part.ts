@@ -1,7 +1,9 @@
 /** Training steps of both stages. */
+
+import type { BenchCase } from '../../src/bench/case.ts';
+import { trainingCases } from '../../src/bench/models.ts';
+import { runCase } from '../../src/bench/run.ts';
 import { backbones } from '../../src/model/backbones.ts';
-import { type BenchCase, trainingCases } from '../cases.ts';
-import { runCase } from '../run.ts';
 import { peakColumns, peakRows } from './adapter_part.ts';
 import type { Part } from './part.ts';
 

@@ -3,11 +3,12 @@
  * JSON.
  */
 import { globals } from 'webgpu';
+import type { BenchCase } from '../../src/bench/case.ts';
+import { benchCases } from '../../src/bench/cases.ts';
+import { buildCase } from '../../src/bench/run.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import type { Program, RunInputs } from '../../src/engine/runtime/program.ts';
-import { type BenchCase, benchCases } from '../cases.ts';
 import { measurePipeline } from '../pipeline.ts';
-import { buildCase } from '../run.ts';
 import { type HostFigures, type HostReport, hostPrograms } from './host.ts';
 
 const warmUpRuns = 20;

@@ -1,5 +1,5 @@
 /** What got worse on the host's side of a run than bench/results/host.json has it. */
-import type { Provenance } from '../record.ts';
+import type { Provenance } from '../../src/bench/provenance.ts';
 import type { HostFigures, HostReport } from './host.ts';
 
 /** As bench/results/host.json has it. */

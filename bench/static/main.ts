@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { listOf } from '../../src/cli/options.ts';
 import { packagedFile } from '../../src/cli/package.ts';
-import { provenance } from '../record.ts';
+import { provenance } from '../../src/cli/provenance.ts';
 import { compileFor } from './compile.ts';
 import { missingFor } from './environment.ts';
 import { type Family, families, familyNamed, relatives } from './families.ts';

@@ -3,8 +3,8 @@
  * browser API.
  */
 
+import { ruleTensor } from '../../src/bench/rule.ts';
 import type { SafetensorsFile } from '../../src/weights/safetensors.ts';
-import { ruleTensor } from './rule.ts';
 
 export interface Comparison {
   readonly name: string;

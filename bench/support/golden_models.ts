@@ -4,6 +4,7 @@
  */
 
 import { RandomStream } from '../../src/base/random.ts';
+import { ruleParameters } from '../../src/bench/rule.ts';
 import { Tape } from '../../src/engine/graph/tape.ts';
 import type { Tensor } from '../../src/engine/graph/tensor.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
@@ -18,7 +19,6 @@ import { stepInput } from '../../src/train/schedule.ts';
 import { StepPrograms } from '../../src/train/step_programs.ts';
 import { type Comparison, compare, type GoldenSet } from './golden.ts';
 import { nchwToNhwc, nhwcToNchw } from './permute.ts';
-import { ruleParameters } from './rule.ts';
 
 const modelTolerance = { absolute: 1e-4, relative: 1e-3 };
 

@@ -3,7 +3,8 @@
  * tuner's cases and the bench, plans them for devices of every profile, and gives the variants with what asks
  * for them.
  */
-import { type BenchCase, benchCases } from '../../bench/cases.ts';
+import type { BenchCase } from '../../src/bench/case.ts';
+import { benchCases } from '../../src/bench/cases.ts';
 import { imageInput } from '../../src/data/image_input.ts';
 import type { ForcedChoices, LoweringContext } from '../../src/engine/device/context.ts';
 import type { DeviceProfile } from '../../src/engine/device/profile.ts';

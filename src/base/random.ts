@@ -1,7 +1,7 @@
 /**
  * Counter-based random streams. A stream is a hash of its keys (seed, purpose, epoch, sample): any sample of
  * any epoch can be drawn again alone, and a resumed run continues bit for bit. The 32-bit mixing is the one
- * of the golden rule (bench/support/rule.ts).
+ * of the golden rule (src/bench/rule.ts).
  */
 function mix(z: number): number {
   z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);

@@ -1,5 +1,6 @@
 /** All commands of `aand`, ready to parse. */
 import { Command } from 'commander';
+import { benchCommand } from './bench.ts';
 import { benchmarkCommand } from './benchmark.ts';
 import { calibrateCommand } from './calibrate.ts';
 import { dataCommand } from './data.ts';
@@ -40,6 +41,7 @@ export function commandLine(): Command {
   exportCommand(program);
   distillTeacherCommand(program);
   tuneCommand(program);
+  benchCommand(program);
   for (const command of program.commands)
     for (const part of [command, ...command.commands]) {
       part.exitOverride();

@@ -106,7 +106,7 @@ export { gatherRows, subtract } from './ops/rows.ts';
 export { scoreMap } from './ops/score_map.ts';
 export { scratch } from './ops/scratch.ts';
 export { topkMean } from './ops/topk_mean.ts';
-export type { Peaks } from './plan/forecast.ts';
+export type { CopyRate, Peaks } from './plan/forecast.ts';
 export { Engine, type EngineOptions } from './runtime/engine.ts';
 export { initialize } from './runtime/initialize.ts';
 export { measurePeaks } from './runtime/peak.ts';

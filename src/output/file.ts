@@ -13,6 +13,8 @@ export interface FileOptions extends LockOptions {
   readonly force?: boolean;
   /** Files that the command reads: none of them is ever replaced. */
   readonly inputs?: readonly string[];
+  /** The option that names the file, for messages; `--out` by default. */
+  readonly option?: string;
 }
 
 async function realOf(path: string): Promise<string | undefined> {
@@ -39,12 +41,15 @@ export class OutputFile implements AsyncDisposable {
     const info = await lstat(path).catch(() => undefined);
     if (info?.isDirectory() || path.endsWith('/'))
       throw new Error(`${path} is a folder: name the file to write`);
+    const { option = '--out' } = options;
     const real = await realOf(path);
     for (const input of options.inputs ?? [])
       if (real !== undefined && real === (await realOf(input)))
-        throw new Error(`${path} is what is read (${input}): give another --out`);
+        throw new Error(`${path} is what is read (${input}): give another ${option}`);
     if (info && !options.force)
-      throw new Error(`${path} exists already: give another --out, or --force, which keeps it as a backup`);
+      throw new Error(
+        `${path} exists already: give another ${option}, or --force, which keeps it as a backup`,
+      );
     const folder = dirname(path);
     await makeFolder(folder);
     const lock = await OutputLock.take(

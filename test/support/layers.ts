@@ -34,6 +34,7 @@ export const rooms: readonly (readonly string[])[] = [
   ['src/detector/'],
   ['src/export/'],
   ['src/session/'],
+  ['src/bench/'],
   ['src/report/'],
   ['src/output/'],
   ['src/index.ts', 'src/browser.ts'],

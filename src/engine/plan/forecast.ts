@@ -12,7 +12,16 @@ import { type MemoryLimits, planMemory } from './memory.ts';
 export interface Peaks {
   /** Billions of floating-point operations per second, in 32 bits. */
   readonly gflops: number;
-  /** Billions of bytes per second of a copy, read and written. */
+  /** Billions of bytes per second of a large copy by a kernel, read and written. */
+  readonly gbytesPerSecond: number;
+  /** What copies of several sizes reach at best, the smallest first; absent where it was not measured. */
+  readonly copies?: readonly CopyRate[];
+}
+
+/** What copies of a size reach: small ones come from a cache. */
+export interface CopyRate {
+  /** Read and written, together. */
+  readonly bytes: number;
   readonly gbytesPerSecond: number;
 }
 

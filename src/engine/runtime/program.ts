@@ -101,11 +101,19 @@ export class Program {
   /** Arithmetic of one run, in floating-point operations, and the bytes of every operand of every kernel. */
   get cost(): { flops: number; bytes: number } {
     const cost = { flops: 0, bytes: 0 };
-    for (const { dispatch } of this.#compiled.steps) {
-      cost.flops += dispatch.flops ?? 0;
-      cost.bytes += dispatchBytes(dispatch);
+    for (const { flops, bytes } of this.stepCosts) {
+      cost.flops += flops;
+      cost.bytes += bytes;
     }
     return cost;
+  }
+
+  /** Arithmetic and bytes of operands of every kernel and copy of a run, in their order. */
+  get stepCosts(): { flops: number; bytes: number }[] {
+    return this.#compiled.steps.map(({ dispatch }) => ({
+      flops: dispatch.flops ?? 0,
+      bytes: dispatchBytes(dispatch),
+    }));
   }
 
   /** GPU bytes that this program allocated, without the parameters. */

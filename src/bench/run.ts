@@ -1,52 +1,34 @@
 /** Runs bench cases on an engine. The same code in Node and in browsers. */
 
-import { Tape } from '../src/engine/graph/tape.ts';
-import { elements, type Tensor } from '../src/engine/graph/tensor.ts';
-import type { Peaks } from '../src/engine/plan/forecast.ts';
-import type { Engine } from '../src/engine/runtime/engine.ts';
-import {
-  type ProfileEntry,
-  Program,
-  type RunInputs,
-  type RunOutputs,
-} from '../src/engine/runtime/program.ts';
-import { type Retargeting, retarget } from '../src/engine/runtime/retarget.ts';
-import { ParameterStore } from '../src/engine/runtime/store.ts';
-import { type BenchCase, randomValues } from './cases.ts';
-import { convolutionOutput, largestDifference, outputElements, sampledError } from './check.ts';
+import { Tape } from '../engine/graph/tape.ts';
+import { elements, type Tensor } from '../engine/graph/tensor.ts';
+import { fuse } from '../engine/passes/index.ts';
+import type { Peaks } from '../engine/plan/forecast.ts';
+import { selectProgram } from '../engine/plan/lower.ts';
+import type { Engine } from '../engine/runtime/engine.ts';
+import { type ProfileEntry, Program, type RunInputs, type RunOutputs } from '../engine/runtime/program.ts';
+import { type Retargeting, retarget } from '../engine/runtime/retarget.ts';
+import { ParameterStore } from '../engine/runtime/store.ts';
+import type { BenchCase } from './case.ts';
+import { largestDifference, sampledError } from './check.ts';
+import { convolutionOutput, outputElements } from './convolutions.ts';
 import { type Timing, timeKernels, timeRuns } from './measure.ts';
-import { ruleParameters, ruleTensor } from './support/rule.ts';
-
-export interface BenchResult extends Timing {
-  readonly name: string;
-  readonly kind: BenchCase['kind'];
-  /** How it was timed: whole runs by the clock, or kernels by GPU timestamps. */
-  readonly timed_by: 'clock' | 'timestamps';
-  readonly gflops: number;
-  readonly gbytes_per_s: number;
-  /** FLOP per byte of operands. */
-  readonly intensity: number;
-  /** Share of the lower of both peaks at this intensity. */
-  readonly share_of_roofline: number;
-  readonly dispatches: number;
-  readonly copies: number;
-  /** Pipelines that the case needs. */
-  readonly pipelines: number;
-  readonly peak_bytes: number;
-  /** Of the parameters, which lie beside the program. */
-  readonly weight_bytes: number;
-  /**
-   * Largest absolute difference to the reference named by `error_against`; null where it was not compared.
-   */
-  readonly max_abs_error: number | null;
-  readonly error_against: 'float64' | 'direct kernels without textures';
-  /** The kernels of the matrix products. */
-  readonly configuration: string;
-}
+import type { BenchResult } from './report.ts';
+import { roofOf } from './roofline.ts';
+import { ruleParameters, ruleTensor } from './rule.ts';
+import { randomValues } from './values.ts';
 
 export interface RunOptions {
+  /** Runs at least. */
   readonly runs: number;
+  /** Time that runs are repeated for. */
   readonly seconds: number;
+  /**
+   * Spread above which a case is measured again, as a share of the median; the steadiest time counts. Without
+   * it every case is measured once.
+   */
+  readonly mostSpread?: number;
+  readonly signal?: AbortSignal;
   readonly profile?: boolean;
   readonly onProfile?: (name: string, entries: readonly ProfileEntry[]) => void;
   /** Told of a wrong result, which is then timed all the same; without it a wrong result throws. */
@@ -143,6 +125,32 @@ function error(
 // after layer.
 const tolerance = (half: boolean | undefined) => (half ? 1e-2 : 1e-3);
 
+/** Measurements of a case in all, where each is too unsteady. */
+const mostAttempts = 3;
+
+/** The steadiest of some measurements: as many as it takes, within bounds. */
+async function steadiest(
+  measure: () => Promise<Timing>,
+  mostSpread = Number.POSITIVE_INFINITY,
+): Promise<{ readonly timing: Timing; readonly attempts: number; readonly unsteady: boolean }> {
+  let timing = await measure();
+  let attempts = 1;
+  for (; timing.spread > mostSpread && attempts < mostAttempts; attempts++) {
+    const again = await measure();
+    if (again.spread < timing.spread) timing = again;
+  }
+  return { timing, attempts, unsteady: timing.spread > mostSpread };
+}
+
+/** Arithmetic of a case by direct kernels: what Winograd's save counts too. */
+function directFlops(engine: Engine, benchCase: BenchCase): number {
+  const tape = new Tape(benchCase.parameters({ half: benchCase.half ?? false }));
+  const outputs = Object.values(benchCase.record(tape));
+  const context = retarget(engine, plain).lowering;
+  const { main } = selectProgram(fuse(tape, outputs, context), context);
+  return main.flatMap(({ dispatches }) => dispatches).reduce((sum, { flops = 0 }) => sum + flops, 0);
+}
+
 /** A case as a program that can run. */
 export const buildCase = (engine: Engine, benchCase: BenchCase) =>
   build(engine, benchCase, benchCase.choices ?? {}, benchCase.half);
@@ -186,22 +194,30 @@ export async function runCase(
     const stamps =
       benchCase.kind === 'kernel' && !engine.isSoftware && engine.device.features.has('timestamp-query');
     const read = benchCase.kind === 'kernel' ? [] : Object.keys(outputs);
-    const timing = stamps
-      ? await timeKernels(program, inputs, options.runs)
-      : await timeRuns(program, inputs, read, options);
+    const { timing, attempts, unsteady } = await steadiest(
+      () =>
+        stamps
+          ? timeKernels(program, inputs, options.runs, options.signal)
+          : timeRuns(program, inputs, read, options),
+      options.mostSpread,
+    );
     if (options.profile) options.onProfile?.(benchCase.name, await program.profile(inputs));
     const { flops, bytes } = program.cost;
     const gflops = flops / timing.median_ms / 1e6;
-    const intensity = flops / bytes;
+    const roof = roofOf(program.stepCosts, peaks);
     return {
       name: benchCase.name,
       kind: benchCase.kind,
       ...timing,
       timed_by: stamps ? 'timestamps' : 'clock',
+      attempts,
+      unsteady,
       gflops,
+      direct_gflops: directFlops(engine, benchCase) / timing.median_ms / 1e6,
       gbytes_per_s: bytes / timing.median_ms / 1e6,
-      intensity,
-      share_of_roofline: gflops / Math.min(peaks.gflops, peaks.gbytesPerSecond * intensity),
+      intensity: flops / bytes,
+      share_of_roofline: roof.milliseconds / timing.median_ms,
+      bound: roof.bound,
       dispatches: program.dispatchCount,
       copies: program.copyCount,
       pipelines: program.pipelineCount,

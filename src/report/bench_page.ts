@@ -1,22 +1,7 @@
 /** The bench as a page that needs no network: roofline, times, peers, and the table behind them. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import type { Peaks } from '../src/engine/plan/forecast.ts';
-import { type Html, html, htmlPage, table } from '../src/report/html.ts';
-import type { Provenance } from './record.ts';
-import type { BenchResult } from './run.ts';
-
-export interface BenchReport {
-  readonly record: Provenance;
-  readonly adapter: {
-    readonly description: string;
-    readonly vendor: string;
-    readonly features: readonly string[];
-  };
-  readonly peaks: { readonly gflops: number; readonly gbytes_per_s: number };
-  readonly results: readonly BenchResult[];
-}
+import type { Provenance } from '../bench/provenance.ts';
+import { type BenchReport, type BenchResult, fastestCopy } from '../bench/report.ts';
+import { type Html, html, htmlPage, table } from './html.ts';
 
 export interface PeerResult {
   readonly engine: string;
@@ -36,15 +21,11 @@ export interface PeerReport {
   readonly results: readonly PeerResult[];
 }
 
-export function printedPeaks({ gflops, gbytesPerSecond }: Peaks): BenchReport['peaks'] {
-  return { gflops, gbytes_per_s: gbytesPerSecond };
-}
-
 function caseTable(results: readonly BenchResult[]): Html {
   const rows = results.map((r) => {
     const cells = [
       r.median_ms.toFixed(2),
-      `±${(100 * r.spread).toFixed(0)} %`,
+      `±${(100 * r.spread).toFixed(0)} %${r.unsteady ? ' (unsteady)' : ''}`,
       r.gflops.toFixed(1),
       r.gbytes_per_s.toFixed(1),
       `${(100 * r.share_of_roofline).toFixed(0)} %`,
@@ -143,7 +124,8 @@ Chart.defaults.borderColor = style.getPropertyValue('--line');
 Chart.defaults.font.family = 'system-ui, sans-serif';
 Chart.defaults.animation = false;
 const colours = { kernel: '#2f6fb3', model: '#d1752f', training: '#4c9a5b' };
-const { gflops, gbytes_per_s } = report.peaks;
+const { gflops, copies = [] } = report.peaks;
+const gbytes_per_s = Math.max(report.peaks.gbytes_per_s, ...copies.map((copy) => copy.gbytes_per_s));
 const points = report.results.map((r) => ({ x: r.intensity, y: r.gflops, name: r.name, kind: r.kind }));
 const low = Math.min(...points.map((p) => p.x)) / 1.5,
   high = Math.max(...points.map((p) => p.x)) * 1.5,
@@ -227,10 +209,16 @@ groups.forEach((group, i) => {
 const chart = (id: string, height: number, label: string) => html`<div class="chart" data-height="${height}">
 <canvas id="${id}" role="img" aria-label="${label}"></canvas></div>`;
 
-/** The page as HTML text. */
-export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Promise<string> {
-  const require = createRequire(import.meta.url);
-  const charts = readFileSync(join(dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8');
+/**
+ * The page as HTML text.
+ *
+ * @param charts the text of Chart.js
+ */
+export function benchPage(
+  report: BenchReport,
+  peers: readonly PeerResult[],
+  charts: string,
+): Promise<string> {
   const whole = report.results.filter((r) => r.kind !== 'kernel').length;
   const groups = [...new Set(peers.map((p) => `${p.adapter} · ${p.name}`))];
   const peerSections = groups.map((group, i) => {
@@ -242,9 +230,10 @@ export function benchPage(report: BenchReport, peers: readonly PeerResult[]): Pr
   const body = html`<h1>Bench on ${description}</h1>
 <p>${record.date} · <code>${record.command}</code> · commit ${record.commit} · ${record.machine}</p>
 <p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds,
-${report.peaks.gbytes_per_s.toFixed(1)} GB/s of copies. Winograd's forms count the multiplications that
-they do, not those that they save. Kernels that read storage textures can pass the copy peak, which is
-measured on buffers.</p>
+${report.peaks.gbytes_per_s.toFixed(1)} GB/s of large copies by a kernel,
+${fastestCopy(report.peaks).toFixed(1)} GB/s of the fastest copy. Winograd's forms count the multiplications that they do, not those that they
+save. The share of the roofline takes multiply-adds, or a copy of a kernel's own size, for each kernel of a
+case.</p>
 <h2>Roofline</h2>${chart('roofline', 420, 'GFLOP/s over arithmetic intensity')}
 <h2>Models and training steps</h2>${chart('models', 60 + 30 * whole, 'times of models')}
 ${peerSections}

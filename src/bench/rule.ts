@@ -2,9 +2,9 @@
  * Inputs and parameters by a rule from their names: bench and tests rebuild them anywhere, without files. The
  * golden sets of the tests hold results for them. No Node, no browser API.
  */
-import { elements } from '../../src/engine/graph/tensor.ts';
-import type { ParameterStore } from '../../src/engine/runtime/store.ts';
-import { fromStored, storedShape } from '../../src/weights/names.ts';
+import { elements } from '../engine/graph/tensor.ts';
+import type { ParameterStore } from '../engine/runtime/store.ts';
+import { fromStored, storedShape } from '../weights/names.ts';
 
 /** uniform(name)[i] of test/golden/README.md, scaled and shifted in float32. */
 export function ruleTensor(name: string, count: number, scale = 1, shift = 0): Float32Array {

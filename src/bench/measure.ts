@@ -1,16 +1,24 @@
 /** Timing of programs: wall-clock runs, or GPU timestamps where the adapter is a real GPU. */
-import type { Program, RunInputs } from '../src/engine/runtime/program.ts';
+import { spread } from '../base/lists.ts';
+import type { Program, RunInputs } from '../engine/runtime/program.ts';
 
 export interface Timing {
   readonly median_ms: number;
   /** Half of the spread between the quartiles, relative to the median. */
   readonly spread: number;
   readonly runs: number;
+  /** Times of at most a hundred of the runs, evenly spread over them, in their order. */
+  readonly samples_ms: readonly number[];
   /** Time of the calling thread until the work is submitted, median. */
   readonly javascript_ms: number;
   /** Its time for recording the next run, while the device works; median. */
   readonly recording_ms: number;
 }
+
+const mostSamples = 100;
+
+/** Five digits are more than any clock is good for. */
+const rounded = (value: number) => Number(value.toPrecision(5));
 
 export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;
@@ -33,6 +41,7 @@ export function summarize(
     median_ms: median,
     spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / median,
     runs: sorted.length,
+    samples_ms: spread(samples, mostSamples).map(rounded),
     javascript_ms: medianOf(javascript),
     recording_ms: medianOf(recording),
   };
@@ -46,7 +55,7 @@ export async function timeRuns(
   program: Program,
   inputs: RunInputs,
   read: readonly string[],
-  limits: { runs: number; seconds: number },
+  limits: { runs: number; seconds: number; signal?: AbortSignal },
 ): Promise<Timing> {
   const javascript: number[] = [];
   const recording: number[] = [];
@@ -55,6 +64,7 @@ export async function timeRuns(
     const began = performance.now();
     samples.length < limits.runs || performance.now() - began < 1000 * limits.seconds;
   ) {
+    limits.signal?.throwIfAborted();
     const started = performance.now();
     const work = program.run(inputs, read);
     javascript.push(performance.now() - started);
@@ -83,10 +93,17 @@ export async function timeStream(
 }
 
 /** Sum of the kernels' times by GPU timestamps; leaves out what happens between them. */
-export async function timeKernels(program: Program, inputs: RunInputs, runs: number): Promise<Timing> {
+export async function timeKernels(
+  program: Program,
+  inputs: RunInputs,
+  runs: number,
+  signal?: AbortSignal,
+): Promise<Timing> {
   await program.profile(inputs);
   const samples: number[] = [];
-  for (let i = 0; i < runs; i++)
+  for (let i = 0; i < runs; i++) {
+    signal?.throwIfAborted();
     samples.push((await program.profile(inputs)).reduce((sum, entry) => sum + entry.milliseconds, 0));
+  }
   return summarize(samples, [0], [0]);
 }

@@ -1,6 +1,5 @@
 /** Samples of a convolution's result in float64: the bench's check that what it timed is right. */
-import { elements } from '../src/engine/graph/tensor.ts';
-import type { ConvolutionCase } from './cases.ts';
+import type { ConvolutionCase } from './case.ts';
 
 const sampleCount = 200;
 
@@ -67,18 +66,7 @@ function element(
   return sum;
 }
 
-/** The shape of the convolution's output. */
-export function convolutionOutput({ x, w, stride, padding }: ConvolutionCase): number[] {
-  const size = (extent: number, kernel: number) => Math.floor((extent + 2 * padding - kernel) / stride) + 1;
-  return [x[0], size(x[1], w[0]), size(x[2], w[1]), w[3]];
-}
-
 export function largestDifference(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) throw new Error(`${a.length} values against ${b.length}`);
   return a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (b[i] as number))), 0);
-}
-
-/** Number of values of a convolution's gradient seed. */
-export function outputElements(c: ConvolutionCase): number {
-  return elements(convolutionOutput(c));
 }
