@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { Provenance } from '../../src/bench/provenance.ts';
-import type { BenchReport } from '../../src/bench/report.ts';
+import { type BenchReport, fastestCopy } from '../../src/bench/report.ts';
 import type { PeerReport, PeerResult } from '../../src/report/bench_page.ts';
 import { pipelineText } from '../pipeline.ts';
 import { commandReference } from './commands.ts';
@@ -78,8 +78,15 @@ function kernels(report: BenchReport): string {
       `${(100 * r.share_of_roofline).toFixed(0)} %`,
       difference(r.max_abs_error),
     ]);
-  const { gflops, gbytes_per_s } = report.peaks;
-  const peaks = `Measured peaks: ${gflops.toFixed(0)} GFLOP/s, ${gbytes_per_s.toFixed(1)} GB/s.`;
+  const { gflops, gbytes_per_s, copies } = report.peaks;
+  const peaks = wrap(
+    `Measured peaks: ${gflops.toFixed(0)} GFLOP/s, ` +
+      `${gbytes_per_s.toFixed(1)} GB/s of large copies by a kernel` +
+      (copies
+        ? `, ${fastestCopy(report.peaks).toFixed(1)} GB/s of the fastest copy.`
+        : '. This record took such copies for the roof of memory, whatever the size of a kernel: cases above ' +
+          '100 % read storage textures, or a cache.'),
+  );
   const heads = ['kernel', 'ms', 'GFLOP/s', 'of the roofline', 'largest error'];
   return withOrigin(`${table(heads, rows)}\n\n${peaks}`, report.record);
 }

@@ -231,9 +231,9 @@ export function benchPage(
 <p>${record.date} · <code>${record.command}</code> · commit ${record.commit} · ${record.machine}</p>
 <p>Measured peaks: ${report.peaks.gflops.toFixed(0)} GFLOP/s of multiply-adds,
 ${report.peaks.gbytes_per_s.toFixed(1)} GB/s of large copies by a kernel,
-${fastestCopy(report.peaks).toFixed(1)} GB/s of the fastest copy. Winograd's forms count the multiplications that they do, not those that they
-save. The share of the roofline takes multiply-adds, or a copy of a kernel's own size, for each kernel of a
-case.</p>
+${fastestCopy(report.peaks).toFixed(1)} GB/s of the fastest copy. Winograd's forms count the
+multiplications that they do, not those that they save. The share of the roofline takes multiply-adds, or a
+copy of a kernel's own size, for each kernel of a case.</p>
 <h2>Roofline</h2>${chart('roofline', 420, 'GFLOP/s over arithmetic intensity')}
 <h2>Models and training steps</h2>${chart('models', 60 + 30 * whole, 'times of models')}
 ${peerSections}
