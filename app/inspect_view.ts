@@ -1,18 +1,18 @@
-/** Inspect: a model, images or the camera, heat maps with a threshold that moves, corrections. */
+/** Inspect: a model, images, heat maps with a threshold that moves, corrections. */
 import * as Comlink from 'comlink';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import { falseAlarmText } from '../src/eval/false_alarms.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
-import { type Camera, openCamera } from './camera.ts';
 import type { ColourMapName } from './colour_maps.ts';
 import { advice, attempt, machine, showProblem } from './connection.ts';
 import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
 import { createDriftNotice } from './drift_notice.ts';
 import { drawLegend, drawOverlay } from './heat_map.ts';
 import { createImageTable, type Item } from './image_table.ts';
+import type { LineModel } from './line_view.ts';
 import { recalibrated } from './recalibrate.ts';
 import { explainSpot } from './spot.ts';
-import type { OpeningProgress, TrainingProgress } from './types.ts';
+import type { MapResult, OpeningProgress, TrainingProgress } from './types.ts';
 
 /** Told how a model is opened: the first screen shows it. */
 export interface OpeningHooks {
@@ -37,7 +37,6 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   let generation = 0;
   // The demo model's sample goes when the user opens images of their own.
   let showingDemo = false;
-  let camera: Camera | undefined;
   // Fine-tuned since it was opened.
   let tuned = false;
   // Images that wait for their turn, or for a model.
@@ -369,28 +368,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     explain({ x: ((peak % width) + 0.5) / width, y: (Math.floor(peak / width) + 0.5) / height });
   };
 
-  const toggleCamera = () =>
-    attempt(async () => {
-      if (camera) return camera.stop();
-      if (!settings) throw new Error('Open a model first.');
-      camera = await openCamera(
-        (bitmap, result, framesPerSecond) => {
-          showPicture({ name: 'camera', file: undefined, result, label: undefined }, bitmap);
-          drift.addFrame(result.score);
-          const rate = `${framesPerSecond.toFixed(1)} frames per second`;
-          details.textContent = `${rate}; ${details.textContent ?? ''}`;
-        },
-        (reason) => {
-          camera = undefined;
-          cameraButton.textContent = 'Camera';
-          if (reason) showProblem(reason);
-        },
-      );
-      cameraButton.textContent = 'Stop camera';
-    });
-
   const tune = button('Fine-tune', fineTune);
-  const cameraButton = button('Camera', toggleCamera);
 
   const receive = (files: File[]) => {
     if (!files.length) return;
@@ -421,7 +399,6 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
       { className: 'row' },
       fileButton('Open images', 'image/*', true, receive),
       fileButton('Open model', '.safetensors', false, receiveModel),
-      cameraButton,
       button('Explain the peak', explainPeak),
       button('Save picture', downloadPicture),
     ),
@@ -487,6 +464,18 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   drawLegend(legendCanvas, 'jet');
 
   return {
+    /** The open model with the threshold as it is set. */
+    model(): LineModel | undefined {
+      return settings && { settings, image: threshold, pixel: pixel() };
+    },
+    /** Takes over a picture that was judged elsewhere in the page, and shows it. */
+    async takeJudged(file: File, result: MapResult): Promise<void> {
+      dropDemo();
+      const known = items.find((item) => item.file === file);
+      const item = known ?? { name: file.name, file, result, label: undefined };
+      if (!known) items.push(item);
+      await choose(item);
+    },
     async openModel(model: File): Promise<void> {
       dropDemo();
       await openModel(await model.arrayBuffer(), model.name);

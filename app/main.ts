@@ -1,7 +1,8 @@
-/** The page: tabs, the device, the first screen, and the three views. */
+/** The page: tabs, the device, the first screen, and the views. */
 import { createBenchView } from './bench_view.ts';
 import { attempt, machine } from './connection.ts';
 import { createInspectView } from './inspect_view.ts';
+import { createLineView } from './line_view.ts';
 import { createStartView } from './start_view.ts';
 import { createTrainView } from './train_view.ts';
 
@@ -37,6 +38,13 @@ const inspect = createInspectView(byId('inspect'), {
 const train = createTrainView(byId('train'), async (model) => {
   select(tabOf('inspect'));
   await inspect.openModel(model);
+});
+createLineView(byId('line'), {
+  model: inspect.model,
+  inspect: async (picture, result) => {
+    select(tabOf('inspect'));
+    await inspect.takeJudged(picture, result);
+  },
 });
 createBenchView(byId('bench'), () => select(tabOf('bench')));
 const start = createStartView(byId('inspect'), {

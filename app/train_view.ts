@@ -7,6 +7,7 @@ import { attempt, showProblem, training } from './connection.ts';
 import { acceptDrops, button, element, fileButton, isImageFile } from './dom.ts';
 import { pixelCanvas } from './heat_map.ts';
 import { createKeptBox, mayReplace } from './kept_box.ts';
+import { createRecorder } from './recorder.ts';
 import { minutes } from './time.ts';
 import { summaryOf } from './train_choices.ts';
 import { createTrainForm } from './train_form.ts';
@@ -80,6 +81,14 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
     }
     refresh();
   };
+
+  const recorder = createRecorder({
+    add: (files) => take(good, files),
+    remove: (files) => {
+      for (const [key, file] of good) if (files.includes(file)) good.delete(key);
+      refresh();
+    },
+  });
 
   const drop = (title: string, kind: 'good' | 'bad', list: Map<string, File>) => {
     const clear = button(`Clear ${kind}`, () => {
@@ -248,6 +257,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
             drop('Good parts', 'good', good),
             drop('Bad parts (optional)', 'bad', bad),
           ),
+          recorder,
           summary,
           form.name,
           form.choices,
