@@ -26,7 +26,6 @@ import {
 } from './support/app_actions.ts';
 import {
   checkAccessibility,
-  checkCamera,
   checkOffline,
   checkSpot,
   checkThresholdAndCorrections,
@@ -35,13 +34,7 @@ import {
 import { ready, showPage } from './support/app_site.ts';
 
 describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on SwiftShader', () => {
-  const shown = showPage(() =>
-    launchChromium([
-      '--use-fake-device-for-media-stream',
-      '--use-fake-ui-for-media-stream',
-      '--js-flags=--expose-gc',
-    ]),
-  );
+  const shown = showPage(() => launchChromium(['--js-flags=--expose-gc']));
 
   test("scores equal the command line's on the same driver, bit for bit", async () => {
     const { page } = shown.opened;
@@ -103,23 +96,6 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     await look(stream.slice(0, 2), 'stream1\\.png: (raw|score)');
     expect(await hidden()).toBe(true);
   }, 300_000);
-
-  test('the camera is inspected live, and stopped in the background', async () => {
-    const { page } = shown.opened;
-    await checkCamera(page);
-    await click(page, 'Camera');
-    await waitForText(page, 'inspect', /Stop camera/);
-    const other = await shown.browser.newPage();
-    await other.bringToFront();
-    await page.waitForFunction(() => document.hidden);
-    await other.close();
-    await page.bringToFront();
-    await waitForText(page, 'problem', /./);
-    expect(await textOf(page, '#problem')).toMatch(
-      /camera was stopped because the page went into the background/,
-    );
-    expect(await textOf(page, '#inspect')).not.toContain('Stop camera');
-  });
 
   test("a teacher of torchvision's kind is loaded, kept, and what is none is refused", async () => {
     const { page } = shown.opened;

@@ -44,7 +44,7 @@ describe.skipIf(!firefoxPath || !lavapipeDriver)('the page in Firefox on lavapip
   test('the threshold moves the verdicts; corrections draw it anew; the saved model keeps it', () =>
     checkThresholdAndCorrections(shown.opened.page, shown.site));
 
-  test('the camera is inspected live', () => checkCamera(shown.opened.page));
+  test('the picture of a camera is judged', () => checkCamera(shown.opened.page));
 
   test('trains, is paused by a reload, resumes; the model gives the same scores in the command line', async () => {
     await trainAndResume(shown.opened.page, shown.site, 24, lavapipeDriver, tolerance);

@@ -63,15 +63,16 @@ export async function checkSpot(page: Page): Promise<void> {
   expect(await textOf(page, '#inspect h3')).toMatch(/At \d+ %, \d+ %: [\d.]+ raw/);
 }
 
+/** The camera's picture is judged on the line; a model is open. */
 export async function checkCamera(page: Page): Promise<void> {
-  await click(page, 'Camera');
-  await waitForText(
-    page,
-    'inspect',
-    /[1-9]\.\d frames per second; camera|0\.[1-9] frames per second; camera/,
-  );
-  console.log(`live: ${/[\d.]+ frames per second.*ms/.exec(await textOf(page, '#inspect'))?.[0]}`);
+  await click(page, 'On the line');
+  await click(page, 'Start camera');
+  await waitForText(page, 'line', /\d+ x \d+ pixels/);
+  await click(page, 'Judge now');
+  await page.waitForSelector('#line .judged li', { timeout: 60_000 });
+  expect(await textOf(page, '#line .sign')).toMatch(/^(OK|NOK)$/);
   await click(page, 'Stop camera');
+  await click(page, 'Inspect');
 }
 
 /** Begins to note the page's long tasks, and how long its event loop lets a message wait. */
@@ -193,7 +194,7 @@ export async function checkAccessibility(
   await loadAxe(page);
   for (const scheme of schemes) {
     await setScheme(scheme);
-    for (const view of ['Inspect', 'Train', 'Bench']) {
+    for (const view of ['Inspect', 'On the line', 'Train', 'Bench']) {
       await click(page, view);
       await expectAccessible(page, `${view}, ${scheme}`);
     }
