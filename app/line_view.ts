@@ -1,6 +1,6 @@
 /**
- * On the line: the camera's pictures are judged when a trigger asks for it. A sign says OK or NOK, also on the
- * whole screen and with a sound; counters, the trend of the scores, a log, and a list of what was judged.
+ * On the line: the camera's pictures are judged when a trigger asks for it. A sign says OK or NOK, also on
+ * the whole screen and with a sound; counters, the trend of the scores, a log, and a list of what was judged.
  */
 import * as Comlink from 'comlink';
 import type { DetectorSettings } from '../src/detector/settings.ts';

@@ -1,4 +1,4 @@
-/** The sign for the operator: OK or NOK, the picture, the counters, the trend; on the whole screen if wanted. */
+/** The sign for the operator: OK or NOK, the picture, counters, the trend; on the whole screen if wanted. */
 import type { Calibration } from '../src/eval/thresholds.ts';
 import { button, element } from './dom.ts';
 import { drawOverlay } from './heat_map.ts';

@@ -1,6 +1,6 @@
 /** When a picture of the camera is worth judging: something moved, and now lies still. */
 
-/** Size of the small grey pictures that are compared: each of their values averages a spot of the camera's. */
+/** Size of the small grey pictures that are compared: each value averages a spot of the camera's picture. */
 export const stillnessSize = { width: 32, height: 24 } as const;
 
 /** Values that have to change: a small part covers few of them. */

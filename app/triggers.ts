@@ -1,4 +1,4 @@
-/** What asks for a judgement of the camera's picture: a key or button, a clock, or that something lies still. */
+/** What asks for a judgement of the camera's picture: a key, a clock, or that something came to rest. */
 import { greyReader } from './grey_reader.ts';
 import { Stillness } from './stillness.ts';
 

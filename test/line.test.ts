@@ -143,7 +143,7 @@ function folder() {
 describe('the log', () => {
   const picture = () => Promise.resolve(new Blob(['pixels']));
 
-  test('grows in the folder line by line, begins with what was there before, pictures beside it', async () => {
+  test('grows in the folder line by line after what was there before, pictures beside it', async () => {
     const { files, handle } = folder();
     const log = new LineLog((error) => {
       throw error;
