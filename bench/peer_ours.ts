@@ -9,7 +9,7 @@ const { work, hostRuns } = JSON.parse(process.argv[2] ?? '{}') as {
   /** On a device that does nothing: runs so often by itself, and reports the median. */
   readonly hostRuns?: number;
 };
-const version = await packageVersion();
+const version = packageVersion();
 const engine = await Engine.open();
 const { run } = await compilePeer(engine, peerConfigs(version)[work]);
 const output = await run();

@@ -216,7 +216,7 @@ if (!existsSync(join(peersFolder, 'node_modules'))) {
   console.error(`the peers are not installed: npm ci --prefix ${peersFolder}`);
   process.exit(1);
 }
-const configs = peerConfigs(await packageVersion());
+const configs = peerConfigs(packageVersion());
 const called = `npm run bench:peers -- ${process.argv.slice(2).join(' ')}`;
 if (options.static) {
   process.exit(await compileStatically(configs.forward));

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes sure that the operating system gives what the project needs:
 #   a Vulkan loader and a driver that Dawn accepts (a GPU's, or Mesa's lavapipe 24 or newer), and,
-#   with --tests, what the tests run beside it: Chromium, Firefox, redis-server, openssl, and for
-#   npm run check:gpu a C compiler, Vulkan's headers and Mesa's driver for AMD GPUs.
+#   with --tests, what the tests run beside it: Chromium, Firefox, redis-server, mosquitto with its
+#   clients, ffmpeg, curl, openssl, and for npm run check:gpu a C compiler, Vulkan's headers and Mesa's
+#   driver for AMD GPUs.
 # Installs through apt as root or through sudo; anything else gets a message that says what to install.
 set -euo pipefail
 
@@ -39,6 +40,10 @@ if [ "$tests" = yes ]; then
   command -v firefox-esr >/dev/null || command -v firefox >/dev/null ||
     [ -n "${FIREFOX:-}" ] || need+=(firefox-esr)
   command -v redis-server >/dev/null || need+=(redis-server)
+  { command -v mosquitto || [ -x /usr/sbin/mosquitto ]; } >/dev/null || need+=(mosquitto)
+  command -v mosquitto_sub >/dev/null || need+=(mosquitto-clients)
+  command -v ffmpeg >/dev/null || need+=(ffmpeg)
+  command -v curl >/dev/null || need+=(curl)
   command -v openssl >/dev/null || need+=(openssl)
   command -v gcc >/dev/null || need+=(gcc)
   [ -f /usr/include/stdio.h ] || need+=(libc6-dev)

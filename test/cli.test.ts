@@ -97,7 +97,10 @@ describe('train, test, predict', () => {
     const rows = JSON.parse(stdout);
     expect(rows).toHaveLength(2);
     for (const row of rows) {
-      expect(Object.keys(row)).toEqual(['path', 'raw_score', 'pred_score', 'pred_label', 'picture', 'drift']);
+      expect(Object.keys(row)).toEqual([
+        ...['path', 'raw_score', 'pred_score', 'pred_label', 'width', 'height', 'marked_area', 'regions'],
+        ...['picture', 'drift'],
+      ]);
       expect(['good', 'anomalous']).toContain(row.pred_label);
       expect(row.pred_label).toBe(row.pred_score >= 0.5 ? 'anomalous' : 'good');
     }

@@ -278,6 +278,8 @@ const numeric: readonly Numeric[] = [
       ['--max-body', '1024', '1025', '0'],
       ['--timeout', '3600', '3601', '0'],
       ['--batch-delay', '10000', '10001', '-1'],
+      ['--watch-settle', '3600', '3601', '0'],
+      ['--watch-poll', '3600', '3601', '0'],
     ] as const
   ).map(
     ([option, most, above, below]): Numeric => ({
@@ -291,6 +293,25 @@ const numeric: readonly Numeric[] = [
       bad: [...nonsense, above, below],
     }),
   ),
+  {
+    command: 'serve',
+    option: '--interval',
+    range: /number of at least 0.02 and of at most 86400/,
+    good: [
+      ['0.02', 0.02],
+      ['86400', 86_400],
+    ],
+    bad: [...nonsense, '0', '0.01', '86401'],
+  },
+  ...['--watch-settle', '--watch-poll'].map(
+    (option): Numeric => ({
+      command: 'predict',
+      option,
+      range: /number above 0 and of at most 3600/,
+      good: [['0.5', 0.5]],
+      bad: [...nonsense, '0', '3601'],
+    }),
+  ),
 ];
 
 /** What a command must have beside the option in question. */
@@ -300,7 +321,7 @@ const needed: Readonly<Record<string, readonly string[]>> = {
   data: ['a'],
   test: ['m', 'a', '--out', 'o'],
   preview: ['a'],
-  predict: ['m', 'a', '--out', 'o'],
+  predict: ['m', 'a'],
   serve: ['m'],
   demo: [],
   worker: ['--queue', 'redis://127.0.0.1:1'],

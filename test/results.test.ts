@@ -1,7 +1,7 @@
 /** Names of results, tables as CSV, rows of predictions: what users and their programs read. */
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
-import { type PredictionRow, RowPrinter } from '../src/cli/prediction_rows.ts';
+import { type PredictionRow, type RowFormat, RowPrinter } from '../src/cli/prediction_rows.ts';
 import { metricsTable } from '../src/cli/results.ts';
 import { csvField, csvTable } from '../src/eval/csv.ts';
 import { type NamedImage, resultNames, safeName } from '../src/output/names.ts';
@@ -116,12 +116,16 @@ describe('rows of predictions', () => {
     raw_score: 0.25,
     pred_score: 0.75,
     pred_label: 'anomalous',
+    width: 64,
+    height: 48,
+    marked_area: 0.01,
+    regions: [{ x: 4, y: 8, width: 3, height: 2, area: 0.01, peak: 0.7 }],
     picture: `out/${path}`,
     drift: null,
   });
-  const print = (json: boolean, count: number) => {
+  const print = (format: RowFormat, count: number) => {
     let text = '';
-    const printer = new RowPrinter(json, (more) => {
+    const printer = new RowPrinter(format, (more) => {
       text += more;
     });
     for (let i = 0; i < count; i++) printer.print(row(`${i}.png`));
@@ -132,20 +136,28 @@ describe('rows of predictions', () => {
 
   test('JSON is there row by row, and valid however many there were', () => {
     for (const count of [0, 1, 3])
-      expect(JSON.parse(print(true, count).text)).toEqual(
+      expect(JSON.parse(print('array', count).text)).toEqual(
         Array.from({ length: count }, (_, i) => row(`${i}.png`)),
       );
-    expect(print(true, 3).text).toBe(
+    expect(print('array', 3).text).toBe(
       `${JSON.stringify([row('0.png'), row('1.png'), row('2.png')], null, 2)}\n`,
     );
-    expect(print(true, 3).before).toContain('2.png');
+    expect(print('array', 3).before).toContain('2.png');
   });
 
   test('lines', () => {
-    expect(print(false, 2).text).toBe(
+    expect(print('lines', 2).text).toBe(
       'anomalous 0.750 (raw 0.2500)  0.png\nanomalous 0.750 (raw 0.2500)  1.png\n',
     );
-    expect(print(false, 0).text).toBe('');
+    expect(print('lines', 0).text).toBe('');
+  });
+
+  test('a line of JSON each, whole as soon as it is there', () => {
+    const { before } = print('json lines', 2);
+    expect(before.split('\n').map((line) => line && JSON.parse(line))).toEqual([
+      ...[row('0.png'), row('1.png'), ''],
+    ]);
+    expect(print('json lines', 0).text).toBe('');
   });
 });
 

@@ -3,6 +3,7 @@ import { type ClientRequest, request as httpRequest } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { decodeResized } from '#platform';
 import { Detector } from '../src/detector/detector.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import type { Image } from '../src/image/image.ts';
@@ -190,6 +191,27 @@ describe('what cannot be judged is said', () => {
     const { post: patient } = await listen();
     expect((await patient('/models/washer/predict', await encodePng(picture(1)))).status).toBe(200);
   });
+});
+
+test('an image past its time is refused while others are decoded, and is not decoded itself', async () => {
+  const large = await encodePng(picture(1, 3000, 3000));
+  const begun: string[] = [];
+  const never = new AbortController().signal;
+  const others = Array.from({ length: 12 }, async (_, i) => {
+    await model.predict(large, `${i}`, never);
+    begun.push('other');
+  });
+  const late = new AbortController();
+  const refused = model.predict(large, 'late', late.signal).catch((error) => {
+    begun.push('late');
+    return error;
+  });
+  await wait(20);
+  late.abort(new Error('too late'));
+  expect(((await refused) as Error).message).toBe('too late');
+  expect(begun).toEqual(['late']);
+  await Promise.all(others);
+  await expect(decodeResized(large, 'x', 32, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
 });
 
 test('a token is asked for where products show; not for health and the page', async () => {

@@ -23,6 +23,7 @@ import { interruptSignal, marksOption, UsageError, usage, withEngine } from './c
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { next, quoted } from './style.ts';
 
 interface CalibrateOptions {
   readonly rule: string;
@@ -141,5 +142,6 @@ export function calibrateCommand(program: Command): void {
       if (drawn.image.evidence) console.log(`  ${falseAlarmText(drawn.image.evidence)}`);
       console.log(`written to ${out}`);
       unreadable.finish();
+      next(`aand predict ${quoted(out)} PHOTOS   judges photographs by the new threshold`);
     });
 }

@@ -7,6 +7,7 @@ import type { CheckpointStorage } from '../train/checkpoint.ts';
 import { verifyDigest } from '../weights/digest.ts';
 import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
 import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
+import { note } from './style.ts';
 import { readTunings } from './tunings.ts';
 
 export { interruptSignal } from './interrupt.ts';
@@ -48,8 +49,22 @@ export function matrixUnitUse(options: {
   return { subgroupMatrices: options.subgroupMatrices ?? byDefault };
 }
 
-/** Wrong use of a command: exit code 2. */
-export class UsageError extends Error {}
+/** The end of a command with an exit code of its own. */
+export class EndWithCode extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Wrong use of a command. */
+export class UsageError extends EndWithCode {
+  constructor(message: string) {
+    super(2, message);
+  }
+}
 
 /** Opens the engine, runs, closes it. Notices (a software driver, no matrix units) go to stderr. */
 export async function withEngine<T>(
@@ -59,7 +74,7 @@ export async function withEngine<T>(
   const engine = await Engine.open({
     ...options,
     tunings: await readTunings(),
-    onNotice: (message) => console.error(`note: ${message}`),
+    onNotice: note,
   });
   try {
     return await work(engine);

@@ -13,6 +13,7 @@ import { OutputFolder } from '../output/folder.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { backboneOption, countOrShareOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { next, quoted } from './style.ts';
 import { printSuspects, showSuspects, suspectFiles, usualSuspects } from './suspects.ts';
 
 const shownTraining = 16;
@@ -109,5 +110,9 @@ export function dataCommand(program: Command): void {
     for (const warning of facts.warnings) console.log(`  ${warning}`);
     console.log(`contact sheet: ${options.out}`);
     if (ranking) printSuspects(ranking, dirname(options.out));
+    next(
+      `aand preview ${quoted(category)}   synthetic anomalies, as a training will make them`,
+      `aand train ${quoted(category)} --out results   learns it`,
+    );
   });
 }

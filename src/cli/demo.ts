@@ -13,6 +13,7 @@ import { oneOf } from './options.ts';
 import { duration, ProgressReporter } from './progress.ts';
 import { percent } from './results.ts';
 import { openRunFolder } from './run_folder.ts';
+import { next } from './style.ts';
 import { planOn, planTraining } from './training_options.ts';
 import { trainAndTest } from './training_run.ts';
 
@@ -95,6 +96,7 @@ export function demoCommand(program: Command): void {
         for (const line of lines) console.log(line);
         for (const { name } of products)
           console.log(`look at ${out}/${name}/report.html and ${out}/${name}/images/`);
+        next('aand data FOLDER   with 50 or more photographs of good parts of your own product');
       },
     );
 }

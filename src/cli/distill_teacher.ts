@@ -22,6 +22,7 @@ import {
   shareOrAllOption,
 } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { note } from './style.ts';
 
 // Photographs beyond this are decoded again in every epoch.
 const memoryBytes = 2 ** 30;
@@ -51,7 +52,7 @@ async function setAside(path: string, force: boolean): Promise<void> {
       `${path} is of an unfinished training: --resume continues it, --force begins anew, or give ` +
         'another --out',
     );
-  console.error(`note: ${path} was there before; it is kept as ${await moveToBackup(path)}`);
+  note(`${path} was there before; it is kept as ${await moveToBackup(path)}`);
 }
 
 /** The distances as metadata and output have them: layer1, layer2, layer3. */

@@ -75,8 +75,7 @@ export function doctorCommand(program: Command): void {
     .action(async (options: { model?: string; imageSize: number; batch: number }) => {
       const { model, imageSize, batch } = options;
       console.log(
-        `aand-webgpu  ${await packageVersion()}, Node ${process.version}, ${process.platform} ` +
-          `${process.arch}`,
+        `aand-webgpu  ${packageVersion()}, Node ${process.version}, ${process.platform} ` + `${process.arch}`,
       );
       for (const backbone of packagedBackbones) {
         const teacher = packagedFile(`weights/${packagedTeacherFile(backbone)}`);

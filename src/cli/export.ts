@@ -14,6 +14,7 @@ import { compareWithRuntime } from './onnx_check.ts';
 import { batchOption, countOption } from './options.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
+import { next, quoted } from './style.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
 
 interface ExportOptions {
@@ -63,7 +64,7 @@ async function toOnnx(model: string, options: ExportOptions): Promise<void> {
   if (options.verify && !images.length) throw new Error(`${options.verify} holds no images`);
   const bytes = await readBytes(model);
   noteUncalibrated((await readDetector(bytes, model)).settings, model);
-  const version = await packageVersion();
+  const version = packageVersion();
   await using file = await openFile(options.out, model, options);
   await withEngine(async (engine) => {
     const onnx = await exportDetector(engine, bytes, model, { batch, version, resize });
@@ -120,7 +121,13 @@ export function exportCommand(program: Command): void {
     .option('--images <n>', 'how many images to verify with', countOption, 20)
     .action(async (model: string, options: ExportOptions) => {
       if (options.to === 'pth') await toTorch(model, options);
-      else if (options.to === 'safetensors-f16') await toHalf(model, options);
-      else await toOnnx(model, options);
+      else if (options.to === 'safetensors-f16') {
+        await toHalf(model, options);
+        next(`aand predict ${quoted(options.out)} PHOTOS --dtype f16   judges with half the memory`);
+      } else {
+        await toOnnx(model, options);
+        if (!options.verify)
+          next(`the same command with --verify PHOTOS --force compares the file with ONNX Runtime`);
+      }
     });
 }

@@ -4,6 +4,7 @@ import { Option } from 'commander';
 import { exists, type FolderEntry, readFolder, realPath, resultFinder } from '#platform';
 import { isHiddenName, isImagePath } from '../data/files.ts';
 import { UnreadableFiles, type UnreadableOptions } from '../data/unreadable.ts';
+import { note } from './style.ts';
 
 /** `--strict` of the commands that skip what they cannot read. */
 export const strictOption = () =>
@@ -116,7 +117,7 @@ async function withoutResults(
   const images: FoundImage[] = [];
   for (const image of found) if (!(await isResult(image.path))) images.push(image);
   const skipped = found.length - images.length;
-  if (skipped) console.error(`note: ${skipped} images are results that aand wrote; they are left out`);
+  if (skipped) note(`${skipped} images are results that aand wrote; they are left out`);
   if (!images.length) throw new Error(`${inputs.join(', ')}: there is nothing but results that aand wrote`);
   return images;
 }

@@ -70,7 +70,7 @@ export function importCommand(program: Command): void {
       );
       console.log(`  matched ${String(result.tensors.size).padStart(4)}  none is missing, every shape fits`);
       for (const line of summary(result.ignored)) console.log(line);
-      const version = await packageVersion();
+      const version = packageVersion();
       if (result.kind === 'teacher') {
         const bare = new Map(
           [...storable(result.tensors)].map(([name, tensor]) => [name.slice('teacher.'.length), tensor]),

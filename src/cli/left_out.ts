@@ -17,6 +17,7 @@ import { asRun, differences, type Run } from '../train/run.ts';
 import { rankingForm, suspectSize } from '../train/suspects.ts';
 import { suspectsFile } from './run_folder.ts';
 import { fileDigest, filesDigest } from './run_request.ts';
+import { note } from './style.ts';
 import type { TrainPlan } from './training_options.ts';
 
 interface RankedName {
@@ -71,8 +72,8 @@ function say(left: readonly RankedName[], rest: readonly RankedName[], total: nu
     console.error(`  and ${left.length - shownNames} more; ${suspectsFile} names them all`);
   const more = clearOutliers([...left, ...rest].map(({ score }) => score)) - left.length;
   if (more > 0)
-    console.error(
-      `note: ${more} more of the good images stand out clearly, the first is ${rest[0]?.file}; ` +
+    note(
+      `${more} more of the good images stand out clearly, the first is ${rest[0]?.file}; ` +
         'aand data --suspects shows them',
     );
 }

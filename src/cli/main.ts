@@ -1,10 +1,14 @@
 #!/usr/bin/env node
-/** The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted. */
+/**
+ * The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 3 an anomaly (predict
+ * --fail-on-anomaly), 130 interrupted.
+ */
 import { CommanderError } from 'commander';
 import { Interrupted } from '../base/errors.ts';
 import { outputClosed, watchOutput } from './closed_output.ts';
-import { UsageError } from './common.ts';
+import { EndWithCode } from './common.ts';
 import { commandLine } from './program.ts';
+import { failure } from './style.ts';
 
 watchOutput();
 try {
@@ -15,8 +19,8 @@ try {
     const interrupted = error instanceof Interrupted || (error as Error).name === 'AbortError';
     // Nobody reads the rest, as they wished.
     if (!(interrupted && outputClosed())) {
-      console.error(`aand: ${(error as Error).message}`);
-      process.exitCode = error instanceof UsageError ? 2 : interrupted ? 130 : 1;
+      failure((error as Error).message);
+      process.exitCode = error instanceof EndWithCode ? error.exitCode : interrupted ? 130 : 1;
     }
   }
 }

@@ -24,6 +24,7 @@ import {
 import { unreadableFiles } from './find_images.ts';
 import { imageSizeOption, seedOption, tileOption, tileOverlapOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { next, quoted, warn } from './style.ts';
 import { textureSource } from './textures.ts';
 import { tilingFrom } from './training_options.ts';
 
@@ -74,7 +75,7 @@ export function previewCommand(program: Command): void {
     });
     reporter.stop();
     const { samples } = data;
-    for (const warning of data.warnings) console.error(`warning: ${warning}`);
+    for (const warning of data.warnings) warn(warning);
     const label = (i: number) => (tiling ? `tile ${i}` : (samples[i]?.stem ?? String(i)));
     const everywhere = new Uint8Array(size * size).fill(1);
     const mask = (i: number) => data.foregrounds?.[i] ?? everywhere;
@@ -132,5 +133,6 @@ export function previewCommand(program: Command): void {
         `${options.out}/synthetic-anomalies.png`,
     );
     unreadable.finish();
+    next(`aand train ${quoted(category)} --out results   learns it`);
   });
 }

@@ -10,6 +10,7 @@ import { doctorCommand } from './doctor.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { textOption } from './options.ts';
+import { packageVersion } from './package.ts';
 import { predictCommand } from './predict.ts';
 import { previewCommand } from './preview.ts';
 import { serveCommand } from './serve.ts';
@@ -23,6 +24,7 @@ import { workerCommand } from './worker.ts';
 export function commandLine(): Command {
   const program = new Command('aand')
     .description('learns a product from photos of good parts, then shows where a new photo is defective')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .exitOverride()
     .showHelpAfterError('(aand COMMAND --help lists the options)');
   dataCommand(program);

@@ -1,8 +1,9 @@
 /**
- * Progress on a terminal as a bar, on a pipe as plain lines; always on stderr, so that results stay clean.
+ * Progress on a terminal as a bar, on a pipe as a line now and then; when a stage is done, one line of it
+ * stays. Always on stderr, so that results stay clean.
  */
-import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../train/trainer.ts';
+import { onErrors } from './style.ts';
 
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';
@@ -12,55 +13,102 @@ export function duration(seconds: number): string {
   return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
 }
 
-function lossText(progress: Progress): string {
-  return Object.entries(progress.losses)
-    .map(([name, value]) => `${name} ${value.toPrecision(4)}`)
-    .join('  ');
+/** How far a part of the work is. */
+export interface Shown {
+  /** Changes when another part begins. */
+  readonly key: string;
+  readonly label: string;
+  /** Items of the label's part. */
+  readonly value: number;
+  readonly total: number;
+  /** Share of the whole stage that is done, 0 to 1. */
+  readonly share: number;
+  /** Seconds that the stage still needs. */
+  readonly remaining: number;
+  /** More of it, what matters most first. */
+  readonly details: readonly string[];
+}
+
+const widestBar = 40;
+const narrowestBar = 8;
+const barMilliseconds = 100;
+const pipeMilliseconds = 10_000;
+const clearLine = '\r\x1b[K';
+const usualColumns = 80;
+
+/**
+ * A line that fits a terminal: label, numbers and remaining time are always there, then come a short bar,
+ * details as they fit, and a longer bar.
+ *
+ * @param columns of the terminal
+ */
+export function fitLine({ label, value, total, share, remaining, details }: Shown, columns: number): string {
+  const numbers = `${value}/${total}`;
+  const left = `${duration(remaining)} left`;
+  // A line that fills the last column wraps on some terminals.
+  let room = columns - 1 - label.length - numbers.length - left.length - 4;
+  const shown: string[] = [];
+  for (const detail of details) {
+    if (room - detail.length - 2 < narrowestBar + 3) break;
+    shown.push(detail);
+    room -= detail.length + 2;
+  }
+  const width = Math.min(widestBar, room - 3);
+  const done = Math.round(width * Math.min(1, Math.max(0, share)));
+  const bar = width >= narrowestBar ? `[${'█'.repeat(done)}${'░'.repeat(width - done)}] ` : '';
+  return [`${label} ${bar}${numbers}`, left, ...shown].join('  ').slice(0, Math.max(1, columns - 1));
 }
 
 /** Where and how often progress goes. */
 export class ProgressReporter {
-  readonly #bar: SingleBar | undefined;
-  #key = '';
-  #lastLine = 0;
+  readonly #stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
+  #shown: Shown | undefined;
+  #begun = 0;
+  #last = 0;
 
-  constructor() {
-    if (process.stderr.isTTY)
-      this.#bar = new SingleBar(
-        {
-          stream: process.stderr,
-          format: '{label} [{bar}] {value}/{total}  {text}',
-          hideCursor: true,
-          clearOnComplete: false,
-          fps: 5,
-        },
-        Presets.shades_classic,
-      );
+  constructor(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'> = process.stderr) {
+    this.#stream = stream;
   }
 
-  #update(key: string, label: string, value: number, total: number, text: string): void {
-    if (this.#bar) {
-      if (this.#key !== key) {
-        this.#bar.stop();
-        this.#bar.start(total, value, { label, text });
-        this.#key = key;
-      }
-      this.#bar.update(value, { label, text });
-      return;
-    }
+  #update(shown: Shown): void {
     const now = performance.now();
-    if (value < total && now - this.#lastLine < 10_000) return;
-    this.#lastLine = now;
-    console.error(`${label}: ${value}/${total}  ${text}`);
+    if (this.#shown?.key !== shown.key) {
+      this.stop();
+      this.#begun = now;
+      // A part that is done at once needs no line of its beginning.
+      this.#last = shown.share < 1 ? Number.NEGATIVE_INFINITY : now;
+    }
+    this.#shown = shown;
+    const terminal = this.#stream.isTTY;
+    if (shown.share >= 1 || now - this.#last < (terminal ? barMilliseconds : pipeMilliseconds)) return;
+    this.#last = now;
+    this.#stream.write(
+      terminal
+        ? `${clearLine}${fitLine(shown, this.#stream.columns || usualColumns)}`
+        : `${this.#line(`${duration(shown.remaining)} left`)}\n`,
+    );
+  }
+
+  #line(end: string): string {
+    const { label, value, total, details } = this.#shown as Shown;
+    return [`${label}: ${value}/${total}`, ...details, end].join('  ');
   }
 
   /** Progress of a training stage. */
   training = (progress: Progress): void => {
-    const label = `${progress.stage} ${progress.epoch + 1}/${progress.epochs}`;
-    const text =
-      `${lossText(progress)}  ${progress.imagesPerSecond.toFixed(1)} images/s  ` +
-      `${duration(progress.remaining)} left`;
-    this.#update(label, label, progress.images, progress.total, text);
+    const { stage, epoch, epochs, images, total, losses, imagesPerSecond, remaining } = progress;
+    this.#update({
+      key: stage,
+      label: `${stage} ${epoch + 1}/${epochs}`,
+      value: images,
+      total,
+      share: (epoch + images / total) / epochs,
+      remaining,
+      details: [
+        `${imagesPerSecond.toFixed(1)} images/s`,
+        ...Object.entries(losses).map(([name, value]) => `${name} ${value.toPrecision(4)}`),
+      ],
+    });
   };
 
   /** Progress of anything that counts items. */
@@ -68,18 +116,29 @@ export class ProgressReporter {
     const started = performance.now();
     return (done, total) => {
       const seconds = (performance.now() - started) / 1000;
-      this.#update(label, label, done, total, `${duration((seconds / done) * (total - done))} left`);
+      const remaining = (seconds / done) * (total - done);
+      this.#update({ key: label, label, value: done, total, share: done / total, remaining, details: [] });
     };
   }
 
   /** Runs what prints to the terminal: the bar's line is cleared first, and comes back below. */
   aside(print: () => void): void {
-    if (this.#bar && process.stdout.isTTY) process.stderr.write('\r\x1b[K');
+    const { isTTY, columns } = this.#stream;
+    const between = isTTY && process.stdout.isTTY && this.#shown !== undefined;
+    if (between) this.#stream.write(clearLine);
     print();
+    if (between && this.#shown) this.#stream.write(fitLine(this.#shown, columns || usualColumns));
   }
 
+  /** The part is over: one line of it stays. */
   stop(): void {
-    this.#bar?.stop();
-    this.#key = '';
+    if (!this.#shown) return;
+    const took = duration((performance.now() - this.#begun) / 1000);
+    const done = this.#shown.share >= 1;
+    const clear = this.#stream.isTTY ? clearLine : '';
+    // On a pipe the last line of a part that was cut off is there already.
+    if (done) this.#stream.write(`${clear}${this.#line(`took ${took}`)}\n`);
+    else if (clear) this.#stream.write(`${clear}${onErrors.dim(this.#line(`stopped after ${took}`))}\n`);
+    this.#shown = undefined;
   }
 }

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { UsageError } from './common.ts';
 import { wholeNumber } from './options.ts';
+import { note } from './style.ts';
 
 /** Options of the commands that use a queue. */
 export interface QueueOptions {
@@ -85,6 +86,7 @@ export class Broker {
   readonly #secrets: readonly string[];
   readonly #patience: number;
   #closed = false;
+  #away = false;
 
   private constructor(url: URL, tls: Certificates | undefined, waitSeconds: number) {
     const [user, password] = [url.username, url.password].map(decodeURIComponent) as [string, string];
@@ -135,6 +137,11 @@ export class Broker {
         }
       : undefined;
     return new Broker(url, tls, queueWait);
+  }
+
+  /** Whether the watch has found that it does not answer. */
+  get away(): boolean {
+    return this.#away;
   }
 
   /** A message of others without the password, on one line. */
@@ -204,7 +211,6 @@ export class Broker {
     });
     const observe = async (): Promise<never> => {
       let answered = performance.now();
-      let away = false;
       for (;;) {
         await wait(pingMilliseconds, undefined, { ref: false });
         if (this.#closed) {
@@ -213,8 +219,8 @@ export class Broker {
         }
         try {
           await redis.ping();
-          if (away) console.error(`the queue at ${this.shown} answers again`);
-          away = false;
+          if (this.#away) note(`the queue at ${this.shown} answers again`);
+          this.#away = false;
           answered = performance.now();
         } catch (error) {
           if (this.#closed) continue;
@@ -227,12 +233,12 @@ export class Broker {
                 'are kept',
             );
           }
-          if (!away)
-            console.error(
-              `note: the queue at ${this.shown} does not answer (${text}); it is waited for up to ` +
+          if (!this.#away)
+            note(
+              `the queue at ${this.shown} does not answer (${text}); it is waited for up to ` +
                 `${this.#patience / 1000} s`,
             );
-          away = true;
+          this.#away = true;
         }
       }
     };

@@ -3,9 +3,15 @@ import { basename, dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { readBytes } from '#platform';
 import { isLoopback } from '../serve/access.ts';
-import { dtypeOption, subgroupMatricesOptions, UsageError } from './common.ts';
+import { dtypeOption, marksOption, subgroupMatricesOptions, UsageError } from './common.ts';
+import { addMqttOptions, type MqttCommandOptions, readMqtt } from './mqtt_options.ts';
 import { countOption, oneOf, realNumber, wholeNumber } from './options.ts';
 import type { NamedModel, ServeOptions } from './serve_models.ts';
+import { addSourceOptions, namedSources, type SourceCommandOptions } from './source_options.ts';
+
+type ServeCommandOptions = ServeOptions &
+  MqttCommandOptions &
+  SourceCommandOptions & { readonly tokenFile?: string };
 
 /** The name of a model: as in NAME=FILE, else that of its file or, for model.safetensors, its folder. */
 function namedModel(text: string): NamedModel {
@@ -40,10 +46,7 @@ function namedModels(texts: readonly string[]): NamedModel[] {
 }
 
 /** The token: the first line of a file, or the variable AAND_TOKEN. */
-async function readToken({
-  tokenFile,
-  host,
-}: ServeOptions & { readonly tokenFile?: string }): Promise<string | undefined> {
+async function readToken({ tokenFile, host }: ServeCommandOptions): Promise<string | undefined> {
   const text = tokenFile
     ? new TextDecoder().decode(await readBytes(tokenFile)).split(/\r?\n/)[0]
     : process.env.AAND_TOKEN;
@@ -60,9 +63,11 @@ async function readToken({
 
 export function serveCommand(program: Command): void {
   const [useMatrices, withoutMatrices] = subgroupMatricesOptions();
-  program
+  const command = program
     .command('serve')
-    .description('judge images that come over HTTP; a page shows them as they come')
+    .description(
+      'judge images that come over HTTP, into folders or from cameras; a page shows them as they come',
+    )
     .argument('<models...>', 'model files, or NAME=FILE; a name is part of its address')
     .option('--port <number>', 'port; 0: any that is free', wholeNumber(0, 65_535), 8080)
     .option('--host <address>', 'address to listen on; another than loopback needs a token', '127.0.0.1')
@@ -93,15 +98,23 @@ export function serveCommand(program: Command): void {
     )
     .option('--log <file>', 'add a line for each judgement to this file: JSON, or CSV where it ends in .csv')
     .option('--webhook <url>', 'send each judgement there as JSON, and again until it is taken', webAddress)
-    .option('--webhook-on <results>', 'which ones are sent', oneOf(['all', 'anomalous']), 'all')
+    .option('--webhook-on <results>', 'which ones are sent', oneOf(['all', 'anomalous']), 'all');
+  addSourceOptions(command);
+  addMqttOptions(command)
     .addOption(dtypeOption())
+    .addOption(marksOption())
     .addOption(useMatrices)
     .addOption(withoutMatrices)
-    .action(async (models: string[], options: ServeOptions & { readonly tokenFile?: string }) => {
+    .action(async (models: string[], options: ServeCommandOptions) => {
       const files = namedModels(models);
       const token = await readToken(options);
+      const mqtt = await readMqtt(options, command.getOptionValueSource('mqtt') === 'cli');
+      const sources = namedSources(
+        options,
+        files.map(({ name }) => name),
+      );
       // The server's packages are loaded by this command alone.
       const { serveModels } = await import('./serve_models.ts');
-      await serveModels(files, token, options);
+      await serveModels(files, { ...options, ...sources, token, mqtt });
     });
 }

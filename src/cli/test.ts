@@ -1,4 +1,5 @@
 /** `aand test`: a trained detector on the test set of a category. */
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { readBytes } from '#platform';
 import { prepareMasks } from '../data/masks.ts';
@@ -35,6 +36,7 @@ import {
   scoresCsv,
   writePictures,
 } from './results.ts';
+import { next, quoted, warn } from './style.ts';
 import { noteUncalibrated } from './uncalibrated.ts';
 
 interface TestOptions extends DataOptions {
@@ -88,7 +90,7 @@ export function testCommand(program: Command): void {
         label: 'reading test images',
       });
     else unreadable.expect(dataset.test.length);
-    for (const warning of dataset.warnings) console.error(`warning: ${warning}`);
+    for (const warning of dataset.warnings) warn(warning);
     await using output = await OutputFolder.open(out, { command: 'aand test', force });
     await output.check(['metrics.json', 'scores.csv', 'report.html', ...pictureNames(listed.test)]);
     await withEngine(async (engine) => {
@@ -124,7 +126,7 @@ export function testCommand(program: Command): void {
           settings: { ...trained, labels, dtype },
           seed: settings.training.seed ?? null,
           adapter: engine.adapter.description || engine.target.name,
-          version: await packageVersion(),
+          version: packageVersion(),
           seconds: { total: (performance.now() - started) / 1000 },
           masks: dataset.masks ?? null,
           warnings: dataset.warnings,
@@ -156,5 +158,6 @@ export function testCommand(program: Command): void {
       });
     }, matrixUnitUse(options));
     unreadable.finish();
+    next(`open ${quoted(join(out, 'report.html'))}   what it found and missed`);
   });
 }

@@ -1,4 +1,5 @@
 /** `aand train`: both stages on a category, then a test where there is a test set. */
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { withoutListed } from '../data/leave_out.ts';
 import { openDataset } from '../data/open.ts';
@@ -6,6 +7,7 @@ import { interruptSignal, readText, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
 import { modeOption, seedOption } from './options.ts';
 import { openRunFolder } from './run_folder.ts';
+import { next, quoted } from './style.ts';
 import { addTrainingOptions, planOn, planTraining, type TrainCommandOptions } from './training_options.ts';
 import { trainAndTest } from './training_run.ts';
 export function trainCommand(program: Command): void {
@@ -46,5 +48,11 @@ export function trainCommand(program: Command): void {
     await using output = await openRunFolder({ ...plan, force: options.force ?? false, test: dataset.test });
     await withEngine((engine) => trainAndTest(engine, plan, dataset, output, signal));
     plan.unreadable.finish();
+    const model = quoted(join(plan.out, 'model.safetensors'));
+    next(
+      `open ${quoted(join(plan.out, 'report.html'))}   what it found and missed`,
+      `aand predict ${model} PHOTOS --out pictures   judges new photographs`,
+      `aand serve ${model}   judges them on a line, over HTTP`,
+    );
   });
 }

@@ -30,6 +30,7 @@ import { writeReport } from './report.ts';
 import { counts, marksOfResults, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
 import { checkpointsIn, type RunCheckpoints } from './run_folder.ts';
 import { requestNames, runRequest, testInputs } from './run_request.ts';
+import { warn } from './style.ts';
 import type { TrainPlan } from './training_options.ts';
 
 export interface TrainingResult {
@@ -119,11 +120,11 @@ export async function trainAndTest(
   const split = usage(() => splitGood(plan, listed));
   const prepared = await prepareTraining(plan, listed, split, { reporter, signal });
   const { dataset, heldOut, data, foreground, warnings } = prepared;
-  for (const warning of warnings) console.error(`warning: ${warning}`);
+  for (const warning of warnings) warn(warning);
   const request = await runRequest(plan, all);
   const { stage1, stage2, best, curve } = checkpointsIn(output, resume);
   const testing = dataset.test.length > 0;
-  const version = await packageVersion();
+  const version = packageVersion();
   const trained = data.samples.length;
   const settings = (bestEpoch: number | undefined) => ({
     ...settingsOf(plan, foreground, heldOut.length, bestEpoch),
@@ -239,7 +240,7 @@ export async function trainAndTest(
     if (plan.robust) console.log(`threshold ${image.threshold.toPrecision(5)}: ${image.rule}`);
     if (image.evidence) console.log(falseAlarmText(image.evidence));
     const drift = driftOfTested(outcome.settings);
-    if (drift) console.error(`warning: of the good test images ${driftText(drift)}`);
+    if (drift) warn(`of the good test images ${driftText(drift)}`);
     console.log(`written to ${plan.out}: ${written}`);
     return { report, metrics: evaluation.metrics };
   });

@@ -12,6 +12,7 @@ import { tuneModel } from '../train/tune_model.ts';
 import { interruptSignal } from './common.ts';
 import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { next, note } from './style.ts';
 import { readTunings, tuningPath } from './tunings.ts';
 
 export function tuneCommand(program: Command): void {
@@ -26,7 +27,7 @@ export function tuneCommand(program: Command): void {
         const signal = interruptSignal();
         const engine = await Engine.open({
           exactTimestamps: true,
-          onNotice: (message) => console.error(`note: ${message}`),
+          onNotice: note,
         });
         try {
           const reporter = new ProgressReporter();
@@ -61,6 +62,7 @@ export function tuneCommand(program: Command): void {
           );
           console.log(`kept in ${tuningPath()}`);
           signal.throwIfAborted();
+          next('every command on this machine uses it from now on');
         } finally {
           await engine.close();
         }

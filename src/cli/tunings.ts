@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { exists, readBytes } from '#platform';
 import type { Tuning } from '../engine/device/tuning.ts';
 import { cacheFolder } from '../platform/node/cache.ts';
+import { note } from './style.ts';
 
 /** Where tunings are kept: the user's cache folder. */
 export function tuningPath(): string {
@@ -16,7 +17,7 @@ export async function readTunings(): Promise<Tuning[]> {
   try {
     return JSON.parse(new TextDecoder().decode(await readBytes(path))) as Tuning[];
   } catch {
-    console.error(`note: ${path} is damaged and left unused; aand tune writes it anew`);
+    note(`${path} is damaged and left unused; aand tune writes it anew`);
     return [];
   }
 }

@@ -20,6 +20,8 @@ const stalledCheckMilliseconds = 5_000;
 const mostStalls = 5;
 const progressMilliseconds = 5000;
 const emptyMilliseconds = 500;
+const leaveMilliseconds = 5000;
+const lookMilliseconds = 200;
 
 interface WorkerOptions extends QueueOptions {
   readonly root: string;
@@ -31,6 +33,21 @@ interface WorkerOptions extends QueueOptions {
 function told<T extends Error>(error: T): T {
   error.stack = error.message;
   return error;
+}
+
+/**
+ * Ends a worker. What it would still tell a broker that is away, or that goes meanwhile, is not waited for.
+ */
+async function leave(worker: Worker, broker: Broker): Promise<void> {
+  const ended = new AbortController();
+  const late = wait(leaveMilliseconds, undefined, { signal: ended.signal }).catch(() => {});
+  const brokerGoes = async () => {
+    while (!broker.away && !ended.signal.aborted) await wait(lookMilliseconds);
+  };
+  await (broker.away
+    ? Promise.race([worker.close(true), late])
+    : Promise.race([worker.close(), brokerGoes()]));
+  ended.abort();
 }
 
 /** Works on runs until it is interrupted, or with `once` until the queue is empty. */
@@ -48,6 +65,7 @@ async function work(
   const over = new AbortController();
   const signal = AbortSignal.any([interrupted, over.signal]);
   const gone = broker.watch();
+  let training: Promise<unknown> = Promise.resolve();
 
   const processWith = (engine: Engine) => async (job: Job<unknown, unknown>, token?: string) => {
     let title = 'a job';
@@ -62,7 +80,9 @@ async function work(
       const asked = parseJob(job.data);
       title = taskName(asked);
       say(title);
-      return rowOf(await runTask(engine, await confine(asked, root), signal, onProgress));
+      const result = runTask(engine, await confine(asked, root), signal, onProgress);
+      training = result.catch(() => {});
+      return rowOf(await result);
     } catch (error) {
       if (error instanceof RefusedJob) {
         say(`${title} is refused: ${error.message}`);
@@ -105,18 +125,13 @@ async function work(
         if (!waiting && !active && !delayed) return;
       }
     };
-    let away = false;
     try {
       await Promise.race([stopped, gone.then((never) => never), ...(once ? [emptied()] : [])]);
-    } catch (error) {
-      away = true;
-      throw error;
     } finally {
       // A training stops after its step; its checkpoints stay.
       over.abort();
-      if (away)
-        await Promise.race([worker.close(true), wait(stalledCheckMilliseconds, undefined, { ref: false })]);
-      else await worker.close();
+      await training;
+      await leave(worker, broker);
       await broker.close(queue);
     }
   });

@@ -38,6 +38,8 @@ export interface UnreadableOptions {
    * (a training, a metric), and most of them must be readable.
    */
   readonly separate?: boolean;
+  /** Files come for ever: however many are unreadable, none ends the work. */
+  readonly endless?: boolean;
   /** Told each file when it is found. */
   readonly onFile?: (file: UnreadableFile) => void;
 }
@@ -93,7 +95,7 @@ export class UnreadableFiles {
     const file = { path, reason };
     this.#files.set(path, file);
     this.#options.onFile?.(file);
-    if (this.#files.size > this.limit)
+    if (!this.#options.endless && this.#files.size > this.limit)
       throw new Error(
         `${this.#files.size} of ${this.#total} files cannot be read, the last is ${path} (${reason}): ` +
           'so many mean that something else is wrong, such as a disk or an unfinished copy; mend or ' +

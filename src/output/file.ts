@@ -2,9 +2,9 @@
  * A single file that a command writes. An existing file is replaced only where the user asks for that, and is
  * then kept as a backup.
  */
-import { lstat, readFile, realpath } from 'node:fs/promises';
+import { appendFile, lstat, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { makeFolder, removeStaleTemporaries, writeBytes } from '../platform/node/write.ts';
+import { makeFolder, removeStaleTemporaries, writeBytes, writeError } from '../platform/node/write.ts';
 import { keepBackup } from './backup.ts';
 import { type LockOptions, OutputLock } from './lock.ts';
 
@@ -76,6 +76,16 @@ export class OutputFile implements AsyncDisposable {
       throw new Error(
         `${this.path} was made by another program meanwhile and is not replaced: give another --out`,
       );
+    }
+  }
+
+  /** Adds a text to what {@link OutputFile.write} wrote, with one call of the system. */
+  async append(text: string): Promise<void> {
+    this.#lock.check();
+    try {
+      await appendFile(this.path, text);
+    } catch (error) {
+      throw writeError(this.path, Buffer.byteLength(text), error);
     }
   }
 

@@ -18,6 +18,7 @@ export {
   decodeMask,
   encodePng,
   encodeWebp,
+  imageFileSize,
   imageSize,
   inspectImage,
   openBands,

@@ -1,5 +1,5 @@
 /** The platform of Node: WebGPU from Dawn, images by sharp and the decoders of `src/image`, files. */
-export { decodedBytes, openBands, overview } from './node/bands.ts';
+export { decodedBytes, imageFileSize, openBands, overview } from './node/bands.ts';
 export { keepText, keptText } from './node/cache.ts';
 export { adapterAdvice, nextTurn, openGpu, restWhile } from './node/gpu.ts';
 export { decodeImage, decodeMask, encodePng, encodeWebp, imageSize, inspectImage } from './node/images.ts';

@@ -60,6 +60,12 @@ export interface ImagePlatform {
    * @throws Error naming the file
    */
   openBands(path: string): Promise<ImageBands>;
+  /**
+   * Width and height of an image file of any size after EXIF rotation, from its header.
+   *
+   * @throws Error naming the file
+   */
+  imageFileSize(path: string): Promise<{ readonly width: number; readonly height: number }>;
   /** A small picture of an image file of any size, `side` x `side` pixels. */
   overview(path: string, side: number): Promise<Image>;
 }
@@ -148,9 +154,10 @@ export interface ThreadPlatform {
    * As {@link loadResized}, for the bytes of an image file.
    *
    * @param name names the file in errors
+   * @param signal an image whose decoding has not begun is not decoded any more
    * @returns the resized image, and the size that it had (after EXIF rotation)
    */
-  decodeResized(bytes: Uint8Array, name: string, size: number): Promise<ResizedImage>;
+  decodeResized(bytes: Uint8Array, name: string, size: number, signal?: AbortSignal): Promise<ResizedImage>;
 }
 
 export interface Platform extends GpuPlatform, ImagePlatform, FilePlatform, CachePlatform, ThreadPlatform {}

@@ -54,29 +54,20 @@ export interface Judged {
 }
 
 /**
- * The answer for a prediction, with regions in pixels of the image that was sent.
+ * The marked part of an image, in its own pixels.
  *
  * @param scale the detector's
  */
-export function judgementOf(
-  prediction: Prediction,
+export function markedPart(
+  { map, mask, width: mapWidth, height: mapHeight }: Prediction,
   scale: Scale | null,
-  { model, name, width, height, milliseconds, drift }: Judged,
-): Judgement {
-  const { score, normalizedScore, anomalous, map, mask } = prediction;
-  const regions = scale && mask ? markedRegions({ ...prediction, mask }, scale.map) : [];
-  const [scaleX, scaleY] = [width / prediction.width, height / prediction.height];
-  const marked = regions.reduce((sum, { pixels }) => sum + pixels, 0) / map.length;
+  { width, height }: { readonly width: number; readonly height: number },
+): Pick<Judgement, 'marked_area' | 'regions'> {
+  if (!scale || !mask) return { marked_area: null, regions: [] };
+  const regions = markedRegions({ map, mask, width: mapWidth, height: mapHeight }, scale.map);
+  const [scaleX, scaleY] = [width / mapWidth, height / mapHeight];
   return {
-    model,
-    name,
-    time: new Date().toISOString(),
-    raw_score: score,
-    pred_score: normalizedScore,
-    pred_label: anomalous === null ? null : anomalous ? 'anomalous' : 'good',
-    width,
-    height,
-    marked_area: scale && marked,
+    marked_area: regions.reduce((sum, { pixels }) => sum + pixels, 0) / map.length,
     regions: regions.slice(0, mostRegions).map(({ area, box: [x, y, w, h], peak }) => {
       const [left, top] = [Math.floor(x * scaleX), Math.floor(y * scaleY)];
       return {
@@ -88,6 +79,35 @@ export function judgementOf(
         peak,
       };
     }),
+  };
+}
+
+/** The box of a judgement's largest region for a cell of a table; null where nothing is marked. */
+export function largestBox({ regions: [largest] }: Pick<Judgement, 'regions'>): string | null {
+  return largest ? `${largest.x} ${largest.y} ${largest.width} ${largest.height}` : null;
+}
+
+/**
+ * The answer for a prediction.
+ *
+ * @param scale the detector's
+ */
+export function judgementOf(
+  prediction: Prediction,
+  scale: Scale | null,
+  { model, name, width, height, milliseconds, drift }: Judged,
+): Judgement {
+  const { score, normalizedScore, anomalous } = prediction;
+  return {
+    model,
+    name,
+    time: new Date().toISOString(),
+    raw_score: score,
+    pred_score: normalizedScore,
+    pred_label: anomalous === null ? null : anomalous ? 'anomalous' : 'good',
+    width,
+    height,
+    ...markedPart(prediction, scale, { width, height }),
     milliseconds,
     drift,
   };

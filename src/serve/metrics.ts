@@ -30,14 +30,21 @@ export class ServerMetrics {
     labelNames: ['model'],
     registers: [this.registry],
   });
-  readonly #requests = this.#gauge('aand_requests_in_progress', 'requests with images that were accepted');
+  readonly #requests = this.#gauge(
+    'aand_requests_in_progress',
+    'images that were accepted and are under way',
+  );
+  readonly #sourceImages = this.#counter('aand_source_images_total', 'images of a source', [
+    'source',
+    'outcome',
+  ]);
   readonly #sinkLosses = this.#counter('aand_sink_failures_total', 'results that a sink gave up', ['sink']);
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }
 
-  /** Requests that are under way. */
+  /** Images that are under way. */
   inProgress(count: number): void {
     this.#requests.set(count);
   }
@@ -45,6 +52,11 @@ export class ServerMetrics {
   /** Whether the scores of a model have left those of its calibration. */
   drifted(model: string, has: boolean): void {
     this.#drift.set({ model }, has ? 1 : 0);
+  }
+
+  /** A source's image was judged, could not be, or was dropped because a newer one came. */
+  sourceImage(source: string, outcome: 'judged' | 'failed' | 'dropped'): void {
+    this.#sourceImages.inc({ source, outcome });
   }
 
   /** A sink has given up results. */

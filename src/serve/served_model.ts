@@ -5,7 +5,7 @@ import { type DataType, Detector, type Prediction } from '../detector/detector.t
 import { driftText, ScoreWatch } from '../detector/score_watch.ts';
 import type { DetectorSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
-import type { Scale } from '../eval/marks.ts';
+import type { MarkRule, Scale } from '../eval/marks.ts';
 import { decodingBudget } from '../image/decoding_budget.ts';
 import type { Image } from '../image/image.ts';
 import { pixelLimit } from '../image/stored.ts';
@@ -20,6 +20,8 @@ export interface SizedPrediction {
 
 export interface ServedModelOptions {
   readonly dtype?: DataType;
+  /** Which limit marks; the model's own by default. */
+  readonly marks?: MarkRule | undefined;
   /** How long an image waits for others while the device is busy, in milliseconds. */
   readonly delay: number;
   readonly onBatch?: (size: number) => void;
@@ -63,7 +65,10 @@ export class ServedModel {
     { name, path }: { readonly name: string; readonly path: string },
     options: ServedModelOptions,
   ): Promise<ServedModel> {
-    const detector = await Detector.open(engine, bytes, path, { dtype: options.dtype ?? 'f32' });
+    const detector = await Detector.open(engine, bytes, path, {
+      dtype: options.dtype ?? 'f32',
+      marks: options.marks,
+    });
     const { imageSize: side } = detector.settings;
     const black: Image = { width: side, height: side, channels: 3, data: new Uint8Array(side * side * 3) };
     await detector.predict([black]);
@@ -98,22 +103,28 @@ export class ServedModel {
    *
    * @param name names the image in errors
    * @throws InvalidImageError where they are no image that can be decoded; NotFiniteError; the signal's
-   *   reason
+   *   reason, as soon as it is raised: what has not begun then is not done
    */
   async predict(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<SizedPrediction> {
     const { tiling, imageSize: side } = this.settings;
+    signal.throwIfAborted();
     const { width, height } = await asImage(() => imageSize(bytes, name));
     if (width * height > pixelLimit)
       throw new InvalidImageError(`${name}: ${width}x${height} pixels are more than ${pixelLimit}`);
     let prediction: Prediction;
     if (tiling) {
-      const image = await asImage(() =>
-        decodingBudget.run(3 * width * height, () => decodeImage(bytes, name)),
+      const decoded = asImage(() =>
+        decodingBudget.run(3 * width * height, () => {
+          signal.throwIfAborted();
+          return decodeImage(bytes, name);
+        }),
       );
-      signal.throwIfAborted();
-      prediction = (await this.#detector.predict([image]))[0] as Prediction;
+      const image = await untilAborted(decoded, signal);
+      const [predicted] = await untilAborted(this.#detector.predict([image]), signal);
+      prediction = predicted as Prediction;
     } else {
-      const { image } = await asImage(() => decodeResized(bytes, name, side));
+      const decoded = asImage(() => decodeResized(bytes, name, side, signal));
+      const { image } = await untilAborted(decoded, signal);
       prediction = await this.#batcher.add(image, signal);
     }
     if (!Number.isFinite(prediction.score))
@@ -126,6 +137,16 @@ export class ServedModel {
   close(): Promise<void> {
     return this.#detector.close();
   }
+}
+
+/** What a promise gives, or the signal's reason as soon as it is raised. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = () => reject(signal.reason);
+    if (signal.aborted) cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', cancel));
+  });
 }
 
 /** Whatever decoding throws is the fault of the image, but for a package that is missing. */

@@ -5,11 +5,11 @@ import { mayAsk } from './access.ts';
 import { limitRequests } from './admission.ts';
 import { HttpError, statusOf } from './http_errors.ts';
 import type { Hub } from './hub.ts';
-import { type Judgement, judgementOf } from './judgement.ts';
+import { Inspector } from './inspector.ts';
 import { LiveReaders } from './live.ts';
 import type { ServerMetrics } from './metrics.ts';
 import { addOpenRoutes } from './open_routes.ts';
-import { type Pictured, pngOf, thumbnailOf } from './pictures.ts';
+import { pngOf } from './pictures.ts';
 import {
   errorSchema,
   failures,
@@ -19,6 +19,7 @@ import {
   predictQuery,
 } from './schemas.ts';
 import type { ServedModel } from './served_model.ts';
+import type { Source } from './sources/source.ts';
 
 export interface ServerOptions {
   readonly models: readonly ServedModel[];
@@ -45,14 +46,16 @@ interface Predict {
 export class InspectionServer {
   readonly #options: ServerOptions;
   readonly #app: FastifyInstance;
-  readonly #models: ReadonlyMap<string, ServedModel>;
+  /** Judges what requests and sources bring. */
+  readonly inspector: Inspector;
   readonly #live = new LiveReaders();
+  readonly #sources: Source[] = [];
   #stopping = false;
 
   private constructor(options: ServerOptions, app: FastifyInstance) {
     this.#options = options;
     this.#app = app;
-    this.#models = new Map(options.models.map((model) => [model.name, model]));
+    this.inspector = new Inspector(options);
     options.hub.add(this.#live);
   }
 
@@ -86,11 +89,16 @@ export class InspectionServer {
     return this.#app.swagger();
   }
 
-  /** Takes no more requests, answers those that were accepted, and hands their results to the sinks. */
+  /** Closes a source before the sinks, when the server stops. */
+  addSource(source: Source): void {
+    this.#sources.push(source);
+  }
+
+  /** Takes no more images, answers for those that were accepted, and hands their results to the sinks. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#live.close();
-    await this.#app.close();
+    await Promise.all([this.#app.close(), ...this.#sources.map((source) => source.close())]);
     await this.#options.hub.close();
   }
 
@@ -151,14 +159,16 @@ export class InspectionServer {
         },
       },
       async () =>
-        [...this.#models.values()].map(({ name, drift, settings: { imageSize, mode, backbone, image } }) => ({
-          name,
-          image_size: imageSize,
-          mode,
-          backbone,
-          threshold: image?.threshold ?? null,
-          drift: drift ?? null,
-        })),
+        [...this.inspector.models.values()].map(
+          ({ name, drift, settings: { imageSize, mode, backbone, image } }) => ({
+            name,
+            image_size: imageSize,
+            mode,
+            backbone,
+            threshold: image?.threshold ?? null,
+            drift: drift ?? null,
+          }),
+        ),
     );
     app.delete<{ Params: { readonly model: string } }>(
       '/models/:model/drift',
@@ -186,12 +196,12 @@ export class InspectionServer {
   }
 
   #addPredictRoutes(app: FastifyInstance): void {
-    const { metrics, capacity } = this.#options;
-    limitRequests(app, { metrics, capacity, stopping: () => this.#stopping });
+    const { metrics, models, places } = this.inspector;
+    limitRequests(app, places, () => this.#stopping);
     app.addHook('onResponse', async (request, { statusCode }) => {
-      const { model = [...this.#models.keys()][0] as string } = request.params as Predict['Params'];
+      const { model = [...models.keys()][0] as string } = request.params as Predict['Params'];
       // Names that senders make up are no labels.
-      metrics.answers.inc({ model: this.#models.has(model) ? model : 'unknown', status: statusCode });
+      metrics.answers.inc({ model: models.has(model) ? model : 'unknown', status: statusCode });
     });
     const schema = {
       summary: 'judges an image',
@@ -212,7 +222,7 @@ export class InspectionServer {
     };
     const answer = (request: FastifyRequest<Predict>, reply: FastifyReply) => this.#predict(request, reply);
     app.post<Predict>('/models/:model/predict', { schema }, answer);
-    if (this.#models.size === 1)
+    if (models.size === 1)
       app.post<Predict>(
         '/predict',
         { schema: { ...schema, summary: 'judges an image by the one model that is served' } },
@@ -221,9 +231,10 @@ export class InspectionServer {
   }
 
   #model(name: string | undefined): ServedModel {
-    const model = name === undefined ? [...this.#models.values()][0] : this.#models.get(name);
+    const { models } = this.inspector;
+    const model = name === undefined ? [...models.values()][0] : models.get(name);
     if (model) return model;
-    throw new HttpError(404, `no model is called ${name}; there are ${[...this.#models.keys()].join(', ')}`);
+    throw new HttpError(404, `no model is called ${name}; there are ${[...models.keys()].join(', ')}`);
   }
 
   async #predict(request: FastifyRequest<Predict>, reply: FastifyReply): Promise<unknown> {
@@ -237,7 +248,7 @@ export class InspectionServer {
       this.#options.timeout,
     );
     try {
-      const pictured = await this.judge(model, body, query.name ?? null, gone.signal);
+      const pictured = await this.inspector.judge(model, body, query.name ?? null, gone.signal);
       const wantsPng = /^image\/png\b/i.test(headers.accept ?? '');
       const kind = query.picture === 'none' && wantsPng ? 'overlay' : query.picture;
       if (kind === 'none') return pictured.judgement;
@@ -259,39 +270,6 @@ export class InspectionServer {
     } finally {
       clearTimeout(late);
     }
-  }
-
-  /**
-   * Judges an image and tells everybody who wants to know.
-   *
-   * @param name what its sender calls it
-   * @throws InvalidImageError, NotFiniteError, DeviceLostError, the signal's reason
-   */
-  async judge(
-    model: ServedModel,
-    bytes: Uint8Array,
-    name: string | null,
-    signal: AbortSignal,
-  ): Promise<Pictured & { readonly judgement: Judgement }> {
-    const begun = performance.now();
-    const sized = await model.predict(bytes, name ?? 'the image', signal);
-    const { width, height, prediction } = sized;
-    const milliseconds = performance.now() - begun;
-    const judgement = judgementOf(prediction, model.scale, {
-      model: model.name,
-      name,
-      width,
-      height,
-      milliseconds: Number(milliseconds.toFixed(2)),
-      drift: model.drift ?? null,
-    });
-    const { metrics, hub } = this.#options;
-    metrics.drifted(model.name, model.drift !== undefined);
-    metrics.seconds.observe({ model: model.name }, milliseconds / 1000);
-    metrics.verdicts.inc({ model: model.name, verdict: judgement.pred_label ?? 'none' });
-    const pictured = { ...sized, bytes, scale: model.scale };
-    hub.publish({ judgement, thumbnail: () => thumbnailOf(pictured) });
-    return { ...pictured, judgement };
   }
 
   #answerError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {

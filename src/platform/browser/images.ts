@@ -62,6 +62,7 @@ export async function inspectImage(bytes: Uint8Array, path: string): Promise<Ima
 
 export const decodeMask: ImagePlatform['decodeMask'] = noFiles;
 export const imageSize: ImagePlatform['imageSize'] = noFiles;
+export const imageFileSize: ImagePlatform['imageFileSize'] = noFiles;
 export const encodePng: ImagePlatform['encodePng'] = noFiles;
 export const encodeWebp: ImagePlatform['encodeWebp'] = noFiles;
 export const decodedBytes: ImagePlatform['decodedBytes'] = noFiles;

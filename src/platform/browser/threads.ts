@@ -7,7 +7,8 @@ import { decodeImage } from './images.ts';
 export const loadResized: ThreadPlatform['loadResized'] = noFiles;
 
 /** Decodes an image file and resizes it to size x size, in this thread. */
-export const decodeResized: ThreadPlatform['decodeResized'] = async (bytes, name, size) => {
+export const decodeResized: ThreadPlatform['decodeResized'] = async (bytes, name, size, signal) => {
+  signal?.throwIfAborted();
   const { width, height, ...rest } = await decodeImage(bytes, name);
   return { image: resizeBicubic({ width, height, ...rest }, size, size), width, height };
 };

@@ -11,7 +11,7 @@ import { upright } from '../../image/exif.ts';
 import type { Image } from '../../image/image.ts';
 import { resizeBilinear } from '../../image/resize.ts';
 import { pixelLimit, smallestOfSixteen } from '../../image/stored.ts';
-import { decodeImage } from './images.ts';
+import { decodeImage, imageSize } from './images.ts';
 import { needRegularFile, readBytes } from './read.ts';
 import { sharp } from './sharp.ts';
 
@@ -88,6 +88,22 @@ export async function decodedBytes(path: string): Promise<number> {
   return 3 * width * height;
 }
 
+function uprightSize({ width, height, orientation }: FileFacts) {
+  return orientation > 4 ? { width: height, height: width } : { width, height };
+}
+
+/**
+ * Width and height of an image file of any size after EXIF rotation, from its header.
+ *
+ * @throws Error naming the file
+ */
+export async function imageFileSize(
+  path: string,
+): Promise<{ readonly width: number; readonly height: number }> {
+  const facts = await factsOf(path);
+  return facts ? uprightSize(facts) : imageSize(await readBytes(path), path);
+}
+
 /** Where the rows [y, y + height) of the upright image lie in the file. */
 function regionOf({ width: w, height: h, orientation }: FileFacts, y: number, height: number) {
   if (orientation > 4)
@@ -141,7 +157,7 @@ export async function openBands(path: string, whole = pixelLimit, bytes = stripB
   const facts = await factsOf(path);
   if (!facts || facts.width * facts.height <= whole)
     return bandsOf(await decodeImage(await readBytes(path), path));
-  const [width, height] = facts.orientation > 4 ? [facts.height, facts.width] : [facts.width, facts.height];
+  const { width, height } = uprightSize(facts);
   if (facts.obstacle)
     throw new Error(
       `${path}: ${width}x${height} pixels can only be read in parts, but ${facts.obstacle}: save it as ` +

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Tinypool } from 'tinypool';
+import { ByteBudget } from '../../base/concurrently.ts';
 import { decodingBudget } from '../../image/decoding_budget.ts';
 import type { Image } from '../../image/image.ts';
 import type { ResizedImage } from '../platform.ts';
@@ -13,6 +14,11 @@ import { packageRoot } from './package_root.ts';
 
 let pool: Tinypool | undefined | null;
 
+const maxThreads = Math.min(Math.max(availableParallelism() - 1, 1), 8);
+const tasksPerThread = 2;
+// Tasks beyond these wait here and not in the pool, so that one whose sender has gone is never begun.
+const turns = new ByteBudget(maxThreads * tasksPerThread);
+
 /**
  * The threads that decode and resize; null where the built worker is missing, as in a program that bundles
  * the sources.
@@ -20,14 +26,13 @@ let pool: Tinypool | undefined | null;
 function decoderPool(): Tinypool | null {
   if (pool === undefined) {
     const worker = join(packageRoot(), 'dist/decoder_worker.js');
-    const maxThreads = Math.min(Math.max(availableParallelism() - 1, 1), 8);
     pool = existsSync(worker)
       ? new Tinypool({
           filename: worker,
           minThreads: 0,
           maxThreads,
           idleTimeout: 2000,
-          concurrentTasksPerWorker: 2,
+          concurrentTasksPerWorker: tasksPerThread,
           // Options of this process, such as --input-type, may be none that a thread takes.
           execArgv: [],
         })
@@ -36,11 +41,14 @@ function decoderPool(): Tinypool | null {
   return pool;
 }
 
-async function resized(task: DecoderTask, decoded: number): Promise<ResizedImage> {
-  return decodingBudget.run(decoded, async () => {
-    const workers = decoderPool();
-    return workers ? ((await workers.run(task)) as ResizedImage) : load(task);
-  });
+async function resized(task: DecoderTask, decoded: number, signal?: AbortSignal): Promise<ResizedImage> {
+  return turns.run(1, () =>
+    decodingBudget.run(decoded, async () => {
+      signal?.throwIfAborted();
+      const workers = decoderPool();
+      return workers ? ((await workers.run(task)) as ResizedImage) : load(task);
+    }),
+  );
 }
 
 /**
@@ -57,9 +65,16 @@ export async function loadResized(path: string, size: number): Promise<Image> {
  * As {@link loadResized}, for the bytes of an image file.
  *
  * @param name names the file in errors
+ * @param signal an image whose decoding has not begun is not decoded any more
  * @returns the resized image, and the size that it had (after EXIF rotation)
+ * @throws the signal's reason
  */
-export async function decodeResized(bytes: Uint8Array, name: string, size: number): Promise<ResizedImage> {
+export async function decodeResized(
+  bytes: Uint8Array,
+  name: string,
+  size: number,
+  signal?: AbortSignal,
+): Promise<ResizedImage> {
   const { width, height } = await imageSize(bytes, name);
-  return resized({ path: name, bytes, size }, 3 * width * height);
+  return resized({ path: name, bytes, size }, 3 * width * height, signal);
 }

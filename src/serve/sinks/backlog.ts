@@ -55,14 +55,17 @@ export class Backlog<T> {
    * Delivers what waits, without pauses for at most one more failure.
    *
    * @param grace milliseconds after which the rest is given up
+   * @returns how many items that were
    */
-  async close(grace: number): Promise<void> {
+  async close(grace: number): Promise<number> {
     this.#closing = true;
     this.#wake?.();
     const timer = setTimeout(() => this.#end.abort(), grace);
     await this.#working;
     clearTimeout(timer);
-    this.#giveUp(this.#waiting.length);
+    const left = this.#waiting.length;
+    this.#giveUp(left);
+    return left;
   }
 
   #giveUp(count: number): void {

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { type CsvValue, csvTable } from '../../eval/csv.ts';
 import { makeFolder, writeError } from '../../platform/node/write.ts';
 import type { Judged, Sink } from '../hub.ts';
-import type { Judgement } from '../judgement.ts';
+import { type Judgement, largestBox } from '../judgement.ts';
 import { Backlog } from './backlog.ts';
 import type { SinkReports } from './reports.ts';
 
@@ -16,8 +16,7 @@ const head = [
 function csvRow(judgement: Judgement): CsvValue[] {
   const { time, model, name, pred_label, pred_score, raw_score, marked_area, drift, milliseconds } =
     judgement;
-  const [largest] = judgement.regions;
-  const box = largest ? `${largest.x} ${largest.y} ${largest.width} ${largest.height}` : null;
+  const box = largestBox(judgement);
   return [time, model, name, pred_label, pred_score, raw_score, marked_area, box, drift, milliseconds];
 }
 

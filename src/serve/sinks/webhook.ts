@@ -47,7 +47,7 @@ export class Webhook implements Sink {
     if (!this.#anomalousOnly || judgement.pred_label === 'anomalous') this.#backlog.add(judgement);
   }
 
-  close(): Promise<void> {
-    return this.#backlog.close(5000);
+  async close(): Promise<void> {
+    await this.#backlog.close(5000);
   }
 }
