@@ -51,6 +51,7 @@ export function rooflineChart(): RooflineChart {
               showLine: true,
               pointRadius: 0,
               borderColor: css('--quiet'),
+              backgroundColor: css('--quiet'),
             },
             ...Object.entries(kinds).flatMap(([kind, [label, colour]]) => {
               const own = points.filter((r) => r.kind === kind);
@@ -62,7 +63,11 @@ export function rooflineChart(): RooflineChart {
         options: {
           scales: {
             x: { type: 'logarithmic', title: { display: true, text: 'FLOP per byte of operands' } },
-            y: { type: 'logarithmic', title: { display: true, text: 'GFLOP/s' } },
+            y: {
+              type: 'logarithmic',
+              suggestedMax: 2 * gflops,
+              title: { display: true, text: 'GFLOP/s' },
+            },
           },
         },
       });

@@ -192,8 +192,8 @@ export function createBenchView(root: HTMLElement, select: () => void): void {
         element('summary', {}, 'Other cases'),
         element(
           'div',
-          { className: 'fields' },
-          field('Names with one of these, or /regular expressions/', names),
+          { className: 'fields broad' },
+          field('Only names with a text, or that meet a /regular expression/', names),
           field('Own shapes', shapes),
         ),
         element('p', { className: 'quiet' }, 'Both are those of the command aand bench.'),

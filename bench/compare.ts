@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { BenchCase } from '../src/bench/case.ts';
-import { quantile } from '../src/bench/measure.ts';
+import { median, quantile } from '../src/bench/measure.ts';
 import { buildCase } from '../src/bench/run.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { answerTurns, startWorker } from './worker.ts';
@@ -23,10 +23,7 @@ export async function serveCase(benchCase: BenchCase): Promise<void> {
       await program.run(inputs, read);
       samples.push(performance.now() - before);
     }
-    return quantile(
-      samples.sort((a, b) => a - b),
-      0.5,
-    );
+    return median(samples);
   });
   await engine.close();
 }

@@ -8,6 +8,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { encodePng, loadResized } from '#platform';
+import { median } from '../src/bench/measure.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
@@ -44,11 +45,6 @@ export interface PipelineFigures {
 const photographs = 48;
 const side = 1024;
 const imageSize = 256;
-
-function median(values: number[]): number {
-  values.sort((a, b) => a - b);
-  return values[values.length >> 1] ?? 0;
-}
 
 /** Milliseconds of every item, one after the other; the first, which starts threads, is left out. */
 async function each<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<number[]> {

@@ -153,7 +153,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     const { page } = shown.opened;
     await click(page, 'Bench');
     await setFields(page, 'bench', {
-      'Names with one of these, or /regular expressions/': 'conv1x1-stride2-128/forward',
+      'Only names with a text, or that meet a /regular expression/': 'conv1x1-stride2-128/forward',
       'Own shapes': 'matmul:M=16,N=8,K=8 conv2d:C=8',
     });
     await click(page, 'Run the bench');
@@ -190,7 +190,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
 
     await page.bringToFront();
     await setFields(page, 'bench', {
-      'Names with one of these, or /regular expressions/': '',
+      'Only names with a text, or that meet a /regular expression/': '',
       'Own shapes': Array.from({ length: 30 }, (_, i) => `matmul:M=${16 * (i + 1)},N=8,K=8`).join(' '),
     });
     await click(page, 'Run the bench');

@@ -191,7 +191,9 @@ describe('roofline', () => {
     );
     expect(notes).toHaveLength(2);
     expect(notes[0]).toMatch(/^~ 1 of 3 cases stayed unsteady: the spread was above 10 %/);
-    expect(notes[1]).toMatch(/^\* 1 of 3 cases beat the roofline/);
+    expect(notes[1]).toMatch(/^\* 1 of 3 cases beat the roofline: an earlier version took large copies/);
+    const [now] = markNotes([{ ...steady, share_of_roofline: 1.2, bound: 'memory' }], 0.1);
+    expect(now).toMatch(/copies of their size, measured before them/);
   });
 });
 

@@ -84,8 +84,8 @@ function kernels(report: BenchReport): string {
       `${gbytes_per_s.toFixed(1)} GB/s of large copies by a kernel` +
       (copies
         ? `, ${fastestCopy(report.peaks).toFixed(1)} GB/s of the fastest copy.`
-        : '. This record took such copies for the roof of memory, whatever the size of a kernel: cases above ' +
-          '100 % read storage textures, or a cache.'),
+        : '. This record took such copies for the roof of memory, whatever the size of a kernel: cases ' +
+          'above 100 % read storage textures, or a cache.'),
   );
   const heads = ['kernel', 'ms', 'GFLOP/s', 'of the roofline', 'largest error'];
   return withOrigin(`${table(heads, rows)}\n\n${peaks}`, report.record);

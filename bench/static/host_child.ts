@@ -5,6 +5,7 @@
 import { globals } from 'webgpu';
 import type { BenchCase } from '../../src/bench/case.ts';
 import { benchCases } from '../../src/bench/cases.ts';
+import { median, quantile } from '../../src/bench/measure.ts';
 import { buildCase } from '../../src/bench/run.ts';
 import { Engine } from '../../src/engine/runtime/engine.ts';
 import type { Program, RunInputs } from '../../src/engine/runtime/program.ts';
@@ -13,14 +14,6 @@ import { type HostFigures, type HostReport, hostPrograms } from './host.ts';
 
 const warmUpRuns = 20;
 const countedRuns = 10;
-
-/** The value below which `share` of the values lie. */
-function quantile(values: number[], share: number): number {
-  values.sort((a, b) => a - b);
-  return values[Math.floor(share * values.length)] ?? 0;
-}
-
-const median = (values: number[]) => quantile(values, 0.5);
 
 /** A piece of work of the kind that a run does, which never changes: small objects in a map, by name. */
 function fixedWork(): number {
@@ -91,7 +84,11 @@ async function timeRuns(program: Program, inputs: RunInputs, runs: number): Prom
     fixedWork();
     fixed.push(performance.now() - begun);
   }
-  const least = (values: number[]) => quantile(values, 0.25);
+  const least = (values: number[]) =>
+    quantile(
+      values.sort((a, b) => a - b),
+      0.25,
+    );
   return {
     submitted: median(submitted),
     recording: median(recording),

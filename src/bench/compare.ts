@@ -6,7 +6,7 @@
  * two whole measurements (another load, another clock) is not in it; `tolerance` is for that.
  */
 import { RandomStream } from '../base/random.ts';
-import { quantile } from './measure.ts';
+import { median } from './measure.ts';
 import type { BenchReport, BenchResult } from './report.ts';
 
 /** `unclear`: the interval holds both a change that counts and none. */
@@ -79,12 +79,7 @@ function verdictOf([low, high]: readonly [number, number], tolerance: number): V
 }
 
 const medianOf = ({ samples_ms = [], median_ms }: BenchResult) =>
-  samples_ms.length
-    ? quantile(
-        samples_ms.toSorted((a, b) => a - b),
-        0.5,
-      )
-    : median_ms;
+  samples_ms.length ? median(samples_ms) : median_ms;
 
 function compareCase(before: BenchResult, after: BenchResult, tolerance: number): CaseComparison {
   const [first, second] = [before.samples_ms ?? [], after.samples_ms ?? []];

@@ -24,7 +24,8 @@ export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;
 }
 
-const medianOf = (values: readonly number[]) =>
+/** Of values in any order. */
+export const median = (values: readonly number[]) =>
   quantile(
     [...values].sort((a, b) => a - b),
     0.5,
@@ -36,14 +37,14 @@ export function summarize(
   recording: readonly number[],
 ): Timing {
   const sorted = [...samples].sort((a, b) => a - b);
-  const median = quantile(sorted, 0.5);
+  const middle = quantile(sorted, 0.5);
   return {
-    median_ms: median,
-    spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / median,
+    median_ms: middle,
+    spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / middle,
     runs: sorted.length,
     samples_ms: spread(samples, mostSamples).map(rounded),
-    javascript_ms: medianOf(javascript),
-    recording_ms: medianOf(recording),
+    javascript_ms: median(javascript),
+    recording_ms: median(recording),
   };
 }
 
