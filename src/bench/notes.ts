@@ -26,8 +26,8 @@ export function markNotes(results: readonly BenchResult[], mostSpread: number): 
       ? [
           `* ${above} of ${results.length} cases beat the roofline: ` +
             (results.some(({ bound }) => bound)
-              ? 'the best multiply-adds and copies of their size, measured before them. The machine was slower ' +
-                'then, or operands lay in a cache.'
+              ? 'the best multiply-adds and copies of their size, measured before them. The machine was ' +
+                'slower then, or operands lay in a cache.'
               : 'an earlier version took large copies by a kernel for the roof of memory.'),
         ]
       : []),
