@@ -17,6 +17,7 @@ import { realNumber } from './options.ts';
 import { packagedFile } from './package.ts';
 import { ProgressReporter } from './progress.ts';
 import { provenance } from './provenance.ts';
+import { next, note, quoted } from './style.ts';
 import { readTunings } from './tunings.ts';
 
 export interface MeasureOptions {
@@ -108,7 +109,7 @@ async function measure(options: MeasureOptions, called: string): Promise<BenchRe
     subgroupMatrices: options.subgroupMatrices ?? false,
     exactTimestamps: true,
     ...(options.tuned && { tunings: await readTunings() }),
-    onNotice: (message) => console.error(`note: ${message}`),
+    onNotice: note,
   });
   const reporter = new ProgressReporter();
   try {
@@ -141,7 +142,7 @@ async function measure(options: MeasureOptions, called: string): Promise<BenchRe
     });
     reporter.stop();
     const { peaks, results, failures, stopped } = outcome;
-    for (const note of markNotes(results, mostSpread)) console.log(note);
+    for (const text of markNotes(results, mostSpread)) console.log(text);
     const left = `${results.length + failures.length} of ${cases.length} cases were measured`;
     return {
       record: stopped ? { ...record, note: `stopped: ${left}` } : record,
@@ -196,10 +197,7 @@ export async function measureCommand(
 
 /** A command line as a user types it. */
 export function commandText(name: string, args: readonly string[]): string {
-  const quoted = args.map((arg) =>
-    /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`,
-  );
-  return [name, ...quoted].join(' ');
+  return [name, ...args.map(quoted)].join(' ');
 }
 
 export function benchCommand(program: Command): void {
@@ -210,9 +208,12 @@ export function benchCommand(program: Command): void {
     .option('--force', 'replace result files that are there; they are kept as backups')
     .action(async (options: MeasureOptions & { readonly force?: boolean }) => {
       const { force = false } = options;
-      await measureCommand(options, commandText('aand', process.argv.slice(2)), (path, option) =>
+      const called = commandText('aand', process.argv.slice(2));
+      const report = await measureCommand(options, called, (path, option) =>
         OutputFile.open(path, { command: 'aand bench', force, option }),
       );
+      if (report && options.json)
+        next(`aand bench compare ${quoted(options.json)} LATER.json   did a change make something slower?`);
     });
   compareCommand(command);
 }

@@ -4,6 +4,7 @@ import type { BenchFailure, BenchResult } from '../bench/report.ts';
 import type { Peaks } from '../engine/plan/forecast.ts';
 import type { ProfileEntry } from '../engine/runtime/program.ts';
 import { type CsvValue, csvTable } from '../eval/csv.ts';
+import { onOutput } from './style.ts';
 
 const percent = (share: number) => (100 * share).toFixed(0);
 
@@ -60,7 +61,7 @@ export class BenchLines {
   }
 
   failure({ name, message }: BenchFailure): string {
-    return `${name.padEnd(this.#nameWidth)} failed: ${message}`;
+    return `${name.padEnd(this.#nameWidth)} ${onOutput.red('failed:')} ${message}`;
   }
 }
 
@@ -133,6 +134,15 @@ const comparisonColumns: readonly Column<CaseComparison>[] = [
   },
 ];
 
+const plain = (text: string) => text;
+const colours: Readonly<Record<Verdict, (text: string) => string>> = {
+  slower: onOutput.red,
+  faster: onOutput.green,
+  same: plain,
+  unclear: onOutput.yellow,
+  'not compared': onOutput.dim,
+};
+
 /** A comparison of two reports as lines. */
 export function comparisonLines(comparison: ReportComparison, tolerance: number): string[] {
   const { cases, onlyBefore, onlyAfter, mean } = comparison;
@@ -152,7 +162,7 @@ export function comparisonLines(comparison: ReportComparison, tolerance: number)
       line(
         each.name,
         comparisonColumns.map((column) => column.text(each).padStart(column.width)),
-        each.verdict + (each.note ? ` (${each.note})` : ''),
+        colours[each.verdict](each.verdict) + (each.note ? ` (${each.note})` : ''),
       ),
     ),
     ...(onlyBefore.length ? [`only before: ${onlyBefore.join(', ')}`] : []),

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The command line `aand`. Exit codes: 0 done, 1 failure, 2 wrong use, 3 an anomaly (predict
- * --fail-on-anomaly), 130 interrupted.
+ * --fail-on-anomaly) or a slower case (bench compare), 130 interrupted.
  */
 import { CommanderError } from 'commander';
 import { Interrupted } from '../base/errors.ts';
