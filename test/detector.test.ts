@@ -19,19 +19,12 @@ import { backbones } from '../src/model/backbones.ts';
 import { groups } from '../src/model/groups.ts';
 import { detectorParameters } from '../src/model/methods.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
+import { stripes as picture } from './support/pictures.ts';
 
 const side = 32;
 let engine: Engine;
 let file: Uint8Array;
 let detector: Detector;
-
-function picture(seed: number, width = side, height = side): Image {
-  const data = Uint8Array.from(
-    { length: width * height * 3 },
-    (_, i) => (i * (seed * 2 + 7) + seed * 31) & 255,
-  );
-  return { width, height, channels: 3, data };
-}
 
 const pictures = Array.from({ length: 17 }, (_, i) => picture(i));
 /** Of each picture, predicted alone. */

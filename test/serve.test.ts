@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeResized } from '#platform';
 import { Detector } from '../src/detector/detector.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
-import type { Image } from '../src/image/image.ts';
 import { decodeImage, encodePng } from '../src/index.ts';
 import { Hub, type Judged, type Sink } from '../src/serve/hub.ts';
 import type { Judgement } from '../src/serve/judgement.ts';
 import { ServerMetrics } from '../src/serve/metrics.ts';
 import { ServedModel } from '../src/serve/served_model.ts';
 import { InspectionServer, type ServerOptions } from '../src/serve/server.ts';
+import { stripes as picture } from './support/pictures.ts';
 import { servedModelFile, servedSide } from './support/served_models.ts';
 
 const side = servedSide;
@@ -20,14 +20,6 @@ let engine: Engine;
 let model: ServedModel;
 let other: ServedModel;
 let detector: Detector;
-
-function picture(seed: number, width = side, height = side): Image {
-  const data = Uint8Array.from(
-    { length: width * height * 3 },
-    (_, i) => (i * (seed * 2 + 7) + seed * 31) & 255,
-  );
-  return { width, height, channels: 3, data };
-}
 
 beforeAll(async () => {
   engine = await Engine.open();
