@@ -1,4 +1,5 @@
 /** Where images come from besides requests: watched folders and cameras, and what they do under load. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -291,6 +292,16 @@ test('a stream of bitmaps is cut into files, however its pieces lie', () => {
   expect(() => new BitmapSplitter(() => {}).add(Buffer.alloc(20))).toThrow('no bitmaps');
 });
 
+function hasFfmpeg(): boolean {
+  try {
+    execFileSync('ffmpeg', ['-version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    console.warn('skipped: no ffmpeg on this machine (Debian: ffmpeg), so no real film is read');
+    return false;
+  }
+}
+
 describe('a camera', () => {
   /** A program in the place of ffmpeg: writes frames, one after so many milliseconds, then ends. */
   function standIn(name: string, body: string): string {
@@ -366,6 +377,24 @@ describe('a camera', () => {
       /--camera needs ffmpeg.*apt-get install ffmpeg.*AAND_FFMPEG/,
     );
     await expect(checkFfmpeg(standIn('ok', ''))).resolves.toBeUndefined();
+  });
+
+  test.skipIf(!hasFfmpeg())('is read by the real ffmpeg: a film, until its end', async () => {
+    const film = join(folder, 'film.mp4');
+    const input = ['-f', 'lavfi', '-i', 'testsrc=size=64x48:rate=10:duration=2'];
+    execFileSync('ffmpeg', ['-loglevel', 'error', ...input, '-pix_fmt', 'yuv420p', film]);
+    const { camera, names, notes } = look('ffmpeg', film);
+    await until(() => notes.length > 0, 'the end of the film');
+    await until(() => names().length >= 8, 'its pictures');
+    await camera.close();
+    // Two seconds, five pictures in each; two more where the filter rounds.
+    expect(names().length).toBeLessThanOrEqual(12);
+    expect(new Set(names())).toEqual(new Set([film]));
+    expect(notes).toEqual([`${film} has ended`]);
+    const missing = look('ffmpeg', join(folder, 'none.mp4'));
+    await until(() => missing.notes.length > 0, 'the failure');
+    await missing.camera.close();
+    expect(missing.notes[0]).toMatch(/none\.mp4: .*No such file or directory; it is tried again$/);
   });
 
   test('is shown without what may be secret', () => {

@@ -5,12 +5,14 @@
  */
 import { CommanderError } from 'commander';
 import { Interrupted } from '../base/errors.ts';
+import { hideChatter } from '../platform/node/gpu.ts';
 import { outputClosed, watchOutput } from './closed_output.ts';
 import { EndWithCode } from './common.ts';
 import { commandLine } from './program.ts';
 import { failure } from './style.ts';
 
 watchOutput();
+hideChatter();
 try {
   await commandLine().parseAsync();
 } catch (error) {

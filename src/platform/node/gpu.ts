@@ -2,9 +2,27 @@
 import { isMainThread } from 'node:worker_threads';
 import type { Toggles } from '../toggles.ts';
 import { widenMesaVectors } from './mesa.ts';
+import { withoutChatter } from './native_messages.ts';
 import { missingPackage } from './optional_package.ts';
 
 const instances = new Map<string, GPU>();
+
+let hidden = false;
+
+/**
+ * Hides Dawn's warnings that mean nothing, from now on: for programs whose standard error is for people, and
+ * that do nothing else while an engine opens. Libraries leave the standard error of their process alone.
+ */
+export function hideChatter(): void {
+  hidden = true;
+}
+
+/** Dawn looks for adapters within the call, and warns there. */
+function quiet(gpu: GPU): GPU {
+  const request = gpu.requestAdapter.bind(gpu);
+  gpu.requestAdapter = (options) => withoutChatter(() => request(options));
+  return gpu;
+}
 
 async function loadDawn(): Promise<typeof import('webgpu')> {
   try {
@@ -33,7 +51,7 @@ export async function openGpu({ enabled, disabled }: Toggles): Promise<{ gpu: GP
     Object.assign(globalThis, globals);
     // A worker thread's environment is a copy that the driver does not see.
     if (isMainThread) widenMesaVectors(process.env);
-    gpu = create(flags);
+    gpu = hidden ? quiet(create(flags)) : create(flags);
     instances.set(key, gpu);
   }
   return { gpu };
