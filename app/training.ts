@@ -7,6 +7,7 @@ import { RandomStream } from '../src/base/random.ts';
 import { augmentTraining, robustChanges } from '../src/data/augment.ts';
 import type { Sample } from '../src/data/dataset.ts';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
+import { type RegionOfInterest, regionPixels } from '../src/data/region.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';
 import type { MapRunner } from '../src/detector/map_runner.ts';
@@ -72,15 +73,27 @@ function ruleOf(text: string) {
   return parseForeground(text) ?? foregroundRuleFor('folder', '');
 }
 
+/** Where synthetic anomalies may fall on an image. */
+function foregroundOf(
+  image: Image,
+  rule: string,
+  region: RegionOfInterest | undefined,
+  size: number,
+): Uint8Array {
+  const mask = foreground(image, ruleOf(rule), size);
+  const inspected = region && regionPixels(region, size, size);
+  return inspected ? mask.map((value, i) => (inspected[i] ? value : 0)) : mask;
+}
+
 async function load(record: TrainingRecord, kind: 'good' | 'bad', rule: string): Promise<Loaded[]> {
-  const { imageSize: size } = record.job;
+  const { imageSize: size, region } = record.job;
   const loaded: Loaded[] = [];
   for (const [i, name] of record[kind].entries()) {
     const image = await decodeImage(await imageBytes(record, kind, i), name);
     loaded.push({
       sample: { path: name, stem: name, defect: kind },
       image: resizeBicubic(image, size, size),
-      mask: foreground(image, ruleOf(rule), size),
+      mask: foregroundOf(image, rule, region, size),
     });
   }
   return loaded;
@@ -251,7 +264,7 @@ export class Trainer {
     for (const [i, { name, bytes }] of files.slice(0, previewCount).entries()) {
       const native = await decodeImage(new Uint8Array(bytes), name);
       const image = resizeBicubic(native, previewSide, previewSide);
-      const mask = foreground(native, ruleOf(job.foreground), previewSide);
+      const mask = foregroundOf(native, job.foreground, job.region, previewSide);
       covered += mask.reduce((sum, value) => sum + value, 0) / mask.length;
       foregrounds.push(image.data.map((value, p) => (mask[Math.floor(p / 3)] ? value : value >> 2)));
       // A stream whose sample is not a clean one: every fifth is.
@@ -334,6 +347,7 @@ export class Trainer {
     const started = systemClock.now();
     const good = await load(record, 'good', job.foreground);
     const bad = await load(record, 'bad', 'none');
+    const { region, ...described } = job;
     const { leaveOut = 0 } = job;
     const heldOutCount = heldOutOf(job, good.length);
     // By place, not by name as the command line draws: trainings that are kept were split so.
@@ -345,7 +359,7 @@ export class Trainer {
       samples: samplesOf(train),
       images: train.map(({ image }) => image),
       paths: train.map(({ sample }) => sample.path),
-      foregrounds: job.foreground === 'none' ? undefined : train.map(({ mask }) => mask),
+      foregrounds: job.foreground === 'none' && !job.region ? undefined : train.map(({ mask }) => mask),
       warnings: [],
     };
     const warnings = trainingSetWarnings(photographs.images, photographs.paths);
@@ -364,6 +378,7 @@ export class Trainer {
         images: data.images,
         imageNames: data.paths,
         foregrounds: data.foregrounds,
+        region,
         leaveOut,
         robust: job.robust ? robustChanges : undefined,
         textures: proceduralTextures(),
@@ -404,7 +419,7 @@ export class Trainer {
         },
         afterEpoch: async (runner) => callbacks.onExamples(await show(runner, examples)),
         describe: ({ history }) => ({
-          training: { ...job, weights: job.teacher, history, images: train.length },
+          training: { ...described, weights: job.teacher, history, images: train.length },
           version: 'browser',
         }),
         saveModel: (bytes) => storeModel(record, bytes),

@@ -2,6 +2,7 @@
 import type { BenchCase } from '../src/bench/case.ts';
 import type { BenchFailure, BenchReport, BenchResult } from '../src/bench/report.ts';
 import type { Augmentation } from '../src/data/augment.ts';
+import type { RegionOfInterest } from '../src/data/region.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import type { Findings } from '../src/eval/findings.ts';
 import type { TrainingPart } from '../src/session/measure_training.ts';
@@ -52,6 +53,8 @@ export interface TrainingJob {
   readonly foreground: string;
   readonly mode: 'aand' | 'rd';
   readonly seed: number;
+  /** Which part of every photograph is inspected; absent: all of it. */
+  readonly region?: RegionOfInterest;
   /** What may differ between good parts: changed copies of few images are learned too. */
   readonly augment?: readonly Augmentation[];
   /** Light and camera change in every epoch; absent in trainings of earlier versions. */

@@ -27,6 +27,17 @@ export {
 } from './base/errors.ts';
 export { type Augmentation, robustChanges } from './data/augment.ts';
 export type { Sample } from './data/dataset.ts';
+export {
+  type RegionMask,
+  type RegionOfInterest,
+  type RegionPoint,
+  type RegionPolygon,
+  type RegionWindow,
+  rasterizeRegion,
+  regionMask,
+} from './data/region.ts';
+export { regionFromImage } from './data/region_file.ts';
+export { parseRegion, regionText } from './data/region_json.ts';
 export type { Tiling } from './data/tiles.ts';
 export { type UnreadableFile, UnreadableFiles, type UnreadableOptions } from './data/unreadable.ts';
 export { type DataType, Detector, type DetectorOptions, type Prediction } from './detector/detector.ts';

@@ -45,8 +45,8 @@ describe('formats', () => {
   test('newer versions, other files and removed digests are refused with what to do', async () => {
     const text = JSON.stringify(settings);
     const open = (metadata: Record<string, string>) => readDetector(writeSafetensors(tiny, metadata), 'm');
-    await expect(open({ format: 'aand-webgpu/3', detector: text })).rejects.toThrow(
-      /^m: its format 'aand-webgpu\/3' is newer than this program.*Install a current version/,
+    await expect(open({ format: 'aand-webgpu/4', detector: text })).rejects.toThrow(
+      /^m: its format 'aand-webgpu\/4' is newer than this program.*Install a current version/,
     );
     await expect(open({})).rejects.toThrow(
       /^m: not a detector of this program \(format 'none'.*aand train makes one/,

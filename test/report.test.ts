@@ -73,6 +73,7 @@ function input(text: string, uri = pixel): ReportInput {
     imageRange: { min: 0.5, max: 2 },
     pixelRange: { min: 0, max: 2 },
     relabelled: 0,
+    outside: 0,
   } as unknown as Evaluation;
   const calibration = { threshold: 1.2, min: 0, max: 2, rule: text };
   const figure = { uri, caption: text };

@@ -8,6 +8,8 @@ import type { Command } from 'commander';
 import { readBytes, realPath } from '#platform';
 import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
+import { checkInspects, type RegionOfInterest } from '../data/region.ts';
+import { readRegion } from '../data/region_file.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import { type DetectorFile, readDetector, rewriteDetector } from '../detector/file.ts';
 import { compareRules, comparisonTable } from '../eval/compare_rules.ts';
@@ -23,11 +25,13 @@ import { interruptSignal, marksOption, UsageError, usage, withEngine } from './c
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { regionWords } from './region_words.ts';
 import { next, quoted } from './style.ts';
 
 interface CalibrateOptions {
   readonly rule: string;
   readonly compare?: boolean;
+  readonly region?: string;
   readonly bad?: string[];
   readonly marks?: MarkRule;
   readonly out?: string;
@@ -71,6 +75,23 @@ async function score(
   return withEngine((engine) => scoreForCalibration(engine, file, model, list, scoring));
 }
 
+/** What names no region: all of the image is inspected again. */
+const noRegion = 'none';
+
+/** The model with the region of interest that is asked for; as it is where none is. */
+async function withRegion(file: DetectorFile, asked: string | undefined): Promise<DetectorFile> {
+  if (asked === undefined) return file;
+  const { region: before, ...settings } = file.settings;
+  const region: RegionOfInterest | undefined = asked === noRegion ? undefined : await readRegion(asked);
+  if (region) usage(() => checkInspects(region, settings.tiling ? undefined : settings.imageSize));
+  if (JSON.stringify(before) === JSON.stringify(region)) return file;
+  // Scores and thresholds are of what was inspected before.
+  return {
+    ...file,
+    settings: { ...settings, ...(region && { region }), image: null, pixel: null, calibrationScores: [] },
+  };
+}
+
 /** Where the calibrated model goes: the model itself, whose old form is kept as a backup, or another file. */
 async function openTarget(out: string, model: string, force: boolean) {
   const command = 'aand calibrate';
@@ -103,21 +124,31 @@ export function calibrateCommand(program: Command): void {
       'only compare rules: draw from 4 to 64 of the good images that the model remembers, judge by the rest',
     )
     .addOption(marksOption())
+    .option(
+      '--region <file>',
+      'the region of interest from now on: an image (white = inspected), polygons as JSON, or none; it needs ' +
+        'good images',
+    )
     .option('--bad <images...>', 'defective images or folders, for the rule f1')
     .option('--out <file>', 'where the model goes; default: in place, and the old one is kept as a backup')
     .option('--force', 'replace an existing --out; it is kept as a backup')
     .addOption(strictOption())
     .action(async (model: string, good: string[], options: CalibrateOptions) => {
       const rule = parseThreshold(options.rule);
-      const file = await readDetector(await readBytes(model), model);
+      const opened = await readDetector(await readBytes(model), model);
+      const file = await withRegion(opened, options.region);
       const { settings } = file;
       if (options.compare) {
-        if (good.length || options.bad?.length || options.out)
+        if (good.length || options.bad?.length || options.out || options.region)
           throw new UsageError('--compare works on what the model remembers: give the model alone');
         const known = settings.calibrationScores.filter(({ source }) => source !== 'train');
         console.log(comparisonTable(usage(() => compareRules(known))));
         return;
       }
+      if (file !== opened && !good.length)
+        throw new UsageError(
+          'with another --region the scores that the model holds say nothing: give good images',
+        );
       const unreadable = unreadableFiles({ strict: options.strict ?? false });
       const out = options.out ?? model;
       await using target = await openTarget(out, model, options.force ?? false);
@@ -130,7 +161,7 @@ export function calibrateCommand(program: Command): void {
       const { marks } = options;
       const calibrated = { ...recalibrated(settings, drawn, fresh), ...(marks && { marks }) };
       await target.write(await rewriteDetector(file, calibrated));
-      const { image: before } = settings;
+      const { image: before } = opened.settings;
       console.log(
         'raw score at the limit (0.5): ' +
           (before ? `${before.threshold.toPrecision(5)} (${before.rule})` : 'none'),
@@ -138,6 +169,10 @@ export function calibrateCommand(program: Command): void {
       console.log(
         `                       is now: ${drawn.image.threshold.toPrecision(5)} (${drawn.image.rule})`,
       );
+      if (file !== opened)
+        console.log(
+          `region of interest: ${settings.region ? regionWords(settings.region) : 'all of the image'}`,
+        );
       if (drawn.good) console.log(`  ${drawn.falseAlarms} of ${drawn.good} good images are called anomalous`);
       if (drawn.image.evidence) console.log(`  ${falseAlarmText(drawn.image.evidence)}`);
       console.log(`written to ${out}`);

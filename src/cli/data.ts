@@ -8,17 +8,22 @@ import type { Sample } from '../data/dataset.ts';
 import { inspectDataset } from '../data/inspect.ts';
 import { loadMask } from '../data/masks.ts';
 import { openDataset } from '../data/open.ts';
+import { regionPixels } from '../data/region.ts';
 import { contactSheet } from '../eval/contact_sheet.ts';
 import { OutputFolder } from '../output/folder.ts';
-import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
+import { addDataOptions, type DataOptions, datasetOptions, regionOption } from './data_options.ts';
 import { backboneOption, countOrShareOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
+import { regionWords } from './region_words.ts';
 import { next, quoted } from './style.ts';
 import { printSuspects, showSuspects, suspectFiles, usualSuspects } from './suspects.ts';
+import { regionFrom } from './training_options.ts';
 
 const shownTraining = 16;
 const shownPerDefect = 8;
 const maskSide = 128;
+/** Pixels that the region of interest is drawn with. */
+const regionSide = 512;
 
 /** Some good images, then some of every kind of test image with their masks. */
 function shown(train: readonly Sample[], test: readonly Sample[]): Sample[] {
@@ -37,6 +42,7 @@ function shown(train: readonly Sample[], test: readonly Sample[]): Sample[] {
 interface SheetOptions extends DataOptions {
   readonly out: string;
   readonly suspects?: number | true;
+  readonly region?: string;
   readonly backbone: string;
   readonly weights?: string;
   readonly json?: boolean;
@@ -58,12 +64,15 @@ export function dataCommand(program: Command): void {
     )
     .option('--backbone <name>', `of the teacher that --suspects compares with`, backboneOption, 'resnet18')
     .option('--weights <file>', 'its weights; default: the packaged teacher')
+    .option(...regionOption)
     .option('--json', 'print the facts as JSON');
   addDataOptions(command).action(async (category: string, options: SheetOptions) => {
     const sheet = basename(options.out);
     const { force = false } = options;
     await using output = await OutputFolder.open(dirname(options.out), { command: 'aand data', force });
     await output.check([sheet, ...(options.suspects ? Object.values(suspectFiles) : [])]);
+    const region = await regionFrom(options.region, undefined);
+    const inspected = region && { values: regionPixels(region, regionSide, regionSide), side: regionSide };
     const listed = await openDataset(category, datasetOptions(options));
     const reporter = new ProgressReporter();
     const facts = await inspectDataset(listed, reporter.counting('reading'));
@@ -73,6 +82,7 @@ export function dataCommand(program: Command): void {
     const cells = await mapConcurrently(samples, async (sample) => ({
       image: await decodeImage(await readBytes(sample.path), sample.path),
       label: `${sample.defect}/${sample.stem}`,
+      inspected,
       ...(sample.maskPath && {
         mask: {
           values: await loadMask(sample, maskSide).catch(() => new Uint8Array(maskSide ** 2)),
@@ -89,7 +99,7 @@ export function dataCommand(program: Command): void {
       (await showSuspects(
         category,
         dataset,
-        { ...options, suspects: options.suspects === true ? usualSuspects : options.suspects },
+        { ...options, region, suspects: options.suspects === true ? usualSuspects : options.suspects },
         output,
         reporter,
       ));
@@ -103,6 +113,7 @@ export function dataCommand(program: Command): void {
     console.log(`${dataset.name}: layout ${dataset.format}`);
     for (const [name, count] of Object.entries(facts.counts)) console.log(`  ${name.padEnd(28)} ${count}`);
     for (const { kind, count } of facts.kinds) console.log(`  ${kind.padEnd(28)} ${count}`);
+    if (region) console.log(`  region of interest: ${regionWords(region)}`);
     if (facts.masks) console.log(`  masks: ${facts.masks.encoding}`);
     if (facts.ignored.length)
       console.log(`  hidden, left out: ${facts.ignored.length}, such as ${facts.ignored[0]}`);

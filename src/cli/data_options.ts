@@ -59,6 +59,11 @@ export function datasetOptions(o: DataOptions): DatasetOptions {
   };
 }
 
+export const regionOption = [
+  '--region <file>',
+  'the region of interest, which alone is inspected: an image (white = inspected) or polygons as JSON',
+] as const;
+
 export const foregroundOption = [
   '--foreground <rule>',
   `where the product is on good images: ${foregroundHelp}`,

@@ -38,13 +38,18 @@ async function toTorch(model: string, options: ExportOptions): Promise<void> {
   const stem = options.out.replace(/\.pth$/, '');
   await using first = await openFile(`${stem}_stage1.pth`, model, options);
   await using second = await openFile(`${stem}_stage2.pth`, model, options);
-  const { stage1, stage2 } = await exportTorch(await readBytes(model), model);
-  for (const [file, bytes] of [
+  const bytes = await readBytes(model);
+  if ((await readDetector(bytes, model)).settings.region)
+    console.error(
+      "note: the model inspects a part of the image alone; the authors' files hold no region of interest",
+    );
+  const { stage1, stage2 } = await exportTorch(bytes, model);
+  for (const [file, part] of [
     [first, stage1],
     [second, stage2],
   ] as const) {
-    await file.write(bytes);
-    console.log(`${file.path}: ${megabytes(bytes)}`);
+    await file.write(part);
+    console.log(`${file.path}: ${megabytes(part)}`);
   }
 }
 

@@ -16,7 +16,7 @@ import { chosenGood, setApart, type TrainingPlan } from '../session/training_pla
 import { asRun, differences, type Run } from '../train/run.ts';
 import { rankingForm, suspectSize } from '../train/suspects.ts';
 import { suspectsFile } from './run_folder.ts';
-import { fileDigest, filesDigest } from './run_request.ts';
+import { fileDigest, filesDigest, regionInput } from './run_request.ts';
 import { note } from './style.ts';
 import type { TrainPlan } from './training_options.ts';
 
@@ -43,6 +43,7 @@ async function rankingRequest(plan: TrainingPlan, candidates: readonly Sample[])
     inputs: {
       'the photographs': await filesDigest(candidates.map(({ path }) => path)),
       'the teacher': { digest: await fileDigest(plan.teacherPath) },
+      ...(await regionInput(plan)),
     },
   };
 }
@@ -109,6 +110,7 @@ export async function leaveOutSuspects(
         teacher: plan.teacher,
         teacherName: plan.teacherPath,
         strict: plan.unreadable.strict,
+        region: plan.region,
         reporter,
         signal,
       })

@@ -20,13 +20,14 @@ import {
   datasetOptions,
   foregroundFrom,
   foregroundOption,
+  regionOption,
 } from './data_options.ts';
 import { unreadableFiles } from './find_images.ts';
 import { imageSizeOption, seedOption, tileOption, tileOverlapOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
 import { next, quoted, warn } from './style.ts';
 import { textureSource } from './textures.ts';
-import { tilingFrom } from './training_options.ts';
+import { regionFrom, tilingFrom } from './training_options.ts';
 
 const shownForegrounds = 16;
 const shownAnomalies = 32;
@@ -36,6 +37,7 @@ interface PreviewOptions extends DataOptions {
   readonly force?: boolean;
   readonly imageSize: number;
   readonly foreground: string;
+  readonly region?: string;
   readonly textures?: string;
   readonly tile?: number;
   readonly tileOverlap?: number;
@@ -51,6 +53,7 @@ export function previewCommand(program: Command): void {
     .option('--force', 'replace files of others there; they are kept as backups')
     .option('--image-size <pixels>', 'side of the network input', imageSizeOption, 256)
     .option(...foregroundOption, 'auto')
+    .option(...regionOption)
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
     .option('--tile <pixels>', 'cut images into squares of this side', tileOption)
     .option('--tile-overlap <pixels>', 'what neighbouring tiles share', tileOverlapOption)
@@ -59,6 +62,7 @@ export function previewCommand(program: Command): void {
     const size = options.imageSize;
     const rule = foregroundFrom(options.foreground);
     const tiling = tilingFrom(options);
+    const region = await regionFrom(options.region, tiling ? undefined : size);
     const { force = false } = options;
     await using output = await OutputFolder.open(options.out, { command: 'aand preview', force });
     await output.check(['foreground.png', 'synthetic-anomalies.png']);
@@ -70,6 +74,7 @@ export function previewCommand(program: Command): void {
     const data = await loadTrainingImages(chosen, size, {
       foreground,
       tiling,
+      region,
       onProgress: reporter.counting('loading'),
       unreadable,
     });
@@ -88,7 +93,7 @@ export function previewCommand(program: Command): void {
       label: `${label(i)} ${(100 * share(mask(i))).toFixed(0)}%`,
       mask: { values: mask(i), side: size, dim: true },
     }));
-    const name = describeForeground(foreground);
+    const name = `${describeForeground(foreground)}${region ? ' in the region of interest' : ''}`;
     await output.write(
       'foreground.png',
       await encodePng(contactSheet(masks, { title: `${dataset.name}: foreground by ${name}` })),

@@ -61,7 +61,7 @@ export async function scoresCsv(
  * @throws UnreadableError where the image or its mask is gone since it was tested
  */
 export async function resultPicture(tested: TestedImage, map: Float32Array, scale: Scale | null) {
-  const { path, stem, defect, score, width, height } = tested;
+  const { path, stem, defect, score, width, height, inspected } = tested;
   const limit = scale?.score ?? null;
   const known = defect === 'good' || tested.maskPath !== undefined;
   return drawPanels({
@@ -69,6 +69,7 @@ export async function resultPicture(tested: TestedImage, map: Float32Array, scal
     truth: known ? await reading(tested.maskPath ?? path, () => loadMask(tested, width, height)) : undefined,
     map,
     mask: markedPixels({ score, map }, scale),
+    inspected,
     width,
     height,
     score,

@@ -54,6 +54,11 @@ function maskFiles(sample: Sample): string[] {
   return masks.length ? masks : [sample.goodMaskPath ?? ''];
 }
 
+/** The region of interest of a plan, where it has one. */
+export async function regionInput({ region }: Pick<TrainingPlan, 'region'>): Promise<Run['inputs']> {
+  return region ? { 'the region of interest': { digest: await sha256(JSON.stringify(region)) } } : {};
+}
+
 /** Test photographs and their masks, for what depends on the test set alone. */
 export async function testInputs(test: readonly Sample[]): Promise<Run['inputs']> {
   return {
@@ -91,6 +96,7 @@ export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<
     inputs: {
       'the photographs': await filesDigest(chosenGood(plan, dataset).map(({ path }) => path)),
       ...(await testInputs(dataset.test)),
+      ...(await regionInput(plan)),
       'the teacher': { digest: await fileDigest(plan.teacherPath) },
       ...(usesAnomalies(methodNamed(plan.mode)) && {
         'the textures': { digest: await sha256(plan.textures.digest) },

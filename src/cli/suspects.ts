@@ -4,6 +4,7 @@ import { decodeImage, encodePng, readBytes } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { nameInList } from '../data/leave_out.ts';
+import type { RegionOfInterest } from '../data/region.ts';
 import { suspectSheet } from '../eval/suspect_sheet.ts';
 import { backboneNamed } from '../model/backbones.ts';
 import type { OutputFolder } from '../output/folder.ts';
@@ -25,6 +26,7 @@ export interface SuspectOptions {
   readonly suspects: number;
   readonly backbone: string;
   readonly weights?: string;
+  readonly region?: RegionOfInterest | undefined;
   readonly out: string;
 }
 
@@ -69,7 +71,7 @@ export async function showSuspects(
   output: OutputFolder,
   reporter: Reporter,
 ): Promise<{ readonly suspects: readonly ListedSuspect[]; readonly clear: number }> {
-  const { suspects: wanted, backbone } = options;
+  const { suspects: wanted, backbone, region } = options;
   const samples = [...dataset.train, ...(dataset.validation ?? [])];
   const teacherName = teacherPathFor(options);
   const teacher = await readWeights(teacherName);
@@ -79,6 +81,7 @@ export async function showSuspects(
       backbone: backboneNamed(backbone),
       teacher,
       teacherName,
+      region,
       reporter,
       signal,
     }),

@@ -26,6 +26,7 @@ import { addDataOptions, type DataOptions, datasetOptions } from './data_options
 import { strictOption, unreadableFiles } from './find_images.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
+import { regionNote, regionWords } from './region_words.ts';
 import { writeReport } from './report.ts';
 import {
   counts,
@@ -111,7 +112,8 @@ export function testCommand(program: Command): void {
         const { scale } = detector;
         const marks = await marksOfResults(results, scale);
         const falseAlarms = countFalseAlarms(results.images, settings.image);
-        const { history, ...trained } = settings.training;
+        // A calibration may have changed the region.
+        const { history, region: _, ...trained } = settings.training;
         const report = {
           ...evaluation.metrics,
           category: dataset.name,
@@ -119,11 +121,17 @@ export function testCommand(program: Command): void {
           counts: counts({ ...dataset, test: dataset.test.filter(({ path }) => !unreadable.has(path)) }),
           unreadable: unreadable.files,
           relabelled_by_mask: labels === 'mask' ? evaluation.relabelled : null,
+          ...(settings.region && { defects_outside_region: evaluation.outside }),
           image_threshold: settings.image,
           pixel_threshold: settings.pixel,
           marks: marks && { by: scale?.marks, ...marks },
           false_alarms: falseAlarms && { ...falseAlarms, interval: falseAlarmInterval(falseAlarms) },
-          settings: { ...trained, labels, dtype },
+          settings: {
+            ...trained,
+            ...(settings.region && { region: regionWords(settings.region) }),
+            labels,
+            dtype,
+          },
           seed: settings.training.seed ?? null,
           adapter: engine.adapter.description || engine.target.name,
           version: packageVersion(),
@@ -152,6 +160,7 @@ export function testCommand(program: Command): void {
         for (const line of findingsLines(findings)) console.log(line);
         console.log(`\n${dataset.name}: ${results.images.length} test images`);
         console.log(metricsTable(evaluation.metrics));
+        if (settings.region) console.log(regionNote(settings.region, evaluation.outside));
         if (falseAlarms) console.log(falseAlarmText(falseAlarms));
         if (marks) console.log(marksText(marks));
         console.log(`written to ${out}: metrics.json, scores.csv, report.html, images/`);

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { withoutListed } from '../data/leave_out.ts';
 import { openDataset } from '../data/open.ts';
 import { interruptSignal, readText, withEngine } from './common.ts';
-import { addDataOptions, type DataOptions, datasetOptions } from './data_options.ts';
+import { addDataOptions, type DataOptions, datasetOptions, regionOption } from './data_options.ts';
 import { modeOption, seedOption } from './options.ts';
 import { openRunFolder } from './run_folder.ts';
 import { next, quoted } from './style.ts';
@@ -34,7 +34,8 @@ export function trainCommand(program: Command): void {
     .option(
       '--leave-out <file>',
       'a list of good images to leave out, one path per line, such as aand data --suspects writes',
-    );
+    )
+    .option(...regionOption);
   addTrainingOptions(command);
   addDataOptions(command).action(async (category: string, options: TrainCommandOptions & DataOptions) => {
     const asked = await planTraining(options);

@@ -2,6 +2,8 @@
 import { type Command, Option } from 'commander';
 import { type Augmentation, augmentations, augmentedCount, robustChanges } from '../data/augment.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { checkInspects, type RegionOfInterest } from '../data/region.ts';
+import { readRegion } from '../data/region_file.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
@@ -62,6 +64,7 @@ export interface TrainCommandOptions extends TrainingOptions {
   readonly resume?: boolean;
   readonly force?: boolean;
   readonly leaveOut?: string;
+  readonly region?: string;
 }
 
 interface Place {
@@ -98,6 +101,21 @@ export function thresholdFrom(text: string | undefined): ThresholdRule | undefin
   return text === undefined ? undefined : usage(() => parseThreshold(text));
 }
 
+/**
+ * The region of interest in a file; undefined where none is named.
+ *
+ * @param side of the images that the model sees; undefined for tiles
+ */
+export async function regionFrom(
+  path: string | undefined,
+  side: number | undefined,
+): Promise<RegionOfInterest | undefined> {
+  if (path === undefined) return undefined;
+  const region = await readRegion(path);
+  usage(() => checkInspects(region, side));
+  return region;
+}
+
 function checkRobust(mode: Mode, { tile }: TrainingOptions): void {
   const kinds = robustChanges.join(',');
   if (methodNamed(mode).learns === 'memory')
@@ -124,6 +142,8 @@ export function teacherPathFor({ backbone, weights }: Pick<TrainingOptions, 'bac
 export async function planTraining(options: TrainCommandOptions): Promise<AskedTrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
   const coreset = options.coreset ?? defaultCoreset;
+  const tiling = tilingFrom(options);
+  const region = await regionFrom(options.region, tiling ? undefined : imageSize);
   const teacherPath = teacherPathFor(options);
   if (options.robust) checkRobust(mode, options);
   const unreadable = unreadableFiles({ strict: options.strict ?? false });
@@ -139,7 +159,8 @@ export async function planTraining(options: TrainCommandOptions): Promise<AskedT
     limit,
     resume: options.resume ?? false,
     foreground: foregroundFrom(options.foreground),
-    tiling: tilingFrom(options),
+    tiling,
+    region,
     threshold: thresholdFrom(options.threshold),
     holdOut,
     labels: options.labels ?? 'folder',

@@ -26,10 +26,11 @@ import { usage } from './common.ts';
 import { leaveOutSuspects } from './left_out.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
+import { regionNote, regionWords } from './region_words.ts';
 import { writeReport } from './report.ts';
 import { counts, marksOfResults, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
 import { checkpointsIn, type RunCheckpoints } from './run_folder.ts';
-import { requestNames, runRequest, testInputs } from './run_request.ts';
+import { regionInput, requestNames, runRequest, testInputs } from './run_request.ts';
 import { warn } from './style.ts';
 import type { TrainPlan } from './training_options.ts';
 
@@ -48,6 +49,7 @@ function settingsOf(plan: TrainPlan, foreground: ForegroundRule, heldOut: number
     textures: plan.textures.name,
     foreground: describeForeground(foreground),
     tiling: plan.tiling ?? null,
+    ...(plan.region && { region: regionWords(plan.region) }),
     image_size: plan.imageSize,
     batch: plan.batch,
     ...(methodNamed(plan.mode).learns === 'memory'
@@ -92,7 +94,7 @@ function epochTestsOf(
     ...(curve && { curve }),
     run: async (run) => ({
       settings: { ...run.settings, ...(plan.labels !== 'folder' && { labels: plan.labels }) },
-      inputs: { ...run.inputs, ...(await testInputs(o.dataset.test)) },
+      inputs: { ...run.inputs, ...(await testInputs(o.dataset.test)), ...(await regionInput(plan)) },
     }),
     names: { ...requestNames(plan, o.dataset), 'the photographs': o.photographs },
   };
@@ -149,6 +151,7 @@ export async function trainAndTest(
     seed: plan.seed,
     coreset: plan.coreset,
     tiling,
+    region: plan.region,
     samples: { train: data.samples, heldOut, test: dataset.test },
     leaveOut: plan.leaveOut,
     threshold: plan.threshold,
@@ -190,6 +193,7 @@ export async function trainAndTest(
         left_out: { suspects, listed: (all.leftOut ?? []).map((sample) => nameInList(sample, all)) },
       }),
       relabelled_by_mask: plan.labels === 'mask' ? evaluation.relabelled : null,
+      ...(plan.region && { defects_outside_region: evaluation.outside }),
       image_threshold: image,
       pixel_threshold: pixel,
       marks: { by: scale?.marks, ...(await marksOfResults(shown, scale)) },
@@ -237,6 +241,7 @@ export async function trainAndTest(
       ...(testing ? ['images/'] : []),
     ].join(', ');
     printSummary(plan, dataset, trained, testing, evaluation.metrics, bestEpoch, findings);
+    if (plan.region) console.log(regionNote(plan.region, evaluation.outside));
     if (plan.robust) console.log(`threshold ${image.threshold.toPrecision(5)}: ${image.rule}`);
     if (image.evidence) console.log(falseAlarmText(image.evidence));
     const drift = driftOfTested(outcome.settings);

@@ -11,6 +11,7 @@ import { type ForegroundRule, foreground } from './foreground.ts';
 import { withBands, withImage } from './image_files.ts';
 import { decideEncoding } from './mask_encoding.ts';
 import { classEncoding, defectivePixels, type MaskEncoding, maskEvidence } from './mask_pixels.ts';
+import { type RegionOfInterest, rasterizeRegion, regionPixels } from './region.ts';
 import { crop, readTiles, type Tiling } from './tiles.ts';
 import { reading, UnreadableFiles } from './unreadable.ts';
 
@@ -75,14 +76,22 @@ interface Loaded {
 interface Options {
   readonly foreground: ForegroundRule;
   readonly tiling?: Tiling | undefined;
+  /** Which part of every image is inspected: nothing else is foreground. */
+  readonly region?: RegionOfInterest | undefined;
   readonly onProgress?: (done: number, total: number) => void;
   /** Is told files that cannot be read; without it the first one is an error. */
   readonly unreadable?: UnreadableFiles;
 }
 
+/** What is 1 in both masks. */
+function both(mask: Uint8Array, inspected: Uint8Array | undefined): Uint8Array {
+  return inspected ? mask.map((value, i) => (inspected[i] ? value : 0)) : mask;
+}
+
 /**
  * Loads images for training. An unreadable image is left out. Where a foreground mask is unreadable or
- * missing, the whole image counts as foreground.
+ * missing, the whole image counts as foreground. Tiles without a pixel in the region of interest are left
+ * out.
  *
  * @throws Error where no image can be read, too many cannot, or most foregrounds are empty: stage I would
  *   learn nothing
@@ -92,7 +101,8 @@ export async function loadTrainingImages(
   size: number,
   options: Options,
 ): Promise<TrainingImages> {
-  const { foreground: rule, tiling, unreadable = new UnreadableFiles({ strict: true }) } = options;
+  const { foreground: rule, tiling, region, unreadable = new UnreadableFiles({ strict: true }) } = options;
+  const inspected = region && regionPixels(region, size, size);
   const own = await ownMasks(rule, unreadable);
   const warnings = [...own.warnings];
   const parts = async ({ path, stem }: Sample): Promise<Loaded[]> => {
@@ -101,19 +111,26 @@ export async function loadTrainingImages(
       warnings.push(`${path}: no foreground mask ${stem}.png in ${rule.path}`);
     const maskBytes = maskPath ? await decodedBytes(maskPath).catch(() => 0) : 0;
     const readMask = async () => maskPath && unreadable.skip(() => ownMask(maskPath, own.encoding));
-    const see = (part: Image, ownPart: Image | undefined): Loaded => ({
+    const see = (part: Image, ownPart: Image | undefined, counted: Uint8Array | undefined): Loaded => ({
       image: resizeBicubic(part, size, size),
-      mask: foreground(part, rule, size, ownPart),
+      mask: both(foreground(part, rule, size, ownPart), counted),
     });
     if (!tiling)
-      return withImage(path, async (image) => [see(image, (await readMask()) || undefined)], maskBytes);
+      return withImage(
+        path,
+        async (image) => [see(image, (await readMask()) || undefined, inspected)],
+        maskBytes,
+      );
     return withBands(
       path,
       async (bands) => {
         const mask = (await readMask()) || undefined;
         const tiles: Loaded[] = [];
-        for await (const { tile, image } of readTiles(bands, tiling))
-          tiles.push(see(image, mask && crop(mask, tile)));
+        const { width, height } = bands;
+        for await (const { tile, image } of readTiles(bands, tiling)) {
+          const counted = region && rasterizeRegion(region, size, size, { ...tile, of: { width, height } });
+          if (counted?.includes(1) !== false) tiles.push(see(image, mask && crop(mask, tile), counted));
+        }
         return tiles;
       },
       maskBytes,
@@ -125,7 +142,7 @@ export async function loadTrainingImages(
     (sample) =>
       unreadable.skip(async (): Promise<Loaded[]> => {
         if (tiling || rule.kind !== 'none') return parts(sample);
-        return [{ image: await reading(sample.path, () => loadResized(sample.path, size)), mask: undefined }];
+        return [{ image: await reading(sample.path, () => loadResized(sample.path, size)), mask: inspected }];
       }),
     options.onProgress,
   );
@@ -137,13 +154,17 @@ export async function loadTrainingImages(
   const all = loaded.flatMap((list) => list ?? []);
   const images = all.map(({ image }) => image);
   const paths = samples.flatMap(({ path }, i) => (loaded[i] ?? []).map(() => path));
-  if (rule.kind === 'none') return { samples: readable, images, paths, foregrounds: undefined, warnings };
+  if (!all.length)
+    throw new InvalidDatasetError('no tile of the training images lies in the region of interest');
+  if (rule.kind === 'none' && !region)
+    return { samples: readable, images, paths, foregrounds: undefined, warnings };
   const masks = all.map(({ mask }) => mask as Uint8Array);
   const empty = paths.filter((_, i) => !masks[i]?.includes(1));
   if (empty.length > all.length / 2)
     throw new InvalidDatasetError(
-      `the foreground is empty on ${empty.length} of ${all.length} images (the first is ${empty[0]}): ` +
-        'choose another rule with --foreground; aand preview shows what a rule does',
+      `the foreground ${region ? 'in the region of interest ' : ''}is empty on ${empty.length} of ` +
+        `${all.length} images (the first is ${empty[0]}): choose another rule with --foreground; ` +
+        'aand preview shows what a rule does',
     );
   for (const path of empty) warnings.push(`${path}: the foreground is empty`);
   return { samples: readable, images, paths, foregrounds: masks, warnings };

@@ -32,6 +32,7 @@ export interface Prediction extends RawPrediction {
   /**
    * What is marked, 0/1 [height, width]: in an anomalous image the pixels at or above the limit, its peak
    * among them; nothing in a good one. `marks: 'pixels'` draws it by the limit of pixels instead.
+   * Nothing is marked where the image is not inspected.
    */
   readonly mask: Uint8Array | null;
 }
@@ -118,7 +119,7 @@ export class Detector implements AsyncDisposable {
     return new Detector(
       settings,
       store,
-      new MapRunner(engine, store, backbone, settings.mode, settings.imageSize),
+      new MapRunner(engine, store, backbone, settings.mode, settings.imageSize, settings.region),
       options.marks,
     );
   }

@@ -24,6 +24,12 @@ const family = 'aand-webgpu/';
 /** Files of the first format have no digest; they are still read. */
 const firstFormat = `${family}1`;
 export const formatVersion = `${family}2`;
+/**
+ * Of models that inspect a part of the image alone: a program that does not know of it would judge the whole
+ * image by their threshold.
+ */
+const regionFormat = `${family}3`;
+const formats = [firstFormat, formatVersion, regionFormat];
 
 const parts = Object.values(groups);
 
@@ -42,11 +48,8 @@ export function writeDetectorTensors(
   settings: DetectorSettings,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return writeWithDigest(tensors, {
-    ...metadata,
-    format: formatVersion,
-    detector: settingsText(settings, formatVersion),
-  });
+  const format = settings.region ? regionFormat : formatVersion;
+  return writeWithDigest(tensors, { ...metadata, format, detector: settingsText(settings, format) });
 }
 
 /** The whole detector as a file. */
@@ -73,13 +76,13 @@ function checkFormat({ metadata }: SafetensorsFile, digest: boolean): void {
         `needed '${formatVersion}'). ` +
         'aand train makes one; aand import makes one of PyTorch files',
     );
-  if (format !== firstFormat && format !== formatVersion)
+  if (!formats.includes(format))
     throw new InvalidModelError(
       `its format '${format.slice(0, 50)}' is newer than this program, ` +
-        `which reads '${formatVersion}' and older. ` +
+        `which reads '${regionFormat}' and older. ` +
         'Install a current version of aand-webgpu',
     );
-  if (format === formatVersion && !digest)
+  if (format !== firstFormat && !digest)
     throw new InvalidModelError(
       'the file has no SHA-256 digest: it is damaged or was changed by another program. Take an intact copy',
     );

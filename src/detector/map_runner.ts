@@ -2,6 +2,7 @@
 
 import { ClosedError } from '../base/errors.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
+import { type RegionOfInterest, regionPixels } from '../data/region.ts';
 import { readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -20,13 +21,35 @@ import { Explainer, type LevelExplanation } from './explain.ts';
 
 /** Scores without a threshold. */
 export interface RawPrediction {
-  /** Largest value of the map; of a bank the weighted distance of one patch, but not with tiles. */
+  /**
+   * Largest value of the map; of a bank the weighted distance of one patch, but not with tiles or a region of
+   * interest.
+   */
   readonly score: number;
-  /** Raw anomaly map [height, width]. */
+  /** Raw anomaly map [height, width]; 0 where the image is not inspected. */
   readonly map: Float32Array;
   /** Size of the map: the model's image size, or that of the blended tiles. */
   readonly width: number;
   readonly height: number;
+  /**
+   * Of a model with a region of interest: 1 where the image is inspected, else 0, [height, width]; absent
+   * where all of it is. Predictions share it.
+   */
+  readonly inspected?: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** A prediction of a whole image, as its region of interest alone makes it. */
+function inspectedPart(raw: RawPrediction, region: RegionOfInterest | undefined): RawPrediction {
+  if (!region) return raw;
+  const { width, height } = raw;
+  const inspected = regionPixels(region, width, height);
+  let score = 0;
+  const map = raw.map.map((value, i) => {
+    if (!inspected[i]) return 0;
+    score = Math.max(score, value);
+    return value;
+  });
+  return { ...raw, score, map, inspected };
 }
 
 /**
@@ -47,6 +70,8 @@ function cutIntoRuns<T>(images: readonly T[]): T[][] {
 /** The inference programs of a detector's parameters, by the number of images. */
 export class MapRunner {
   readonly imageSize: number;
+  /** Which part of every image counts; undefined for all of it. */
+  readonly region: RegionOfInterest | undefined;
   readonly #engine: Engine;
   readonly #store: ParameterStore;
   readonly #backbone: Teacher;
@@ -57,12 +82,20 @@ export class MapRunner {
   #closing: Promise<void> | undefined;
 
   /** A runner of the parameters in a store, which stays the caller's. */
-  constructor(engine: Engine, store: ParameterStore, backbone: Teacher, mode: Mode, imageSize: number) {
+  constructor(
+    engine: Engine,
+    store: ParameterStore,
+    backbone: Teacher,
+    mode: Mode,
+    imageSize: number,
+    region?: RegionOfInterest | undefined,
+  ) {
     this.#engine = engine;
     this.#store = store;
     this.#backbone = backbone;
     this.#mode = mode;
     this.imageSize = imageSize;
+    this.region = region;
   }
 
   /** The program for runs of `batch` images, compiled at its first use. */
@@ -95,7 +128,11 @@ export class MapRunner {
    * @param images resized to imageSize x imageSize
    */
   run(images: readonly Image[]): Promise<RawPrediction[]> {
-    return this.#call(() => this.#run(images));
+    return this.#call(() => this.#runWhole(images));
+  }
+
+  async #runWhole(images: readonly Image[]): Promise<RawPrediction[]> {
+    return (await this.#run(images)).map((raw) => inspectedPart(raw, this.region));
   }
 
   async #run(images: readonly Image[]): Promise<RawPrediction[]> {
@@ -141,7 +178,7 @@ export class MapRunner {
 
   async #predict(images: readonly Image[], tiling: Tiling | undefined): Promise<RawPrediction[]> {
     const side = this.imageSize;
-    if (!tiling) return this.#run(images.map((image) => resizeBicubic(image, side, side)));
+    if (!tiling) return this.#runWhole(images.map((image) => resizeBicubic(image, side, side)));
     const results: RawPrediction[] = [];
     for (const image of images) results.push(await this.#predictTiles(bandsOf(image), tiling));
     return results;
@@ -194,7 +231,8 @@ export class MapRunner {
     if (parts.length) await runParts();
     await finishPending();
     const { width, height, values } = blender.finish();
-    return { score: values.reduce((a, b) => Math.max(a, b)), map: values, width, height };
+    const score = values.reduce((a, b) => Math.max(a, b));
+    return inspectedPart({ score, map: values, width, height }, this.region);
   }
 
   /**

@@ -2,6 +2,8 @@
 
 import * as v from 'valibot';
 import { InvalidModelError } from '../base/errors.ts';
+import { checkInspects, type RegionOfInterest } from '../data/region.ts';
+import { regionSchema } from '../data/region_json.ts';
 import { checkTiling, type Tiling } from '../data/tiles.ts';
 import { evidenceOrigins } from '../eval/false_alarms.ts';
 import { type MarkRule, markRules } from '../eval/marks.ts';
@@ -36,6 +38,8 @@ export interface DetectorSettings {
   readonly marks?: MarkRule;
   /** Tiles that images are cut into; absent for whole images. */
   readonly tiling?: Tiling;
+  /** Which part of every image is inspected; absent for all of it. */
+  readonly region?: RegionOfInterest;
   /** Raw scores that are known, so that the threshold can be drawn anew without the images. */
   readonly calibrationScores: readonly CalibrationScore[];
   /** How it was trained: plain data. `history` holds the losses of each stage's epochs. */
@@ -54,7 +58,7 @@ export function newSettings(
 }
 
 /** Runs a check that throws on values of the right type. */
-function sound<T>(check: (value: T) => void) {
+function sound<T>(check: (value: T) => unknown) {
   return v.rawCheck<T>(({ dataset, addIssue }) => {
     if (!dataset.typed) return;
     try {
@@ -144,6 +148,7 @@ const schema = v.pipe(
     tiling: v.exactOptional(
       v.pipe(record, v.object({ size: v.number(), overlap: v.number() }), sound<Tiling>(checkTiling)),
     ),
+    region: v.exactOptional(regionSchema),
     calibrationScores: v.pipe(
       v.array(v.unknown()),
       v.maxLength(mostScores),
@@ -167,6 +172,7 @@ const schema = v.pipe(
     ({ image, pixel }) => (image === null) === (pixel === null),
     'image and pixel have a threshold, or neither',
   ),
+  sound(({ region, imageSize, tiling }) => region && checkInspects(region, tiling ? undefined : imageSize)),
 );
 
 // Imports of earlier versions wrote a threshold that nobody had drawn.

@@ -1,7 +1,7 @@
 /** Contact sheets: many small pictures with their names on one page. */
 import type { Image } from '../image/image.ts';
 import { resizeBilinear } from '../image/resize.ts';
-import { canvas, ink, outline, paste } from './drawing.ts';
+import { type Colour, canvas, ink, outline, paste } from './drawing.ts';
 import { drawText, glyphHeight, glyphWidth } from './font.ts';
 
 export interface Cell {
@@ -10,6 +10,8 @@ export interface Cell {
   readonly label: string;
   /** 0/1 [side, side] outlined in the picture. */
   readonly mask?: { readonly values: ArrayLike<number>; readonly side: number; readonly dim?: boolean };
+  /** 0/1 [side, side]: what is not inspected is dimmed, its border drawn. */
+  readonly inspected?: { readonly values: ArrayLike<number>; readonly side: number } | undefined;
 }
 
 export interface SheetOptions {
@@ -21,33 +23,41 @@ export interface SheetOptions {
 
 const gap = 8;
 const green = [70, 230, 120] as const;
+const blue = [90, 170, 255] as const;
 
 function shorten(text: string, width: number): string {
   const room = Math.floor(width / glyphWidth);
   return text.length > room ? `${text.slice(0, room - 2)}..` : text;
 }
 
-/**
- * A picture at the size of its place. The mask is outlined, and what is outside of it is dimmed where `dim`
- * asks.
- */
-function drawCell({ image, mask }: Cell, side: number): Image {
+/** Outlines a mask in a picture; what is outside of it is dimmed where that is asked. */
+function outlineMask(
+  picture: Image,
+  { values, side }: { readonly values: ArrayLike<number>; readonly side: number },
+  colour: Colour,
+  dim: boolean,
+): void {
+  const { width, height } = picture;
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const at = Math.floor((y * side) / height) * side + Math.floor((x * side) / width);
+      const i = (y * width + x) * 3;
+      if (values[at]) data.fill(255, i, i + 3);
+      else if (dim) for (let c = 0; c < 3; c++) picture.data[i + c] = (picture.data[i + c] as number) >> 2;
+    }
+  outline(picture, { width, height, channels: 3, data }, colour);
+}
+
+/** A picture at the size of its place, with its masks. */
+function drawCell({ image, mask, inspected }: Cell, side: number): Image {
   const scale = side / Math.max(image.width, image.height);
   const [width, height] = [image.width, image.height].map((length) =>
     Math.max(1, Math.round(length * scale)),
   ) as [number, number];
   const picture = resizeBilinear(image, width, height);
-  if (!mask) return picture;
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      const at = Math.floor((y * mask.side) / height) * mask.side + Math.floor((x * mask.side) / width);
-      const i = (y * width + x) * 3;
-      if (mask.values[at]) data.fill(255, i, i + 3);
-      else if (mask.dim)
-        for (let c = 0; c < 3; c++) picture.data[i + c] = (picture.data[i + c] as number) >> 2;
-    }
-  outline(picture, { width, height, channels: 3, data }, green);
+  if (inspected) outlineMask(picture, inspected, blue, true);
+  if (mask) outlineMask(picture, mask, green, mask.dim ?? false);
   return picture;
 }
 

@@ -13,6 +13,8 @@ export interface TestedImage extends Sample {
   readonly score: number;
   readonly width: number;
   readonly height: number;
+  /** 1 where it was inspected, [height, width]; absent where all of it was. */
+  readonly inspected?: Uint8Array | undefined;
   /** Whether it counts as defective. */
   readonly anomalous: boolean;
   /** Milliseconds of the device and the host for this image, its batch's share. */
@@ -26,6 +28,8 @@ export interface Result {
   readonly map: Float32Array;
   readonly width: number;
   readonly height: number;
+  /** 1 where the image is inspected, else 0, [height, width]; absent where all of it is. */
+  readonly inspected?: Uint8Array | undefined;
   readonly milliseconds?: number;
 }
 
@@ -58,6 +62,8 @@ export interface Evaluation {
   readonly pixelRange: { readonly min: number; readonly max: number };
   /** Images whose label by mask differs from their folder's. */
   readonly relabelled: number;
+  /** Defective images that count as good, for all of their defect lies where nothing is inspected. */
+  readonly outside: number;
 }
 
 /**
@@ -73,6 +79,7 @@ export class TestSet {
   readonly #images: TestedImage[] = [];
   readonly #labels: Labels;
   #relabelled = 0;
+  #outside = 0;
 
   /**
    * An empty test set.
@@ -88,21 +95,34 @@ export class TestSet {
   }
 
   /**
-   * Adds a result.
+   * Adds a result. Pixels that are not inspected count for nothing: metrics, ranges and truth are without
+   * them, and an image is good where its truth marks nothing else.
    *
    * @param truth 0/1 [height, width], all zero for good images; undefined where a defect has no mask
    * @throws Error where the score or the map is not finite
    */
   async add(sample: Sample, result: Result, truth: Uint8Array | undefined): Promise<void> {
-    const { score, map, width, height, milliseconds = 0 } = result;
+    const { score, map, width, height, inspected, milliseconds = 0 } = result;
     if (!Number.isFinite(score))
       throw new NotFiniteError(`${sample.path}: the score is ${score}; the model's weights are unusable`);
     const byFolder = sample.defect !== 'good';
-    const anomalous = this.#labels === 'mask' && truth ? truth.includes(1) : byFolder;
-    if (anomalous !== byFolder) this.#relabelled++;
+    const labelled = this.#labels === 'mask' && truth ? truth.includes(1) : byFolder;
+    if (labelled !== byFolder) this.#relabelled++;
+    const counted = inspected && truth ? truth.map((value, i) => (inspected[i] ? value : 0)) : truth;
+    const outside = labelled && truth?.includes(1) === true && counted?.includes(1) === false;
+    if (outside) this.#outside++;
+    const anomalous = labelled && !outside;
     const index = await this.#maps.add(map);
-    this.#pixels.add(index, map, truth, height, width);
-    this.#images.push({ ...sample, score, width, height, anomalous, milliseconds });
+    this.#pixels.add(index, map, counted, height, width, inspected);
+    this.#images.push({
+      ...sample,
+      score,
+      width,
+      height,
+      ...(inspected && { inspected }),
+      anomalous,
+      milliseconds,
+    });
   }
 
   /** The map of image i, [height, width]. */
@@ -139,6 +159,7 @@ export class TestSet {
       imageRange: rangeOf(scores),
       pixelRange: this.#pixels.range,
       relabelled: this.#relabelled,
+      outside: this.#outside,
     };
   }
 

@@ -25,6 +25,8 @@ const header = 18;
 const legend = 56;
 const red: Colour = [255, 40, 40];
 const white: Colour = [255, 255, 255];
+/** Grey of what is not inspected. */
+const notInspected = 64;
 
 interface Size {
   readonly width: number;
@@ -62,16 +64,34 @@ function coloured({ map, width, height }: MapPicture, scale: Calibration, to: Si
   return { width: to.width, height: to.height, channels: 3, data };
 }
 
-/** The map in colours, in its own size. */
-export function colouredMap(input: MapPicture): Image {
-  return coloured(input, coloursOf(input), input);
+/** Where a picture of the map's image shows what is not inspected, 255 per channel; undefined: nowhere. */
+function leftOut({ inspected, width, height }: MapPicture, to: Size): Image | undefined {
+  if (!inspected) return undefined;
+  return binary(
+    inspected.map((value) => (value ? 0 : 1)),
+    { width, height },
+    to,
+  );
 }
 
-/** 50 % blend of the coloured map over an image of any size. */
+/** The map in colours, in its own size; grey where the image is not inspected. */
+export function colouredMap(input: MapPicture): Image {
+  const heat = coloured(input, coloursOf(input), input);
+  leftOut(input, input)?.data.forEach((value, i) => {
+    if (value) heat.data[i] = notInspected;
+  });
+  return heat;
+}
+
+/**
+ * 50 % blend of the coloured map over an image of any size. What is not inspected is dark and without colours
+ * of the map.
+ */
 function overlay(image: Image, input: MapPicture, scale: Calibration): Image {
   const heat = coloured(input, scale, image);
+  const dark = leftOut(input, image)?.data;
   image.data.forEach((value, i) => {
-    heat.data[i] = (value + (heat.data[i] as number)) >> 1;
+    heat.data[i] = dark?.[i] ? (value + notInspected) >> 2 : (value + (heat.data[i] as number)) >> 1;
   });
   return heat;
 }
@@ -108,6 +128,8 @@ export interface MapPicture extends Size {
   readonly map: Float32Array;
   /** Null, as the calibration, for a detector without a threshold. */
   readonly mask: Uint8Array | null;
+  /** 1 where the image is inspected, else 0, [height, width]; absent where all of it is. */
+  readonly inspected?: Uint8Array | undefined;
   /** Of the map's values: 0 to 1 from blue to red, 0.5 at the limit. */
   readonly scale: Calibration | null;
 }
@@ -137,6 +159,10 @@ function verdictOf({ anomalous, normalizedScore, score }: PanelInput): string {
 export function drawPanels(input: PanelInput): Image {
   const image = resizeBilinear(input.image, side, side);
   const mask = input.mask && binary(input.mask, input, image);
+  if (mask)
+    leftOut(input, image)?.data.forEach((value, i) => {
+      if (value) mask.data[i] = notInspected;
+    });
   const heat = heatPicture(image, input);
   const panels: { title: string; picture: Image }[] = [{ title: input.label, picture: image }];
   if (input.truth) {

@@ -8,16 +8,20 @@ const limit = 0.3;
 
 /**
  * @param labels regions of the truth, 0 = good, 1 to sizes.length
+ * @param inspected 1 where a pixel counts; undefined where all do
  * @returns null where the map is constant or no threshold gives a rate below the limit
  */
 export function perImageOverlap(
   map: Float32Array,
   labels: Uint32Array,
   sizes: readonly number[],
+  inspected?: Uint8Array | undefined,
 ): number | null {
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
-  for (const value of map) {
+  for (let p = 0; p < map.length; p++) {
+    if (inspected && !inspected[p]) continue;
+    const value = map[p] as number;
     min = Math.min(min, value);
     max = Math.max(max, value);
   }
@@ -28,6 +32,7 @@ export function perImageOverlap(
   const overlapEnding = new Float64Array(steps + 1);
   let good = 0;
   for (let p = 0; p < map.length; p++) {
+    if (inspected && !inspected[p]) continue;
     const value = map[p] as number;
     let below = Math.min(steps, Math.max(0, Math.ceil((value - min) / step)));
     while (below > 0 && min + (below - 1) * step >= value) below--;

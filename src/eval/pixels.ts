@@ -30,6 +30,8 @@ interface Entry {
   readonly index: number;
   /** One bit per pixel that is defective; undefined for an image without any. */
   readonly truth: Uint8Array | undefined;
+  /** 1 where the image is inspected; undefined where all of it is. */
+  readonly inspected: Uint8Array | undefined;
 }
 
 /** Ascending integer keys of floats. */
@@ -61,23 +63,39 @@ export class PixelEvaluator {
    * Adds an image.
    *
    * @param index of the map in the store
-   * @param truth 0/1 [height, width]; undefined where it is not known: the map then only counts for the range
+   * @param truth 0/1 [height, width], 0 where it is not inspected; undefined where it is not known: the map
+   *   then only counts for the range
+   * @param inspected 1 where the image is inspected, else 0, [height, width]: other pixels count for nothing;
+   *   undefined where all of it is
    * @throws Error on NaN
    */
-  add(index: number, map: Float32Array, truth: Uint8Array | undefined, height: number, width: number): void {
+  add(
+    index: number,
+    map: Float32Array,
+    truth: Uint8Array | undefined,
+    height: number,
+    width: number,
+    inspected?: Uint8Array | undefined,
+  ): void {
     if (map.length !== height * width || (truth && truth.length !== map.length))
       throw new Error(
         `map ${index} has ${map.length} values, its truth ${truth?.length}, for ${height}x${width} pixels`,
       );
-    for (const value of map) {
+    if (inspected && inspected.length !== map.length)
+      throw new Error(`map ${index} has ${map.length} values, its inspected part ${inspected.length}`);
+    let counted = 0;
+    for (let i = 0; i < map.length; i++) {
+      const value = map[i] as number;
       if (Number.isNaN(value)) throw new Error(`map ${index} holds NaN`);
+      if (inspected && !inspected[i]) continue;
+      counted++;
       if (value < this.#min) this.#min = value;
       if (value > this.#max) this.#max = value;
     }
     if (!truth) return;
-    this.#pixels += map.length;
+    this.#pixels += counted;
     if (!truth.includes(1)) {
-      this.#entries.push({ index, truth: undefined });
+      this.#entries.push({ index, truth: undefined, inspected });
       return;
     }
     const { labels, sizes } = connectedComponents(truth, height, width);
@@ -90,8 +108,8 @@ export class PixelEvaluator {
       this.#regions.push(this.#regionSizes.length + (labels[i] as number) - 1);
     }
     for (const size of sizes) this.#regionSizes.push(size);
-    this.#entries.push({ index, truth: bits });
-    const overlap = perImageOverlap(map, labels, sizes);
+    this.#entries.push({ index, truth: bits, inspected });
+    const overlap = perImageOverlap(map, labels, sizes, inspected);
     if (overlap !== null) this.#perImage.push(overlap);
   }
 
@@ -112,11 +130,12 @@ export class PixelEvaluator {
       larger[upper] = sum;
       sum += here;
     }
-    for (const { index, truth } of this.#entries) {
+    for (const { index, truth, inspected } of this.#entries) {
       const map = await this.#maps.get(index);
       const mapBits = new Uint32Array(map.buffer, map.byteOffset, map.length);
       for (let i = 0; i < map.length; i++) {
         if (truth && ((truth[i >> 3] as number) >> (i & 7)) & 1) continue;
+        if (inspected && !inspected[i]) continue;
         const value = map[i] as number;
         const upper = key(value === 0 ? 0 : (mapBits[i] as number)) >>> 16;
         let low = larger[upper] as number;

@@ -49,8 +49,14 @@ function permute(values: Float32Array, spec: TensorSpec): Float32Array {
 export class GraphBuilder {
   readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxTensor[] = [];
+  /** Where a score map counts, 0/1 [size, size]; undefined for all of it. */
+  readonly inspected: Uint8Array | undefined;
   readonly #names = new Map<Tensor, string>();
   #next = 0;
+
+  constructor(inspected?: Uint8Array | undefined) {
+    this.inspected = inspected;
+  }
 
   name(tensor: Tensor): string {
     const name =
@@ -170,8 +176,11 @@ const scoreMapRule: Rule = (node, graph) => {
     2,
     scoreMapGaussian.sigma,
   );
-  graph.emit('Squeeze', [smooth, graph.integers([1])], {}, graph.name(need(node.outputs, 'map')));
-  const largest = graph.emit('ReduceMax', [smooth, graph.integers([1, 2, 3])], { keepdims: 0 });
+  const counted = graph.inspected
+    ? graph.emit('Mul', [smooth, graph.floats([...graph.inspected], [1, 1, size, size])])
+    : smooth;
+  graph.emit('Squeeze', [counted, graph.integers([1])], {}, graph.name(need(node.outputs, 'map')));
+  const largest = graph.emit('ReduceMax', [counted, graph.integers([1, 2, 3])], { keepdims: 0 });
   graph.emit('Relu', [largest], {}, graph.name(need(node.outputs, 'score')));
 };
 
@@ -260,6 +269,8 @@ export interface OnnxOptions {
   /** Outputs of the graph by name. */
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Where a score map counts, 0/1 [size, size]: elsewhere it is 0; undefined for all of it. */
+  readonly inspected?: Uint8Array | undefined;
   /** Nodes around the tape's, instead of its own inputs and outputs. */
   readonly surround?: {
     /** Emits the nodes that make the tape's inputs; returns the graph's. */
@@ -285,7 +296,7 @@ export async function exportOnnx(
 
 /** The graph that {@link exportOnnx} writes. */
 export async function onnxGraph(tape: Tape, store: ParameterStore, options: OnnxOptions): Promise<OnnxGraph> {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(options.inspected);
   for (const [name, tensor] of Object.entries(options.outputs)) graph.rename(tensor, name);
   const inputs = options.surround?.before(graph);
   const parameters = new Set<Tensor>();

@@ -1,4 +1,5 @@
 /** A detector file as ONNX, from an 8-bit image of any size to score, label, map and mask. */
+import { regionPixels } from '../data/region.ts';
 import { detectorStore, readDetector } from '../detector/file.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -15,7 +16,7 @@ import { postprocess, preprocess, type ResizeForm } from './processing.ts';
  * @param resize how the graph resizes the image; `products` where it is absent
  * @returns the bytes of an .onnx file: input `image` uint8 [batch, height, width, 3]; outputs `anomaly_map`
  *   and `raw_score` (raw), `pred_score` (0.5 = at the threshold), `pred_label`, `pred_mask` where the
- *   detector has a threshold; its metadata holds the settings
+ *   detector has a threshold; its metadata holds the settings. Outside of a region of interest the map is 0
  */
 export async function exportDetector(
   engine: Engine,
@@ -32,7 +33,7 @@ export async function exportDetector(
   const store = detectorStore(engine, file, what);
   try {
     const tape = new Tape(store.set);
-    const { imageSize } = settings;
+    const { imageSize, region } = settings;
     const images = tape.input('images', [options.batch, imageSize, imageSize, 3], 'channels');
     const { map, score } = detect(tape, images, backbone, settings.mode);
     const metadata = { detector: JSON.stringify(settings) };
@@ -41,6 +42,7 @@ export async function exportDetector(
       version: options.version,
       outputs: { anomaly_map: map, raw_score: score },
       metadata,
+      inspected: region && regionPixels(region, imageSize, imageSize),
       surround: {
         before: (graph) => preprocess(graph, options.batch, settings, options.resize ?? 'products'),
         after: (graph) => postprocess(graph, options.batch, settings),

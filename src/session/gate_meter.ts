@@ -7,6 +7,7 @@ import { mapAhead } from '../base/concurrently.ts';
 import { RandomStream } from '../base/random.ts';
 import type { Sample } from '../data/dataset.ts';
 import { pixelWords } from '../data/image_input.ts';
+import { type RegionOfInterest, regionPixels } from '../data/region.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -34,6 +35,8 @@ export interface MarkedImage {
   readonly image: Image;
   /** 0/1 [size, size]. */
   readonly mask: Float32Array;
+  /** 1 where the image is inspected: other cells do not count; undefined where all of it is. */
+  readonly inspected?: Uint8Array | undefined;
   /** Pixels that no byte stands for. */
   readonly changed?: { readonly places: Uint32Array; readonly values: Float32Array };
 }
@@ -112,9 +115,12 @@ export class GateMeter {
       });
       for (const [level, side] of sides.entries()) {
         const gate = result[`gate${level}`] as Float32Array;
-        batch.forEach(({ mask }, i) => {
+        batch.forEach(({ mask, inspected }, i) => {
           const scores = gate.slice(i * side * side, (i + 1) * side * side);
-          cells[level]?.add(scores, poolMask(mask, 1, this.#size, side));
+          const labels = poolMask(mask, 1, this.#size, side);
+          const counted = inspected && poolMask(Float32Array.from(inspected), 1, this.#size, side);
+          const pick = (values: Float32Array) => (counted ? values.filter((_, c) => counted[c]) : values);
+          cells[level]?.add(pick(scores), pick(labels));
         });
       }
     };
@@ -169,12 +175,15 @@ export async function* markedSamples(
     readonly reader: SampleReader;
     readonly unreadable: UnreadableFiles;
     readonly signal?: AbortSignal | undefined;
+    readonly region?: RegionOfInterest | undefined;
   },
 ): AsyncGenerator<MarkedImage> {
+  const inspected = o.region && regionPixels(o.region, size, size);
   const load = (sample: Sample) =>
     o.unreadable.skip(async (): Promise<MarkedImage | undefined> => {
       const mask = await o.reader.truth(sample, size, size);
-      return mask && { image: await o.reader.resized(sample, size), mask: Float32Array.from(mask) };
+      const image = mask && (await o.reader.resized(sample, size));
+      return image && { image, mask: Float32Array.from(mask), inspected };
     });
   for await (const marked of mapAhead(samples, load, 2 * perRun)) {
     o.signal?.throwIfAborted();

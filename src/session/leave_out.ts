@@ -6,6 +6,7 @@
 import { InvalidArgumentError } from '../base/errors.ts';
 import { append } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
+import type { RegionOfInterest } from '../data/region.ts';
 import { MapRunner } from '../detector/map_runner.ts';
 import type { CalibrationScore } from '../detector/settings.ts';
 import type { TestedImage, TestSet } from '../eval/evaluate.ts';
@@ -36,6 +37,8 @@ export interface LeaveOutOptions {
   readonly samples: readonly Sample[];
   /** Two or more, at most as many as there are samples. */
   readonly parts: number;
+  /** Which part of every image counts; undefined: all of it. */
+  readonly region?: RegionOfInterest | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Scores samples; the result is closed here. */
   score(runner: MapRunner, samples: readonly Sample[], label: string): Promise<TestSet>;
@@ -92,7 +95,7 @@ export async function scoreLeftOut(o: LeaveOutOptions): Promise<LeftOutScores> {
       ...without(training, new Set(left.map(({ path }) => path))),
       onProgress: (progress) => o.onProgress?.({ ...progress, stage: `${label}, ${progress.stage}` }),
     });
-    const runner = new MapRunner(engine, store, backbone, mode, imageSize);
+    const runner = new MapRunner(engine, store, backbone, mode, imageSize, o.region);
     try {
       const results = await o.score(runner, left, label);
       try {

@@ -52,6 +52,7 @@ export async function prepareTraining(
   const data = await loadTrainingImages(split.train, plan.imageSize, {
     foreground,
     tiling,
+    region: plan.region,
     onProgress: (done, total) => {
       signal.throwIfAborted();
       loading(done, total);

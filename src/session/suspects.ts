@@ -4,6 +4,7 @@ import { loadResized } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
 import { InvalidDatasetError } from '../base/errors.ts';
 import type { Sample } from '../data/dataset.ts';
+import { type RegionOfInterest, regionPixels } from '../data/region.ts';
 import { reading, UnreadableFiles } from '../data/unreadable.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
 import type { Teacher } from '../model/teacher.ts';
@@ -28,6 +29,8 @@ export interface RankingOptions {
   readonly teacherName: string;
   /** An image that cannot be read is an error; else it is left out of the ranking. */
   readonly strict?: boolean;
+  /** Which part of every image counts; undefined: all of it. */
+  readonly region?: RegionOfInterest | undefined;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal | undefined;
 }
@@ -42,7 +45,7 @@ export interface RankingOptions {
 export async function rankImages(
   engine: Engine,
   samples: readonly Sample[],
-  { backbone, teacher, teacherName, strict = false, reporter, signal }: RankingOptions,
+  { backbone, teacher, teacherName, strict = false, region, reporter, signal }: RankingOptions,
 ): Promise<RankedImage[]> {
   const unreadable = new UnreadableFiles({ strict });
   unreadable.expect(samples.length);
@@ -72,6 +75,7 @@ export async function rankImages(
     backbone,
     teacher,
     teacherName,
+    inspected: region && regionPixels(region, suspectSize, suspectSize),
     signal,
     onFeatures: reporter.counting('features'),
     onCompared: reporter.counting('comparing'),

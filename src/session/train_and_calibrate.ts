@@ -4,6 +4,7 @@
  */
 
 import type { Sample } from '../data/dataset.ts';
+import { checkInspects, type RegionOfInterest } from '../data/region.ts';
 import type { Tiling } from '../data/tiles.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import { writeDetector } from '../detector/file.ts';
@@ -48,6 +49,11 @@ export interface TrainingJob
   /** Good images, resized to imageSize x imageSize. */
   readonly images: readonly Image[];
   readonly tiling?: Tiling | undefined;
+  /**
+   * Which part of every image is inspected, for scores, thresholds and the model; undefined: all of it. Where
+   * synthetic anomalies may fall is for `foregrounds` to say.
+   */
+  readonly region?: RegionOfInterest | undefined;
   /** Images that are judged after the training. */
   readonly samples: JudgedSamples;
   /**
@@ -147,12 +153,13 @@ export async function trainAndCalibrate<T>(
   ports: TrainingPorts,
   use: (outcome: TrainingOutcome) => T | Promise<T>,
 ): Promise<T> {
-  const { samples, tiling, labels, threshold, leaveOut = 0, ...options } = job;
+  const { samples, tiling, region, labels, threshold, leaveOut = 0, ...options } = job;
   const { reader, unreadable, reporter = silent, clock = systemClock, signal, resume = false } = ports;
   const { backbone, mode, imageSize } = job;
   const { imagesPerRun } = ports;
   const scoring = { reader, reporter, clock, signal, tiling, unreadable, imagesPerRun };
-  const running = new OnTraining((store) => new MapRunner(engine, store, backbone, mode, imageSize));
+  if (region) checkInspects(region, tiling ? undefined : imageSize);
+  const running = new OnTraining((store) => new MapRunner(engine, store, backbone, mode, imageSize, region));
   const gating = new OnTraining((store) => new GateMeter(engine, store, backbone, mode, imageSize));
   const opened: TestSet[] = [];
   let trained: TrainedDetector | undefined;
@@ -179,7 +186,9 @@ export async function trainAndCalibrate<T>(
                 return {
                   synthetic: await meter.measure(syntheticImages(job)),
                   // A tile is no sample: its mask would have to be cut too.
-                  test: tiling ? null : await meter.measure(markedSamples(samples.test, imageSize, scoring)),
+                  test: tiling
+                    ? null
+                    : await meter.measure(markedSamples(samples.test, imageSize, { ...scoring, region })),
                 };
               },
             },
@@ -227,6 +236,7 @@ export async function trainAndCalibrate<T>(
         training: { ...options, engine, signal },
         samples: samples.train,
         parts,
+        region,
         onProgress: reporter.training,
         score: (other, list, label) => scoreSamples(other, list, { ...scoring, label, labels }),
         underChange,
@@ -253,6 +263,7 @@ export async function trainAndCalibrate<T>(
         mode,
         imageSize,
         ...(tiling && { tiling }),
+        ...(region && { region }),
         ...calibrations,
         calibrationScores,
         ...ports.describe({ history, bestEpoch }),

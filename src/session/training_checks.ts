@@ -3,6 +3,7 @@ import { loadResized } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { withBands } from '../data/image_files.ts';
+import { checkInspects } from '../data/region.ts';
 import type { Tiling } from '../data/tiles.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { backboneNamed } from '../model/backbones.ts';
@@ -13,12 +14,14 @@ import type { Reporter } from './ports.ts';
 import type { TrainingPlan } from './training_plan.ts';
 
 /**
- * Rules that need what the data set does not have, and a teacher that does not fit the backbone.
+ * Rules that need what the data set does not have, a region of interest that inspects nothing, and a teacher
+ * that does not fit the backbone.
  *
  * @throws Error naming the option or the file
  */
 export function checkPlan(plan: TrainingPlan, { test }: Dataset): void {
   const good = test.filter(({ defect }) => defect === 'good').length;
+  if (plan.region) checkInspects(plan.region, plan.tiling ? undefined : plan.imageSize);
   const counted = `the test set holds ${good} good and ${test.length - good} defective images`;
   if (plan.threshold?.kind === 'f1' && (!good || good === test.length))
     throw new Error(

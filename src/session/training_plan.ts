@@ -4,6 +4,7 @@ import { spread } from '../base/lists.ts';
 import type { Augmentation } from '../data/augment.ts';
 import type { Dataset, Sample } from '../data/dataset.ts';
 import { type ForegroundRule, foregroundRuleFor } from '../data/foreground.ts';
+import type { RegionOfInterest } from '../data/region.ts';
 import { splitByName } from '../data/split.ts';
 import type { Tiling } from '../data/tiles.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
@@ -41,6 +42,8 @@ export interface TrainingPlan {
   /** Undefined: by the data set's category. */
   readonly foreground: ForegroundRule | undefined;
   readonly tiling: Tiling | undefined;
+  /** Which part of every image is inspected; undefined: all of it. */
+  readonly region?: RegionOfInterest | undefined;
   /**
    * Undefined: F1-max with a test set, else, and for a robust training, the largest score of held-out good
    * images.

@@ -60,6 +60,8 @@ const partBytes = 2 ** 27;
 
 export type SuspectOptions = Omit<FeatureOptions, 'seed'> & {
   readonly signal?: AbortSignal | undefined;
+  /** 1 where images are inspected, [imageSize, imageSize]: other patches make no score; undefined: all do. */
+  readonly inspected?: Uint8Array | undefined;
   /** Told the images whose features are known. */
   readonly onFeatures?: ((done: number, total: number) => void) | undefined;
   /** Told the images that are compared with all others. */
@@ -77,16 +79,28 @@ function median(values: Float32Array): number {
   return sorted.length % 2 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
 }
 
+/** Patches with an inspected pixel, 0/1 [side, side], of pixels 0/1 [size, size]. */
+function inspectedPatches(inspected: Uint8Array, size: number, side: number): Uint8Array {
+  const result = new Uint8Array(side * side);
+  inspected.forEach((value, i) => {
+    const [x, y] = [i % size, Math.floor(i / size)];
+    if (value) result[Math.floor((y * side) / size) * side + Math.floor((x * side) / size)] = 1;
+  });
+  return result;
+}
+
 /**
  * Scores from the distances of patches to other images.
  *
  * @param nearest of each image, as {@link nearestImages} gives them
  * @param patches of an image, a square number
+ * @param counted 1 for patches that make scores, else 0; undefined: all do
  */
 export function suspicionsOf(
   nearest: readonly (readonly Float32Array[])[],
   patches: number,
   form: RankingForm = rankingForm,
+  counted?: Uint8Array | undefined,
 ): Suspicion[] {
   const distances = nearest.map((rows) => {
     const used = form.neighbours.flatMap((neighbour) => rows[neighbour - 1] ?? []);
@@ -98,10 +112,14 @@ export function suspicionsOf(
     median(Float32Array.from(distances, (each) => each[patch] as number)),
   );
   const side = Math.sqrt(patches);
+  const pick = (values: Float32Array) =>
+    counted ? values.filter((_, patch) => counted[patch]) : values.slice();
   return distances.map((each) => {
-    const own = form.off === 'own mean' ? meanOf(each) : 0;
-    const map = each.map((value, patch) => value - own - (usual[patch] ?? 0));
-    return { score: meanOf(map.slice().sort().subarray(-form.patches)), map, side };
+    const own = form.off === 'own mean' ? meanOf(pick(each)) : 0;
+    const map = each.map((value, patch) =>
+      counted && !counted[patch] ? 0 : value - own - (usual[patch] ?? 0),
+    );
+    return { score: meanOf(pick(map).sort().subarray(-form.patches)), map, side };
   });
 }
 
@@ -273,5 +291,6 @@ export async function compareImages(
  */
 export async function findSuspects(o: SuspectOptions): Promise<Suspicion[]> {
   const { nearest, patches } = await compareImages(o);
-  return suspicionsOf(nearest, patches);
+  const counted = o.inspected && inspectedPatches(o.inspected, o.imageSize, Math.sqrt(patches));
+  return suspicionsOf(nearest, patches, rankingForm, counted);
 }
