@@ -8,6 +8,7 @@ import { acceptDrops, button, element, fileButton, isImageFile } from './dom.ts'
 import { pixelCanvas } from './heat_map.ts';
 import { createKeptBox, mayReplace } from './kept_box.ts';
 import { createRecorder } from './recorder.ts';
+import { createRegionBox } from './region_box.ts';
 import { minutes } from './time.ts';
 import { summaryOf } from './train_choices.ts';
 import { createTrainForm } from './train_form.ts';
@@ -31,6 +32,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const forecast = element('p', { className: 'quiet forecast', aria: { role: 'status' } });
   const preview = element('div');
   const result = element('div');
+  const regionBox = createRegionBox(() => [...good.values()]);
   const progressCard = element('div', { className: 'card', hidden: true });
   const resultCard = element('div', { className: 'card', hidden: true });
   const progress = createProgress();
@@ -58,11 +60,15 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
       forecast.textContent = text;
     },
   );
-  const job = () => form.job(chosen());
+  const job = () => {
+    const region = regionBox.region();
+    return { ...form.job(chosen()), ...(region && { region }) };
+  };
 
   const refresh = () => {
     summary.textContent = summaryOf({ ...chosen(), leaveOut: form.leaveOut(chosen()) });
     form.adapt(chosen());
+    regionBox.refresh();
     const usable = good.size > 0 && !running && device;
     look.disabled = !usable || trying;
     estimate.disabled = !usable;
@@ -261,6 +267,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           summary,
           form.name,
           form.choices,
+          regionBox.element,
           form.experts,
           element('div', { className: 'row' }, start, estimate, look),
           forecast,

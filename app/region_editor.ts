@@ -1,0 +1,459 @@
+/**
+ * Draws the region of interest on a photograph: rectangles, polygons and a brush, inspected or ignored, by
+ * mouse, finger or keys. What is shown dark is what a training leaves out, pixel by pixel, by the same rule.
+ */
+import { type RegionOfInterest, type RegionPoint, regionPixels } from '../src/data/region.ts';
+import { regionFromImage, regionFromText } from '../src/data/region_file.ts';
+import { regionText } from '../src/data/region_json.ts';
+import { button, element, field, fileButton, save } from './dom.ts';
+import {
+  checkDrawing,
+  type Drawing,
+  drawingOf,
+  polygonShape,
+  rectangleShape,
+  regionOf,
+  type Shape,
+  type ShapeKind,
+  strokeShape,
+} from './region_shapes.ts';
+
+type Tool = Shape['form'];
+
+const tools: readonly { readonly tool: Tool; readonly name: string; readonly hint: string }[] = [
+  {
+    tool: 'rectangle',
+    name: 'Rectangle',
+    hint: 'Drag from corner to corner. With keys: arrows move the cross, the space bar sets a corner.',
+  },
+  {
+    tool: 'polygon',
+    name: 'Polygon',
+    hint: 'Click or tap each corner, then the first one again. With keys: space bar for a corner, Enter at the end.',
+  },
+  {
+    tool: 'stroke',
+    name: 'Brush',
+    hint: 'Paint over the part. With keys: the space bar starts and ends a stroke, arrows paint.',
+  },
+];
+
+const kinds: readonly { readonly kind: ShapeKind; readonly name: string }[] = [
+  { kind: 'inspect', name: 'Inspect only this' },
+  { kind: 'ignore', name: 'Ignore this' },
+];
+
+/** Longer side of the drawn picture, in pixels. */
+const longest = 900;
+/** Pixels of the screen within which a click closes a polygon. */
+const near = 14;
+/** Steps of the cross, as shares of the picture: with Shift the longer one. */
+const steps = { usual: 0.01, long: 0.05 };
+const inspectedEdge = [94, 179, 255] as const;
+const dark = [8, 12, 16, 178] as const;
+
+/** A drawing area with its tools. */
+export interface RegionEditor {
+  readonly element: HTMLElement;
+  /** What is drawn; undefined where nothing is: all of the picture is inspected. */
+  region(): RegionOfInterest | undefined;
+  /** Shows a photograph to draw on; what is drawn stays. */
+  show(picture: ImageBitmap): void;
+  /** Takes over a region in the place of what is drawn. */
+  open(region: RegionOfInterest | undefined): void;
+}
+
+/** Buttons of which one is pressed. */
+function choice<T extends string>(
+  label: string,
+  options: readonly { readonly value: T; readonly name: string }[],
+  onChoice: (value: T) => void,
+) {
+  const buttons = options.map(({ value, name }) => ({ value, made: button(name, () => choose(value)) }));
+  const choose = (chosen: T) => {
+    for (const { value, made } of buttons) made.setAttribute('aria-pressed', String(value === chosen));
+    onChoice(chosen);
+  };
+  const group = element(
+    'div',
+    { className: 'row pressed', aria: { role: 'group', label } },
+    ...buttons.map(({ made }) => made),
+  );
+  return { group, choose };
+}
+
+/** The picture with what is not inspected in the dark. */
+function drawRegion(context: CanvasRenderingContext2D, region: RegionOfInterest): void {
+  const { width, height } = context.canvas;
+  const pixels = regionPixels(region, width, height);
+  const cover = new OffscreenCanvas(width, height);
+  const shade = cover.getContext('2d');
+  if (!shade) return;
+  const layer = shade.createImageData(width, height);
+  const inside = (x: number, y: number) =>
+    x < 0 || y < 0 || x >= width || y >= height || pixels[y * width + x] === 1;
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const at = 4 * (y * width + x);
+      if (!inside(x, y)) layer.data.set(dark, at);
+      else if (!(inside(x - 1, y) && inside(x + 1, y) && inside(x, y - 1) && inside(x, y + 1)))
+        layer.data.set([...inspectedEdge, 255], at);
+    }
+  shade.putImageData(layer, 0, 0);
+  context.drawImage(cover, 0, 0);
+}
+
+/**
+ * @param onChange told after every change of what is drawn
+ * @param onProblem told why a file is no region, or what is drawn cannot be kept
+ */
+export function createRegionEditor(
+  onChange: (region: RegionOfInterest | undefined) => void,
+  onProblem: (error: unknown) => void,
+): RegionEditor {
+  let drawing: Drawing = { shapes: [] };
+  let before: Drawing[] = [];
+  let picture: ImageBitmap | undefined;
+  let tool: Tool = 'rectangle';
+  let kind: ShapeKind = 'inspect';
+  /** Corners of what is being drawn. */
+  let draft: RegionPoint[] = [];
+  let cross: RegionPoint | undefined;
+  let pressed = false;
+
+  const canvas = element('canvas', {
+    className: 'drawing',
+    width: longest,
+    height: (longest * 3) / 4,
+    tabIndex: 0,
+    aria: { role: 'application', label: 'Part of the picture that is inspected', describedby: 'region-hint' },
+  });
+  const hint = element('p', { className: 'quiet', id: 'region-hint' });
+  const said = element('p', { aria: { role: 'status' } });
+  const list = element('ul', { className: 'shapes' });
+  const brush = element('input', { type: 'range', min: '1', max: '15', value: '4' });
+  const brushField = field('Width of the brush', brush, 'field brush');
+  const context = canvas.getContext('2d') as CanvasRenderingContext2D;
+
+  /** In pixels of the canvas. */
+  const radius = () => (Number(brush.value) / 100) * Math.min(canvas.width, canvas.height);
+  /** Pixels of the canvas for one of the screen. */
+  const scale = () => canvas.width / (canvas.getBoundingClientRect().width || canvas.width);
+  const onCanvas = ([x, y]: RegionPoint): RegionPoint => [x * canvas.width, y * canvas.height];
+
+  const drawDraft = () => {
+    const [first] = draft;
+    const places = (cross && tool !== 'stroke' && draft.length ? [...draft, cross] : draft).map(onCanvas);
+    context.lineJoin = 'round';
+    context.lineCap = 'round';
+    const trace = (style: string, width: number) => {
+      context.strokeStyle = style;
+      context.lineWidth = width;
+      context.stroke();
+    };
+    context.beginPath();
+    if (tool === 'rectangle' && places.length > 1) {
+      const [[x0, y0], [x1, y1]] = [places[0], places.at(-1)] as [RegionPoint, RegionPoint];
+      context.rect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
+    } else for (const [x, y] of places) context.lineTo(x, y);
+    if (tool === 'stroke' && draft.length)
+      trace(kind === 'inspect' ? 'rgb(94 179 255 / .6)' : 'rgb(8 12 16 / .7)', 2 * radius());
+    else {
+      trace('rgb(0 0 0 / .8)', 4 * scale());
+      trace('#fff', 2 * scale());
+    }
+    if (tool === 'polygon' && first) {
+      const [x, y] = onCanvas(first);
+      context.beginPath();
+      context.arc(x, y, 6 * scale(), 0, 2 * Math.PI);
+      context.fillStyle = '#fff';
+      context.fill();
+      trace('rgb(0 0 0 / .8)', scale());
+    }
+    if (cross && document.activeElement === canvas) {
+      const [x, y] = onCanvas(cross);
+      const arm = 12 * scale();
+      context.beginPath();
+      context.moveTo(x - arm, y);
+      context.lineTo(x + arm, y);
+      context.moveTo(x, y - arm);
+      context.lineTo(x, y + arm);
+      trace('rgb(0 0 0 / .8)', 4 * scale());
+      trace('#fff', 2 * scale());
+    }
+  };
+
+  // What is drawn already changes seldom; a draft changes with every move.
+  const settled = new OffscreenCanvas(1, 1);
+  const settle = () => {
+    settled.width = canvas.width;
+    settled.height = canvas.height;
+    if (picture) context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    else {
+      context.fillStyle = '#39424c';
+      context.fillRect(0, 0, canvas.width, canvas.height);
+    }
+    const region = regionOf(drawing);
+    if (region) drawRegion(context, region);
+    settled.getContext('2d')?.drawImage(canvas, 0, 0);
+    drawDraft();
+  };
+  const draw = () => {
+    context.drawImage(settled, 0, 0);
+    drawDraft();
+  };
+
+  const describe = () => {
+    const region = regionOf(drawing);
+    const { width, height } = canvas;
+    const share = region ? regionPixels(region, width, height).reduce((sum, on) => sum + on, 0) : 0;
+    const percent = (100 * share) / (width * height);
+    said.className = region && !share ? 'bad-text' : '';
+    said.textContent = !region
+      ? 'All of the picture is inspected.'
+      : share
+        ? `${percent < 1 ? percent.toFixed(1) : percent.toFixed(0)} % of the picture is inspected.`
+        : 'Nothing is left to inspect: undo, or ignore less.';
+  };
+
+  const names: Readonly<Record<Tool, string>> = {
+    rectangle: 'rectangle',
+    polygon: 'polygon',
+    stroke: 'brush stroke',
+  };
+  const showList = () => {
+    const entry = (text: string, remove: Drawing) =>
+      element(
+        'li',
+        {},
+        text,
+        element(
+          'button',
+          { type: 'button', onclick: () => change(remove), aria: { label: `Remove: ${text}` } },
+          'Remove',
+        ),
+      );
+    list.replaceChildren(
+      ...(drawing.mask ? [entry('Mask from a file', { shapes: drawing.shapes })] : []),
+      ...drawing.shapes.map((shape, i) =>
+        entry(`${shape.kind === 'inspect' ? 'Inspected' : 'Ignored'} ${names[shape.form]} ${i + 1}`, {
+          ...drawing,
+          shapes: drawing.shapes.filter((_, other) => other !== i),
+        }),
+      ),
+    );
+    undo.disabled = !before.length && !draft.length;
+    clear.disabled = !drawing.shapes.length && !drawing.mask;
+    keep.disabled = clear.disabled;
+    close.hidden = tool !== 'polygon' || draft.length < 3;
+  };
+
+  const show = () => {
+    settle();
+    describe();
+    showList();
+  };
+
+  const change = (next: Drawing, remember = true) => {
+    try {
+      checkDrawing(next);
+    } catch (error) {
+      draft = [];
+      show();
+      return onProblem(error);
+    }
+    if (remember) before = [...before.slice(-100), drawing];
+    drawing = next;
+    draft = [];
+    show();
+    onChange(regionOf(drawing));
+  };
+
+  const commit = (shape: Shape | undefined) => {
+    draft = [];
+    if (shape) change({ ...drawing, shapes: [...drawing.shapes, shape] });
+    else show();
+  };
+
+  const closePolygon = () => commit(polygonShape(kind, draft));
+
+  const stepBack = () => {
+    if (draft.length) {
+      draft = tool === 'polygon' ? draft.slice(0, -1) : [];
+      showList();
+      return draw();
+    }
+    const last = before.pop();
+    if (last) change(last, false);
+  };
+
+  const addCorner = (place: RegionPoint) => {
+    const [first] = draft;
+    if (first && draft.length > 2) {
+      const [[x0, y0], [x1, y1]] = [onCanvas(first), onCanvas(place)];
+      if (Math.hypot(x1 - x0, y1 - y0) <= near * scale()) return closePolygon();
+    }
+    draft = [...draft, place];
+    showList();
+    draw();
+  };
+
+  const finish = (place: RegionPoint) => {
+    const [start] = draft;
+    if (!start) return;
+    if (tool === 'rectangle') commit(rectangleShape(kind, start, place));
+    else commit(strokeShape(kind, [...draft, place], radius(), canvas));
+  };
+
+  const placeOf = (event: PointerEvent): RegionPoint => {
+    const box = canvas.getBoundingClientRect();
+    const share = (value: number, length: number) => Math.min(1, Math.max(0, value / length));
+    return [share(event.clientX - box.left, box.width), share(event.clientY - box.top, box.height)];
+  };
+
+  canvas.addEventListener('pointerdown', (event) => {
+    if (event.button) return;
+    event.preventDefault();
+    canvas.focus({ preventScroll: true });
+    cross = placeOf(event);
+    if (tool === 'polygon') return addCorner(cross);
+    canvas.setPointerCapture(event.pointerId);
+    pressed = true;
+    draft = [cross];
+    draw();
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    if (!pressed && tool !== 'polygon') return;
+    cross = placeOf(event);
+    if (pressed && tool === 'stroke') draft.push(cross);
+    if (draft.length) draw();
+  });
+  canvas.addEventListener('pointerup', (event) => {
+    if (!pressed) return;
+    pressed = false;
+    finish(placeOf(event));
+  });
+  canvas.addEventListener('pointercancel', () => {
+    pressed = false;
+    draft = [];
+    show();
+  });
+  canvas.addEventListener('blur', draw);
+
+  const moves: Readonly<Record<string, RegionPoint>> = {
+    ArrowLeft: [-1, 0],
+    ArrowRight: [1, 0],
+    ArrowUp: [0, -1],
+    ArrowDown: [0, 1],
+  };
+  const onKey = (event: KeyboardEvent): boolean => {
+    const move = moves[event.key];
+    const at: RegionPoint = cross ?? [0.5, 0.5];
+    if (move) {
+      const step = event.shiftKey ? steps.long : steps.usual;
+      const moved = at.map((value, axis) =>
+        Math.min(1, Math.max(0, value + step * (move[axis] as number))),
+      ) as [number, number];
+      cross = moved;
+      if (tool === 'stroke' && draft.length) draft.push(moved);
+      draw();
+    } else if (event.key === 'Enter' && tool === 'polygon' && draft.length > 2) closePolygon();
+    else if (event.key === ' ' || event.key === 'Enter') {
+      cross = at;
+      if (tool === 'polygon') addCorner(at);
+      else if (draft.length) finish(at);
+      else {
+        draft = [at];
+        draw();
+      }
+    } else if (event.key === 'Escape' && draft.length) {
+      draft = [];
+      show();
+    } else if (event.key === 'Backspace' || (event.key === 'z' && (event.ctrlKey || event.metaKey)))
+      stepBack();
+    else return false;
+    return true;
+  };
+  canvas.addEventListener('keydown', (event) => {
+    if (onKey(event)) event.preventDefault();
+  });
+
+  const load = async ([file]: File[]) => {
+    if (!file) return;
+    try {
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      const isText = file.type === 'application/json' || /\.json$/i.test(file.name);
+      change(drawingOf(isText ? regionFromText(bytes, file.name) : await regionFromImage(bytes, file.name)));
+    } catch (error) {
+      onProblem(error);
+    }
+  };
+  const saveRegion = () => {
+    const region = regionOf(drawing);
+    if (region) save('region.json', new TextEncoder().encode(regionText(region)), 'application/json');
+  };
+
+  const undo = button('Undo', stepBack);
+  const clear = button('Clear all', () => change({ shapes: [] }));
+  const close = button('Close the polygon', closePolygon, 'primary');
+  const keep = button('Save region', saveRegion);
+  const toolChoice = choice(
+    'Tool',
+    tools.map(({ tool: value, name }) => ({ value, name })),
+    (chosen) => {
+      tool = chosen;
+      draft = [];
+      hint.textContent = tools.find((one) => one.tool === chosen)?.hint ?? '';
+      brushField.hidden = chosen !== 'stroke';
+      show();
+    },
+  );
+  const kindChoice = choice(
+    'Effect',
+    kinds.map(({ kind: value, name }) => ({ value, name })),
+    (chosen) => {
+      kind = chosen;
+      draw();
+    },
+  );
+  const whole = element(
+    'div',
+    { className: 'region' },
+    kindChoice.group,
+    toolChoice.group,
+    brushField,
+    canvas,
+    hint,
+    said,
+    element(
+      'div',
+      { className: 'row' },
+      close,
+      undo,
+      clear,
+      fileButton('Load region', '.json,image/*', false, load),
+      keep,
+    ),
+    list,
+  );
+  toolChoice.choose(tool);
+  kindChoice.choose(kind);
+
+  return {
+    element: whole,
+    region: () => regionOf(drawing),
+    show(bitmap) {
+      picture?.close();
+      picture = bitmap;
+      const shrink = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
+      canvas.width = Math.max(1, Math.round(bitmap.width * shrink));
+      canvas.height = Math.max(1, Math.round(bitmap.height * shrink));
+      show();
+    },
+    open(region) {
+      before = [];
+      drawing = drawingOf(region);
+      show();
+    },
+  };
+}
