@@ -1,4 +1,4 @@
-/** The region of interest of a training: a drawing area on one of the chosen photographs, opened on demand. */
+/** The region of interest of a training: a drawing area on a chosen photograph, opened on demand. */
 import type { RegionOfInterest } from '../src/data/region.ts';
 import { showProblem } from './connection.ts';
 import { button, element } from './dom.ts';

@@ -29,7 +29,9 @@ const tools: readonly { readonly tool: Tool; readonly name: string; readonly hin
   {
     tool: 'polygon',
     name: 'Polygon',
-    hint: 'Click or tap each corner, then the first one again. With keys: space bar for a corner, Enter at the end.',
+    hint:
+      'Click or tap each corner, then the first one again. With keys: the space bar sets a corner, Enter ' +
+      'closes the polygon.',
   },
   {
     tool: 'stroke',

@@ -126,8 +126,8 @@ export function calibrateCommand(program: Command): void {
     .addOption(marksOption())
     .option(
       '--region <file>',
-      'the region of interest from now on: an image (white = inspected), polygons as JSON, or none; it needs ' +
-        'good images',
+      'the region of interest from now on: an image (white = inspected), polygons as JSON, or none; it ' +
+        'needs good images',
     )
     .option('--bad <images...>', 'defective images or folders, for the rule f1')
     .option('--out <file>', 'where the model goes; default: in place, and the old one is kept as a backup')

@@ -108,8 +108,8 @@ const fileSchema = v.pipe(
 );
 
 /**
- * Reads a region from JSON: `inspect` and `ignore` are lists of polygons, each a list of points [x, y]. Places
- * are shares of the image, 0 to 1; with `width` and `height` they are pixels of an image of that size.
+ * Reads a region from JSON: `inspect` and `ignore` are lists of polygons, each a list of points [x, y].
+ * Places are shares of the image, 0 to 1; with `width` and `height` they are pixels of an image of that size.
  *
  * @param what names the text in errors
  * @throws InvalidArgumentError that says where the text is wrong, and what was expected

@@ -32,6 +32,10 @@ async function show(width: number, height: number): Promise<void> {
 const main = document.createElement('main');
 main.append(editor.element);
 document.documentElement.lang = 'en';
+const viewport = document.createElement('meta');
+viewport.name = 'viewport';
+viewport.content = 'width=device-width, initial-scale=1';
+document.head.append(viewport);
 document.body.append(main);
 
 Object.assign(globalThis, {
