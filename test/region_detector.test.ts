@@ -116,8 +116,8 @@ describe('predictions', () => {
     const [prediction] = await predict({ ...calibrations, region }, pictures.slice(0, 1));
     if (!prediction) throw new Error('no prediction');
     expect([prediction.anomalous, prediction.mask?.includes(1)]).toEqual([false, false]);
-    expect(markedRegions(prediction.map, side, side, pixel)).toEqual([]);
-    const shown = { ...prediction, pixel };
+    const shown = { ...prediction, mask: prediction.mask as Uint8Array, scale: pixel };
+    expect(markedRegions(shown, pixel)).toEqual([]);
     const image = {
       width: side,
       height: side,
