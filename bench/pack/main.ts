@@ -158,7 +158,7 @@ async function runAll(): Promise<number> {
     if (part === adapterPart && result.error) return 1;
   }
   const driver = readRows(settings.folder, 'adapter').find(({ name }) => name === 'driver')?.figures.value;
-  const record = { ...provenance(command, String(driver ?? 'unknown')), commit: packedCommit() };
+  const record = provenance(command, String(driver ?? 'unknown'), packedCommit());
   const seconds = (performance.now() - started) / 1000;
   const report = { record, seconds, settings: { quick: settings.quick }, parts: results };
   writeFileSync(join(out, 'gpu.json'), `${JSON.stringify(report, null, 1)}\n`);

@@ -50,12 +50,17 @@ function processor(): string {
  * Describes this machine and checkout, before measuring begins.
  * @param command what was called, as a user types it
  * @param driver description of the adapter
+ * @param commit of the code that measures; by default that of the package's folder
  */
-export function provenance(command: string, driver: string): Provenance {
+export function provenance(
+  command: string,
+  driver: string,
+  commit = commitOf(packagedFile('.')),
+): Provenance {
   return {
     command: command.trim(),
     date: new Date().toISOString().slice(0, 10),
-    commit: commitOf(packagedFile('.')),
+    commit,
     machine: `${cpus().length} cores, ${processor()}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     driver,
     node: process.versions.node,
