@@ -111,7 +111,7 @@ export function createLineView(root: HTMLElement, ports: LinePorts) {
     running?.stop();
     const stream = camera.stream();
     notice.textContent = '';
-    seconds.disabled = trigger.value !== 'interval';
+    pause.hidden = trigger.value !== 'interval';
     running = stream
       ? startTrigger(trigger.value as TriggerKind, stream.video, {
           seconds: Math.max(0.2, Number(seconds.value) || 2),
@@ -122,6 +122,7 @@ export function createLineView(root: HTMLElement, ports: LinePorts) {
     emptyPlace.hidden = running?.setEmpty === undefined;
   };
 
+  const pause = field('Seconds between two', seconds);
   const now = button('Judge now', () => void judge(), 'primary');
   const emptyPlace = button('The place is empty now', () => {
     running?.setEmpty?.();
@@ -174,7 +175,7 @@ export function createLineView(root: HTMLElement, ports: LinePorts) {
           { className: 'card' },
           element('h2', {}, 'When to judge'),
           field('A picture is judged by', trigger),
-          field('Seconds between two', seconds),
+          pause,
           element('div', { className: 'row' }, emptyPlace),
           element('label', { className: 'row' }, sound, 'Sound for each verdict'),
         ),

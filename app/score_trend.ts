@@ -15,7 +15,8 @@ export function createScoreTrend() {
       type: 'scatter',
       data: {
         datasets: [
-          { label: 'score', data: [], backgroundColor: css('--accent'), pointRadius: 3 },
+          // Scores of exactly 0 and 1 are drawn whole.
+          { label: 'score', data: [], backgroundColor: css('--accent'), pointRadius: 3, clip: 4 },
           {
             label: 'limit',
             data: [],
