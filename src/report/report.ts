@@ -346,7 +346,8 @@ export function reportPage(input: ReportInput, charts: string): Promise<string> 
     return html`<div class="figure"><b>${value}</b><span>${name}, %${chosen}</span></div>`;
   });
   const title = `${report.category ?? 'Detector'}: ${settings.mode ?? ''} ${settings.backbone ?? ''}`;
-  const origin = `seed ${report.seed} · ${report.adapter} · version ${report.version}`;
+  const made = [settings.mode, settings.backbone].filter(Boolean).join(', ');
+  const origin = `${made} · seed ${report.seed} · ${report.adapter} · version ${report.version}`;
   const verdicts = image && html`<h3>Verdicts</h3>${confusion(images, image)}`;
   const training =
     losses.length > 0 &&
@@ -361,7 +362,7 @@ are in curve.csv.</p>`
     settings.weights !== undefined &&
     `The teacher's weights and the textures have licences of their own (${settings.weights}; ` +
       `${settings.textures}).`;
-  const body = html`<h1>${title}</h1>
+  const body = html`<h1>${String(report.category ?? 'Detector')}</h1>
 ${findingsSection(input.findings)}
 ${
   oracle &&

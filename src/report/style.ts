@@ -278,5 +278,8 @@ summary {
   .figure b {
     font-size: 20px;
   }
+  .result .figures {
+    grid-template-columns: 1fr;
+  }
 }
 `;
