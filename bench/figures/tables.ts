@@ -109,6 +109,40 @@ function half(report: HalfReport, full: BenchReport): string {
   return withOrigin(table(heads, rows), report.record);
 }
 
+const backbones = ['resnet18_half', 'resnet18', 'resnet50', 'wide_resnet50_2'];
+const trainedTogether = 16;
+
+/** What each backbone costs: inference at 256 pixels, training steps at 128 where they were measured. */
+function costs(report: BenchReport): string {
+  const result = (wanted: string) => report.results.find(({ name }) => name === wanted);
+  const rate = (name: string, step: string) => {
+    const found = result(`aand-${name}/${step}/${trainedTogether}x3x128x128`);
+    return found ? ((1000 * trainedTogether) / found.median_ms).toFixed(0) : 'not measured';
+  };
+  const rows = backbones.map((name) => {
+    const inference = result(`aand-${name}/infer/1x3x256x256`);
+    if (!inference) throw new Error(`the record of ${report.record.command} has no detector of ${name}`);
+    const { weight_bytes, peak_bytes, median_ms } = inference;
+    return [
+      name,
+      mebibytes(weight_bytes),
+      mebibytes(weight_bytes + peak_bytes),
+      (1000 / median_ms).toFixed(1),
+      rate(name, 'stage1-step'),
+      rate(name, 'stage2-step'),
+    ];
+  });
+  const heads = [
+    'backbone',
+    'weights, MiB',
+    'memory, MiB',
+    'inspects, images/s',
+    'stage I, images/s',
+    'stage II, images/s',
+  ];
+  return withOrigin(table(heads, rows), report.record);
+}
+
 function firstRun({ record, cold_ms, warm_ms, load_ms }: Records['first-run']): string {
   const rows = [
     ['first inference, no kernel in any cache', seconds(cold_ms)],
@@ -210,6 +244,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
     ['demo', demo(demoRun)],
     ['models', models(bench)],
     ['kernels', kernels(bench)],
+    ['costs', costs(bench)],
     ['half', half(readRecord(root, 'half'), bench)],
     ['host', host(readRecord(root, 'host'))],
     ['first-run', firstRun(readRecord(root, 'first-run'))],
