@@ -161,6 +161,27 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
     server.kill('SIGKILL');
   });
 
+  test('Ctrl-C ends a worker at once whose broker is away, or goes while it ends', async () => {
+    for (const told of [true, false]) {
+      const port = await freePort();
+      const server = await redis(port);
+      const queue = new Queue(queueName, { connection: { host: '127.0.0.1', port } });
+      await queue.add('run', null);
+      await queue.close();
+      const worker = aand(['worker', '--root', folder, '--queue', `redis://127.0.0.1:${port}`]);
+      await worker.heard(/is refused/);
+      server.kill('SIGKILL');
+      if (told) await worker.heard(/does not answer/);
+      worker.child.kill('SIGINT');
+      const begun = performance.now();
+      const { code, said } = await worker.ended;
+      // The failsafe of an interrupted command comes after 30 seconds.
+      expect(performance.now() - begun).toBeLessThan(20_000);
+      expect(said).not.toContain('was not waited for');
+      expect(code).toBe(0);
+    }
+  });
+
   test('hostile jobs are refused or fail without a word about the files; the worker goes on', async () => {
     const port = await freePort();
     await redis(port);

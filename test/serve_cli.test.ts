@@ -32,6 +32,35 @@ describe('what cannot be served is said', () => {
     ['a short token', () => [model, '--token-file', join(folder, 'short')], /must have 8 characters/],
     ['an empty token', () => [model, '--token-file', join(folder, 'blank')], /its first line is empty/],
     ['a webhook that is no web address', () => [model, '--webhook', 'ftp://x/'], /begins with http:/],
+    [
+      'a broker that is none',
+      () => [model, '--mqtt', 'http://u:s3cret@x/'],
+      /--mqtt .* must be an address such/,
+    ],
+    ['a password that is typed', () => [model, '--mqtt', 'mqtt://u:s3cret@x'], /shows a password in --mqtt/],
+    [
+      'a topic with a wildcard',
+      () => [model, '--mqtt', 'mqtt://x', '--mqtt-topic', 'a/#'],
+      /without \+ and #/,
+    ],
+    [
+      'a certificate without TLS',
+      () => [model, '--mqtt', 'mqtt://x', '--mqtt-ca', model],
+      /need an address that begins with mqtts/,
+    ],
+    [
+      'a certificate without its key',
+      () => [model, '--mqtt', 'mqtts://x', '--mqtt-cert', model],
+      /--mqtt-cert and --mqtt-key belong together/,
+    ],
+    ['credentials without a broker', () => [model, '--mqtt-credentials', model], /belong to --mqtt/],
+    ['a folder to move to alone', () => [model, '--watch-move', folder], /belong to --watch/],
+    [
+      'a source of one of two models',
+      () => [`a=${model}`, `b=${model}`, '--watch', folder],
+      /must say which model judges it: write NAME=.*; there are a, b/,
+    ],
+    ['a camera that looks like an option', () => [model, '--camera=-i'], /no address or device/],
     ['a port that is none', () => [model, '--port', '70000'], /whole number from 0 to 65535/],
   ];
   test.each(usage)('%s', async (_, args, text) => {
@@ -39,7 +68,19 @@ describe('what cannot be served is said', () => {
     writeFileSync(join(folder, 'blank'), '\nabcdefghij\n');
     const { code, stderr } = await command.run(['serve', ...args()], { env: { AAND_TOKEN: undefined } });
     expect(stderr).toMatch(text);
+    expect(stderr).not.toContain('s3cret');
     expect(code).toBe(2);
+  });
+
+  test('a folder that is not there, and a camera without ffmpeg, before anything is opened', async () => {
+    const watched = await command.run(['serve', model, '--watch', join(folder, 'none')]);
+    expect(watched.stderr).toMatch(/^aand: .*none: there is no such folder to watch\n$/);
+    expect(watched.code).toBe(1);
+    const camera = await command.run(['serve', model, '--camera', '/dev/video0'], {
+      env: { AAND_FFMPEG: join(folder, 'no-ffmpeg') },
+    });
+    expect(camera.stderr).toMatch(/^aand: --camera needs ffmpeg.*apt-get install ffmpeg/);
+    expect(camera.code).toBe(1);
   });
 
   test('a model that is not there, and a port that is taken', async () => {

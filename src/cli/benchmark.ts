@@ -2,6 +2,7 @@
  * `aand benchmark`: all categories of a data set, in the modes of the paper's ablation or PatchCore, with
  * several seeds.
  */
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { listCategories } from '../data/categories.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -28,6 +29,7 @@ import { addDataOptions, type DataOptions } from './data_options.ts';
 import { listOf, modeOption, seedOption } from './options.ts';
 import { runThroughQueue } from './queue.ts';
 import { addQueueOptions, type QueueOptions } from './queue_broker.ts';
+import { next, quoted } from './style.ts';
 import { addTrainingOptions, planTraining, type TrainingOptions } from './training_options.ts';
 
 interface BenchmarkOptions
@@ -180,5 +182,6 @@ export function benchmarkCommand(program: Command): void {
           '"unreadable" in their metrics.json names them: ' +
           `${incomplete.map(([{ out }]) => `${out}/metrics.json`).join(', ')}`,
       );
+    next(`open ${quoted(join(out, 'results.html'))}   all runs side by side`);
   });
 }

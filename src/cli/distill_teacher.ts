@@ -22,7 +22,7 @@ import {
   shareOrAllOption,
 } from './options.ts';
 import { ProgressReporter } from './progress.ts';
-import { note } from './style.ts';
+import { next, note, quoted } from './style.ts';
 
 // Photographs beyond this are decoded again in every epoch.
 const memoryBytes = 2 ** 30;
@@ -159,5 +159,7 @@ export function distillTeacherCommand(program: Command): void {
           for (const [name, values] of Object.entries(words(distance))) console.log(`${name}: ${values}`);
       });
       unreadable.finish();
+      const teacher = `--backbone ${options.backbone} --weights ${quoted(options.out)}`;
+      next(`aand train FOLDER ${teacher} --out results   learns with this teacher`);
     });
 }

@@ -16,6 +16,7 @@ import { forecastStep } from '../train/forecast_training.ts';
 import { packagedBackbones, packagedTeacherFile } from '../weights/packaged.ts';
 import { backboneNames, backboneOption, batchOption, imageSizeOption } from './options.ts';
 import { packagedFile, packageVersion } from './package.ts';
+import { next } from './style.ts';
 
 const limits = [
   'maxBufferSize',
@@ -110,5 +111,6 @@ export function doctorCommand(program: Command): void {
       } finally {
         await engine.close();
       }
+      next('aand data FOLDER   what is understood of your photographs');
     });
 }

@@ -8,7 +8,7 @@ import { readText, UsageError } from './common.ts';
 import { oneOf } from './options.ts';
 
 export interface MqttCommandOptions {
-  readonly mqtt?: URL;
+  readonly mqtt?: string;
   readonly mqttTopic: string;
   readonly mqttOn: 'all' | 'anomalous';
   readonly mqttCredentials?: string;
@@ -21,7 +21,9 @@ export interface MqttCommandOptions {
 function brokerAddress(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^mqtts?:$/.test(url.protocol) || !url.hostname || !/^\/?$/.test(url.pathname) || url.search)
-    throw new InvalidArgumentError('It must be an address such as mqtt://host:1883 or mqtts://host:8883.');
+    throw new UsageError(
+      '--mqtt (or AAND_MQTT) must be an address such as mqtt://host:1883 or mqtts://host:8883',
+    );
   return url;
 }
 
@@ -40,9 +42,7 @@ export function addMqttOptions(command: Command): Command {
         '--mqtt <url>',
         'publish each judgement at this broker, mqtt:// or mqtts://host:port, at TOPIC/MODEL; user and ' +
           'password in the address are taken from the variable alone',
-      )
-        .env('AAND_MQTT')
-        .argParser(brokerAddress),
+      ).env('AAND_MQTT'),
     )
     .option('--mqtt-topic <topic>', 'beginning of the topics; TOPIC/status says online', topicOption, 'aand')
     .option('--mqtt-on <results>', 'which ones are published', oneOf(['all', 'anomalous']), 'all')
@@ -69,12 +69,13 @@ export async function readMqtt(
   options: MqttCommandOptions,
   typed: boolean,
 ): Promise<MqttOptions | undefined> {
-  const { mqtt: url, mqttTopic, mqttOn, mqttCredentials, mqttCa, mqttCert, mqttKey } = options;
-  if (!url) {
+  const { mqtt, mqttTopic, mqttOn, mqttCredentials, mqttCa, mqttCert, mqttKey } = options;
+  if (mqtt === undefined) {
     if (mqttCredentials ?? mqttCa ?? mqttCert ?? mqttKey)
       throw new UsageError('--mqtt-credentials, --mqtt-ca, --mqtt-cert and --mqtt-key belong to --mqtt');
     return undefined;
   }
+  const url = brokerAddress(mqtt);
   if (typed && url.password)
     throw new UsageError(
       'the list of processes shows a password in --mqtt: put the address into the variable AAND_MQTT, or ' +
