@@ -1,6 +1,6 @@
 /** Colour maps as tables of 256 colours. */
 import { interpolateInferno, interpolateTurbo, interpolateViridis } from 'd3-scale-chromatic';
-import { jet } from '../src/eval/panels.ts';
+import { jet } from '../src/eval/colour_maps.ts';
 
 function table(colour: (value: number) => readonly number[]): Uint8Array {
   const result = new Uint8Array(256 * 3);

@@ -40,7 +40,18 @@ const node = {
       'const require = __createRequire(import.meta.url);',
   },
 };
-const browser = { ...common, platform: 'browser', conditions: ['browser'], minify: true };
+/** The packaged teachers, seen from built files whose way to the package's folder is `up`. */
+const teachers = (up) => ({
+  TEACHER_RESNET18: JSON.stringify(`${up}weights/teacher_resnet18.safetensors`),
+  TEACHER_RESNET18_HALF: JSON.stringify(`${up}weights/teacher_resnet18_half.safetensors`),
+});
+const browser = {
+  ...common,
+  platform: 'browser',
+  conditions: ['browser'],
+  minify: true,
+  define: { ...define, ...teachers('../') },
+};
 
 rmSync('dist', { recursive: true, force: true });
 const shipped = [];
@@ -95,7 +106,8 @@ const modules = await rolldown({
   input: { browser: 'src/browser.ts', engine: 'src/engine/index.ts' },
   platform: 'browser',
   resolve: { symlinks: false, conditionNames: ['browser', 'import', 'module', 'default'] },
-  transform: { define, target: 'es2022' },
+  // Modules lie as deep in dist/browser as in src.
+  transform: { define: { ...define, ...teachers('../../../../') }, target: 'es2022' },
   treeshake: { moduleSideEffects: false },
   logLevel: 'warn',
 });

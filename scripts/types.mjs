@@ -42,10 +42,20 @@ await bundle.close();
 for (const warning of warnings) console.warn(`types: ${warning}`);
 rmSync(declarations, { recursive: true });
 
-// Types that the platform has and that not every project declares: they are looked up where the file is used,
-// and are plain objects (or texts) where they are not declared.
-const platformTypes = /\b(?:GPU(?:[A-Z]\w*)?|AbortSignal)\b/g;
-const texts = new Set(['GPUTextureFormat']);
+// Types that the platform has and that not every project declares: they are looked up where the file is used.
+// Where they are not declared they are plain objects (or texts), and what only a page has is nothing.
+const sources = [
+  'Blob',
+  'URL',
+  'ImageBitmap',
+  'OffscreenCanvas',
+  'HTMLCanvasElement',
+  'HTMLImageElement',
+  'HTMLVideoElement',
+  'VideoFrame',
+];
+const platformTypes = new RegExp(`\\b(?:GPU(?:[A-Z]\\w*)?|AbortSignal|${sources.join('|')})\\b`, 'g');
+const absent = (type) => (sources.includes(type) ? 'never' : 'object');
 const head = '/// <reference lib="esnext.disposable" />\n';
 for (const name of readdirSync(types, { recursive: true })) {
   if (!name.endsWith('.d.ts')) continue;
@@ -54,10 +64,8 @@ for (const name of readdirSync(types, { recursive: true })) {
   const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
   const used = [...new Set(code.match(platformTypes) ?? [])].sort();
   const aliases = used.map((type) => {
-    const known = texts.has(type)
-      ? 'string'
-      : `typeof globalThis extends { ${type}: { prototype: infer T } } ? T : object`;
-    return `type ${type} = ${known};\n`;
+    const known = `typeof globalThis extends { ${type}: { prototype: infer T } } ? T : ${absent(type)}`;
+    return `type ${type} = ${type === 'GPUTextureFormat' ? 'string' : known};\n`;
   });
   writeFileSync(path, `${head}${aliases.join('')}${text}`);
 }

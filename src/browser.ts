@@ -25,6 +25,7 @@ export {
   UnreadableError,
   UnsupportedError,
 } from './base/errors.ts';
+export type { Range } from './base/lists.ts';
 export { type Augmentation, robustChanges } from './data/augment.ts';
 export type { Sample } from './data/dataset.ts';
 export {
@@ -38,18 +39,35 @@ export {
 } from './data/region.ts';
 export { regionFromImage } from './data/region_file.ts';
 export { parseRegion, regionText } from './data/region_json.ts';
+export type { DrawnSource, FileSource, ImageSource } from './data/sources.ts';
 export type { Tiling } from './data/tiles.ts';
 export { type UnreadableFile, UnreadableFiles, type UnreadableOptions } from './data/unreadable.ts';
 export { type DataType, Detector, type DetectorOptions, type Prediction } from './detector/detector.ts';
 export type { LevelExplanation } from './detector/explain.ts';
 export { type DetectorFile, readDetector, writeDetector } from './detector/file.ts';
-export { MapRunner, type RawPrediction } from './detector/map_runner.ts';
+export {
+  type DetectorMemory,
+  MapRunner,
+  type RawPrediction,
+  type RunSize,
+  type WarmupProgress,
+} from './detector/map_runner.ts';
 export { scaleOf } from './detector/scale.ts';
 export { type DriftAlarm, driftText, ScoreWatch } from './detector/score_watch.ts';
 export { type CalibrationScore, type DetectorSettings, newSettings } from './detector/settings.ts';
 export { Engine, type EngineOptions } from './engine/runtime/engine.ts';
 export type { ParameterStore } from './engine/runtime/store.ts';
 export type { Interval, Intervals } from './eval/bootstrap.ts';
+export {
+  type AnyCanvas,
+  drawLegend,
+  drawOutlines,
+  drawOverlay,
+  drawValues,
+  type OverlayOptions,
+  type Picture,
+} from './eval/canvas.ts';
+export { type ColourMapName, colourMapNames, colourTable, jet } from './eval/colour_maps.ts';
 export type { DriftDirection } from './eval/drift.ts';
 export {
   type Evaluation,
@@ -59,9 +77,9 @@ export {
   type TestedImage,
   TestSet,
 } from './eval/evaluate.ts';
+export { heatPixels, type MapScale, type MapValues, type Outline, outlinesOf } from './eval/heat_map.ts';
 export { type MarkRule, markedPixels, markRules, type Scale, type ScoredMap } from './eval/marks.ts';
 export { type RankMetrics, rankCurves, rankMetrics } from './eval/metrics.ts';
-export { jet } from './eval/panels.ts';
 export type { PixelMetrics, Point } from './eval/pixels.ts';
 export {
   type Calibration,
@@ -87,7 +105,6 @@ export {
   correctedScores,
   type DrawnThreshold,
   drawThreshold,
-  type Range,
   recalibrated,
   type Scored,
   scoreForCalibration,
@@ -107,6 +124,7 @@ export {
   type TrainingPorts,
   trainAndCalibrate,
 } from './session/train_and_calibrate.ts';
+export type { JudgedImages, TrainedModel, TrainOptions } from './session/train_from_sources.ts';
 export {
   epochsFor,
   fewImages,
@@ -116,6 +134,7 @@ export {
   paperSchedule,
   type Schedule,
 } from './session/training_defaults.ts';
+export type { TrainingProgress } from './session/training_progress.ts';
 export type { TextureSource } from './synthetic/anomaly.ts';
 export { type DrawnTextures, proceduralTextures } from './synthetic/procedural_textures.ts';
 export type { TrainDetectorOptions } from './train/check_options.ts';

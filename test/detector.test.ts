@@ -2,12 +2,16 @@
  * The library's detector in the hands of a caller: what it refuses, what it survives, and results that depend
  * on nothing else.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ClosedError, DeviceLostError } from '../src/base/errors.ts';
 import type { Prediction } from '../src/detector/detector.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { writeDetector } from '../src/detector/file.ts';
-import { MapRunner } from '../src/detector/map_runner.ts';
+import { MapRunner, type WarmupProgress } from '../src/detector/map_runner.ts';
 import { newSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { initialize } from '../src/engine/runtime/initialize.ts';
@@ -98,6 +102,89 @@ describe('lists of any length', () => {
   });
 });
 
+describe('one image', () => {
+  test('has the prediction of a list of one', async () => {
+    expect(await detector.predict(pictures[0] as Image)).toEqual(first());
+  });
+
+  test('in files of every kind has the bits of its pixels', async () => {
+    const png = await encodePng(pictures[0] as Image);
+    const folder = mkdtempSync(join(tmpdir(), 'aand-detector-'));
+    const path = join(folder, 'a.png');
+    writeFileSync(path, png);
+    const sources = [path, pathToFileURL(path), png, new Blob([new Uint8Array(png)])];
+    try {
+      expect(await detector.predict(sources)).toEqual(sources.map(first));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('what is kept on the device', () => {
+  test('is two programs, whatever the numbers of images; release frees them, and results stay', async () => {
+    const own = await Detector.open(engine, file);
+    const { parameters } = own.memory;
+    expect(parameters).toBeGreaterThan(1e6);
+    expect(own.memory.programs).toBe(0);
+    await own.predict(pictures.slice(0, 9));
+    const both = own.memory;
+    expect(both.programs).toBeGreaterThan(1e6);
+    for (const count of [2, 3, 5, 8, 16, 17]) await own.predict(pictures.slice(0, count));
+    expect(own.memory).toEqual(both);
+    await own.release();
+    expect(own.memory).toEqual({ parameters, programs: 0 });
+    expect(await own.predict(pictures.slice(0, 3))).toEqual(alone.slice(0, 3));
+    await own.close();
+  });
+
+  test('is not taken from under calls, whenever it is released', async () => {
+    const own = await Detector.open(engine, file);
+    const before = own.predict(pictures);
+    const released = own.release();
+    const after = own.predict(pictures.slice(0, 9));
+    const again = own.release();
+    expect(await before).toEqual(alone);
+    expect(await after).toEqual(alone.slice(0, 9));
+    await Promise.all([released, again]);
+    const last = own.predict(pictures.slice(0, 1));
+    const closing = Promise.all([own.release(), own.close()]);
+    expect(await last).toEqual(alone.slice(0, 1));
+    await closing;
+    await expect(own.predict(pictures.slice(0, 1))).rejects.toThrow(ClosedError);
+  });
+});
+
+describe('warming up', () => {
+  test('compiles both programs with a share that never falls; then nothing is compiled', async () => {
+    const own = await Detector.open(engine, file);
+    const told: WarmupProgress[] = [];
+    await own.warmup((progress) => told.push(progress));
+    expect([...new Set(told.map(({ stage, images }) => `${stage} ${images}`))]).toEqual([
+      'compiling 8',
+      'first run 8',
+      'compiling 1',
+      'first run 1',
+    ]);
+    expect(told.every(({ fraction }, i) => fraction >= (told[i - 1]?.fraction ?? 0))).toBe(true);
+    expect(told.at(-1)?.fraction).toBe(1);
+    const compile = vi.spyOn(Program, 'compile');
+    expect(await own.predict(pictures)).toEqual(alone);
+    await own.warmup();
+    expect(compile).not.toHaveBeenCalled();
+    await own.close();
+  });
+
+  test('for single images compiles one program', async () => {
+    const own = await Detector.open(engine, file);
+    const compile = vi.spyOn(Program, 'compile');
+    await own.warmup(undefined, [1]);
+    expect(compile).toHaveBeenCalledTimes(1);
+    await own.close();
+    await expect(own.warmup()).rejects.toThrow(ClosedError);
+  });
+});
+
 const good = picture(0);
 const opaque = Uint8ClampedArray.from({ length: side * side * 4 }, (_, i) =>
   i % 4 === 3 ? 255 : (good.data[Math.floor(i / 4) * 3 + (i % 4)] as number),
@@ -107,8 +194,6 @@ const opaque = Uint8ClampedArray.from({ length: side * side * 4 }, (_, i) =>
 const wrong: [string, unknown, RegExp][] = [
   ['null', null, / is null, not an image: expected \{ width, height, channels, data \}/],
   ['undefined', undefined, / is undefined, not an image/],
-  ['a path', '/photographs/1.png', / is a text \('\/photographs\/1\.png'\), not an image/],
-  ['the bytes of a file', new Uint8Array(100), / is Uint8Array, not an image/],
   ['an empty object', {}, / is an object, not an image/],
   [
     '16 bits',
@@ -158,11 +243,16 @@ describe('what is no image', () => {
   test('leaves the detector as it was', () => expectWorks());
 
   test.each([
-    ['one image', good],
-    ['a path', 'photograph.png'],
-    ['nothing', undefined],
-  ])('%s instead of a list is refused', async (_, value) => {
-    await expect(detector.predict(value as never)).rejects.toThrow(/^expected a list of images, not /);
+    ['a path', '/photographs/1.png', /^image 1 of 1: \/photographs\/1\.png: no such file/],
+    [
+      'the bytes of no image',
+      new Uint8Array(100),
+      /^image 1 of 1 \(Uint8Array of 100 bytes\): cannot be read/,
+    ],
+    ['nothing', undefined, /^image 1 of 1 is undefined, not an image/],
+    ['a list in a list', [[good]], /^image 1 of 1 is Array, not an image/],
+  ])('%s is refused', async (_, value, message) => {
+    await expect(detector.predict(value as never)).rejects.toThrow(message);
   });
 
   test('an empty place in a list is refused', async () => {
@@ -366,9 +456,15 @@ describe('after its end a detector refuses', () => {
     await expect(Detector.open(value as never, file)).rejects.toThrow(message);
   });
 
-  test('a path instead of bytes opens nothing', async () => {
-    await expect(Detector.open(engine, 'model.safetensors' as never, 'part 7')).rejects.toThrow(
-      'part 7: expected the bytes of a model file as Uint8Array (a Buffer is one), not String',
+  test('a Blob is opened; a missing path and what is no file are refused', async () => {
+    const own = await Detector.open(engine, new Blob([new Uint8Array(file)]));
+    await expectWorks(own);
+    await own.close();
+    await expect(Detector.open(engine, 'no/model.safetensors', 'part 7')).rejects.toThrow(
+      /^part 7: no\/model\.safetensors: no such file/,
+    );
+    await expect(Detector.open(engine, good as never, 'part 7')).rejects.toThrow(
+      /^part 7: expected the bytes of a file as Uint8Array, ArrayBuffer or Blob, or its path or URL, not an object/,
     );
   });
 });

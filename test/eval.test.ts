@@ -2,10 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { floatToHalf, halfToFloat } from '../src/base/half.ts';
 import { RandomStream } from '../src/base/random.ts';
+import { jet } from '../src/eval/colour_maps.ts';
 import { TestSet } from '../src/eval/evaluate.ts';
 import { MapStore } from '../src/eval/map_store.ts';
 import { connectedComponents, descending, rankMetrics } from '../src/eval/metrics.ts';
-import { drawPanels, jet } from '../src/eval/panels.ts';
+import { drawPanels } from '../src/eval/panels.ts';
 import { PixelEvaluator } from '../src/eval/pixels.ts';
 import {
   calibrate,

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Interrupted } from '../src/base/errors.ts';
 import { Detector } from '../src/detector/detector.ts';
+import type { Image } from '../src/image/image.ts';
 import { type CurvePoint, curveCsv, curveJson, curveNote } from '../src/session/learning_curve.ts';
 import { silent } from '../src/session/ports.ts';
 import type { SampleReader } from '../src/session/score_samples.ts';
@@ -88,7 +89,7 @@ describe('train and calibrate', () => {
     ]);
     expect(session.file.settings.image?.rule).toBe('F1-max on the test set');
     await using detector = await Detector.open(session.engine, session.bytes);
-    const [prediction] = await detector.predict([images.get(badTest[0] as (typeof badTest)[0])] as never);
+    const [prediction] = await detector.predict([images.get(badTest[0] as (typeof badTest)[0]) as Image]);
     expect(prediction?.score).toBe(session.file.settings.calibrationScores[2]?.score);
   });
 

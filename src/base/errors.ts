@@ -94,9 +94,10 @@ export class Interrupted extends AandError {
    * The error of a call that its signal has ended.
    *
    * @param message what was interrupted, and what is kept
+   * @param options `cause`: the signal's reason
    */
-  constructor(message = 'interrupted; the last checkpoint holds the work so far') {
-    super(message);
+  constructor(message = 'interrupted; the last checkpoint holds the work so far', options?: ErrorOptions) {
+    super(message, options);
   }
 }
 

@@ -3,8 +3,14 @@
  * from about 100,000 items on; these functions do not.
  */
 
-/** Smallest and largest of some values; infinite where there are none. */
-export function rangeOf(values: Iterable<number>): { min: number; max: number } {
+/** Smallest and largest of some values. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** The range of some values; infinite where there are none. */
+export function rangeOf(values: Iterable<number>): Range {
   let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) {
     min = Math.min(min, value);

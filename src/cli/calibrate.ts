@@ -25,7 +25,7 @@ import { interruptSignal, marksOption, UsageError, usage, withEngine } from './c
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
-import { regionWords } from './region_words.ts';
+import { regionWords } from '../data/region_words.ts';
 import { next, quoted } from './style.ts';
 
 interface CalibrateOptions {

@@ -4,9 +4,8 @@ import { exists, readBytes, writeBytes } from '#platform';
 import { Engine, type EngineOptions } from '../engine/runtime/engine.ts';
 import { markRules } from '../eval/marks.ts';
 import type { CheckpointStorage } from '../train/checkpoint.ts';
-import { verifyDigest } from '../weights/digest.ts';
-import { readSafetensors, type SafetensorsFile } from '../weights/safetensors.ts';
-import { isTorchFile, readTorchFile } from '../weights/torch_file.ts';
+import { readWeightsFile } from '../weights/read_weights.ts';
+import type { SafetensorsFile } from '../weights/safetensors.ts';
 import { note } from './style.ts';
 import { readTunings } from './tunings.ts';
 
@@ -85,11 +84,7 @@ export async function withEngine<T>(
 
 /** Weights in safetensors or PyTorch's own format. */
 export async function readWeights(path: string): Promise<SafetensorsFile> {
-  const bytes = await readBytes(path);
-  if (isTorchFile(bytes)) return { tensors: readTorchFile(bytes, path), metadata: {} };
-  const file = readSafetensors(bytes, path);
-  await verifyDigest(bytes, file.metadata, path);
-  return file;
+  return readWeightsFile(await readBytes(path), path);
 }
 
 /** A text file that the user names. */

@@ -14,7 +14,7 @@ import { OutputFolder } from '../output/folder.ts';
 import { addDataOptions, type DataOptions, datasetOptions, regionOption } from './data_options.ts';
 import { backboneOption, countOrShareOption } from './options.ts';
 import { ProgressReporter } from './progress.ts';
-import { regionWords } from './region_words.ts';
+import { regionWords } from '../data/region_words.ts';
 import { next, quoted } from './style.ts';
 import { printSuspects, showSuspects, suspectFiles, usualSuspects } from './suspects.ts';
 import { regionFrom } from './training_options.ts';

@@ -26,7 +26,7 @@ import { addDataOptions, type DataOptions, datasetOptions } from './data_options
 import { strictOption, unreadableFiles } from './find_images.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
-import { regionNote, regionWords } from './region_words.ts';
+import { regionNote, regionWords } from '../data/region_words.ts';
 import { writeReport } from './report.ts';
 import {
   counts,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { withoutListed } from '../data/leave_out.ts';
 import { openDataset } from '../data/open.ts';
+import { trainingDefaults } from '../session/training_defaults.ts';
 import { interruptSignal, readText, withEngine } from './common.ts';
 import { addDataOptions, type DataOptions, datasetOptions, regionOption } from './data_options.ts';
 import { modeOption, seedOption } from './options.ts';
@@ -23,9 +24,9 @@ export function trainCommand(program: Command): void {
       '--mode <mode>',
       'aand; for comparison rd (the RD4AD baseline), raa, hkd (rd with one of its parts), patchcore',
       modeOption,
-      'aand',
+      trainingDefaults.mode,
     )
-    .option('--seed <number>', 'random seed', seedOption, 0)
+    .option('--seed <number>', 'random seed', seedOption, trainingDefaults.seed)
     .option('--resume', 'continue from the checkpoints in the output folder')
     .option(
       '--force',

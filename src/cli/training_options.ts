@@ -8,7 +8,7 @@ import { checkTiling, type Tiling } from '../data/tiles.ts';
 import type { Labels } from '../eval/evaluate.ts';
 import { parseThreshold, type ThresholdRule, thresholdHelp } from '../eval/thresholds.ts';
 import { type Mode, methodNamed } from '../model/methods.ts';
-import { fewImages, holdOutLeast, paperSchedule } from '../session/training_defaults.ts';
+import { fewImages, holdOutLeast, paperSchedule, trainingDefaults } from '../session/training_defaults.ts';
 import { type AskedPlan, adaptedTo, type TrainingPlan } from '../session/training_plan.ts';
 import { defaultCoreset } from '../train/memory_bank.ts';
 import { packagedBackbones, packagedTeacherFile } from '../weights/packaged.ts';
@@ -179,15 +179,25 @@ export async function planTraining(options: TrainCommandOptions): Promise<AskedT
 /** Options that `train` and `benchmark` share. */
 export function addTrainingOptions(command: Command): Command {
   return command
-    .option('--backbone <name>', `one of ${backboneNames.join(', ')}`, backboneOption, 'resnet18')
+    .option(
+      '--backbone <name>',
+      `one of ${backboneNames.join(', ')}`,
+      backboneOption,
+      trainingDefaults.backbone,
+    )
     .option(
       '--weights <file>',
       'teacher weights (.safetensors or .pth, torchvision names); default: the packaged teacher of ' +
         packagedBackbones.join(' or '),
     )
     .option('--textures <folder>', 'photographs for synthetic anomalies; default: procedural textures')
-    .option('--image-size <pixels>', 'side of the network input, a multiple of 32', imageSizeOption, 256)
-    .option('--batch <count>', 'images per step', batchOption, paperSchedule.batch)
+    .option(
+      '--image-size <pixels>',
+      'side of the network input, a multiple of 32',
+      imageSizeOption,
+      trainingDefaults.imageSize,
+    )
+    .option('--batch <count>', 'images per step', batchOption, trainingDefaults.batch)
     .option(
       '--coreset <share>',
       `share of the patches that patchcore keeps (default ${defaultCoreset}); it has no epochs`,

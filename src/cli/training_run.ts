@@ -3,7 +3,6 @@
  * folder.
  */
 import type { Dataset } from '../data/dataset.ts';
-import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
 import { nameInList } from '../data/leave_out.ts';
 import { scaleOf } from '../detector/scale.ts';
 import { driftOfTested, driftText } from '../detector/score_watch.ts';
@@ -12,8 +11,6 @@ import type { Metrics } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
 import { type Findings, findingsLines, findingsOf } from '../eval/findings.ts';
 import { backboneNamed } from '../model/backbones.ts';
-import { methodNamed } from '../model/methods.ts';
-import { scoreNeighbours } from '../model/patchcore.ts';
 import type { OutputFolder } from '../output/folder.ts';
 import { type CurvePoint, curveCsv, curveJson } from '../session/learning_curve.ts';
 import { prepareTraining } from '../session/prepare_training.ts';
@@ -21,12 +18,13 @@ import { fileReader } from '../session/score_samples.ts';
 import { type TrainingJob, type TrainingPorts, trainAndCalibrate } from '../session/train_and_calibrate.ts';
 import { checkPlan } from '../session/training_checks.ts';
 import { splitGood, variantOf } from '../session/training_plan.ts';
+import { trainingRecord } from '../session/training_record.ts';
 import type { Progress } from '../train/trainer.ts';
 import { usage } from './common.ts';
 import { leaveOutSuspects } from './left_out.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
-import { regionNote, regionWords } from './region_words.ts';
+import { regionNote } from '../data/region_words.ts';
 import { writeReport } from './report.ts';
 import { counts, marksOfResults, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
 import { checkpointsIn, type RunCheckpoints } from './run_folder.ts';
@@ -38,36 +36,6 @@ export interface TrainingResult {
   /** What metrics.json holds. */
   readonly report: Record<string, unknown>;
   readonly metrics: Metrics;
-}
-
-/** The settings of a plan as they go into the model file and metrics.json. */
-function settingsOf(plan: TrainPlan, foreground: ForegroundRule, heldOut: number, bestEpoch?: number) {
-  return {
-    backbone: plan.backbone,
-    mode: plan.mode,
-    weights: plan.teacherPath,
-    textures: plan.textures.name,
-    foreground: describeForeground(foreground),
-    tiling: plan.tiling ?? null,
-    ...(plan.region && { region: regionWords(plan.region) }),
-    image_size: plan.imageSize,
-    batch: plan.batch,
-    ...(methodNamed(plan.mode).learns === 'memory'
-      ? { coreset: plan.coreset, neighbours: scoreNeighbours }
-      : { epochs: plan.epochs }),
-    limit: plan.limit ?? null,
-    held_out: heldOut,
-    ...(plan.leaveOut > 0 && { left_out_parts: plan.leaveOut }),
-    ...(plan.augment && { augment: plan.augment }),
-    ...(plan.robust && { robust: plan.robust }),
-    labels: plan.labels,
-    checkpoint:
-      bestEpoch === undefined
-        ? methodNamed(plan.mode).learns === 'memory'
-          ? 'no epochs: a bank of features'
-          : 'last epoch'
-        : `epoch ${bestEpoch} of stage II, the best on the test set (test-oracle)`,
-  };
 }
 
 /** What the plan wants measured while the training runs, and where the folder keeps it. */
@@ -129,7 +97,7 @@ export async function trainAndTest(
   const version = packageVersion();
   const trained = data.samples.length;
   const settings = (bestEpoch: number | undefined) => ({
-    ...settingsOf(plan, foreground, heldOut.length, bestEpoch),
+    ...trainingRecord(plan, foreground, heldOut.length, bestEpoch),
     ...(plan.dropSuspects && { drop_suspects: plan.dropSuspects, suspects_left_out: suspects.length }),
     ...(all.leftOut?.length && { listed_left_out: all.leftOut.length }),
   });

@@ -73,6 +73,26 @@ interface Loaded {
   readonly mask: Uint8Array | undefined;
 }
 
+/**
+ * The images whose foreground is empty.
+ *
+ * @throws InvalidDatasetError where most are: stage I would learn nothing
+ */
+export function emptyForegrounds(
+  paths: readonly string[],
+  masks: readonly Uint8Array[],
+  region: RegionOfInterest | undefined,
+): string[] {
+  const empty = paths.filter((_, i) => !masks[i]?.includes(1));
+  if (empty.length > paths.length / 2)
+    throw new InvalidDatasetError(
+      `the foreground ${region ? 'in the region of interest ' : ''}is empty on ${empty.length} of ` +
+        `${paths.length} images (the first is ${empty[0]}): choose another rule with --foreground; ` +
+        'aand preview shows what a rule does',
+    );
+  return empty;
+}
+
 interface Options {
   readonly foreground: ForegroundRule;
   readonly tiling?: Tiling | undefined;
@@ -84,7 +104,7 @@ interface Options {
 }
 
 /** What is 1 in both masks. */
-function both(mask: Uint8Array, inspected: Uint8Array | undefined): Uint8Array {
+export function both(mask: Uint8Array, inspected: Uint8Array | undefined): Uint8Array {
   return inspected ? mask.map((value, i) => (inspected[i] ? value : 0)) : mask;
 }
 
@@ -159,13 +179,6 @@ export async function loadTrainingImages(
   if (rule.kind === 'none' && !region)
     return { samples: readable, images, paths, foregrounds: undefined, warnings };
   const masks = all.map(({ mask }) => mask as Uint8Array);
-  const empty = paths.filter((_, i) => !masks[i]?.includes(1));
-  if (empty.length > all.length / 2)
-    throw new InvalidDatasetError(
-      `the foreground ${region ? 'in the region of interest ' : ''}is empty on ${empty.length} of ` +
-        `${all.length} images (the first is ${empty[0]}): choose another rule with --foreground; ` +
-        'aand preview shows what a rule does',
-    );
-  for (const path of empty) warnings.push(`${path}: the foreground is empty`);
+  for (const path of emptyForegrounds(paths, masks, region)) warnings.push(`${path}: the foreground is empty`);
   return { samples: readable, images, paths, foregrounds: masks, warnings };
 }

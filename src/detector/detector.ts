@@ -1,16 +1,22 @@
 /** A trained detector on a device: images in, anomaly maps and scores out. */
 
 import { InvalidArgumentError } from '../base/errors.ts';
-import type { Engine } from '../engine/runtime/engine.ts';
+import { type FileSource, fileBytes, type ImageSource, nameOfSource, takeImages } from '../data/sources.ts';
+import { Engine } from '../engine/runtime/engine.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import { type MarkRule, markedPixels, type Scale } from '../eval/marks.ts';
 import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import type { ImageBands } from '../image/bands.ts';
-import type { ImageInput } from '../image/image.ts';
-import { kindOf } from '../image/image.ts';
 import { backboneNamed } from '../model/backbones.ts';
+import type { TrainedModel, TrainOptions } from '../session/train_from_sources.ts';
 import { type DetectorFile, detectorStore, readDetector } from './file.ts';
-import { MapRunner, type RawPrediction } from './map_runner.ts';
+import {
+  type DetectorMemory,
+  MapRunner,
+  type RawPrediction,
+  type RunSize,
+  type WarmupProgress,
+} from './map_runner.ts';
 import { scaleOf } from './scale.ts';
 import type { DetectorSettings } from './settings.ts';
 
@@ -60,6 +66,8 @@ export class Detector implements AsyncDisposable {
   readonly scale: Scale | null;
   readonly #store: ParameterStore;
   readonly #runner: MapRunner;
+  /** The engine, where nobody else closes it. */
+  #ownEngine: Engine | undefined;
 
   private constructor(
     settings: DetectorSettings,
@@ -74,7 +82,7 @@ export class Detector implements AsyncDisposable {
   }
 
   /**
-   * @param bytes a `model.safetensors` of `aand train`
+   * @param model a `model.safetensors` of `aand train`: its bytes, a Blob, its path (Node) or its URL
    * @param what its name, for error messages
    * @param options dtype f16 halves the memory of weights and activations; arithmetic stays in 32 bits.
    *   marks: the limit that masks are drawn by, instead of the model's own
@@ -83,15 +91,12 @@ export class Detector implements AsyncDisposable {
    */
   static async open(
     engine: Engine,
-    bytes: Uint8Array,
-    what = 'model',
+    model: FileSource,
+    what = nameOfSource(model) ?? 'model',
     options: DetectorOptions = {},
   ): Promise<Detector> {
     checkEngine(engine);
-    if (!(bytes instanceof Uint8Array))
-      throw new InvalidArgumentError(
-        `${what}: expected the bytes of a model file as Uint8Array (a Buffer is one), not ${kindOf(bytes)}`,
-      );
+    const bytes = await fileBytes(model, what);
     return Detector.fromFile(engine, await readDetector(bytes, what), what, options);
   }
 
@@ -124,6 +129,47 @@ export class Detector implements AsyncDisposable {
     );
   }
 
+  /**
+   * Learns a product from photographs of good parts, and draws the limit. It is the training of `aand train`,
+   * with its defaults; images are what {@link Detector.predict} takes.
+   *
+   * ```ts
+   * const { detector, bytes } = await Detector.train({ good: files, onProgress: ({ fraction }) => ... });
+   * const [prediction] = await detector.predict([photograph]);
+   * ```
+   *
+   * @param options the photographs, and what differs from the defaults. `engine`: where to compute; without
+   *   it one is opened, and closed with the detector
+   * @returns the detector, ready to predict, the model file, and what is known of how well it tells
+   * @throws InvalidArgumentError on options, InvalidImageError and UnreadableError on images, by their number;
+   *   Interrupted where the signal is raised; NoAdapterError; OutOfMemoryError; DeviceLostError or ClosedError
+   */
+  static async train(
+    options: TrainOptions & DetectorOptions & { readonly engine?: Engine | undefined },
+  ): Promise<TrainedModel & { readonly detector: Detector }> {
+    const { engine: given, dtype, marks } = options;
+    if (given !== undefined) checkEngine(given);
+    const photographs = {
+      good: takeImages(options.good, 'good image'),
+      bad: takeImages(options.bad ?? [], 'bad image'),
+    };
+    // Programs that only inspect do not load what trains.
+    const { trainFromSources } = await import('../session/train_from_sources.ts');
+    const engine = given ?? (await Engine.open());
+    try {
+      const trained = await trainFromSources(engine, photographs, options);
+      const detector = await Detector.open(engine, trained.bytes, 'the trained model', {
+        ...(dtype && { dtype }),
+        marks,
+      });
+      if (!given) detector.#ownEngine = engine;
+      return { ...trained, detector };
+    } catch (error) {
+      if (!given) await engine.close();
+      throw error;
+    }
+  }
+
   /** Raw maps and scores, and explanations of them; it is closed with the detector. */
   get runner(): MapRunner {
     return this.#runner;
@@ -135,16 +181,48 @@ export class Detector implements AsyncDisposable {
   }
 
   /**
-   * Predicts images of any size; they are resized, or cut into tiles, as in training. Any number of calls may
-   * be under way at once. The pixels may not change before the promise settles.
+   * Predicts images of any size, one or a list; they are resized, or cut into tiles, as in training. Any
+   * number of calls may be under way at once. What a page draws (canvas, video, bitmap) is taken when the
+   * call is made; pixels in arrays may not change before the promise settles. Files are decoded as they are
+   * stored: EXIF rotation is applied, profiles and alpha are not.
    *
-   * @param images 8-bit RGB, or pixels of a canvas that are all opaque
-   * @returns one prediction per image, in their order; none for an empty list
-   * @throws Error that names the first image whose values, size and channels do not fit together; no image is
-   *   predicted then. OutOfMemoryError; DeviceLostError, or ClosedError where detector or engine are closed
+   * @param images 8-bit RGB, opaque RGBA, a Blob or File, the bytes of an image file, a path (Node) or URL,
+   *   and in browsers a canvas, bitmap, image, video or video frame
+   * @returns the prediction of the one image, or one per image of the list, in their order
+   * @throws InvalidImageError and UnreadableError that name the image by its number, and what is wrong with
+   *   its kind, size or file; no image of a list is predicted then (of a model with tiles those before it).
+   *   OutOfMemoryError; DeviceLostError, or ClosedError where detector or engine are closed
    */
-  async predict(images: readonly ImageInput[]): Promise<Prediction[]> {
-    return (await this.#runner.predict(images, this.settings.tiling)).map((raw) => this.#judge(raw));
+  predict(image: ImageSource): Promise<Prediction>;
+  predict(images: readonly ImageSource[]): Promise<Prediction[]>;
+  async predict(images: ImageSource | readonly ImageSource[]): Promise<Prediction | Prediction[]> {
+    const list: readonly ImageSource[] = Array.isArray(images) ? images : [images as ImageSource];
+    const raw = await this.#runner.predict(list, this.settings.tiling);
+    const predictions = raw.map((one) => this.#judge(one));
+    return Array.isArray(images) ? predictions : (predictions[0] as Prediction);
+  }
+
+  /**
+   * Compiles what the first images would wait for, and runs it once.
+   *
+   * @param onProgress told what is done, and how much of all of it
+   * @param sizes what will come: 1 for single images, 8 for lists of eight and more; by default both
+   */
+  warmup(onProgress?: (progress: WarmupProgress) => void, sizes?: readonly RunSize[]): Promise<void> {
+    return this.#runner.warmup(onProgress, sizes);
+  }
+
+  /** What the detector keeps on the device, in bytes. */
+  get memory(): DetectorMemory {
+    return this.#runner.memory;
+  }
+
+  /**
+   * Frees what is compiled, after the calls that are under way, and keeps the weights: for a detector among
+   * many that is not asked at the moment. The next image compiles again, from what the driver has kept.
+   */
+  release(): Promise<void> {
+    return this.#runner.release();
   }
 
   /**
@@ -178,11 +256,12 @@ export class Detector implements AsyncDisposable {
 
   /**
    * Frees the GPU memory, after the calls that are under way; later ones reject with a ClosedError. The
-   * engine stays open.
+   * engine stays open, but one that {@link Detector.train} opened by itself.
    */
   async close(): Promise<void> {
     await this.#runner.destroy();
     this.#store.destroy();
+    await this.#ownEngine?.close();
   }
 
   /** Closes the detector: `await using` does it. */

@@ -97,6 +97,11 @@ export class Explainer {
     return this.#programs.refresh();
   }
 
+  /** GPU bytes of its program. */
+  get bytes(): number {
+    return this.#programs.bytes;
+  }
+
   close(): Promise<void> {
     return this.#programs.close();
   }

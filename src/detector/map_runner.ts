@@ -1,8 +1,10 @@
 /** Runs a detector's parameters on images: raw maps and scores, whole images or tiles. */
 
+import { mapConcurrently } from '../base/concurrently.ts';
 import { ClosedError } from '../base/errors.ts';
 import { imageInput, pixelWords } from '../data/image_input.ts';
 import { type RegionOfInterest, regionPixels } from '../data/region.ts';
+import { type ImageSource, type TakenImage, takeImage, takeImages } from '../data/sources.ts';
 import { readTiles, TileBlender, type Tiling, tileGrid } from '../data/tiles.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -11,9 +13,7 @@ import { ProgramCache } from '../engine/runtime/program_cache.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import { allDone } from '../engine/runtime/watch.ts';
 import type { ImageBands } from '../image/bands.ts';
-import { bandsOf } from '../image/bands.ts';
-import type { Image, ImageInput } from '../image/image.ts';
-import { checkImage, checkImages } from '../image/image.ts';
+import type { Image } from '../image/image.ts';
 import { resizeBicubic } from '../image/resize.ts';
 import { detect, type Mode, methodNamed } from '../model/methods.ts';
 import type { Teacher } from '../model/teacher.ts';
@@ -59,11 +59,36 @@ function inspectedPart(raw: RawPrediction, region: RegionOfInterest | undefined)
 const runSizes = [8, 1] as const;
 const tilesPerRun = runSizes[0];
 
+/** Images of one run of the device. */
+export type RunSize = (typeof runSizes)[number];
+
+/** How far a detector is with getting ready. */
+export interface WarmupProgress {
+  /** `compiling`: the driver makes the kernels; `first run`: what a driver still does at the first image. */
+  readonly stage: 'compiling' | 'first run';
+  /** Images of the run that is made ready. */
+  readonly images: RunSize;
+  /** Of all that is to do, 0 to 1. */
+  readonly fraction: number;
+}
+
+/** What a detector keeps on the device, in bytes. */
+export interface DetectorMemory {
+  readonly parameters: number;
+  /** Of the programs that are compiled: none before the first image, two at most beside the explaining one. */
+  readonly programs: number;
+}
+
+// Share of getting ready that is compiling.
+const compiling = 0.9;
+
 /** Cuts a list into runs: as many large ones as it fills, the rest one by one. */
-function cutIntoRuns<T>(images: readonly T[]): T[][] {
-  const runs: T[][] = [];
-  for (let start = 0; start < images.length; start += runs.at(-1)?.length ?? 1)
-    runs.push(images.slice(start, start + (runSizes.find((size) => start + size <= images.length) ?? 1)));
+function cutIntoRuns<T>(images: readonly T[]): { readonly size: RunSize; readonly part: T[] }[] {
+  const runs: { readonly size: RunSize; readonly part: T[] }[] = [];
+  for (let start = 0; start < images.length; start += runs.at(-1)?.size ?? 1) {
+    const size = runSizes.find((size) => start + size <= images.length) ?? 1;
+    runs.push({ size, part: images.slice(start, start + size) });
+  }
   return runs;
 }
 
@@ -76,8 +101,9 @@ export class MapRunner {
   readonly #store: ParameterStore;
   readonly #backbone: Teacher;
   readonly #mode: Mode;
-  readonly #programs = new ProgramCache();
+  #programs = new ProgramCache<RunSize>();
   readonly #calls = new Set<Promise<unknown>>();
+  readonly #releases = new Set<Promise<unknown>>();
   #explainer: Explainer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -98,14 +124,66 @@ export class MapRunner {
     this.region = region;
   }
 
-  /** The program for runs of `batch` images, compiled at its first use. */
-  program(batch: number): Promise<Program> {
-    return this.#programs.get(batch, async () => {
+  /**
+   * The program for runs of so many images, compiled at its first use.
+   *
+   * @param onPipeline told how many of its kernels are compiled, where it was not compiled before
+   */
+  program(size: RunSize, onPipeline?: (ready: number, total: number) => void): Promise<Program> {
+    return this.#programs.get(size, async () => {
       const tape = new Tape(this.#store.set);
-      const images = imageInput(tape, batch, this.imageSize);
+      const images = imageInput(tape, size, this.imageSize);
       const { map, score } = detect(tape, images, this.#backbone, this.#mode);
-      return Program.compile(this.#engine, tape, { outputs: { map, score }, store: this.#store });
+      return Program.compile(this.#engine, tape, {
+        outputs: { map, score },
+        store: this.#store,
+        ...(onPipeline && { onProgress: onPipeline }),
+      });
     });
+  }
+
+  /** What it keeps on the device, the parameters of its store included. */
+  get memory(): DetectorMemory {
+    const programs = this.#programs.bytes + (this.#explainer?.bytes ?? 0);
+    return { parameters: this.#store.bytes, programs };
+  }
+
+  /**
+   * Compiles the programs and runs each once, so that no image waits for that.
+   *
+   * @param sizes images of the runs that will come: 1 for single images, 8 for lists of eight and more
+   */
+  warmup(
+    onProgress?: (progress: WarmupProgress) => void,
+    sizes: readonly RunSize[] = runSizes,
+  ): Promise<void> {
+    return this.#call(async () => {
+      const side = this.imageSize;
+      const black: Image = { width: side, height: side, channels: 3, data: new Uint8Array(side * side * 3) };
+      for (const [i, images] of sizes.entries()) {
+        const tell = (stage: WarmupProgress['stage'], share: number) =>
+          onProgress?.({ stage, images, fraction: (i + share) / sizes.length });
+        await this.program(images, (ready, total) => tell('compiling', (compiling * ready) / total));
+        tell('first run', compiling);
+        await this.#run(Array.from({ length: images }, () => black));
+        tell('first run', 1);
+      }
+    });
+  }
+
+  /**
+   * Frees the programs, after the calls that are under way; the parameters stay on the device. The next image
+   * compiles them again, from what driver and cache have kept.
+   */
+  release(): Promise<void> {
+    const [programs, explainer] = [this.#programs, this.#explainer];
+    this.#programs = new ProgramCache();
+    this.#explainer = undefined;
+    // What begins from now on has programs of its own.
+    const calls = [...this.#calls];
+    const release = Promise.allSettled(calls).then(() => allDone([programs.close(), explainer?.close()]));
+    this.#releases.add(release);
+    return release.then(() => {}).finally(() => this.#releases.delete(release));
   }
 
   /** Work of the caller's: closing waits for it. */
@@ -138,9 +216,9 @@ export class MapRunner {
   async #run(images: readonly Image[]): Promise<RawPrediction[]> {
     const runs: Promise<RawPrediction[]>[] = [];
     let failed = false;
-    for (const part of cutIntoRuns(images)) {
+    for (const { size, part } of cutIntoRuns(images)) {
       if (failed) break;
-      const run = this.#runOnce(part);
+      const run = this.#runOnce(size, part);
       run.catch(() => {
         failed = true;
       });
@@ -151,8 +229,8 @@ export class MapRunner {
     return (await allDone(runs)).flat();
   }
 
-  async #runOnce(images: readonly Image[]): Promise<RawPrediction[]> {
-    const program = await this.program(images.length);
+  async #runOnce(size: RunSize, images: readonly Image[]): Promise<RawPrediction[]> {
+    const program = await this.program(size);
     const { map, score } = (await program.run({ pixels: pixelWords(images) })) as {
       map: Float32Array;
       score: Float32Array;
@@ -167,20 +245,21 @@ export class MapRunner {
   }
 
   /**
-   * Images of any size: resized as in training, or cut into tiles whose maps are blended (the score is then
-   * the largest value of the blended map).
+   * Images of any size and source: resized as in training, or cut into tiles whose maps are blended (the
+   * score is then the largest value of the blended map).
    *
-   * @throws Error on an image whose values, size and channels do not fit together, before any is looked at
+   * @throws Error on an image whose values, size and channels do not fit together, or that cannot be read;
+   *   without tiles before any is looked at
    */
-  predict(images: readonly ImageInput[], tiling?: Tiling): Promise<RawPrediction[]> {
-    return this.#call(async () => this.#predict(checkImages(images), tiling));
+  predict(images: readonly ImageSource[], tiling?: Tiling): Promise<RawPrediction[]> {
+    return this.#call(async () => this.#predict(takeImages(images), tiling));
   }
 
-  async #predict(images: readonly Image[], tiling: Tiling | undefined): Promise<RawPrediction[]> {
+  async #predict(images: readonly TakenImage[], tiling: Tiling | undefined): Promise<RawPrediction[]> {
     const side = this.imageSize;
-    if (!tiling) return this.#runWhole(images.map((image) => resizeBicubic(image, side, side)));
+    if (!tiling) return this.#runWhole(await mapConcurrently(images, (image) => image.resized(side)));
     const results: RawPrediction[] = [];
-    for (const image of images) results.push(await this.#predictTiles(bandsOf(image), tiling));
+    for (const image of images) results.push(await image.bands((bands) => this.#predictTiles(bands, tiling)));
     return results;
   }
 
@@ -239,12 +318,14 @@ export class MapRunner {
    * The levels behind an image's map, none for a method that rebuilds nothing; the image is resized as for a
    * prediction.
    */
-  explain(image: ImageInput): Promise<LevelExplanation[]> {
+  explain(image: ImageSource): Promise<LevelExplanation[]> {
     return this.#call(async () => {
+      const taken = takeImage(image, 'the image');
       const method = methodNamed(this.#mode);
       if (method.learns !== 'student') return [];
       this.#explainer ??= new Explainer(this.#engine, this.#store, this.#backbone, method, this.imageSize);
-      return this.#explainer.explain(resizeBicubic(checkImage(image), this.imageSize, this.imageSize));
+      const explainer = this.#explainer;
+      return explainer.explain(await taken.resized(this.imageSize));
     });
   }
 
@@ -260,7 +341,7 @@ export class MapRunner {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled(this.#calls);
+    await Promise.allSettled([...this.#calls, ...this.#releases]);
     await this.#programs.close();
     await this.#explainer?.close();
   }

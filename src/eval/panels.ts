@@ -6,16 +6,10 @@
 import type { Image } from '../image/image.ts';
 import { resizeBilinear, resizeNearest } from '../image/resize.ts';
 import { visibleMask } from './blobs.ts';
+import { jet } from './colour_maps.ts';
 import { type Colour, canvas, ink, outline, paste } from './drawing.ts';
 import { drawText, glyphHeight, glyphWidth } from './font.ts';
 import { type Calibration, normalizeScore } from './thresholds.ts';
-
-/** The JET colour map: blue for 0, green for 0.5, red for 1. */
-export function jet(value: number): Colour {
-  const channel = (centre: number) =>
-    Math.round(255 * Math.min(1, Math.max(0, 1.5 - Math.abs(4 * value - centre))));
-  return [channel(3), channel(2), channel(1)];
-}
 
 /** Side of a panel in pixels. */
 export const panelSide = 256;

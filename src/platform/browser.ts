@@ -24,5 +24,6 @@ export {
   openBands,
   overview,
 } from './browser/images.ts';
+export { drawnPixels, localPath, packagedWeights } from './browser/sources.ts';
 export { decodeResized, loadResized } from './browser/threads.ts';
 export type { FolderEntry, ResizedImage, ResultFinder, ScratchFile } from './platform.ts';

@@ -6,6 +6,7 @@ export { decodeImage, decodeMask, encodePng, encodeWebp, imageSize, inspectImage
 export { packageRoot } from './node/package_root.ts';
 export { exists, listFolder, openScratchFile, readBytes, readFolder, realPath } from './node/read.ts';
 export { resultFinder } from './node/record.ts';
+export { drawnPixels, localPath, packagedWeights } from './node/sources.ts';
 export { decodeResized, loadResized } from './node/threads.ts';
 export { writeBytes } from './node/write.ts';
 export type { FolderEntry, ResizedImage, ResultFinder, ScratchFile } from './platform.ts';

@@ -4,7 +4,7 @@
  * package.json choose one of them as `#platform`. Another platform is one more file and a condition.
  */
 import type { ImageBands } from '../image/bands.ts';
-import type { Image, ImageFacts, ImageInput } from '../image/image.ts';
+import type { CanvasPixels, Image, ImageFacts, ImageInput } from '../image/image.ts';
 import type { Stored } from '../image/stored.ts';
 import type { Toggles } from './toggles.ts';
 
@@ -68,6 +68,30 @@ export interface ImagePlatform {
   imageFileSize(path: string): Promise<{ readonly width: number; readonly height: number }>;
   /** A small picture of an image file of any size, `side` x `side` pixels. */
   overview(path: string, side: number): Promise<Image>;
+}
+
+/** Where images, models and weights come from. */
+export interface SourcePlatform {
+  /**
+   * The path of a file that a text or a URL means; undefined where it is an address of the web, which `fetch`
+   * reads.
+   */
+  localPath(address: string | URL): string | undefined;
+  /**
+   * The pixels of something that the platform draws (a canvas, a bitmap, a video), as they are now. Undefined
+   * where a value is nothing of that kind.
+   *
+   * @param what names it in errors
+   * @throws InvalidImageError where it shows nothing, or pixels that may not be read
+   */
+  drawnPixels(value: unknown, what: string): CanvasPixels | undefined;
+  /**
+   * The bytes of a file in this package's folder `weights`.
+   *
+   * @param file its name, such as `teacher_resnet18.safetensors`
+   * @throws Error naming the file or its address
+   */
+  packagedWeights(file: string): Promise<Uint8Array>;
 }
 
 /** An image as the network sees it, and the size that it had. */
@@ -160,4 +184,10 @@ export interface ThreadPlatform {
   decodeResized(bytes: Uint8Array, name: string, size: number, signal?: AbortSignal): Promise<ResizedImage>;
 }
 
-export interface Platform extends GpuPlatform, ImagePlatform, FilePlatform, CachePlatform, ThreadPlatform {}
+export interface Platform
+  extends GpuPlatform,
+    ImagePlatform,
+    SourcePlatform,
+    FilePlatform,
+    CachePlatform,
+    ThreadPlatform {}

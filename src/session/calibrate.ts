@@ -1,6 +1,6 @@
 /** The use case of a calibration: a new threshold for a model, without training. */
 
-import { rangeOf } from '../base/lists.ts';
+import { type Range, rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import type { DetectorFile } from '../detector/file.ts';
 import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
@@ -10,12 +10,6 @@ import { calibrate, type DrawnCalibrations, isAnomalous, type ThresholdRule } fr
 import { highestOf, highestScores, robustOf } from './changed_images.ts';
 import { type ScoringOptions, scoreSamples } from './score_samples.ts';
 import { testDetector } from './test_detector.ts';
-
-/** Smallest and largest of some values. */
-export interface Range {
-  readonly min: number;
-  readonly max: number;
-}
 
 /** Scores that a threshold is drawn from. */
 export interface Scored {

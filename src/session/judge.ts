@@ -1,10 +1,10 @@
 /** What the images of a training say of its model: the test set, and the good images of the threshold. */
 
+import type { Range } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import type { CalibrationScore } from '../detector/settings.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
 import type { CalibrationInput, ThresholdRule } from '../eval/thresholds.ts';
-import type { Range } from './calibrate.ts';
 import { joined, type LeftOutScores, scoresOf } from './leave_out.ts';
 
 /** Images that are judged after a training. */

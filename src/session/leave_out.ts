@@ -4,7 +4,7 @@
  */
 
 import { InvalidArgumentError } from '../base/errors.ts';
-import { append } from '../base/lists.ts';
+import { append, type Range } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import type { RegionOfInterest } from '../data/region.ts';
 import { MapRunner } from '../detector/map_runner.ts';
@@ -13,7 +13,6 @@ import type { TestedImage, TestSet } from '../eval/evaluate.ts';
 import { checkOptions, type TrainDetectorOptions } from '../train/check_options.ts';
 import { trainDetector } from '../train/train_detector.ts';
 import type { Progress } from '../train/trainer.ts';
-import type { Range } from './calibrate.ts';
 
 /** The scores of images. */
 export function scoresOf(images: readonly TestedImage[]): number[] {

@@ -14,6 +14,15 @@ export interface Schedule {
 /** The paper's schedule: the command line's. */
 export const paperSchedule: Schedule = { epochs: [100, 120], batch: 16 };
 
+/** What a training takes where nobody says otherwise, whatever the number of images. */
+export const trainingDefaults = {
+  backbone: 'resnet18',
+  mode: 'aand',
+  imageSize: 256,
+  batch: paperSchedule.batch,
+  seed: 0,
+} as const;
+
 /** Fewer images than these are trained for as many steps as these would be. */
 export const fewImages = 64;
 

@@ -142,7 +142,10 @@ export interface AskedPlan extends Omit<TrainingPlan, 'epochs' | 'leaveOut'> {
  * What a plan leaves to the number of good images. Tiles and changed copies make many of few: then the epochs
  * are the usual ones.
  */
-export function adaptedTo(plan: AskedPlan, dataset: Dataset): Pick<TrainingPlan, 'epochs' | 'leaveOut'> {
+export function adaptedTo(
+  plan: Omit<AskedPlan, 'teacher' | 'unreadable'>,
+  dataset: Dataset,
+): Pick<TrainingPlan, 'epochs' | 'leaveOut'> {
   const { train, heldOut } = splitGood(plan, dataset);
   const images = plan.augment ? withCopies(train.length) : train.length;
   const count = plan.tiling ? Math.max(fewImages, images) : images;

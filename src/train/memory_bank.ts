@@ -17,11 +17,16 @@ import { FeatureReader, inRuns } from './feature_reader.ts';
 
 /** Share of the patches that is kept where the options say nothing: the paper's smallest. */
 export const defaultCoreset = 0.01;
+/** The steps of the learning, as its progress names them. */
+export const bankSteps = ['features', 'coreset', 'bank'] as const;
 /** A bank is bound whole, so it stays within WebGPU's default binding of 128 MiB. */
 const bankBytes = 2 ** 27;
 
 /** Tells how far a step of the learning is, as the progress of one epoch. */
-function progressOf(o: CheckedOptions, stage: string): (done: number, total: number) => void {
+function progressOf(
+  o: CheckedOptions,
+  stage: (typeof bankSteps)[number],
+): (done: number, total: number) => void {
   const started = performance.now();
   return (done, total) => {
     const imagesPerSecond = done / ((performance.now() - started) / 1000);

@@ -5,6 +5,7 @@ import type { Program } from './program.ts';
 /** Compiles a program per key at its first use, and keeps it. */
 export class ProgramCache<Key = number> {
   readonly #programs = new Map<Key, Promise<Program>>();
+  readonly #compiled = new Set<Program>();
   #closing: Promise<void> | undefined;
 
   /**
@@ -17,9 +18,17 @@ export class ProgramCache<Key = number> {
     if (!program) {
       program = compile();
       this.#programs.set(key, program);
-      program.catch(() => this.#programs.delete(key));
+      program.then(
+        (compiled) => this.#compiled.add(compiled),
+        () => this.#programs.delete(key),
+      );
     }
     return program;
+  }
+
+  /** GPU bytes of the programs that are compiled. */
+  get bytes(): number {
+    return [...this.#compiled].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** After the parameters were written. */
@@ -44,5 +53,6 @@ export class ProgramCache<Key = number> {
       await program?.idle();
       program?.destroy();
     }
+    this.#compiled.clear();
   }
 }

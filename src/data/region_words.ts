@@ -1,5 +1,5 @@
-/** What commands say of a region of interest. */
-import { inspectedShare, type RegionOfInterest } from '../data/region.ts';
+/** What is said of a region of interest. */
+import { inspectedShare, type RegionOfInterest } from './region.ts';
 
 /** Pixels a side that shares are counted at. */
 const side = 1024;

@@ -1,0 +1,41 @@
+/** What a model file and metrics.json say of the training that made a model. */
+import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
+import { regionWords } from '../data/region_words.ts';
+import { methodNamed } from '../model/methods.ts';
+import { scoreNeighbours } from '../model/patchcore.ts';
+import type { TrainingPlan } from './training_plan.ts';
+
+/** The settings of a plan, as plain data. */
+export function trainingRecord(
+  plan: Omit<TrainingPlan, 'teacher' | 'unreadable'>,
+  foreground: ForegroundRule,
+  heldOut: number,
+  bestEpoch?: number,
+): Readonly<Record<string, unknown>> {
+  return {
+    backbone: plan.backbone,
+    mode: plan.mode,
+    weights: plan.teacherPath,
+    textures: plan.textures.name,
+    foreground: describeForeground(foreground),
+    tiling: plan.tiling ?? null,
+    ...(plan.region && { region: regionWords(plan.region) }),
+    image_size: plan.imageSize,
+    batch: plan.batch,
+    ...(methodNamed(plan.mode).learns === 'memory'
+      ? { coreset: plan.coreset, neighbours: scoreNeighbours }
+      : { epochs: plan.epochs }),
+    limit: plan.limit ?? null,
+    held_out: heldOut,
+    ...(plan.leaveOut > 0 && { left_out_parts: plan.leaveOut }),
+    ...(plan.augment && { augment: plan.augment }),
+    ...(plan.robust && { robust: plan.robust }),
+    labels: plan.labels,
+    checkpoint:
+      bestEpoch === undefined
+        ? methodNamed(plan.mode).learns === 'memory'
+          ? 'no epochs: a bank of features'
+          : 'last epoch'
+        : `epoch ${bestEpoch} of stage II, the best on the test set (test-oracle)`,
+  };
+}
