@@ -33,8 +33,8 @@ export type DrawnSource =
 export type ImageSource = ImageInput | FileSource | DrawnSource;
 
 const expected =
-  'expected { width, height, channels, data }, a Blob or File, the bytes of an image file, a path or URL, or ' +
-  'in browsers a canvas, bitmap, image, video or video frame';
+  'expected { width, height, channels, data }, a Blob or File, the bytes of an image file, a path or URL, ' +
+  'or in browsers a canvas, bitmap, image, video or video frame';
 
 function isText(kind: string, value: unknown): value is string | URL {
   return kind === 'String' || kind === 'URL' || typeof value === 'string';

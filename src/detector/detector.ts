@@ -141,8 +141,9 @@ export class Detector implements AsyncDisposable {
    * @param options the photographs, and what differs from the defaults. `engine`: where to compute; without
    *   it one is opened, and closed with the detector
    * @returns the detector, ready to predict, the model file, and what is known of how well it tells
-   * @throws InvalidArgumentError on options, InvalidImageError and UnreadableError on images, by their number;
-   *   Interrupted where the signal is raised; NoAdapterError; OutOfMemoryError; DeviceLostError or ClosedError
+   * @throws InvalidArgumentError on options, InvalidImageError and UnreadableError on images, by their
+   *   number; Interrupted where the signal is raised; NoAdapterError; OutOfMemoryError; DeviceLostError or
+   *   ClosedError
    */
   static async train(
     options: TrainOptions & DetectorOptions & { readonly engine?: Engine | undefined },

@@ -75,7 +75,7 @@ export interface WarmupProgress {
 /** What a detector keeps on the device, in bytes. */
 export interface DetectorMemory {
   readonly parameters: number;
-  /** Of the programs that are compiled: none before the first image, two at most beside the explaining one. */
+  /** Of compiled programs: none before the first image, two at most beside the explaining one. */
   readonly programs: number;
 }
 

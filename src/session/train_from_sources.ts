@@ -66,7 +66,7 @@ export interface TrainOptions {
   readonly imageSize?: number | undefined;
   /** Images per step; default 16. */
   readonly batch?: number | undefined;
-  /** Epochs of both stages; default 100 and 120, and of fewer than 64 images as many as give as many steps. */
+  /** Epochs of both stages; default 100 and 120, and more of fewer than 64 images, for as many steps. */
   readonly epochs?: readonly [number, number] | undefined;
   /** Of the random numbers; default 0. The same seed and images give the same model on the same device. */
   readonly seed?: number | undefined;
@@ -153,8 +153,8 @@ function foregroundOf({ foreground = 'none' }: Pick<TrainOptions, 'foreground'>,
   const rule = parseForeground(foreground) ?? { kind: 'none' };
   if (rule.kind === 'folder')
     throw new InvalidArgumentError(
-      `the foreground '${foreground}' names a folder of masks, which the command line reads: use one of the ` +
-        'rules that need no files',
+      `the foreground '${foreground}' names a folder of masks, which the command line reads: use one of ` +
+        'the rules that need no files',
     );
   return usesAnomalies(methodNamed(mode)) ? rule : { kind: 'none' };
 }
