@@ -162,6 +162,45 @@ describe('what comes out', () => {
   });
 });
 
+describe('a region of interest', () => {
+  test('is learned, kept and obeyed', async () => {
+    const roi = {
+      inspect: [
+        [
+          [0, 0],
+          [0.5, 0],
+          [0.5, 1],
+          [0, 1],
+        ],
+      ],
+      ignore: [],
+    } as const;
+    const { settings, detector } = await Detector.train(small({ roi, epochs: [1, 1], holdOut: 0 }));
+    expect(settings.region).toEqual(roi);
+    const { map, inspected } = await detector.predict(files[0] as string);
+    expect(inspected?.reduce((sum, value) => sum + value, 0)).toBe((side * side) / 2);
+    expect(map.some((value, i) => value !== 0 && !inspected?.[i])).toBe(false);
+    await detector.close();
+    await expect(
+      Detector.train(
+        small({
+          roi: {
+            inspect: [],
+            ignore: [
+              [
+                [0, 0],
+                [1, 0],
+                [1, 1],
+                [0, 1],
+              ],
+            ],
+          },
+        }),
+      ),
+    ).rejects.toThrow(/region/);
+  });
+});
+
 describe('on the way', () => {
   test('progress names every stage, never falls, and ends at 1', async () => {
     const told: TrainingProgress[] = [];

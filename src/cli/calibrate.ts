@@ -10,6 +10,7 @@ import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
 import { checkInspects, type RegionOfInterest } from '../data/region.ts';
 import { readRegion } from '../data/region_file.ts';
+import { regionWords } from '../data/region_words.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
 import { type DetectorFile, readDetector, rewriteDetector } from '../detector/file.ts';
 import { compareRules, comparisonTable } from '../eval/compare_rules.ts';
@@ -25,7 +26,6 @@ import { interruptSignal, marksOption, UsageError, usage, withEngine } from './c
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
 import { checkedBy } from './options.ts';
 import { ProgressReporter } from './progress.ts';
-import { regionWords } from '../data/region_words.ts';
 import { next, quoted } from './style.ts';
 
 interface CalibrateOptions {

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { readBytes } from '#platform';
 import { prepareMasks } from '../data/masks.ts';
 import { openDataset } from '../data/open.ts';
+import { regionNote, regionWords } from '../data/region_words.ts';
 import type { DataType } from '../detector/detector.ts';
 import { readDetector } from '../detector/file.ts';
 import type { Labels } from '../eval/evaluate.ts';
@@ -26,7 +27,6 @@ import { addDataOptions, type DataOptions, datasetOptions } from './data_options
 import { strictOption, unreadableFiles } from './find_images.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
-import { regionNote, regionWords } from '../data/region_words.ts';
 import { writeReport } from './report.ts';
 import {
   counts,

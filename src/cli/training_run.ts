@@ -4,6 +4,7 @@
  */
 import type { Dataset } from '../data/dataset.ts';
 import { nameInList } from '../data/leave_out.ts';
+import { regionNote } from '../data/region_words.ts';
 import { scaleOf } from '../detector/scale.ts';
 import { driftOfTested, driftText } from '../detector/score_watch.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -24,7 +25,6 @@ import { usage } from './common.ts';
 import { leaveOutSuspects } from './left_out.ts';
 import { packageVersion } from './package.ts';
 import { ProgressReporter } from './progress.ts';
-import { regionNote } from '../data/region_words.ts';
 import { writeReport } from './report.ts';
 import { counts, marksOfResults, metricsTable, pictureNames, scoresCsv, writePictures } from './results.ts';
 import { checkpointsIn, type RunCheckpoints } from './run_folder.ts';

@@ -179,6 +179,7 @@ export async function loadTrainingImages(
   if (rule.kind === 'none' && !region)
     return { samples: readable, images, paths, foregrounds: undefined, warnings };
   const masks = all.map(({ mask }) => mask as Uint8Array);
-  for (const path of emptyForegrounds(paths, masks, region)) warnings.push(`${path}: the foreground is empty`);
+  for (const path of emptyForegrounds(paths, masks, region))
+    warnings.push(`${path}: the foreground is empty`);
   return { samples: readable, images, paths, foregrounds: masks, warnings };
 }

@@ -7,6 +7,7 @@ import { Interrupted, InvalidArgumentError } from '../base/errors.ts';
 import { type Augmentation, augmentTraining, robustChanges } from '../data/augment.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { type ForegroundRule, parseForeground } from '../data/foreground.ts';
+import { checkInspects, type RegionOfInterest } from '../data/region.ts';
 import {
   type FileSource,
   fileBytes,
@@ -183,6 +184,7 @@ function plan(o: Omit<TrainOptions, 'good' | 'bad'>, bad: number, good: number) 
   const method = methodNamed(mode);
   checkImageSize(imageSize);
   if (tiling) checkTiling(tiling);
+  if (o.roi) checkInspects(o.roi, tiling ? undefined : imageSize);
   if (holdOut !== undefined && !(holdOut >= 0 && holdOut < 1))
     throw new InvalidArgumentError(`holdOut is ${holdOut}, expected a share from 0 to below 1`);
   if (o.robust) needStudent(method, 'images cannot change from epoch to epoch');
@@ -202,6 +204,7 @@ function plan(o: Omit<TrainOptions, 'good' | 'bad'>, bad: number, good: number) 
     textures: o.textures ?? proceduralTextures(),
     foreground: foregroundOf(o, mode),
     tiling,
+    region: o.roi,
     threshold: ruleOf(o.threshold, bad),
     // With bad images alone to test, good ones that were not learned are needed beside them.
     holdOut: holdOut ?? (bad && good >= holdOutLeast ? holdOutShare : undefined),
@@ -284,7 +287,7 @@ async function train(
   };
   const split = splitGood(asked, dataset);
   const full = { ...asked, ...adaptedTo(asked, dataset) };
-  const { imageSize, tiling, seed, augment, leaveOut, batch, epochs, coreset, robust } = full;
+  const { imageSize, tiling, region, seed, augment, leaveOut, batch, epochs, coreset, robust } = full;
   const foreground = full.foreground ?? { kind: 'none' };
   // Where good images are left out in turn, each is judged by another detector: the bad ones stand alone.
   const borrows = bad.length > 0 && (split.heldOut.length > 0 || full.threshold?.kind === 'f1');
@@ -308,13 +311,13 @@ async function train(
   expect(augment ? withCopies(split.train.length) : split.train.length);
 
   const file = await teacher.read(signal);
-  const images = new SourceImages([...good, ...bad], { imageSize, foreground, tiling, signal });
+  const images = new SourceImages([...good, ...bad], { imageSize, foreground, tiling, region, signal });
   const reading = watch.counting('reading');
   const read = await images.learned(split.train, (done, total) => {
     signal?.throwIfAborted();
     reading(done, total);
   });
-  const warnings = trainingSetWarnings(read.images, read.paths);
+  const warnings = [...read.warnings, ...trainingSetWarnings(read.images, read.paths)];
   const data = augment ? augmentTraining(read, augment, seed) : read;
   expect(data.images.length);
 
@@ -335,6 +338,7 @@ async function train(
     seed,
     coreset,
     tiling,
+    region,
     samples: { train: split.train, heldOut: split.heldOut, test: dataset.test, testBorrowsGood: borrows },
     leaveOut: borrows ? 0 : leaveOut,
     threshold: full.threshold,

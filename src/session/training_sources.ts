@@ -107,7 +107,9 @@ export class SourceImages implements SampleReader {
     if (rule.kind === 'none' && !region)
       return { samples, images, paths, foregrounds: undefined, warnings: [] };
     const foregrounds = learned.flatMap((parts) => parts.map(({ mask }) => mask as Uint8Array));
-    const warnings = emptyForegrounds(paths, foregrounds, region).map((path) => `${path}: the foreground is empty`);
+    const warnings = emptyForegrounds(paths, foregrounds, region).map(
+      (path) => `${path}: the foreground is empty`,
+    );
     return { samples, images, paths, foregrounds, warnings };
   }
 

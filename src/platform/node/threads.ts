@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Tinypool } from 'tinypool';
 import { ByteBudget } from '../../base/concurrently.ts';
+import { AandError, InvalidImageError } from '../../base/errors.ts';
 import { decodingBudget } from '../../image/decoding_budget.ts';
 import type { Image } from '../../image/image.ts';
 import type { ResizedImage } from '../platform.ts';
@@ -76,5 +77,11 @@ export async function decodeResized(
   signal?: AbortSignal,
 ): Promise<ResizedImage> {
   const { width, height } = await imageSize(bytes, name);
-  return resized({ path: name, bytes, size }, 3 * width * height, signal);
+  try {
+    return await resized({ path: name, bytes, size }, 3 * width * height, signal);
+  } catch (error) {
+    // An error loses its class on its way from a thread.
+    if (signal?.aborted || error instanceof AandError) throw error;
+    throw new InvalidImageError((error as Error).message, { cause: error });
+  }
 }
