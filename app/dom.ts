@@ -38,7 +38,19 @@ export function fileButton(
   multiple: boolean,
   onFiles: (files: File[]) => void,
 ): HTMLLabelElement {
-  const input = element('input', { type: 'file', accept, multiple });
+  return chooserButton(text, element('input', { type: 'file', accept, multiple }), onFiles);
+}
+
+/** A chooser of a folder, with all that lies below it. */
+export function folderButton(text: string, onFiles: (files: File[]) => void): HTMLLabelElement {
+  return chooserButton(text, element('input', { type: 'file', webkitdirectory: true }), onFiles);
+}
+
+function chooserButton(
+  text: string,
+  input: HTMLInputElement,
+  onFiles: (files: File[]) => void,
+): HTMLLabelElement {
   input.addEventListener('change', () => {
     onFiles([...(input.files ?? [])]);
     input.value = '';
@@ -46,11 +58,22 @@ export function fileButton(
   return element('label', { className: 'file' }, text, input);
 }
 
+/** A dropped file does not know its folder. */
+const droppedPaths = new WeakMap<File, string>();
+
+/** Where a file lies below what was chosen or dropped, such as `rust/000.png`; a single file's name. */
+export function pathOf(file: File): string {
+  return droppedPaths.get(file) ?? (file.webkitRelativePath || file.name);
+}
+
 async function entryFiles(entry: FileSystemEntry): Promise<File[]> {
-  if (entry.isFile)
-    return [
-      await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),
-    ];
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) =>
+      (entry as FileSystemFileEntry).file(resolve, reject),
+    );
+    droppedPaths.set(file, entry.fullPath.replace(/^\//, ''));
+    return [file];
+  }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const files: File[] = [];
   // A reader gives its entries in portions.
@@ -84,7 +107,7 @@ export function acceptDrops(target: HTMLElement, onFiles: (files: File[]) => voi
 }
 
 export function isImageFile(file: File): boolean {
-  return /\.(png|jpe?g|bmp|webp)$/i.test(file.name);
+  return /\.(png|jpe?g|bmp|webp)$/i.test(file.name) && !isHiddenName(file.name);
 }
 
 /** Offers bytes as a download. */

@@ -1,211 +1,229 @@
-/** Inspect: a model, images, heat maps with a threshold that moves, corrections. */
+/** Inspect: a model, images, heat maps with a limit that moves, corrections. */
 import * as Comlink from 'comlink';
-import type { DetectorSettings } from '../src/detector/settings.ts';
-import { falseAlarmText } from '../src/eval/false_alarms.ts';
-import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
-import type { ColourMapName } from './colour_maps.ts';
-import { advice, attempt, machine, showProblem } from './connection.ts';
-import { acceptDrops, button, element, field, fileButton, isImageFile, save } from './dom.ts';
+import { ask } from './ask.ts';
+import { attempt, machine, showProblem } from './connection.ts';
+import { createCorrections } from './corrections.ts';
+import { acceptDrops, button, element, fileButton, folderButton, isImageFile, pathOf, save } from './dom.ts';
 import { createDriftNotice } from './drift_notice.ts';
-import { drawLegend, drawOverlay } from './heat_map.ts';
-import { createImageTable, type Item } from './image_table.ts';
+import { createImageTable } from './image_table.ts';
+import { keysHelp, listenToKeys } from './inspect_keys.ts';
+import { createQueue } from './inspect_queue.ts';
+import { Inspection, type Item } from './inspection.ts';
+import { createKeeper } from './inspection_keeper.ts';
+import { type InspectionRecord, keptImage } from './kept_inspection.ts';
+import { openKeptModel } from './kept_models.ts';
+import { createLimitControl } from './limit_control.ts';
 import type { LineModel } from './line_view.ts';
-import { recalibrated } from './recalibrate.ts';
+import { createModelOpening, type OpeningHooks } from './model_opening.ts';
+import { createModelsCard } from './models_card.ts';
+import { pictureOf } from './paint.ts';
+import { createPictureExport } from './picture_export.ts';
 import { explainSpot } from './spot.ts';
-import type { MapResult, OpeningProgress, TrainingProgress } from './types.ts';
+import { createStage } from './stage.ts';
+import type { MapResult } from './types.ts';
+import { createVerdict } from './verdict.ts';
+import type { Point } from './zoom.ts';
 
-/** Told how a model is opened: the first screen shows it. */
-export interface OpeningHooks {
-  /** What is being done; a share from 0 to 1 where it is known. */
-  opening(text: string, share?: number): void;
-  /** Images that wait for a model. */
-  waiting(count: number): void;
-  opened(): void;
-}
+export type { OpeningHooks } from './model_opening.ts';
+
+const savedSide = 2048;
+
+const isModelFile = ({ name }: File) => /\.(safetensors|pth|pt|ckpt|onnx)$/i.test(name);
+
+const itemOf = (file: File, name: string): Item => ({
+  id: crypto.randomUUID(),
+  name,
+  file,
+  score: 0,
+  map: undefined,
+  label: undefined,
+});
+
+const predict = async ({ file, name }: Item): Promise<MapResult> => {
+  const bytes = await file.arrayBuffer();
+  return machine.predict(Comlink.transfer(bytes, [bytes]), name);
+};
 
 export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
-  let settings: DetectorSettings | undefined;
-  /** Null for a model without a threshold: raw scores, no verdicts. */
-  let threshold: Calibration | null = null;
-  let items: Item[] = [];
-  let selected: Item | undefined;
+  const inspection = new Inspection();
   // The image that was chosen last: decoding takes a moment.
   let wanted: Item | undefined;
   // The selected image alone is kept decoded: a folder of photographs would fill the memory.
   let picture: ImageBitmap | undefined;
-  // Work that was begun with another model, or before newer files came, stops where it is.
-  let generation = 0;
-  // The demo model's sample goes when the user opens images of their own.
-  let showingDemo = false;
-  // Fine-tuned since it was opened.
-  let tuned = false;
-  // Images that wait for their turn, or for a model.
-  let todo: File[] = [];
+  // While images are inspected each is shown, until the user chooses one.
+  let following = true;
+  // The demo's model, while its pictures are shown: they go when the user opens images of their own.
+  let demo: File | undefined;
   let opening = false;
-  let inspecting = false;
+  /** What was kept is shown again before anything else is opened. */
+  let restoring: Promise<unknown> = Promise.resolve();
 
-  const canvas = element('canvas', { aria: { role: 'img', label: 'image with heat map' } });
-  const legendCanvas = element('canvas', { aria: { role: 'img', label: 'colour scale' } });
-  const legendTexts = [element('span'), element('span'), element('span')] as const;
-  const verdict = element('p', { className: 'verdict', aria: { role: 'status' } }, 'No image yet');
-  const details = element('p', { className: 'quiet' }, 'Drop images here, or a model file (.safetensors).');
+  const verdict = createVerdict(inspection);
   const spot = element('div');
-  const modelLine = element('p', { className: 'quiet' }, 'no model');
-  const opacity = element('input', { type: 'range', min: '0', max: '100', value: '50', id: 'opacity' });
-  const slider = element('input', { type: 'range', min: '0', max: '1000', value: '500', id: 'threshold' });
-  const thresholdText = element('output');
-  thresholdText.htmlFor.add('threshold');
-  const colours = element(
-    'select',
-    { id: 'colours' },
-    ...['jet', 'turbo', 'inferno', 'viridis'].map((name) => element('option', { value: name }, name)),
-  );
-  const table = createImageTable((item) => attempt(() => choose(item)));
+  const keepingNotice = element('p', { className: 'quiet', aria: { role: 'status' } });
   const drift = createDriftNotice();
-  const corrections = element('p', { className: 'quiet', aria: { role: 'status' } });
 
-  const colourMap = () => colours.value as ColourMapName;
-  /** The pixels' scale moves with the threshold, so that its middle colour stays at the line. */
-  const pixel = (): Calibration | null => {
-    if (!threshold) return null;
-    const { image, pixel } = settings ?? {};
-    const moved = threshold.threshold + (image && pixel ? pixel.threshold - image.threshold : 0);
-    return { ...(pixel ?? threshold), threshold: moved };
-  };
-  /** The calibration that the colours follow: without a threshold the range of the shown map. */
-  const scale = (item: Item | undefined): Calibration => {
-    const top = item?.result.map.reduce((a, b) => Math.max(a, b), 1e-6) ?? 1;
-    return pixel() ?? { threshold: top / 2, min: 0, max: top, rule: 'the range of this map' };
-  };
-
-  const draw = (item = selected) => {
-    drawLegend(legendCanvas, colourMap());
-    const p = scale(item);
-    const range = p.max - p.min;
-    [1, 0.5, 0].forEach((value, i) => {
-      (legendTexts[i] as HTMLElement).textContent = (p.threshold + (value - 0.5) * range).toFixed(2);
+  const explain = (at: Point) =>
+    attempt(async () => {
+      const { selected, scale } = inspection;
+      if (!selected?.map) return;
+      stage.markSpot(at);
+      const found = await explainSpot(selected.file, selected.map, at, scale, stage.layers().colours);
+      // Another image was chosen meanwhile.
+      if (inspection.selected === selected) spot.replaceChildren(...found);
     });
-    if (!item || !picture) return;
-    const { result } = item;
-    const map = { values: result.map, width: result.width, height: result.height };
-    drawOverlay(canvas, picture, picture, map, {
-      pixel: p,
-      colours: colourMap(),
-      opacity: Number(opacity.value) / 100,
-    });
-    const bad = isAnomalous(result.score, threshold);
-    verdict.textContent = bad === null ? 'No threshold' : bad ? 'Anomalous' : 'Good';
-    verdict.className = bad === null ? 'verdict' : `verdict ${bad ? 'bad' : 'good'}`;
-    const { decode, detect } = result.milliseconds;
-    const normalized = normalizeScore(result.score, threshold);
-    const raw = `raw ${result.score.toFixed(4)}`;
-    const score = normalized === null ? raw : `score ${normalized.toFixed(3)} (${raw})`;
-    const times = `decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
-    details.textContent = `${item.name}: ${score}; ${times}`;
-  };
+  const stage = createStage(explain, () => keeper.save());
+  const keeper = createKeeper(inspection, stage.layers, (text) => {
+    keepingNotice.textContent = text;
+  });
+  inspection.onChange((change) => change === 'limit' && stage.rescale(inspection.scale));
 
-  const list = () => table.show(items, selected, threshold);
+  /** The same as a click, without a pointer. */
+  const explainPeak = () => {
+    const result = inspection.selected?.map;
+    if (!result) return;
+    const { map, width, height } = result;
+    const peak = map.reduce((best, value, i) => (value > (map[best] as number) ? i : best), 0);
+    explain({ x: ((peak % width) + 0.5) / width, y: (Math.floor(peak / width) + 0.5) / height });
+  };
 
   const dropPicture = () => {
     picture?.close();
     picture = undefined;
-    selected = undefined;
+    stage.clear();
+    spot.replaceChildren();
+    inspection.select(undefined);
   };
 
-  const showPicture = (item: Item, bitmap: ImageBitmap) => {
-    dropPicture();
+  const show = (item: Item, bitmap: ImageBitmap, map: MapResult) => {
+    if (item !== inspection.selected) {
+      spot.replaceChildren();
+      stage.markSpot(undefined);
+    }
+    const before = picture;
     picture = bitmap;
-    selected = item;
-    draw();
+    inspection.keepMap(item, map);
+    stage.show(bitmap, map, inspection.scale);
+    before?.close();
+    inspection.select(item);
   };
+
+  const mapOf = async (item: Item) => item.map ?? (await predict(item));
 
   const choose = async (item: Item) => {
-    if (!item.file) return;
     wanted = item;
     const bitmap = await createImageBitmap(item.file);
+    const map = await mapOf(item).catch((error) => {
+      bitmap.close();
+      throw error;
+    });
     // Another image was chosen meanwhile, or the list is a new one.
-    if (wanted !== item || !items.includes(item)) return bitmap.close();
-    showPicture(item, bitmap);
-    spot.replaceChildren();
-    list();
+    if (wanted !== item || !inspection.items.includes(item)) return bitmap.close();
+    show(item, bitmap, map);
+  };
+  const chooseByHand = (item: Item | undefined) => {
+    following = false;
+    if (item) attempt(() => choose(item));
   };
 
-  /** Ends of the slider, beyond the calibration's scores on both sides. */
-  const ends = ({ min, max }: Calibration): readonly [number, number] => {
-    const margin = 0.25 * (max - min || 1);
-    return [min - margin, max + margin];
-  };
+  const exporter = createPictureExport(inspection, { layers: stage.layers, mapOf });
+  const table = createImageTable(inspection, chooseByHand, [
+    button('Save pictures (ZIP)', () => attempt(() => exporter.run())),
+    button('Remove all images', () => attempt(removeAll)),
+  ]);
+  const queue = createQueue({
+    predict,
+    async judged(item, result) {
+      inspection.keepMap(item, result);
+      inspection.add(item);
+      drift.add(result.score);
+      if (!demo) await keeper.store(item);
+      if (following) await choose(item);
+    },
+    say: table.say,
+    idle: table.drawCount,
+  });
 
-  const setThreshold = (calibration: Calibration | null) => {
-    threshold = calibration;
-    slider.disabled = !calibration;
-    if (calibration) {
-      const { threshold: value, rule } = calibration;
-      const [low, high] = ends(calibration);
-      slider.value = String(Math.round((1000 * (value - low)) / (high - low)));
-      thresholdText.textContent = `${value.toFixed(4)} (${rule})`;
-    } else
-      thresholdText.textContent =
-        'none: this model is not calibrated, scores are raw. ' +
-        'Inspect some images, mark them below as good or bad and recalibrate.';
-    draw();
-    list();
-  };
-
-  const dropDemo = () => {
-    if (!showingDemo) return;
-    showingDemo = false;
-    items = [];
-    todo = [];
+  async function removeAll(): Promise<void> {
+    const gone = inspection.items;
+    if (!gone.length) return;
+    const text =
+      `${gone.length} images and their marks leave the list, and what the page has kept of them is deleted. ` +
+      'Your own files stay.';
+    if ((await ask('Remove all images?', text, ['Remove', 'Keep them'])) !== 'Remove') return;
+    queue.clear();
     dropPicture();
+    inspection.setItems([]);
+    await keeper.remove(gone);
+  }
+
+  const setModel = async (id: string | undefined) => {
+    keeper.setModel(id);
+    await models.opened(id);
+  };
+  const keepOnDevice = async (file: File) => {
+    const kept = await opener.keep(file);
+    if ('reason' in kept) keepingNotice.textContent = kept.reason;
+    await setModel('id' in kept ? kept.id : undefined);
   };
 
-  const sayOpening = (text: string, share?: number) => {
-    modelLine.textContent = text;
-    hooks.opening(text, share);
+  /** The user's own images take the place of the demo's; its model, if it stays, is one like others. */
+  const dropDemo = async (modelStays: boolean) => {
+    const model = demo;
+    if (!model) return;
+    demo = undefined;
+    queue.clear();
+    dropPicture();
+    inspection.setItems([]);
+    if (modelStays) await keepOnDevice(model);
   };
 
-  const openModel = async (bytes: ArrayBuffer, name: string) => {
-    const before = modelLine.textContent;
+  /**
+   * Opens a model, then inspects what is listed and what waits.
+   *
+   * @param keep puts it on the list on this device, before images are kept that it has judged
+   */
+  const openModel = async (file: File, name: string, keep: () => Promise<void>) => {
     opening = true;
-    try {
-      sayOpening(`Reading ${name}…`);
-      settings = await machine.openModel(
-        Comlink.transfer(bytes, [bytes]),
-        name,
-        Comlink.proxy(({ stage, fraction }: OpeningProgress) => {
-          const doing = stage === 'compiling' ? 'Compiling for this device' : 'First run';
-          sayOpening(`${doing}, ${Math.floor(100 * fraction)} %`, fraction);
-        }),
-      );
-    } catch (error) {
-      modelLine.textContent = before;
-      // The model from before inspects what came meanwhile.
+    queue.hold(true);
+    const release = () => {
       opening = false;
-      void attemptRest();
+      queue.hold(false);
+    };
+    try {
+      await opener.open(file, name);
+      await keep();
+    } catch (error) {
+      release();
+      // The model from before inspects what came meanwhile.
+      if (inspection.settings) void attempt(() => queue.run());
       throw error;
     }
-    opening = false;
-    generation++;
-    tuned = false;
-    const { backbone, mode, imageSize, training } = settings;
-    const product = String(training.category ?? training.name ?? '');
-    modelLine.textContent = `${name}: ${product} ${backbone}, ${mode}, ${imageSize} pixels`;
-    hooks.opened();
-    setThreshold(settings.image);
-    drift.watch(settings);
-    todo = [...items.flatMap(({ file }) => file ?? []), ...todo];
-    items = [];
-    dropPicture();
-    await inspectRest();
+    release();
+    await queue.run();
   };
+  const openFile = (file: File) => openModel(file, file.name, () => keepOnDevice(file));
+  inspection.onChange((change) => {
+    if (change !== 'model' || !inspection.settings) return;
+    drift.watch(inspection.settings);
+    queue.again(inspection.items);
+    dropPicture();
+    inspection.setItems([]);
+    following = true;
+  });
+  const models = createModelsCard(async ({ id }) => {
+    const file = await openKeptModel(id);
+    if (!file) throw new Error('This model is not on the device any more: another tab has deleted it.');
+    await dropDemo(false);
+    await openModel(file, file.name, () => setModel(id));
+  });
+  const opener = createModelOpening(inspection, models.line, hooks);
 
   const inspectFiles = async (files: readonly File[]) => {
-    const models = files.filter(({ name }) => /\.(safetensors|pth|pt|ckpt|onnx)$/i.test(name));
+    const [model, another] = files.filter(isModelFile);
     const images = files.filter(isImageFile);
-    const [model] = models;
-    if (models.length > 1) throw new Error(`These are ${models.length} models: open one at a time.`);
-    if (!models.length && !images.length) {
+    if (another) throw new Error(`These are ${files.filter(isModelFile).length} models: open one at a time.`);
+    if (!model && !images.length) {
       if (files.length === 1)
         showProblem(
           `"${files[0]?.name}" is neither an image (png, jpg, bmp, webp) nor a model (.safetensors).`,
@@ -214,215 +232,118 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
         showProblem('None of these files is an image (png, jpg, bmp, webp) or a model (.safetensors).');
       return;
     }
-    todo.push(...images);
-    if (model) return openModel(await model.arrayBuffer(), model.name);
-    if (settings && !opening) return inspectRest();
-    table.say(`${todo.length} images wait for the model`);
-    hooks.waiting(todo.length);
+    following = true;
+    queue.add(images.map((file) => itemOf(file, pathOf(file))));
+    if (model) return openFile(model);
+    if (inspection.settings && !opening) return queue.run();
+    queue.wait();
+    hooks.waiting(queue.waiting);
   };
 
-  /** Inspects what waits, one after the other. What comes meanwhile is taken too. */
-  const inspectRest = async () => {
-    if (inspecting) return;
-    inspecting = true;
-    const failed: string[] = [];
-    let done = 0;
-    try {
-      while (todo.length && !opening) {
-        const [file] = todo as [File];
-        const own = generation;
-        table.say(`inspecting ${++done} of ${done - 1 + todo.length}`);
-        try {
-          const bytes = await file.arrayBuffer();
-          const result = await machine.predict(Comlink.transfer(bytes, [bytes]), file.name);
-          // Another model judges it again, and other images have taken its place.
-          if (own !== generation) continue;
-          todo.shift();
-          items.push({ name: file.name, file, result, label: undefined });
-          drift.add(result.score);
-          await choose(items.at(-1) as Item);
-        } catch (error) {
-          if (todo[0] === file) todo.shift();
-          failed.push(advice(error));
-        }
-      }
-    } finally {
-      inspecting = false;
-    }
-    list();
-    if (opening) table.say(`${todo.length} images wait for the model`);
-    if (failed.length)
-      showProblem(
-        failed.length === 1
-          ? failed[0]
-          : `${failed.length} of ${done} images failed: ` +
-              `${failed.slice(0, 5).join('; ')}${failed.length > 5 ? '; …' : ''}`,
-      );
+  const modelBytes = async () => {
+    const { current } = inspection;
+    if (!current) throw new Error('no model is open');
+    return (await machine.modelFile(current)) as Uint8Array<ArrayBuffer>;
   };
-  const attemptRest = () => attempt(() => (settings ? inspectRest() : Promise.resolve()));
-
-  const mark = (label: Item['label']) => {
-    if (!selected) return;
-    selected.label = label;
-    list();
-  };
-
-  /** A new threshold from what is known and what was marked. */
-  const recalibrate = () => {
-    if (!settings) return;
-    const marked = items.filter(({ label }) => label);
-    if (!marked.length) {
-      corrections.textContent = 'Mark some images as good or bad first.';
-      return;
-    }
-    const { found, scores, words } = recalibrated(settings, marked);
-    const before = threshold?.threshold.toFixed(4) ?? 'none';
-    const changed = items.filter(
-      ({ result }) => isAnomalous(result.score, threshold) !== isAnomalous(result.score, found),
-    ).length;
-    settings = { ...settings, calibrationScores: scores };
-    setThreshold({ ...found, rule: words });
-    if (!tuned) drift.watch(settings);
-    const moved = `Threshold ${before} → ${found.threshold.toFixed(4)}`;
-    const rate = found.evidence ? ` ${falseAlarmText(found.evidence)}` : '';
-    corrections.textContent = `${moved}; ${changed} of ${items.length} verdicts changed.${rate}`;
-  };
-
-  /** Lets the model learn the images that were marked as good, and shows their new scores. */
-  const fineTune = () =>
-    attempt(async () => {
-      const marked = items.filter(({ label, file }) => label === 'good' && file);
-      if (!settings || !marked.length) {
-        corrections.textContent = 'Mark some images as good first: fine-tuning learns them.';
-        return;
-      }
-      const files = await Promise.all(
-        marked.map(async ({ name, file }) => ({ name, bytes: await (file as File).arrayBuffer() })),
-      );
-      const before = new Map(items.map(({ name, result }) => [name, result.score]));
-      tune.disabled = true;
-      try {
-        const { images } = await machine.fineTune(
-          files,
-          { ...settings, image: threshold, pixel: pixel() },
-          Comlink.proxy(({ epoch, epochs, remaining }: TrainingProgress) => {
-            const left = `${Math.ceil(remaining)} s left`;
-            corrections.textContent = `learning, epoch ${epoch + 1} of ${epochs}, ${left}`;
-          }),
-        );
-        // The calibration's scores are of the model before it.
-        tuned = true;
-        drift.watch(undefined);
-        for (const item of items) {
-          if (!item.file) continue;
-          const bytes = await item.file.arrayBuffer();
-          item.result = await machine.predict(Comlink.transfer(bytes, [bytes]), item.name);
-        }
-        const changes = marked.map(
-          ({ name, result }) =>
-            `${name} ${(before.get(name) as number).toFixed(3)} → ${result.score.toFixed(3)}`,
-        );
-        corrections.textContent =
-          `Learned from ${images} good images. Raw scores: ${changes.slice(0, 4).join(', ')}. ` +
-          'Recalibrate, then save the model.';
-        draw();
-        list();
-      } finally {
-        tune.disabled = false;
-      }
-    });
-
-  const downloadModel = () =>
-    attempt(async () => {
-      if (!settings) throw new Error('no model is open');
-      const p = pixel();
-      const pixelCalibration = threshold && p && { ...p, rule: threshold.rule };
-      const bytes = await machine.modelFile({ ...settings, image: threshold, pixel: pixelCalibration });
-      save('model.safetensors', bytes as Uint8Array<ArrayBuffer>, 'application/octet-stream');
-    });
-
-  const downloadPicture = () =>
-    canvas.toBlob((blob) => blob && save(`${selected?.name ?? 'camera'}-heat.png`, blob, 'image/png'));
-
-  const explain = (at: { readonly x: number; readonly y: number }) =>
-    attempt(async () => {
-      if (!selected?.file) return;
-      spot.replaceChildren(
-        ...(await explainSpot(selected.file, selected.result, at, scale(selected), colourMap())),
-      );
-    });
-
-  canvas.addEventListener('click', (event) => {
-    const box = canvas.getBoundingClientRect();
-    const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
-    const x = (event.clientX - box.left - (box.width - canvas.width * scale) / 2) / (canvas.width * scale);
-    const y = (event.clientY - box.top - (box.height - canvas.height * scale) / 2) / (canvas.height * scale);
-    if (x >= 0 && y >= 0 && x < 1 && y < 1) explain({ x, y });
+  const corrections = createCorrections(inspection, {
+    onUndone: chooseByHand,
+    saveModel: () =>
+      attempt(async () => save('model.safetensors', await modelBytes(), 'application/octet-stream')),
+    /** The fine-tuned model is open in the worker: it is kept as a model of its own, and judges everything. */
+    async onTuned() {
+      const { current } = inspection;
+      if (!current) return;
+      inspection.open(current);
+      inspection.tuned = true;
+      // The calibration's scores are of the model before it.
+      drift.watch(undefined);
+      await keepOnDevice(new File([await modelBytes()], 'fine-tuned.safetensors'));
+      await queue.run();
+    },
   });
 
-  /** The same without a pointer. */
-  const explainPeak = () => {
-    if (!selected) return;
-    const { map, width, height } = selected.result;
-    const peak = map.reduce((best, value, i) => (value > (map[best] as number) ? i : best), 0);
-    explain({ x: ((peak % width) + 0.5) / width, y: (Math.floor(peak / width) + 0.5) / height });
+  const downloadPicture = () => {
+    const { painting } = stage;
+    if (!painting) return;
+    const name = (inspection.selected?.name ?? 'picture').replace(/^.*\//, '').replace(/\.[^.]+$/, '');
+    pictureOf(painting, stage.layers(), savedSide).toBlob(
+      (blob) => blob && save(`${name}-heat.png`, blob, 'image/png'),
+    );
   };
 
-  const tune = button('Fine-tune', fineTune);
-
-  const receive = (files: File[]) => {
-    if (!files.length) return;
-    if (showingDemo) generation++;
-    dropDemo();
-    return attempt(() => inspectFiles(files));
-  };
+  const receive = (files: File[]) =>
+    attempt(async () => {
+      if (!files.length) return;
+      await restoring;
+      await dropDemo(!files.some(isModelFile));
+      await inspectFiles(files);
+    });
   /** Whatever was chosen as a model is tried as one, whatever its name. */
-  const receiveModel = ([model]: File[]) => {
-    if (!model) return;
-    dropDemo();
-    return attempt(async () => openModel(await model.arrayBuffer(), model.name));
-  };
-  const stage = element(
-    'div',
-    { className: 'stage' },
-    canvas,
-    element('div', { className: 'legend' }, legendCanvas, element('div', {}, ...legendTexts)),
-  );
-  const left = element(
-    'div',
-    { className: 'card' },
-    stage,
-    element('div', { className: 'row' }, verdict),
-    details,
-    element(
-      'div',
-      { className: 'row' },
-      fileButton('Open images', 'image/*', true, receive),
-      fileButton('Open model', '.safetensors', false, receiveModel),
-      button('Explain the peak', explainPeak),
-      button('Save picture', downloadPicture),
-    ),
-    spot,
-  );
-  acceptDrops(root, receive);
-  opacity.addEventListener('input', () => draw());
-  colours.addEventListener('change', () => draw());
-  slider.addEventListener('input', () => {
-    if (!threshold) return;
-    const [low, high] = ends(threshold);
-    // What was known of the old threshold's false alarms does not hold for this one.
-    const { evidence: _, ...scale } = threshold;
-    setThreshold({
-      ...scale,
-      threshold: low + (Number(slider.value) / 1000) * (high - low),
-      rule: 'set by hand',
+  const receiveModel = ([model]: File[]) =>
+    attempt(async () => {
+      if (!model) return;
+      await restoring;
+      await dropDemo(false);
+      await openFile(model);
     });
+
+  /** Shows again what an earlier visit left. @returns whether there was something */
+  const showAgain = async (record: InspectionRecord): Promise<boolean> => {
+    const model = await openKeptModel(record.model);
+    if (!model) return false;
+    const kept: Item[] = [];
+    const unjudged: Item[] = [];
+    for (const image of record.images) {
+      const file = await keptImage(image);
+      const { id, name, score, label } = image;
+      if (file)
+        (score === null ? unjudged : kept).push({ id, name, file, score: score ?? 0, map: undefined, label });
+    }
+    queue.add(unjudged);
+    await openModel(model, model.name, async () => {
+      if (record.corrected) inspection.correct(record.corrected);
+      inspection.setItems(kept);
+      inspection.setLimit(record.limit);
+      stage.setLayers(record.layers);
+      await keeper.start([...kept, ...unjudged]);
+      await setModel(record.model);
+      const selected = kept.find(({ id }) => id === record.selected) ?? kept[0];
+      if (selected) await attempt(() => choose(selected));
+    });
+    return true;
+  };
+
+  listenToKeys(root, {
+    stage,
+    table,
+    choose: chooseByHand,
+    mark: corrections.mark,
+    undo: corrections.undo,
+    explain: explainPeak,
   });
+  acceptDrops(root, receive);
   root.append(
     element(
       'div',
       { className: 'columns' },
-      left,
+      element(
+        'div',
+        { className: 'card' },
+        stage.stage,
+        stage.toolbar,
+        ...verdict.parts,
+        element(
+          'div',
+          { className: 'row' },
+          fileButton('Open images', 'image/*', true, receive),
+          folderButton('Open folder', receive),
+          fileButton('Open model', '.safetensors', false, receiveModel),
+          button('Explain the peak', explainPeak),
+          button('Save picture', downloadPicture),
+        ),
+        spot,
+        keysHelp(),
+      ),
       element(
         'div',
         {},
@@ -431,60 +352,59 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
           'div',
           { className: 'card' },
           element('h2', {}, 'Model and view'),
-          modelLine,
-          field('Threshold', element('div', {}, slider, thresholdText)),
-          field('Opacity of the heat map', opacity),
-          field('Colours', colours),
+          models.line,
+          keepingNotice,
+          models.choice,
+          createLimitControl(inspection),
+          ...stage.fields,
         ),
         table.card,
-        element(
-          'div',
-          { className: 'card' },
-          element('h2', {}, 'Corrections'),
-          element(
-            'p',
-            { className: 'quiet' },
-            'Was the verdict of the shown image wrong? Mark it. Recalibrating draws the threshold anew ' +
-              'from all scores that are known. Fine-tuning lets the model learn what was marked as good.',
-          ),
-          element(
-            'div',
-            { className: 'row' },
-            button('This is good', () => mark('good')),
-            button('This is bad', () => mark('bad')),
-            button('Recalibrate', recalibrate, 'primary'),
-            tune,
-          ),
-          corrections,
-          element('div', { className: 'row' }, button('Save model', downloadModel)),
-        ),
+        exporter.progress,
+        corrections.card,
       ),
     ),
   );
-  drawLegend(legendCanvas, 'jet');
 
   return {
-    /** The open model with the threshold as it is set. */
+    /** The open model with the limit as it is set, and the scale that it is shown by. */
     model(): LineModel | undefined {
-      return settings && { settings, image: threshold, pixel: pixel() };
+      const { settings, scale } = inspection;
+      return settings && { settings, image: scale?.score ?? null, pixel: scale?.map ?? null };
     },
     /** Takes over a picture that was judged elsewhere in the page, and shows it. */
     async takeJudged(file: File, result: MapResult): Promise<void> {
-      dropDemo();
-      const known = items.find((item) => item.file === file);
-      const item = known ?? { name: file.name, file, result, label: undefined };
-      if (!known) items.push(item);
+      await dropDemo(true);
+      const known = inspection.items.find((item) => item.file === file);
+      const item = known ?? { ...itemOf(file, file.name), score: result.score };
+      if (!known) {
+        inspection.keepMap(item, result);
+        inspection.add(item);
+        await keeper.store(item);
+      }
       await choose(item);
     },
     async openModel(model: File): Promise<void> {
-      dropDemo();
-      await openModel(await model.arrayBuffer(), model.name);
+      await restoring;
+      await dropDemo(false);
+      await openFile(model);
     },
     /** The model that comes with the page, and its pictures: they go when the user opens others. */
     async openDemo(model: File, pictures: readonly File[]): Promise<void> {
-      await openModel(await model.arrayBuffer(), 'demo model');
-      showingDemo = true;
+      await openModel(model, 'demo model', () => setModel(undefined));
+      demo = model;
       await inspectFiles(pictures);
+    },
+    /** What an earlier visit left in this view. @returns whether there was something */
+    restore(): Promise<boolean> {
+      const work = async () => {
+        const record = await keeper.open();
+        if (record && (await showAgain(record))) return true;
+        await keeper.start([]);
+        return false;
+      };
+      const done = work();
+      restoring = done.catch(() => {});
+      return done;
     },
   };
 }

@@ -62,6 +62,8 @@ byId('device').textContent = facts
   : 'no WebGPU';
 if (facts) byId('device').title = `kernel profile ${facts.profile}`;
 else train.withoutDevice();
+if (facts) await attempt(() => inspect.restore());
 await start.ready(facts !== undefined);
+document.documentElement.dataset.started = 'yes';
 
 if ('serviceWorker' in navigator) navigator.serviceWorker.register('service_worker.js').catch(() => {});

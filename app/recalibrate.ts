@@ -7,7 +7,7 @@ import { correctedScores, drawThreshold } from '../src/session/calibrate.ts';
 export interface Marked {
   readonly name: string;
   readonly label: 'good' | 'bad' | undefined;
-  readonly result: { readonly score: number };
+  readonly score: number;
 }
 
 /** The threshold, the scores that it came from, and its rule in words. */
@@ -17,7 +17,7 @@ export function recalibrated(
 ): { found: Calibration; scores: CalibrationScore[]; words: string } {
   const scores = correctedScores(
     settings.calibrationScores,
-    marked.map(({ name, label, result }) => ({ name, anomalous: label === 'bad', score: result.score })),
+    marked.map(({ name, label, score }) => ({ name, anomalous: label === 'bad', score })),
   );
   const { image, metrics } = drawThreshold({
     scores,

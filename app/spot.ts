@@ -1,24 +1,45 @@
 /** What lies behind one spot of a heat map: its score, and the three levels' maps, gate and residual. */
 import * as Comlink from 'comlink';
+import type { Scale } from '../src/eval/marks.ts';
 import { type Calibration, normalizeScore } from '../src/eval/thresholds.ts';
 import type { ColourMapName } from './colour_maps.ts';
 import { machine } from './connection.ts';
 import { element } from './dom.ts';
 import { colouredCanvas } from './heat_map.ts';
+import { coloursOf } from './paint.ts';
 import type { MapResult } from './types.ts';
+import type { Point } from './zoom.ts';
+
+const words = {
+  distance:
+    'Distance: how far the place differs from what the model expects of a good part; the heat map adds up ' +
+    'the levels.',
+  gate: 'Gate: how much the place looks like a defect to the model, 0 to 1.',
+  residual: 'Residual: how strongly the model emphasises the difference there.',
+} as const;
+
+/** What a level looks at, by its number. */
+const views = ['fine texture and edges', 'small shapes', 'larger parts and their place'] as const;
+
+/** The spot's value on the model's scale, with the raw one; raw without a limit. */
+function valueText(value: number, scale: Scale | null, colours: Calibration): string {
+  const raw = `raw ${value.toFixed(4)}`;
+  return scale ? `${normalizeScore(value, colours).toFixed(3)} (${raw})` : raw;
+}
 
 /** @param spot 0 to 1 in both directions */
 export async function explainSpot(
   file: File,
-  { map, width, height }: MapResult,
-  { x, y }: { readonly x: number; readonly y: number },
-  pixel: Calibration,
+  result: MapResult,
+  { x, y }: Point,
+  scale: Scale | null,
   colours: ColourMapName,
 ): Promise<HTMLElement[]> {
+  const { map, width, height } = result;
   const value = map[Math.floor(y * height) * width + Math.floor(x * width)] as number;
   const bytes = await file.arrayBuffer();
   const levels = await machine.explain(Comlink.transfer(bytes, [bytes]), file.name);
-  const figures = levels.flatMap(({ side, distance, gate, residual }, level) => {
+  const rows = levels.map(({ side, distance, gate, residual }, level) => {
     const at = Math.floor(y * side) * side + Math.floor(x * side);
     const figure = (name: string, values: Float32Array | undefined) =>
       values &&
@@ -28,13 +49,30 @@ export async function explainSpot(
         colouredCanvas(values, side, side, colours, (v) => v),
         element('figcaption', {}, `level ${level + 1} ${name}: ${(values[at] as number).toFixed(3)}`),
       );
-    return [figure('distance', distance), figure('gate', gate), figure('residual', residual)].filter(
-      (made) => made !== undefined,
+    return element(
+      'div',
+      {},
+      element('p', { className: 'quiet' }, `Level ${level + 1} looks at ${views[level] ?? 'the whole'}.`),
+      element(
+        'div',
+        { className: 'levels' },
+        figure('distance', distance),
+        figure('gate', gate),
+        figure('residual', residual),
+      ),
     );
   });
+  const gated = levels.some(({ gate }) => gate);
   const where = `At ${Math.round(100 * x)} %, ${Math.round(100 * y)} %`;
   return [
-    element('h3', {}, `${where}: ${value.toFixed(4)} raw, ${normalizeScore(value, pixel).toFixed(3)}`),
-    element('div', { className: 'levels' }, ...figures),
+    element('h3', {}, `${where}: ${valueText(value, scale, coloursOf(result, scale))}`),
+    levels.length
+      ? element(
+          'p',
+          { className: 'quiet' },
+          gated ? `${words.distance} ${words.gate} ${words.residual}` : words.distance,
+        )
+      : element('p', { className: 'quiet' }, 'A memory bank has no levels: its map is all that there is.'),
+    ...rows,
   ];
 }

@@ -52,11 +52,11 @@ export async function readRecord<T>(path: string): Promise<T | undefined> {
  *
  * @throws DOMException 'QuotaExceededError' where the storage is full; the file is then as it was before
  */
-export async function writeFile(path: string, data: Uint8Array | string): Promise<void> {
+export async function writeFile(path: string, data: Uint8Array | Blob | string): Promise<void> {
   const { folder, name } = await folderOf(path, true);
   const stream = await (await folder.getFileHandle(name, { create: true })).createWritable();
   try {
-    await stream.write(data as Uint8Array<ArrayBuffer>);
+    await stream.write(data as Uint8Array<ArrayBuffer> | Blob | string);
     await stream.close();
   } catch (error) {
     await stream.abort().catch(() => {});

@@ -1,0 +1,76 @@
+/** Opens model files in the worker, and keeps copies of them on this device. */
+import * as Comlink from 'comlink';
+import { advice, machine } from './connection.ts';
+import type { Inspection } from './inspection.ts';
+import { keepModel } from './kept_models.ts';
+import type { OpeningProgress } from './types.ts';
+
+/** Told how a model is opened: the first screen shows it. */
+export interface OpeningHooks {
+  /** What is being done; a share from 0 to 1 where it is known. */
+  opening(text: string, share?: number): void;
+  /** Images that wait for a model. */
+  waiting(count: number): void;
+  opened(): void;
+}
+
+const productOf = (training: Readonly<Record<string, unknown>>) =>
+  String(training.category ?? training.name ?? '');
+
+/** @param line says which model is open, and what is done until then */
+export function createModelOpening(
+  inspection: Inspection,
+  line: HTMLElement,
+  hooks: Pick<OpeningHooks, 'opening' | 'opened'>,
+) {
+  const say = (text: string, share?: number) => {
+    line.textContent = text;
+    hooks.opening(text, share);
+  };
+
+  return {
+    /**
+     * The model takes the place of the one before, in the worker and in the inspection.
+     *
+     * @throws Error where the file is none; the model before stays open
+     */
+    async open(file: File, name = file.name): Promise<void> {
+      const before = line.textContent;
+      try {
+        say(`Reading ${name}…`);
+        const bytes = await file.arrayBuffer();
+        const settings = await machine.openModel(
+          Comlink.transfer(bytes, [bytes]),
+          name,
+          Comlink.proxy(({ stage, fraction }: OpeningProgress) => {
+            const doing = stage === 'compiling' ? 'Compiling for this device' : 'First run';
+            say(`${doing}, ${Math.floor(100 * fraction)} %`, fraction);
+          }),
+        );
+        const { backbone, mode, imageSize, training } = settings;
+        line.textContent = `${name}: ${productOf(training)} ${backbone}, ${mode}, ${imageSize} pixels`;
+        hooks.opened();
+        inspection.open(settings);
+      } catch (error) {
+        line.textContent = before;
+        throw error;
+      }
+    },
+    /**
+     * Keeps a copy of the open model's file on this device.
+     *
+     * @returns its place in the list there, or why it has none
+     */
+    async keep(file: File): Promise<{ readonly id: string } | { readonly reason: string }> {
+      const { settings } = inspection;
+      if (!settings) return { reason: '' };
+      const { backbone, mode, imageSize, training } = settings;
+      const facts = { name: file.name, product: productOf(training), backbone, mode, imageSize };
+      try {
+        return await keepModel(new Uint8Array(await file.arrayBuffer()), facts);
+      } catch (error) {
+        return { reason: `This model is not kept on this device. ${advice(error)}` };
+      }
+    },
+  };
+}

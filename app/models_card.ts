@@ -1,0 +1,73 @@
+/** The open model, and the choice among those that are kept on this device. */
+import { ask } from './ask.ts';
+import { attempt, showProblem } from './connection.ts';
+import { button, element, field } from './dom.ts';
+import { forgetModel, type KeptModel, keptModels } from './kept_models.ts';
+import { copyPath } from './storage.ts';
+
+const nameOf = ({ name, product, backbone, imageSize }: KeptModel) =>
+  `${name.replace(/\.safetensors$/, '')}: ${product ? `${product}, ` : ''}${backbone}, ${imageSize} pixels`;
+
+/** @param onChoose opens a kept model */
+export function createModelsCard(onChoose: (model: KeptModel) => Promise<void>) {
+  let models: readonly KeptModel[] = [];
+  let open: string | undefined;
+  const line = element('p', { className: 'quiet', id: 'model' }, 'no model');
+  const list = element('select', { id: 'models' });
+  const forget = button('Delete from this device', () =>
+    attempt(async () => {
+      const model = models.find(({ id }) => id === list.value);
+      if (!model) return;
+      const text =
+        `"${model.name}" is deleted from this device. ` +
+        (model.id === open ? 'It stays open until the page is closed. ' : '') +
+        'Save it first where you have no other copy.';
+      if ((await ask('Delete the model?', text, ['Delete', 'Keep it'])) !== 'Delete') return;
+      await forgetModel(model.id);
+      await refresh();
+      channel.postMessage('changed');
+    }),
+  );
+  const choice = element(
+    'div',
+    { hidden: true },
+    field('Models on this device', list),
+    element('div', { className: 'row' }, forget),
+  );
+
+  const draw = () => {
+    choice.hidden = !models.length;
+    const known = models.some(({ id }) => id === open);
+    list.replaceChildren(
+      ...(known ? [] : [element('option', { value: '' }, 'choose a model')]),
+      ...models.map((model) => element('option', { value: model.id }, nameOf(model))),
+    );
+    list.value = known && open ? open : '';
+    forget.disabled = !list.value;
+  };
+  /** Without storage there are none. */
+  const refresh = async () => {
+    models = await keptModels().catch(() => []);
+    draw();
+  };
+  list.addEventListener('change', () => {
+    const model = models.find(({ id }) => id === list.value);
+    forget.disabled = !model;
+    if (model) attempt(() => onChoose(model)).then(draw);
+  });
+  // Other tabs, and the worker that trains, add to the list.
+  const channel = new BroadcastChannel(`aand models ${copyPath}`);
+  channel.addEventListener('message', () => refresh().catch(showProblem));
+  refresh().catch(showProblem);
+
+  return {
+    line,
+    choice,
+    /** A model was opened; undefined: it is not on the list. */
+    async opened(id: string | undefined): Promise<void> {
+      open = id;
+      await refresh();
+      channel.postMessage('changed');
+    },
+  };
+}
