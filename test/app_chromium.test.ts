@@ -56,7 +56,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
       { timeout: 60_000 },
       before,
     );
-    const [, peak] = /: ([\d.]+) raw/.exec(await textOf(page, '#inspect h3')) ?? [];
+    const [, peak] = /\(raw ([\d.]+)\)/.exec(await textOf(page, '#inspect h3')) ?? [];
     const [, score] = /raw ([\d.]+)\)/.exec(await textOf(page, '#inspect')) ?? [];
     // The map's highest value is the image's score.
     expect(peak).toBe(score);

@@ -92,6 +92,16 @@ export async function inspect(
   site: Site,
   images: readonly string[],
 ): Promise<Record<string, number>> {
+  // What an earlier visit left is shown again, and judged by the model that is open now.
+  await waitForText(page, 'model', / pixels$/);
+  await page.waitForFunction(
+    () => !/inspecting \d|images wait/.test(document.getElementById('inspect')?.textContent ?? ''),
+    { timeout: 300_000, polling },
+  );
+  if (await page.$('#inspect tbody tr')) {
+    await click(page, 'Remove all images');
+    await click(page, 'Remove');
+  }
   await (await chooser(page, 'inspect', 'Open images')).uploadFile(...images);
   await page.waitForFunction(
     (count) =>

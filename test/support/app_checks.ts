@@ -26,10 +26,19 @@ export async function checkThresholdAndCorrections(page: Page, site: Site): Prom
       },
       value,
     );
-  await move('1000');
-  expect(await textOf(page, '#inspect tbody')).not.toContain('anomalous');
-  await move('0');
-  expect(await textOf(page, '#inspect tbody')).not.toContain('good');
+  /** Verdicts by the limit where it is now; each must be that of its shown score. */
+  const anomalous = async (at: string) => {
+    await move(at);
+    const rows = await page.$$eval('#inspect tbody tr', (list) => list.map((row) => row.innerText));
+    expect(rows).toHaveLength(3);
+    const bad = rows.filter((row) => row.includes('anomalous'));
+    for (const row of rows)
+      expect(row.includes('anomalous'), row).toBe(Number(/\d\.\d{3}/.exec(row)?.[0]) >= 0.5);
+    return bad.length;
+  };
+  const counts = [await anomalous('0'), await anomalous('500'), await anomalous('1000')];
+  expect(counts).toEqual([...counts].sort((a, b) => b - a));
+  expect(counts[0]).toBeGreaterThan(counts[2] as number);
   for (const [image, verdict] of [
     ['shown0.png', 'This is good'],
     ['shown2.png', 'This is bad'],
@@ -43,8 +52,10 @@ export async function checkThresholdAndCorrections(page: Page, site: Site): Prom
     await click(page, verdict);
   }
   await click(page, 'Recalibrate');
-  expect(await textOf(page, '#inspect')).toMatch(/Threshold [\d.]+ → [\d.]+; \d of 3 verdicts changed/);
-  expect(await textOf(page, '#inspect output')).toMatch(/^[\d.]+ \(F1-max over \d+ scores\)/);
+  expect(await textOf(page, '#inspect')).toMatch(/Limit, raw: [\d.]+ → [\d.]+; \d of 3 verdicts changed/);
+  expect(await textOf(page, '#inspect output[for=threshold]')).toMatch(
+    /^0\.50: as calibrated \(raw [\d.]+, F1-max over \d+ scores\)/,
+  );
   const corrected = join(site.folder, 'corrected.safetensors');
   writeFileSync(corrected, await saved(page, site, 'Save model'));
   const image = site.images[2] as string;
@@ -60,7 +71,7 @@ export async function checkSpot(page: Page): Promise<void> {
   await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
   await page.waitForSelector('#inspect .levels figure', { timeout: 120_000 });
   expect((await page.$$('#inspect .levels figure')).length).toBe(9);
-  expect(await textOf(page, '#inspect h3')).toMatch(/At \d+ %, \d+ %: [\d.]+ raw/);
+  expect(await textOf(page, '#inspect h3')).toMatch(/At \d+ %, \d+ %: [\d.]+ \(raw [\d.]+\)/);
 }
 
 /** The camera's picture is judged on the line; a model is open. */
