@@ -1,5 +1,4 @@
 /** Inspect: a model, images, heat maps with a limit that moves, corrections. */
-import * as Comlink from 'comlink';
 import { ask } from './ask.ts';
 import { attempt, machine, showProblem } from './connection.ts';
 import { createCorrections } from './corrections.ts';
@@ -10,23 +9,17 @@ import { keysHelp, listenToKeys } from './inspect_keys.ts';
 import { createQueue } from './inspect_queue.ts';
 import { Inspection, type Item } from './inspection.ts';
 import { createKeeper } from './inspection_keeper.ts';
-import { type InspectionRecord, keptImage } from './kept_inspection.ts';
+import { type InspectionRecord, keptItems } from './kept_inspection.ts';
 import { openKeptModel } from './kept_models.ts';
 import { createLimitControl } from './limit_control.ts';
 import type { LineModel } from './line_view.ts';
 import { createModelOpening, type OpeningHooks } from './model_opening.ts';
 import { createModelsCard } from './models_card.ts';
-import { pictureOf } from './paint.ts';
 import { createPictureExport } from './picture_export.ts';
-import { explainSpot } from './spot.ts';
-import { createStage } from './stage.ts';
+import { createShownImage, mapOf, predict } from './shown_image.ts';
 import type { MapResult } from './types.ts';
-import { createVerdict } from './verdict.ts';
-import type { Point } from './zoom.ts';
 
 export type { OpeningHooks } from './model_opening.ts';
-
-const savedSide = 2048;
 
 const isModelFile = ({ name }: File) => /\.(safetensors|pth|pt|ckpt|onnx)$/i.test(name);
 
@@ -39,17 +32,8 @@ const itemOf = (file: File, name: string): Item => ({
   label: undefined,
 });
 
-const predict = async ({ file, name }: Item): Promise<MapResult> => {
-  const bytes = await file.arrayBuffer();
-  return machine.predict(Comlink.transfer(bytes, [bytes]), name);
-};
-
 export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   const inspection = new Inspection();
-  // The image that was chosen last: decoding takes a moment.
-  let wanted: Item | undefined;
-  // The selected image alone is kept decoded: a folder of photographs would fill the memory.
-  let picture: ImageBitmap | undefined;
   // While images are inspected each is shown, until the user chooses one.
   let following = true;
   // The demo's model, while its pictures are shown: they go when the user opens images of their own.
@@ -58,75 +42,20 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   /** What was kept is shown again before anything else is opened. */
   let restoring: Promise<unknown> = Promise.resolve();
 
-  const verdict = createVerdict(inspection);
-  const spot = element('div');
   const keepingNotice = element('p', { className: 'quiet', aria: { role: 'status' } });
   const drift = createDriftNotice();
 
-  const explain = (at: Point) =>
-    attempt(async () => {
-      const { selected, scale } = inspection;
-      if (!selected?.map) return;
-      stage.markSpot(at);
-      const found = await explainSpot(selected.file, selected.map, at, scale, stage.layers().colours);
-      // Another image was chosen meanwhile.
-      if (inspection.selected === selected) spot.replaceChildren(...found);
-    });
-  const stage = createStage(explain, () => keeper.save());
-  const keeper = createKeeper(inspection, stage.layers, (text) => {
+  const shown = createShownImage(inspection, () => keeper.save());
+  const { choose } = shown;
+  const keeper = createKeeper(inspection, shown.stage.layers, (text) => {
     keepingNotice.textContent = text;
   });
-  inspection.onChange((change) => change === 'limit' && stage.rescale(inspection.scale));
-
-  /** The same as a click, without a pointer. */
-  const explainPeak = () => {
-    const result = inspection.selected?.map;
-    if (!result) return;
-    const { map, width, height } = result;
-    const peak = map.reduce((best, value, i) => (value > (map[best] as number) ? i : best), 0);
-    explain({ x: ((peak % width) + 0.5) / width, y: (Math.floor(peak / width) + 0.5) / height });
-  };
-
-  const dropPicture = () => {
-    picture?.close();
-    picture = undefined;
-    stage.clear();
-    spot.replaceChildren();
-    inspection.select(undefined);
-  };
-
-  const show = (item: Item, bitmap: ImageBitmap, map: MapResult) => {
-    if (item !== inspection.selected) {
-      spot.replaceChildren();
-      stage.markSpot(undefined);
-    }
-    const before = picture;
-    picture = bitmap;
-    inspection.keepMap(item, map);
-    stage.show(bitmap, map, inspection.scale);
-    before?.close();
-    inspection.select(item);
-  };
-
-  const mapOf = async (item: Item) => item.map ?? (await predict(item));
-
-  const choose = async (item: Item) => {
-    wanted = item;
-    const bitmap = await createImageBitmap(item.file);
-    const map = await mapOf(item).catch((error) => {
-      bitmap.close();
-      throw error;
-    });
-    // Another image was chosen meanwhile, or the list is a new one.
-    if (wanted !== item || !inspection.items.includes(item)) return bitmap.close();
-    show(item, bitmap, map);
-  };
   const chooseByHand = (item: Item | undefined) => {
     following = false;
     if (item) attempt(() => choose(item));
   };
 
-  const exporter = createPictureExport(inspection, { layers: stage.layers, mapOf });
+  const exporter = createPictureExport(inspection, { layers: shown.stage.layers, mapOf });
   const table = createImageTable(inspection, chooseByHand, [
     button('Save pictures (ZIP)', () => attempt(() => exporter.run())),
     button('Remove all images', () => attempt(removeAll)),
@@ -144,17 +73,19 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     idle: table.drawCount,
   });
 
-  async function removeAll(): Promise<void> {
+  /** @returns false where the user wants to keep them */
+  async function removeAll(): Promise<boolean> {
     const gone = inspection.items;
-    if (!gone.length) return;
+    if (!gone.length) return true;
     const text =
       `${gone.length} images and their marks leave the list, and what the page has kept of them is deleted. ` +
       'Your own files stay.';
-    if ((await ask('Remove all images?', text, ['Remove', 'Keep them'])) !== 'Remove') return;
+    if ((await ask('Remove all images?', text, ['Remove', 'Keep them'])) !== 'Remove') return false;
     queue.clear();
-    dropPicture();
+    shown.clear();
     inspection.setItems([]);
     await keeper.remove(gone);
+    return true;
   }
 
   const setModel = async (id: string | undefined) => {
@@ -173,7 +104,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     if (!model) return;
     demo = undefined;
     queue.clear();
-    dropPicture();
+    shown.clear();
     inspection.setItems([]);
     if (modelStays) await keepOnDevice(model);
   };
@@ -207,16 +138,28 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     if (change !== 'model' || !inspection.settings) return;
     drift.watch(inspection.settings);
     queue.again(inspection.items);
-    dropPicture();
+    shown.clear();
     inspection.setItems([]);
     following = true;
   });
-  const models = createModelsCard(async ({ id }) => {
-    const file = await openKeptModel(id);
-    if (!file) throw new Error('This model is not on the device any more: another tab has deleted it.');
-    await dropDemo(false);
-    await openModel(file, file.name, () => setModel(id));
-  });
+  const models = createModelsCard(
+    async ({ id }) => {
+      const file = await openKeptModel(id);
+      if (!file) throw new Error('This model is not on the device any more: another tab has deleted it.');
+      await dropDemo(false);
+      await openModel(file, file.name, () => setModel(id));
+    },
+    /** Back to the first screen. */
+    async () => {
+      await dropDemo(false);
+      if (!(await removeAll())) return;
+      inspection.close();
+      models.line.textContent = '';
+      await keeper.forget();
+      await models.opened(undefined);
+      hooks.closed();
+    },
+  );
   const opener = createModelOpening(inspection, models.line, hooks);
 
   const inspectFiles = async (files: readonly File[]) => {
@@ -262,15 +205,6 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     },
   });
 
-  const downloadPicture = () => {
-    const { painting } = stage;
-    if (!painting) return;
-    const name = (inspection.selected?.name ?? 'picture').replace(/^.*\//, '').replace(/\.[^.]+$/, '');
-    pictureOf(painting, stage.layers(), savedSide).toBlob(
-      (blob) => blob && save(`${name}-heat.png`, blob, 'image/png'),
-    );
-  };
-
   const receive = (files: File[]) =>
     attempt(async () => {
       if (!files.length) return;
@@ -291,20 +225,13 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   const showAgain = async (record: InspectionRecord): Promise<boolean> => {
     const model = await openKeptModel(record.model);
     if (!model) return false;
-    const kept: Item[] = [];
-    const unjudged: Item[] = [];
-    for (const image of record.images) {
-      const file = await keptImage(image);
-      const { id, name, score, label } = image;
-      if (file)
-        (score === null ? unjudged : kept).push({ id, name, file, score: score ?? 0, map: undefined, label });
-    }
+    const { kept, unjudged } = await keptItems(record);
     queue.add(unjudged);
     await openModel(model, model.name, async () => {
       if (record.corrected) inspection.correct(record.corrected);
       inspection.setItems(kept);
       inspection.setLimit(record.limit);
-      stage.setLayers(record.layers);
+      shown.stage.setLayers(record.layers);
       await keeper.start([...kept, ...unjudged]);
       await setModel(record.model);
       const selected = kept.find(({ id }) => id === record.selected) ?? kept[0];
@@ -314,12 +241,12 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   };
 
   listenToKeys(root, {
-    stage,
+    stage: shown.stage,
     table,
     choose: chooseByHand,
     mark: corrections.mark,
     undo: corrections.undo,
-    explain: explainPeak,
+    explain: shown.explainPeak,
   });
   acceptDrops(root, receive);
   root.append(
@@ -329,19 +256,16 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
       element(
         'div',
         { className: 'card' },
-        stage.stage,
-        stage.toolbar,
-        ...verdict.parts,
+        ...shown.parts,
         element(
           'div',
           { className: 'row' },
           fileButton('Open images', 'image/*', true, receive),
           folderButton('Open folder', receive),
           fileButton('Open model', '.safetensors', false, receiveModel),
-          button('Explain the peak', explainPeak),
-          button('Save picture', downloadPicture),
+          ...shown.buttons,
         ),
-        spot,
+        shown.spot,
         keysHelp(),
       ),
       element(
@@ -352,11 +276,10 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
           'div',
           { className: 'card' },
           element('h2', {}, 'Model and view'),
-          models.line,
+          ...models.parts,
           keepingNotice,
-          models.choice,
           createLimitControl(inspection),
-          ...stage.fields,
+          ...shown.stage.fields,
         ),
         table.card,
         exporter.progress,

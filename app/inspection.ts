@@ -63,6 +63,14 @@ export class Inspection {
     this.#tell('limit');
   }
 
+  /** There is no model any more. */
+  close(): void {
+    this.settings = undefined;
+    this.limit = null;
+    this.#tell('model');
+    this.#tell('limit');
+  }
+
   /** The settings with the limit where it is now; the limit of pixels has moved as far. */
   get current(): DetectorSettings | undefined {
     const { settings, limit } = this;

@@ -6,6 +6,7 @@ import {
   mayKeep,
   RecordWriter,
   removeImages,
+  removeInspection,
   storeImage,
   sweepImages,
 } from './kept_inspection.ts';
@@ -114,6 +115,13 @@ export function createKeeper(inspection: Inspection, layers: () => Layers, tell:
       save();
       await writer.settled();
       if (keeping) await removeImages(gone.map(({ id }) => id));
+    },
+    /** The model was closed: there is nothing to come back to. */
+    async forget(): Promise<void> {
+      model = undefined;
+      stored.clear();
+      await writer.settled();
+      if (keeping) await removeInspection();
     },
     save,
   };

@@ -4,6 +4,7 @@
  * new training or model is complete.
  */
 import { decodeImage } from '#platform';
+import { forgetModel, keepModel, openKeptModel } from './kept_models.ts';
 import { namesIn, openFile, readFile, readRecord, removeTree, writeFile } from './storage.ts';
 import type { ChosenImage, TrainingJob } from './types.ts';
 
@@ -22,6 +23,8 @@ export interface TrainingRecord {
 export interface ModelRecord {
   readonly id: string;
   readonly job: TrainingJob;
+  /** Its place in the list of models on this device; absent in records of earlier versions. */
+  readonly listed?: string;
 }
 
 const folderOf = (id: string) => `trainings/${id}`;
@@ -29,12 +32,20 @@ const modelPath = (id: string) => `models/${id}.safetensors`;
 const imagePath = (id: string, kind: 'good' | 'bad', index: number) => `${folderOf(id)}/${kind}/${index}`;
 
 export const keptTraining = () => readRecord<TrainingRecord>(trainingRecord);
-export const keptModel = () => readRecord<ModelRecord>(modelRecord);
+
+const fileOf = ({ id, listed }: ModelRecord) =>
+  listed === undefined ? openFile(modelPath(id)) : openKeptModel(listed);
+
+/** The model of the last training; undefined where it was deleted since. */
+export async function keptModel(): Promise<ModelRecord | undefined> {
+  const record = await readRecord<ModelRecord>(modelRecord);
+  return record && (await fileOf(record)) ? record : undefined;
+}
 
 /** The finished model as a file on the disk: it is not in memory before it is read. */
 export async function modelFile(): Promise<File> {
   const record = await keptModel();
-  const file = record && (await openFile(modelPath(record.id)));
+  const file = record && (await fileOf(record));
   if (!file) throw new Error('no finished model is kept');
   return new File([file], `${record.job.name || 'model'}.safetensors`);
 }
@@ -144,11 +155,23 @@ export async function takeOver(
   await writeFile(trainingRecord, JSON.stringify(record));
 }
 
-/** Keeps the model of a training in the place of the one before. */
+/** Puts a training's model on the list of models on this device. @returns its place there */
+async function list({ name, backbone, mode, imageSize }: TrainingJob, bytes: Uint8Array): Promise<string> {
+  const facts = { name: `${name || 'model'}.safetensors`, product: name, backbone, mode, imageSize };
+  return (await keepModel(bytes as Uint8Array<ArrayBuffer>, facts)).id;
+}
+
+/** Keeps the model of a training. Those of earlier trainings stay on the list of models on this device. */
 export async function storeModel({ id, job }: TrainingRecord, bytes: Uint8Array): Promise<void> {
-  await writeFile(modelPath(id), bytes);
-  await writeFile(modelRecord, JSON.stringify({ id, job } satisfies ModelRecord));
-  await sweep('models', `${id}.safetensors`);
+  const listed = await list(job, bytes);
+  // One that an earlier version of the page kept is not on the list yet.
+  const before = await keptModel();
+  if (before && before.listed === undefined) {
+    const kept = await readFile(modelPath(before.id));
+    if (kept) await list(before.job, kept);
+  }
+  await writeFile(modelRecord, JSON.stringify({ id, job, listed } satisfies ModelRecord));
+  await removeTree('models');
 }
 
 export async function discardTraining(): Promise<void> {
@@ -157,6 +180,8 @@ export async function discardTraining(): Promise<void> {
 }
 
 export async function discardModel(): Promise<void> {
+  const record = await keptModel();
   await removeTree(modelRecord);
+  if (record?.listed !== undefined) await forgetModel(record.listed);
   await removeTree('models');
 }

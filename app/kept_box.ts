@@ -15,7 +15,7 @@ const describe = ({ job, good, bad, finished }: NonNullable<Kept['training']>) =
   `epochs ${job.epochs.join(' and ')}, ${finished ? 'finished' : 'not finished'}`;
 
 /** @returns whether a new training may take the place of what is kept; the user was told what is lost */
-export async function mayReplace({ training: kept, model }: Kept): Promise<boolean> {
+export async function mayReplace({ training: kept }: Kept): Promise<boolean> {
   const unfinished = kept && !kept.finished ? kept.job : undefined;
   if (unfinished) {
     const answer = await ask(
@@ -26,15 +26,7 @@ export async function mayReplace({ training: kept, model }: Kept): Promise<boole
     );
     if (answer !== 'Delete it and start') return false;
   }
-  if (!model) return true;
-  const answer = await ask(
-    'A finished model is kept',
-    `The model of "${model.name}" stays on this device until the new training is complete. ` +
-      'Then the new model takes its place.',
-    ['Start', 'Save the model and start', 'Cancel'],
-  );
-  if (answer === 'Save the model and start') await saveModel();
-  return answer === 'Start' || answer === 'Save the model and start';
+  return true;
 }
 
 const lookMilliseconds = 2000;

@@ -5,7 +5,7 @@
  */
 
 import type { Calibration } from '../src/eval/thresholds.ts';
-import type { Corrected, Label } from './inspection.ts';
+import type { Corrected, Item, Label } from './inspection.ts';
 import type { Layers } from './paint.ts';
 import { copyPath, namesIn, openFile, readRecord, removeTree, writeFile } from './storage.ts';
 
@@ -56,10 +56,20 @@ export async function keptInspection(): Promise<InspectionRecord | undefined> {
   return readRecord<InspectionRecord>(recordPath);
 }
 
-export async function keptImage({ id, name }: KeptImage): Promise<File | undefined> {
-  const file = await openFile(imagePath(id));
-  // The name alone says what kind of image it is.
-  return file && new File([file], name.slice(name.lastIndexOf('/') + 1));
+/** The images of a record that are still there; without reading them. */
+export async function keptItems({
+  images,
+}: InspectionRecord): Promise<{ readonly kept: Item[]; readonly unjudged: Item[] }> {
+  const [kept, unjudged]: [Item[], Item[]] = [[], []];
+  for (const { id, name, score, label } of images) {
+    const stored = await openFile(imagePath(id));
+    if (!stored) continue;
+    // The name alone says what kind of image it is.
+    const file = new File([stored], name.slice(name.lastIndexOf('/') + 1));
+    const item = { id, name, file, score: score ?? 0, map: undefined, label };
+    (score === null ? unjudged : kept).push(item);
+  }
+  return { kept, unjudged };
 }
 
 /** @throws DOMException 'QuotaExceededError' where the storage is full */
@@ -69,6 +79,11 @@ export function storeImage(id: string, file: File): Promise<void> {
 
 export async function removeImages(ids: readonly string[]): Promise<void> {
   for (const id of ids) await removeTree(imagePath(id));
+}
+
+/** Forgets everything that was kept. */
+export function removeInspection(): Promise<void> {
+  return removeTree(folder);
 }
 
 /** Images that no record names: left by a tab that was closed while it stored them. */

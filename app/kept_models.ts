@@ -3,7 +3,7 @@
  * written last. So a model is kept once, several tabs may add to the list at a time, and a file without a
  * record is what a closed tab has left.
  */
-import { namesIn, openFile, readFile, readRecord, removeTree, writeFile } from './storage.ts';
+import { copyPath, namesIn, openFile, readRecord, removeTree, writeFile } from './storage.ts';
 
 /** A model that is kept on this device. */
 export interface KeptModel {
@@ -18,6 +18,9 @@ export interface KeptModel {
   readonly added: number;
 }
 
+/** Tells every tab, and this page when a worker has changed the list. */
+export const modelsChannel = `aand models ${copyPath}`;
+const channel = new BroadcastChannel(modelsChannel);
 const folder = 'library';
 const recordPath = (id: string) => `${folder}/${id}.json`;
 const filePath = (id: string) => `${folder}/${id}.safetensors`;
@@ -55,12 +58,8 @@ export async function keepModel(
     await removeTree(filePath(id)).catch(() => {});
     throw error;
   }
+  channel.postMessage('changed');
   return record;
-}
-
-/** The model's bytes; undefined where it is not kept any more. */
-export async function readKeptModel(id: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  return readFile(filePath(id));
 }
 
 /** The model as a file under its name, without reading it. */
@@ -72,4 +71,5 @@ export async function openKeptModel(id: string): Promise<File | undefined> {
 export async function forgetModel(id: string): Promise<void> {
   await removeTree(recordPath(id));
   await removeTree(filePath(id));
+  channel.postMessage('changed');
 }

@@ -34,6 +34,7 @@ const inspect = createInspectView(byId('inspect'), {
   opening: (text, share) => start.say(text, share),
   waiting: (count) => start.waiting(count),
   opened: () => start.leave(),
+  closed: () => start.enter(),
 });
 const train = createTrainView(byId('train'), async (model) => {
   select(tabOf('inspect'));

@@ -12,6 +12,8 @@ export interface OpeningHooks {
   /** Images that wait for a model. */
   waiting(count: number): void;
   opened(): void;
+  /** There is no model any more. */
+  closed(): void;
 }
 
 const productOf = (training: Readonly<Record<string, unknown>>) =>

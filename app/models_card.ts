@@ -2,14 +2,19 @@
 import { ask } from './ask.ts';
 import { attempt, showProblem } from './connection.ts';
 import { button, element, field } from './dom.ts';
-import { forgetModel, type KeptModel, keptModels } from './kept_models.ts';
-import { copyPath } from './storage.ts';
+import { forgetModel, type KeptModel, keptModels, modelsChannel } from './kept_models.ts';
 
 const nameOf = ({ name, product, backbone, imageSize }: KeptModel) =>
   `${name.replace(/\.safetensors$/, '')}: ${product ? `${product}, ` : ''}${backbone}, ${imageSize} pixels`;
 
-/** @param onChoose opens a kept model */
-export function createModelsCard(onChoose: (model: KeptModel) => Promise<void>) {
+/**
+ * @param onChoose opens a kept model
+ * @param onClose closes the open one
+ */
+export function createModelsCard(
+  onChoose: (model: KeptModel) => Promise<void>,
+  onClose: () => Promise<void>,
+) {
   let models: readonly KeptModel[] = [];
   let open: string | undefined;
   const line = element('p', { className: 'quiet', id: 'model' }, 'no model');
@@ -25,7 +30,6 @@ export function createModelsCard(onChoose: (model: KeptModel) => Promise<void>) 
       if ((await ask('Delete the model?', text, ['Delete', 'Keep it'])) !== 'Delete') return;
       await forgetModel(model.id);
       await refresh();
-      channel.postMessage('changed');
     }),
   );
   const choice = element(
@@ -34,6 +38,7 @@ export function createModelsCard(onChoose: (model: KeptModel) => Promise<void>) 
     field('Models on this device', list),
     element('div', { className: 'row' }, forget),
   );
+  const close = button('Close the model', () => attempt(onClose));
 
   const draw = () => {
     choice.hidden = !models.length;
@@ -56,18 +61,16 @@ export function createModelsCard(onChoose: (model: KeptModel) => Promise<void>) 
     if (model) attempt(() => onChoose(model)).then(draw);
   });
   // Other tabs, and the worker that trains, add to the list.
-  const channel = new BroadcastChannel(`aand models ${copyPath}`);
-  channel.addEventListener('message', () => refresh().catch(showProblem));
+  new BroadcastChannel(modelsChannel).addEventListener('message', () => refresh().catch(showProblem));
   refresh().catch(showProblem);
 
   return {
+    parts: [line, choice, element('div', { className: 'row' }, close)] as const,
     line,
-    choice,
     /** A model was opened; undefined: it is not on the list. */
     async opened(id: string | undefined): Promise<void> {
       open = id;
       await refresh();
-      channel.postMessage('changed');
     },
   };
 }

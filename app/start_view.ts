@@ -23,6 +23,8 @@ export interface StartView {
   waiting(count: number): void;
   /** A model is open. */
   leave(): void;
+  /** It was closed. */
+  enter(): void;
 }
 
 const shownPictures = 4;
@@ -167,6 +169,11 @@ export function createStartView(root: HTMLElement, actions: StartActions): Start
     leave() {
       screen.hidden = true;
       root.classList.remove('starting');
+    },
+    enter() {
+      waits.hidden = true;
+      screen.hidden = false;
+      root.classList.add('starting');
     },
   };
 }
