@@ -1,4 +1,4 @@
-/** The inspected images as a table: pictures, folders, sortable, each a button that shows it, saved as CSV. */
+/** The inspected images as a table: thumbnails, folders, sortable; a row shows its image; saved as CSV. */
 import { csvTable } from '../src/eval/csv.ts';
 import { button, element, save } from './dom.ts';
 import type { Inspection, Item } from './inspection.ts';

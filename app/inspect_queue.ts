@@ -60,8 +60,9 @@ export function createQueue({ predict, judged, say, idle }: QueueTargets) {
   };
 
   return {
-    get waiting(): number {
-      return todo.length;
+    /** What waits. */
+    get items(): readonly Item[] {
+      return todo;
     },
     add(items: readonly Item[]): void {
       todo.push(...items);

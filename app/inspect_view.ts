@@ -75,10 +75,10 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
 
   /** @returns false where the user wants to keep them */
   async function removeAll(): Promise<boolean> {
-    const gone = inspection.items;
+    const gone = [...inspection.items, ...queue.items];
     if (!gone.length) return true;
     const text =
-      `${gone.length} images and their marks leave the list, and what the page has kept of them is deleted. ` +
+      `${gone.length} images and their marks leave the list, and what the page kept of them is deleted. ` +
       'Your own files stay.';
     if ((await ask('Remove all images?', text, ['Remove', 'Keep them'])) !== 'Remove') return false;
     queue.clear();
@@ -180,7 +180,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     if (model) return openFile(model);
     if (inspection.settings && !opening) return queue.run();
     queue.wait();
-    hooks.waiting(queue.waiting);
+    hooks.waiting(queue.items.length);
   };
 
   const modelBytes = async () => {
@@ -192,7 +192,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     onUndone: chooseByHand,
     saveModel: () =>
       attempt(async () => save('model.safetensors', await modelBytes(), 'application/octet-stream')),
-    /** The fine-tuned model is open in the worker: it is kept as a model of its own, and judges everything. */
+    /** The fine-tuned model, open in the worker, is kept as a model of its own, and judges everything. */
     async onTuned() {
       const { current } = inspection;
       if (!current) return;

@@ -13,7 +13,8 @@ import {
 import type { Layers } from './paint.ts';
 
 const elsewhere =
-  'Another tab of this page keeps its images over a reload. What this tab inspects is gone when it is closed.';
+  'Another tab of this page keeps its images over a reload. ' +
+  'What this tab inspects is gone when it is closed.';
 const noStorage = 'This browser keeps nothing for the page: images and marks are gone when it is closed.';
 const full =
   'The storage of this browser is full: what is opened from now on is gone when the page is closed.';

@@ -1,4 +1,4 @@
-/** The image that is shown: chosen from the list, decoded, on the stage, and explained where it is clicked. */
+/** The image that is shown: chosen from the list, decoded, on the stage, explained where it is clicked. */
 import * as Comlink from 'comlink';
 import { attempt, machine } from './connection.ts';
 import { button, element, save } from './dom.ts';
@@ -27,7 +27,7 @@ export function createShownImage(inspection: Inspection, onLayers: () => void) {
   let wanted: Item | undefined;
   // The selected image alone is kept decoded: a folder of photographs would fill the memory.
   let picture: ImageBitmap | undefined;
-  const spot = element('div');
+  const spot = element('div', { id: 'spot' });
 
   const explain = (at: Point) =>
     attempt(async () => {

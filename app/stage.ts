@@ -222,7 +222,7 @@ export function createStage(onSpot: (at: Point) => void, onLayers: () => void) {
     ),
     fields: [field('Opacity of the heat map', opacity), field('Colours', colours)],
     canvas,
-    /** Shows an image, by the scale of its model. A view that is zoomed stays, so that images are compared. */
+    /** Shows an image, by the scale of its model. The zoom stays, so that images can be compared. */
     show(picture: ImageBitmap, result: MapResult, by: Scale | null): void {
       const { width, height } = picture;
       if (shown?.picture.width !== width || shown.picture.height !== height) view = wholeImage;

@@ -49,14 +49,14 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
   test('a click on the picture shows the score there and the levels behind it; so does a button', async () => {
     const { page } = shown.opened;
     await checkSpot(page);
-    const before = await textOf(page, '#inspect h3');
+    const before = await textOf(page, '#spot h3');
     await click(page, 'Explain the peak');
     await page.waitForFunction(
-      (text) => document.querySelector('#inspect h3')?.textContent !== text,
+      (text) => document.querySelector('#spot h3')?.textContent !== text,
       { timeout: 60_000 },
       before,
     );
-    const [, peak] = /\(raw ([\d.]+)\)/.exec(await textOf(page, '#inspect h3')) ?? [];
+    const [, peak] = /\(raw ([\d.]+)\)/.exec(await textOf(page, '#spot h3')) ?? [];
     const [, score] = /raw ([\d.]+)\)/.exec(await textOf(page, '#inspect')) ?? [];
     // The map's highest value is the image's score.
     expect(peak).toBe(score);

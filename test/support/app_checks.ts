@@ -71,7 +71,7 @@ export async function checkSpot(page: Page): Promise<void> {
   await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
   await page.waitForSelector('#inspect .levels figure', { timeout: 120_000 });
   expect((await page.$$('#inspect .levels figure')).length).toBe(9);
-  expect(await textOf(page, '#inspect h3')).toMatch(/At \d+ %, \d+ %: [\d.]+ \(raw [\d.]+\)/);
+  expect(await textOf(page, '#spot h3')).toMatch(/At \d+ %, \d+ %: [\d.]+ \(raw [\d.]+\)/);
 }
 
 /** The camera's picture is judged on the line; a model is open. */
