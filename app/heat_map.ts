@@ -3,13 +3,21 @@ import { type Calibration, normalizeScore } from '../src/eval/thresholds.ts';
 import { type ColourMapName, colourMaps } from './colour_maps.ts';
 import { element } from './dom.ts';
 
-/** Values through `level` (0 to 1) into colours. */
+/** What is not inspected has no colour of the map. */
+const notInspected = [12, 16, 20] as const;
+
+/**
+ * Values through `level` (0 to 1) into colours.
+ *
+ * @param inspected 1 where a value counts; other places are dark
+ */
 export function colouredCanvas(
   values: Float32Array,
   width: number,
   height: number,
   colours: ColourMapName,
   level: (value: number) => number,
+  inspected?: Uint8Array | undefined,
 ): HTMLCanvasElement {
   const canvas = element('canvas', { width, height });
   const context = canvas.getContext('2d') as CanvasRenderingContext2D;
@@ -17,9 +25,8 @@ export function colouredCanvas(
   const table = colourMaps[colours];
   for (let i = 0; i < values.length; i++) {
     const at = Math.round(255 * Math.min(1, Math.max(0, level(values[i] as number)))) * 3;
-    picture.data[i * 4] = table[at] as number;
-    picture.data[i * 4 + 1] = table[at + 1] as number;
-    picture.data[i * 4 + 2] = table[at + 2] as number;
+    const colour = inspected && !inspected[i] ? notInspected : table.subarray(at, at + 3);
+    picture.data.set(colour, i * 4);
     picture.data[i * 4 + 3] = 255;
   }
   context.putImageData(picture, 0, 0);
@@ -47,7 +54,14 @@ export function drawOverlay(
   canvas: HTMLCanvasElement,
   image: CanvasImageSource,
   size: { readonly width: number; readonly height: number },
-  map: { readonly values: Float32Array; readonly width: number; readonly height: number } | undefined,
+  map:
+    | {
+        readonly values: Float32Array;
+        readonly width: number;
+        readonly height: number;
+        readonly inspected?: Uint8Array | undefined;
+      }
+    | undefined,
   options: { readonly pixel: Calibration; readonly colours: ColourMapName; readonly opacity: number },
 ): void {
   const scale = Math.min(1, 1024 / Math.max(size.width, size.height));
@@ -57,8 +71,13 @@ export function drawOverlay(
   context.globalAlpha = 1;
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   if (!map || options.opacity === 0) return;
-  const heat = colouredCanvas(map.values, map.width, map.height, options.colours, (v) =>
-    normalizeScore(v, options.pixel),
+  const heat = colouredCanvas(
+    map.values,
+    map.width,
+    map.height,
+    options.colours,
+    (v) => normalizeScore(v, options.pixel),
+    map.inspected,
   );
   context.globalAlpha = options.opacity;
   context.imageSmoothingEnabled = true;

@@ -76,7 +76,8 @@ export function createOperatorScreen() {
             'view and recalibrate.'
           : `Number ${frame.number}, ${frame.time.toLocaleTimeString()}: score ${score.toFixed(3)}, ` +
             'limit 0.5';
-      const map = { values: result.map, width: result.width, height: result.height };
+      const { map: values, ...sized } = result;
+      const map = { values, ...sized };
       const shown = anomalous && pixel ? map : undefined;
       drawOverlay(canvas, picture, picture, shown, {
         pixel: pixel ?? { threshold: 0.5, min: 0, max: 1, rule: '' },

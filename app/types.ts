@@ -31,6 +31,8 @@ export interface MapResult {
   readonly map: Float32Array;
   readonly width: number;
   readonly height: number;
+  /** 1 where the image is inspected, else 0, [height, width]; absent where all of it is. */
+  readonly inspected?: Uint8Array | undefined;
   readonly milliseconds: { readonly decode: number; readonly detect: number };
 }
 

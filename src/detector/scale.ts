@@ -16,18 +16,19 @@ function shared(image: Calibration, pixel: Calibration): Calibration {
 /**
  * The scale of a model: 0 to 1, 0.5 is at the limit; null for a model without a threshold. One for scores and
  * the values of maps, so that the colour at an image's peak is its score. Two kinds of model have a scale of
- * their own for maps: a memory bank that sees whole images, whose score is no value of its map, and what is
- * marked by the limit of pixels.
+ * their own for maps: a memory bank that sees and inspects whole images, whose score is no value of its map,
+ * and what is marked by the limit of pixels.
  *
  * @param marks how marks are drawn, instead of the model's own way
  */
 export function scaleOf(
-  settings: Pick<DetectorSettings, 'image' | 'pixel' | 'mode' | 'tiling' | 'marks'>,
+  settings: Pick<DetectorSettings, 'image' | 'pixel' | 'mode' | 'tiling' | 'region' | 'marks'>,
   marks: MarkRule = settings.marks ?? 'score',
 ): Scale | null {
-  const { image, pixel, mode, tiling } = settings;
+  const { image, pixel, mode, tiling, region } = settings;
   if (!image || !pixel) return null;
-  const scoreIsPeak = methodNamed(mode).learns === 'student' || tiling !== undefined;
+  const scoreIsPeak =
+    methodNamed(mode).learns === 'student' || tiling !== undefined || region !== undefined;
   if (!scoreIsPeak) return { score: image, map: pixel, marks };
   const score = shared(image, pixel);
   return { score, map: marks === 'pixels' ? pixel : score, marks };
