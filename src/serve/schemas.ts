@@ -68,6 +68,7 @@ export const modelSchema = {
     mode: { type: 'string' },
     backbone: { type: 'string' },
     threshold: { type: ['number', 'null'], description: 'of raw scores; null for a model without one' },
+    inspected: share('share of an image that is inspected: below 1 with a region of interest'),
     drift: { type: ['string', 'null'], description: 'as in a judgement' },
   },
 } as const;

@@ -1,6 +1,7 @@
 /** The HTTP server: image files in, judgements out. docs/serving.md describes its routes. */
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { inspectedShare } from '../data/region.ts';
 import { mayAsk } from './access.ts';
 import { limitRequests } from './admission.ts';
 import { HttpError, statusOf } from './http_errors.ts';
@@ -35,6 +36,9 @@ export interface ServerOptions {
   readonly timeout: number;
   readonly version: string;
 }
+
+/** Pixels a side that the inspected share of a model is counted at. */
+const regionSide = 512;
 
 interface Predict {
   Params: { readonly model?: string };
@@ -160,12 +164,13 @@ export class InspectionServer {
       },
       async () =>
         [...this.inspector.models.values()].map(
-          ({ name, drift, settings: { imageSize, mode, backbone, image } }) => ({
+          ({ name, drift, settings: { imageSize, mode, backbone, image, region } }) => ({
             name,
             image_size: imageSize,
             mode,
             backbone,
             threshold: image?.threshold ?? null,
+            inspected: region ? inspectedShare(region, regionSide) : 1,
             drift: drift ?? null,
           }),
         ),
