@@ -59,12 +59,12 @@ export function makePainting(
   scale: Scale | null,
   colours: ColourMapName,
 ): Painting {
-  const { map, width, height } = result;
+  const { map, width, height, inspected } = result;
   const by = coloursOf(result, scale);
   const mask = markedPixels(result, scale);
   return {
     picture,
-    heat: colouredCanvas(map, width, height, colours, (value) => normalizeScore(value, by)),
+    heat: colouredCanvas(map, width, height, colours, (value) => normalizeScore(value, by), inspected),
     outline: mask ? outlinePath(visibleMask({ mask, width, height }), width, height) : new Path2D(),
     map: { width, height },
   };
