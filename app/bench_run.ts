@@ -1,5 +1,6 @@
 /** The bench in the worker: the cases and the statistics of `aand bench`, told row by row. */
-import { defaultMostSpread, runBench } from '../src/bench/bench.ts';
+import { runBench } from '../src/bench/bench.ts';
+import { defaultMostSpread } from '../src/bench/notes.ts';
 import { type BenchReport, printedPeaks } from '../src/bench/report.ts';
 import { chooseCases } from '../src/bench/select.ts';
 import type { Engine } from '../src/engine/runtime/engine.ts';

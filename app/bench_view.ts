@@ -1,8 +1,7 @@
 /** Bench: this engine on this device, row by row, with the roofline; results as a file or a link. */
 import * as Comlink from 'comlink';
-import { defaultMostSpread } from '../src/bench/bench.ts';
 import type { BenchCase } from '../src/bench/case.ts';
-import { markNotes } from '../src/bench/notes.ts';
+import { defaultMostSpread, markNotes } from '../src/bench/notes.ts';
 import {
   type BenchReport,
   type BenchResult,

@@ -6,9 +6,6 @@ import type { BenchCase } from './case.ts';
 import type { BenchFailure, BenchResult } from './report.ts';
 import { type RunOptions, runCase } from './run.ts';
 
-/** Spread beyond which a time is measured again, as a share of its median. */
-export const defaultMostSpread = 0.1;
-
 export interface BenchOptions extends Pick<RunOptions, 'mostSpread' | 'signal' | 'profile' | 'onProfile'> {
   /** Fewer runs of each case. */
   readonly quick?: boolean;

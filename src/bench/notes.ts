@@ -1,6 +1,9 @@
 /** What a reader of results must know of some of them. */
 import type { BenchResult } from './report.ts';
 
+/** Spread beyond which a time is measured again, as a share of its median. */
+export const defaultMostSpread = 0.1;
+
 /** Rows that are faster than the roofline. */
 export function aboveRoof(results: readonly BenchResult[]): BenchResult[] {
   return results.filter(({ share_of_roofline }) => share_of_roofline > 1);

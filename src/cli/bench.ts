@@ -1,9 +1,9 @@
 /** `aand bench`: times of kernels, networks and training steps on this device; comparisons of two files. */
 import { type Command, Option } from 'commander';
 import { readBytes } from '#platform';
-import { defaultMostSpread, runBench } from '../bench/bench.ts';
+import { runBench } from '../bench/bench.ts';
 import type { BenchCase } from '../bench/case.ts';
-import { markNotes } from '../bench/notes.ts';
+import { defaultMostSpread, markNotes } from '../bench/notes.ts';
 import { shapeExamples } from '../bench/own_shapes.ts';
 import { type BenchReport, printedPeaks, reportText } from '../bench/report.ts';
 import { chooseCases } from '../bench/select.ts';
