@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { staticPeersTable } from '../bench/figures/static_peers.ts';
 import { commandInside } from '../bench/static/compile.ts';
 import { familyNamed } from '../bench/static/families.ts';
-import { instructionsPerMultiplyAdd } from '../bench/static/main_loops.ts';
+import { kStep, maliUnit } from '../bench/static/main_loops.ts';
 import { compareBest, type PeerFigures, peerLines, unnamedKernels } from '../bench/static/peers.ts';
 import { packagedFile } from '../src/cli/package.ts';
 
@@ -63,7 +63,7 @@ test('figures that a driver prints are those of the kernels in their order, wher
   ]);
 });
 
-test("Adreno's main loop: repeats and waits count, the loop around it does not", () => {
+test("Adreno's K step: repeats and waits count, what lies around the main loop counts once in eight turns", () => {
   const text = [
     'Native code for unnamed CL shader (null) with sha1 3402:',
     'l1:',
@@ -76,24 +76,51 @@ test("Adreno's main loop: repeats and waits count, the loop around it does not",
     'jump #l1',
     'end',
   ].join('\n');
-  expect(instructionsPerMultiplyAdd('adreno', text)).toEqual({ multiplyAdds: 5, instructions: 8 / 5 });
-  expect(instructionsPerMultiplyAdd('adreno', 'mad.f32 r1.x, r1.y, r1.z, r1.x')).toBeUndefined();
+  expect(kStep('adreno', text)).toEqual({ multiplyAdds: 5, instructions: (8 * 8 + 3) / (8 * 5) });
+  expect(kStep('adreno', 'mad.f32 r1.x, r1.y, r1.z, r1.x')).toBeUndefined();
 });
 
-test("Mali's main loop: pairs of 16 bits count twice", () => {
-  const text = [
+test("Mali's K step: pairs of 16 bits count twice, the busiest unit says how long it takes", () => {
+  const loop = [
     '   NOP.wait0',
     '   FMA.f32 r0, ^r2, ^r0, 0x0.neg',
     '',
     '   FMA.v2f16 r1, ^r2, ^r0, r1',
-    '   BRANCHZ.eq.reconverge 0x0, offset:-3',
-    '   FMA.f32 r0, ^r2, ^r0, r0',
-  ].join('\n');
-  expect(instructionsPerMultiplyAdd('mali', text)).toEqual({ multiplyAdds: 3, instructions: 1 });
-  expect(instructionsPerMultiplyAdd('nvidia', text)).toBeUndefined();
+    '   BRANCHZ.eq.reconverge 0x0, offset:-4',
+  ];
+  const after = '   FMA.f32 r0, ^r2, ^r0, r0';
+  expect(kStep('mali', [...loop, after].join('\n'))).toEqual({
+    multiplyAdds: 3,
+    instructions: 4 / 3,
+    unit: 'fma',
+    unitCycles: expect.closeTo(2 / 64 / 3, 12),
+  });
+  const loads = loop.map((line) => line.replace('NOP.wait0', 'LD_BUFFER.i128.unsigned.slot0 @r4, ^r2, ^r4'));
+  expect(kStep('mali', [...loads, after].join('\n'))).toMatchObject({ unit: 'loadStore', unitCycles: 1 / 3 });
+  const texels = loop.map((line) => line.replace('NOP.wait0', 'TEX_FETCH.slot0 @r4, ^r2, ^r4'));
+  expect(kStep('mali', [...texels, after].join('\n'))).toMatchObject({ unit: 'texture', unitCycles: 1 / 12 });
+  expect(kStep('nvidia', loop.join('\n'))).toBeUndefined();
 });
 
-test('engines are compared by their best products: shares of peak, or instructions', () => {
+test("Mali's units, as the driver counts them", () => {
+  const units = {
+    fma: ['FADD.f32 r2, ^r7, r3', 'FMA.v2f16 r1, ^r2, ^r0, r1'],
+    cvt: ['IADD_IMM.i32 r1, 0x0, #0x84', 'FMAX.f32 r0, r1, r2', 'CSEL.u32.lt r2, r0, ^r2', 'NOP.wait0'],
+    sfu: ['LSHIFT_OR.i32 r0, ^r0, 0x7', 'RSHIFT_OR.i32 r2, ^r2', 'IMUL.i32 r1, ^r1, u3', 'FRSQ.f32 r2, ^r2'],
+    loadStore: [
+      'LD_BUFFER.i32.unsigned.slot1 @r2',
+      'STORE.i128.slot0 @r0',
+      'LEA_TEX_IMM.slot0 @r0',
+      'ST_CVT.slot0',
+    ],
+    texture: ['TEX_FETCH.slot0.32.2d @r4'],
+  };
+  for (const [unit, lines] of Object.entries(units))
+    for (const line of lines) expect([line, maliUnit(`   ${line}`)]).toEqual([line, unit]);
+  expect(maliUnit('   BARRIER.slot7.wait')).toBeUndefined();
+});
+
+test('engines are compared by their best products: shares of peak, cycles, or instructions', () => {
   const figures = (engine: string, products: object[]) =>
     ({ engine, kernels: 3, spilling: 0, host_ms: 1, products }) as Parameters<typeof compareBest>[0][number];
   const by = (key: string, values: number[]) => values.map((value) => ({ multiplyAdds: 32, [key]: value }));
@@ -106,6 +133,15 @@ test('engines are compared by their best products: shares of peak, or instructio
     figures('ours', by('instructions', [1.2])),
     figures('b', by('instructions', [6, 3.6])),
     figures('c', []),
+  ]);
+  const cycles = compareBest([
+    figures('ours', [{ multiplyAdds: 96, instructions: 2.35, unitCycles: 0.06 }]),
+    figures('b', [{ multiplyAdds: 64, instructions: 1.2, unitCycles: 0.15 }]),
+  ]);
+  // Cycles count where they are known, not instructions.
+  expect(cycles.map(({ best, ahead }) => [best, ahead && Math.round(10 * ahead)])).toEqual([
+    ['0.060 cycles', undefined],
+    ['0.150 cycles', 25],
   ]);
   expect(loops.map(({ best, ahead }) => [best, ahead && Math.round(10 * ahead)])).toEqual([
     ['1.20 instructions', undefined],

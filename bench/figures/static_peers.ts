@@ -18,7 +18,7 @@ export function staticPeersTable(families: readonly FamilyPeers[]): string {
     return [
       // Whose compiler it is stands above the table, and so does what is counted.
       `${familyNamed(family).title.replace(/ \(Mesa.*\)$/, '')} (\`${family}\`)`,
-      ...compared.map(({ best }) => best.replace(' instructions', '')),
+      ...compared.map(({ best }) => best.replace(/ (?:instructions|cycles)$/, '')),
       ahead.length ? Math.min(...ahead).toFixed(2) : 'not told',
       compared.map(({ spilling }) => spilling).join(' / '),
     ];

@@ -7,7 +7,7 @@ import { packagedFile } from '../../src/cli/package.ts';
 import { buildLayer, compilerEnvironment, debianFolder } from './environment.ts';
 import type { Family } from './families.ts';
 import { modelsLoops } from './figures.ts';
-import { readsMainLoop } from './main_loops.ts';
+import { readsKStep } from './main_loops.ts';
 import { type CompileRecord, type CompileRequest, readRecord } from './records.ts';
 
 /** Mesa's driver calls an Apple GPU by its own name; users' browsers say this. */
@@ -112,7 +112,7 @@ export async function compileFor(
     const full: CompileRequest = { adapter: adapterNames[family.vendor] ?? {}, ...request };
     const script = packagedFile('dist/static_child.js');
     // Only what is read here is asked for.
-    const assembly = modelsLoops(family) || (request.modelled !== undefined && readsMainLoop(family.vendor));
+    const assembly = modelsLoops(family) || (request.modelled !== undefined && readsKStep(family.vendor));
     const { errors } = await runOn(family, {
       args: [script, path, JSON.stringify(full)],
       record: { path, assembly },

@@ -1,12 +1,19 @@
 /**
- * The main loop of kernels whose cycles are not modelled here (Adreno, Mali): how many instructions a turn
- * takes for each of its multiply-adds. Loops are what lies between a place and a jump back to it.
+ * K steps of kernels whose cycles are not modelled here (Adreno, Mali): how many instructions a step takes
+ * for each of its multiply-adds, and on Mali how long the busiest unit works. Loops are what lies between a
+ * place and a jump back to it.
  */
 import type { Vendor } from './families.ts';
+
+/** Units of a Mali core, with what each does in a cycle: the rates that Mesa's own statistics divide by. */
+const maliRates = { fma: 64, cvt: 64, sfu: 16, texture: 4, loadStore: 1 } as const;
+type MaliUnit = keyof typeof maliRates;
 
 interface Instruction {
   /** Issued this often, waiting slots included. */
   readonly count: number;
+  /** Where it runs, on Mali; none for barriers. */
+  readonly unit?: MaliUnit;
   readonly multiplyAdds: number;
   /** Name or number of the place that it may jump to. */
   readonly target?: string | number;
@@ -38,12 +45,24 @@ function adreno(text: string): Listing {
   return { instructions, labels };
 }
 
+/** Which unit runs an instruction of Mali; so counted, kernels have the figures that the driver prints. */
+export function maliUnit(line: string): MaliUnit | undefined {
+  const [name = ''] = line.trim().split(/[.\s]/);
+  if (name === 'FADD' || name === 'FMA') return 'fma';
+  if (/^(?:LD_|ST_|LEA_|LOAD|STORE|ATOM)/.test(name)) return 'loadStore';
+  if (name.startsWith('TEX')) return 'texture';
+  if (/^(?:[LRA]+SHIFT|IMUL|FRCP|FRSQ|FEXP|FLOG)/.test(name)) return 'sfu';
+  return name === 'BARRIER' ? undefined : 'cvt';
+}
+
 function mali(text: string): Listing {
   const lines = text.split('\n').filter((line) => line.trim());
   const instructions = lines.map((line, i): Instruction => {
+    const unit = maliUnit(line);
     const offset = /BRANCHZ.*offset:(-?\d+)/.exec(line)?.[1];
     return {
       count: 1,
+      ...(unit && { unit }),
       multiplyAdds: /\bFMA\.v2f16/.test(line) ? 2 : /\bFMA\.f32/.test(line) ? 1 : 0,
       ...(offset && { target: i + 1 + Number(offset) }),
     };
@@ -53,38 +72,67 @@ function mali(text: string): Listing {
 
 const readers: Partial<Record<Vendor, (text: string) => Listing>> = { adreno, mali };
 
-/** Vendors whose disassembly {@link instructionsPerMultiplyAdd} reads. */
-export const readsMainLoop = (vendor: Vendor): boolean => readers[vendor] !== undefined;
+/** Vendors whose disassembly {@link kStep} reads. */
+export const readsKStep = (vendor: Vendor): boolean => readers[vendor] !== undefined;
 
-/** A turn of the loop that multiplies most of those without a loop inside. */
-export interface MainLoop {
+/**
+ * Turns of the main loop in a K step: 32 values, a quad per turn, as tfjs writes them. Loops beside it and
+ * what lies around both run once in a step.
+ */
+export const turnsInStep = 8;
+
+/** A K step of the loop that multiplies most of those without a loop inside. */
+export interface KStep {
+  /** Of a turn of that loop. */
   readonly multiplyAdds: number;
-  /** Instructions for each multiply-add. */
+  /** Instructions of a step for each multiply-add. */
   readonly instructions: number;
+  /** Cycles of the busiest unit for each multiply-add of a step (Mali). */
+  readonly unitCycles?: number;
+  readonly unit?: string;
 }
 
+interface Loop {
+  readonly start: number;
+  readonly end: number;
+}
+
+const inside = (inner: Loop, outer: Loop) =>
+  inner.start >= outer.start && inner.end <= outer.end && inner.end - inner.start < outer.end - outer.start;
+
 /** Undefined where nothing multiplies in a loop, or the vendor's disassembly is not read. */
-export function instructionsPerMultiplyAdd(vendor: Vendor, assembly: string): MainLoop | undefined {
+export function kStep(vendor: Vendor, assembly: string): KStep | undefined {
   const listing = readers[vendor]?.(assembly);
   if (!listing) return undefined;
   const { instructions, labels } = listing;
-  const loops = instructions.flatMap(({ target }, end) => {
+  const loops = instructions.flatMap(({ target }, end): Loop[] => {
     const start = typeof target === 'string' ? labels.get(target) : target;
     return start !== undefined && start <= end ? [{ start, end }] : [];
   });
-  const innermost = loops.filter(
-    (outer) =>
-      !loops.some(
-        ({ start, end }) => start >= outer.start && end <= outer.end && end - start < outer.end - outer.start,
-      ),
-  );
-  const turns = innermost.map(({ start, end }) => {
-    const code = instructions.slice(start, end + 1);
-    const sum = (of: (instruction: Instruction) => number) => code.reduce((all, each) => all + of(each), 0);
-    const multiplyAdds = sum((each) => each.multiplyAdds);
-    return { multiplyAdds, instructions: sum((each) => each.count) / multiplyAdds };
-  });
-  return turns
-    .filter(({ multiplyAdds }) => multiplyAdds > 0)
-    .sort((a, b) => b.multiplyAdds - a.multiplyAdds)[0];
+  const codeOf = ({ start, end }: Loop) => instructions.slice(start, end + 1);
+  const multiplied = (loop: Loop) => codeOf(loop).reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);
+  const main = loops
+    .filter((loop) => !loops.some((other) => inside(other, loop)))
+    .sort((a, b) => multiplied(b) - multiplied(a))[0];
+  if (!main || !multiplied(main)) return undefined;
+  const around = loops
+    .filter((loop) => inside(main, loop))
+    .sort((a, b) => a.end - a.start - (b.end - b.start))[0];
+  const once = around
+    ? [...codeOf({ ...around, end: main.start - 1 }), ...codeOf({ ...around, start: main.end + 1 })]
+    : [];
+  const perStep = (of: (instruction: Instruction) => number) =>
+    (turnsInStep * codeOf(main).reduce((sum, each) => sum + of(each), 0) +
+      once.reduce((sum, each) => sum + of(each), 0)) /
+    (turnsInStep * multiplied(main));
+  const units = (Object.keys(maliRates) as MaliUnit[]).map((name) => ({
+    unitCycles: perStep(({ unit, count }) => (unit === name ? count : 0)) / maliRates[name],
+    unit: name,
+  }));
+  const busiest = units.reduce((most, each) => (each.unitCycles > most.unitCycles ? each : most));
+  return {
+    multiplyAdds: multiplied(main),
+    instructions: perStep(({ count }) => count),
+    ...(vendor === 'mali' && busiest),
+  };
 }

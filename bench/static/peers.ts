@@ -9,7 +9,7 @@ import { compileFor, runOn } from './compile.ts';
 import type { Family } from './families.ts';
 import { analysed, figuresOf, type KernelFigures } from './figures.ts';
 import { type AnalysedKernel, mainLoop, stepOf } from './kernel.ts';
-import { instructionsPerMultiplyAdd, readsMainLoop } from './main_loops.ts';
+import { kStep, readsKStep, turnsInStep } from './main_loops.ts';
 import type { CompiledKernel } from './records.ts';
 
 /** An engine as a process: see bench/peers/worker.mjs. */
@@ -31,8 +31,11 @@ export interface PeerKernel {
   readonly limit?: string;
   /** The compiler's cycles per multiply-add of eight lanes, the turns of loops guessed alike (Intel). */
   readonly cycles?: number | undefined;
-  /** Instructions of the main loop for each of its multiply-adds (Adreno, Mali). */
+  /** Instructions of a K step for each of its multiply-adds (Adreno, Mali). */
   readonly instructions?: number;
+  /** Cycles of the busiest unit for each multiply-add of a K step, and the unit (Mali). */
+  readonly unitCycles?: number;
+  readonly unit?: string;
   readonly registers: number | undefined;
   readonly occupancy: number | undefined;
   readonly spills: number;
@@ -51,9 +54,6 @@ export interface PeerFigures {
 
 // A product of matrices multiplies quads by quads; others read what they multiply once.
 const leastMultiplyAdds = 16;
-
-/** Turns of the loop inside a K step of a peer: steps of 32 values, a quad per turn, as tfjs writes them. */
-const turnsInStep = 8;
 
 /** The K step where nothing is known of the kernel: its main loop turns so often, other loops once. */
 function guessedStep(kernel: AnalysedKernel) {
@@ -105,8 +105,8 @@ export function untold({ vendor }: Family): string | undefined {
 
 function productOf(kernel: CompiledKernel, figures: KernelFigures, family: Family): PeerKernel | undefined {
   const { registers, occupancy, spills } = figures;
-  if (readsMainLoop(family.vendor)) {
-    const loop = kernel.assembly && instructionsPerMultiplyAdd(family.vendor, kernel.assembly);
+  if (readsKStep(family.vendor)) {
+    const loop = kernel.assembly && kStep(family.vendor, kernel.assembly);
     if (!loop || loop.multiplyAdds < leastMultiplyAdds) return undefined;
     return { ...loop, registers, occupancy, spills };
   }
@@ -127,8 +127,9 @@ function productOf(kernel: CompiledKernel, figures: KernelFigures, family: Famil
   };
 }
 
-/** The better, the larger: the K step's share of peak, or multiply-adds for each instruction. */
-const merit = ({ step, instructions }: PeerKernel) => step ?? 1 / (instructions ?? Number.POSITIVE_INFINITY);
+/** The better, the larger: the K step's share of peak, or multiply-adds for each cycle or instruction. */
+const merit = ({ step, unitCycles, instructions }: PeerKernel) =>
+  step ?? 1 / (unitCycles ?? instructions ?? Number.POSITIVE_INFINITY);
 
 /** @throws Error where the engine does not start on this driver */
 export async function peerFigures(family: Family, peer: StaticPeer): Promise<PeerFigures> {
@@ -167,7 +168,8 @@ function productText(p: PeerKernel): string {
     p.mainLoop !== undefined && p.step !== undefined
       ? `main loop ${percent(p.mainLoop).padStart(5)}, K step ${percent(p.step).padStart(5)} of peak ` +
         `(${p.limit})${p.cycles === undefined ? '' : `, ${p.cycles} cycles per multiply-add`}`
-      : `main loop ${p.instructions?.toFixed(2)} instructions per multiply-add`;
+      : `K step ${p.instructions?.toFixed(2)} instructions per multiply-add` +
+        (p.unitCycles === undefined ? '' : `, ${p.unitCycles.toFixed(3)} cycles (${p.unit})`);
   return (
     `${String(p.multiplyAdds).padStart(4)} multiply-adds a turn: ${loop}, ` +
     `${p.registers ?? '?'} registers, ${p.occupancy ?? '?'} waves, ${p.spills} spills`
@@ -177,7 +179,7 @@ function productText(p: PeerKernel): string {
 /** An engine's best product on a family, and how far ours is ahead of it. */
 export interface Comparison {
   readonly engine: string;
-  /** Share of peak in percent (AMD, Intel, NVIDIA), or instructions per multiply-add (Adreno, Mali). */
+  /** Share of peak in percent (AMD, Intel, NVIDIA), else cycles (Mali) or instructions per multiply-add. */
   readonly best: string;
   readonly spilling: number;
   /** Our best product over its best; undefined where nothing is told, and for our own. */
@@ -194,9 +196,11 @@ export function compareBest(engines: readonly PeerFigures[]): Comparison[] {
     const best = bests[i];
     const text = !best
       ? 'not told'
-      : best.step === undefined
-        ? `${best.instructions?.toFixed(2)} instructions`
-        : `${percent(best.step)}`;
+      : best.step !== undefined
+        ? `${percent(best.step)}`
+        : best.unitCycles === undefined
+          ? `${best.instructions?.toFixed(2)} instructions`
+          : `${best.unitCycles.toFixed(3)} cycles`;
     const ahead = i && best && ours ? merit(ours) / merit(best) : undefined;
     return { engine, best: text, spilling, ...(ahead !== undefined && { ahead }) };
   });
