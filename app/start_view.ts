@@ -153,7 +153,8 @@ export function createStartView(root: HTMLElement, actions: StartActions): Start
       } else if (contents) {
         const { pictures, bytes } = contents;
         demoText.append(` ${pictures.length} photographs, ${megabytes(bytes)}.`);
-        shown.append(...pictures.slice(0, shownPictures).map((name) => demoPicture(name)));
+        const bad = pictures.filter((name) => !name.startsWith('good'));
+        shown.append(...bad.slice(0, shownPictures).map((name) => demoPicture(name)));
       }
       refresh();
       // Without storage nothing is kept.
