@@ -86,6 +86,7 @@ await buildNode(
     bench_peers: 'bench/peers_main.ts',
     bench_figures: 'bench/figures/main.ts',
     bench_learning: 'bench/learning/main.ts',
+    bench_load: 'bench/load_main.ts',
     bench_walk: 'bench/walk.ts',
     peer_ours: 'bench/peer_ours.ts',
     static_child: 'bench/static/compile_child.ts',
@@ -96,7 +97,12 @@ await buildNode(
 );
 
 // For pages without a bundler: one file.
-const single = await build({ ...browser, outdir: 'dist', entryPoints: { browser: 'src/browser.ts' } });
+const single = await build({
+  ...browser,
+  outdir: 'dist',
+  sourcesContent: false,
+  entryPoints: { browser: 'src/browser.ts' },
+});
 shipped.push(...packagesOf(single.metafile));
 await build({ ...browser, outdir: 'dist', entryPoints: { peer_page: 'bench/peer_page.ts' } });
 
