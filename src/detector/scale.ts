@@ -27,8 +27,7 @@ export function scaleOf(
 ): Scale | null {
   const { image, pixel, mode, tiling, region } = settings;
   if (!image || !pixel) return null;
-  const scoreIsPeak =
-    methodNamed(mode).learns === 'student' || tiling !== undefined || region !== undefined;
+  const scoreIsPeak = methodNamed(mode).learns === 'student' || tiling !== undefined || region !== undefined;
   if (!scoreIsPeak) return { score: image, map: pixel, marks };
   const score = shared(image, pixel);
   return { score, map: marks === 'pixels' ? pixel : score, marks };
