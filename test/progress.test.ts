@@ -92,6 +92,16 @@ describe('progress', () => {
     ]);
   });
 
+  test('a part that begins anew under its name has lines of its own', () => {
+    const { reporter, text } = record(false);
+    for (let round = 0; round < 2; round++) {
+      const reading = reporter.counting('reading');
+      for (const done of [0.5, 1, 2]) reading(done, 2);
+    }
+    reporter.stop();
+    expect(text().replace(/\d+ s/g, 'T')).toBe('reading: 0/2  T left\nreading: 2/2  took T\n'.repeat(2));
+  });
+
   test('on a terminal draws one line over itself, and leaves one per stage', async () => {
     const { reporter, text } = record(true);
     const loading = reporter.counting('loading');

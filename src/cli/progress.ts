@@ -72,7 +72,8 @@ export class ProgressReporter {
 
   #update(shown: Shown): void {
     const now = performance.now();
-    if (this.#shown?.key !== shown.key) {
+    const again = (this.#shown?.share ?? 0) >= 1 && shown.share < 1;
+    if (this.#shown?.key !== shown.key || again) {
       this.stop();
       this.#begun = now;
       // A part that is done at once needs no line of its beginning.
@@ -117,7 +118,9 @@ export class ProgressReporter {
     return (done, total) => {
       const seconds = (performance.now() - started) / 1000;
       const remaining = (seconds / done) * (total - done);
-      this.#update({ key: label, label, value: done, total, share: done / total, remaining, details: [] });
+      // A large image counts by its tiles.
+      const value = Math.floor(done);
+      this.#update({ key: label, label, value, total, share: done / total, remaining, details: [] });
     };
   }
 
