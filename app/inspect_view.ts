@@ -1,9 +1,10 @@
 /** Inspect: a model, images, heat maps with a limit that moves, corrections. */
 import { ask } from './ask.ts';
-import { attempt, machine, showProblem } from './connection.ts';
+import { attempt, machine } from './connection.ts';
 import { createCorrections } from './corrections.ts';
-import { acceptDrops, button, element, fileButton, folderButton, isImageFile, pathOf, save } from './dom.ts';
+import { acceptDrops, button, element, fileButton, folderButton, pathOf, save } from './dom.ts';
 import { createDriftNotice } from './drift_notice.ts';
+import { type SortedFiles, sortFiles } from './file_kinds.ts';
 import { createImageTable } from './image_table.ts';
 import { keysHelp, listenToKeys } from './inspect_keys.ts';
 import { createQueue } from './inspect_queue.ts';
@@ -20,8 +21,6 @@ import { createShownImage, mapOf, predict } from './shown_image.ts';
 import type { MapResult } from './types.ts';
 
 export type { OpeningHooks } from './model_opening.ts';
-
-const isModelFile = ({ name }: File) => /\.(safetensors|pth|pt|ckpt|onnx)$/i.test(name);
 
 const itemOf = (file: File, name: string): Item => ({
   id: crypto.randomUUID(),
@@ -135,6 +134,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   };
   const openFile = (file: File) => openModel(file, file.name, () => keepOnDevice(file));
   inspection.onChange((change) => {
+    if (change === 'calibration' && !inspection.tuned) drift.watch(inspection.settings);
     if (change !== 'model' || !inspection.settings) return;
     drift.watch(inspection.settings);
     queue.again(inspection.items);
@@ -162,19 +162,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   );
   const opener = createModelOpening(inspection, models.line, hooks);
 
-  const inspectFiles = async (files: readonly File[]) => {
-    const [model, another] = files.filter(isModelFile);
-    const images = files.filter(isImageFile);
-    if (another) throw new Error(`These are ${files.filter(isModelFile).length} models: open one at a time.`);
-    if (!model && !images.length) {
-      if (files.length === 1)
-        showProblem(
-          `"${files[0]?.name}" is neither an image (png, jpg, bmp, webp) nor a model (.safetensors).`,
-        );
-      else if (files.length)
-        showProblem('None of these files is an image (png, jpg, bmp, webp) or a model (.safetensors).');
-      return;
-    }
+  const inspectFiles = async ({ model, images }: SortedFiles) => {
     following = true;
     queue.add(images.map((file) => itemOf(file, pathOf(file))));
     if (model) return openFile(model);
@@ -209,8 +197,9 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     attempt(async () => {
       if (!files.length) return;
       await restoring;
-      await dropDemo(!files.some(isModelFile));
-      await inspectFiles(files);
+      const sorted = sortFiles(files);
+      await dropDemo(!sorted.model);
+      await inspectFiles(sorted);
     });
   /** Whatever was chosen as a model is tried as one, whatever its name. */
   const receiveModel = ([model]: File[]) =>
@@ -221,12 +210,17 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
       await openFile(model);
     });
 
-  /** Shows again what an earlier visit left. @returns whether there was something */
-  const showAgain = async (record: InspectionRecord): Promise<boolean> => {
+  const showAgain = async (record: InspectionRecord) => {
     const model = await openKeptModel(record.model);
-    if (!model) return false;
     const { kept, unjudged } = await keptItems(record);
     queue.add(unjudged);
+    if (!model) {
+      // It was deleted from the device: the images wait for another one.
+      queue.add(kept);
+      await keeper.start(queue.items);
+      if (queue.items.length) hooks.waiting(queue.items.length);
+      return;
+    }
     await openModel(model, model.name, async () => {
       if (record.corrected) inspection.correct(record.corrected);
       inspection.setItems(kept);
@@ -237,7 +231,6 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
       const selected = kept.find(({ id }) => id === record.selected) ?? kept[0];
       if (selected) await attempt(() => choose(selected));
     });
-    return true;
   };
 
   listenToKeys(root, {
@@ -315,17 +308,20 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     async openDemo(model: File, pictures: readonly File[]): Promise<void> {
       await openModel(model, 'demo model', () => setModel(undefined));
       demo = model;
-      await inspectFiles(pictures);
+      await inspectFiles(sortFiles(pictures));
     },
-    /** What an earlier visit left in this view. @returns whether there was something */
-    restore(): Promise<boolean> {
+    /** Shows what an earlier visit left in this view; from then on what changes is kept. */
+    restore(): Promise<void> {
       const work = async () => {
         const record = await keeper.open();
-        if (record && (await showAgain(record))) return true;
-        await keeper.start([]);
-        return false;
+        if (record) await showAgain(record);
+        else await keeper.start([]);
       };
-      const done = work();
+      const done = work().catch((error) => {
+        // It is left as it is: what is kept from now on would take its place.
+        keeper.stop('What an earlier visit left cannot be shown again. Nothing is kept in this visit.');
+        throw error;
+      });
       restoring = done.catch(() => {});
       return done;
     },

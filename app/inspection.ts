@@ -1,6 +1,6 @@
 /** What is inspected: the open model with its limit, the images with their scores and marks. */
 import { scaleOf } from '../src/detector/scale.ts';
-import type { CalibrationScore, DetectorSettings } from '../src/detector/settings.ts';
+import type { DetectorSettings } from '../src/detector/settings.ts';
 import type { Scale } from '../src/eval/marks.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
 import type { MapResult } from './types.ts';
@@ -20,7 +20,7 @@ export interface Item {
 }
 
 /** What has changed: the views draw what they show of it. */
-export type Change = 'model' | 'limit' | 'images' | 'marks' | 'selection';
+export type Change = 'model' | 'calibration' | 'limit' | 'images' | 'marks' | 'selection';
 
 /** The part of a model's settings that corrections change. */
 export type Corrected = Pick<DetectorSettings, 'image' | 'pixel' | 'calibrationScores'>;
@@ -112,6 +112,7 @@ export class Inspection {
     if (!this.settings) return;
     this.settings = { ...this.settings, ...corrected };
     this.recalibrated = true;
+    this.#tell('calibration');
     this.setLimit(corrected.image);
   }
 
@@ -163,10 +164,5 @@ export class Inspection {
     last.item.label = last.label;
     this.#tell('marks');
     return last.item;
-  }
-
-  /** Scores that corrections have made known, for what is kept. */
-  get knownScores(): readonly CalibrationScore[] {
-    return this.settings?.calibrationScores ?? [];
   }
 }

@@ -125,5 +125,7 @@ export function createKeeper(inspection: Inspection, layers: () => Layers, tell:
       if (keeping) await removeInspection();
     },
     save,
+    /** Nothing is kept any more. @param why is said */
+    stop,
   };
 }

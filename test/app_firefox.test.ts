@@ -6,6 +6,7 @@ import {
   checkAccessibility,
   checkCamera,
   checkFineTuning,
+  checkKept,
   checkOffline,
   checkSpot,
   checkThresholdAndCorrections,
@@ -43,6 +44,8 @@ describe.skipIf(!firefoxPath || !lavapipeDriver)('the page in Firefox on lavapip
 
   test('the threshold moves the verdicts; corrections draw it anew; the saved model keeps it', () =>
     checkThresholdAndCorrections(shown.opened.page, shown.site));
+
+  test('a reload keeps the model, its limit, images and marks', () => checkKept(shown.opened.page), 400_000);
 
   test('the picture of a camera is judged', () => checkCamera(shown.opened.page));
 

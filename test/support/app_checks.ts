@@ -65,6 +65,30 @@ export async function checkThresholdAndCorrections(page: Page, site: Site): Prom
   expect(readFileSync(corrected).length).toBeGreaterThan(10_000_000);
 }
 
+/** What is inspected is there again after a reload: the model, its limit, images with scores and marks. */
+export async function checkKept(page: Page): Promise<void> {
+  const state = () =>
+    page.evaluate(() => ({
+      rows: [...document.querySelectorAll<HTMLElement>('#inspect tbody tr')]
+        .map((row) => row.innerText)
+        .sort(),
+      limit: document.querySelector('#inspect output[for=threshold]')?.textContent,
+      model: document.getElementById('model')?.textContent,
+    }));
+  const before = await state();
+  expect(before.rows.join()).toMatch(/marked (good|bad)/);
+  await page.reload();
+  await ready(page);
+  await page.waitForFunction(
+    (count) =>
+      document.querySelectorAll('#inspect tbody tr').length === count &&
+      document.querySelector('#inspect .verdict.good, #inspect .verdict.bad'),
+    { timeout: 300_000, polling: 100 },
+    before.rows.length,
+  );
+  expect(await state()).toEqual(before);
+}
+
 export async function checkSpot(page: Page): Promise<void> {
   const box = await (await page.$('#inspect .stage canvas'))?.boundingBox();
   if (!box) throw new Error('no picture');
