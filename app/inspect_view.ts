@@ -285,7 +285,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     /** The open model with the limit as it is set, and the scale that it is shown by. */
     model(): LineModel | undefined {
       const { settings, scale } = inspection;
-      return settings && { settings, image: scale?.score ?? null, pixel: scale?.map ?? null };
+      return settings && { settings, scale };
     },
     /** Takes over a picture that was judged elsewhere in the page, and shows it. */
     async takeJudged(file: File, result: MapResult): Promise<void> {

@@ -4,7 +4,8 @@
  */
 import * as Comlink from 'comlink';
 import type { DetectorSettings } from '../src/detector/settings.ts';
-import { type Calibration, isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
+import type { Scale } from '../src/eval/marks.ts';
+import { isAnomalous, normalizeScore } from '../src/eval/thresholds.ts';
 import { ask } from './ask.ts';
 import { attempt, machine, showProblem } from './connection.ts';
 import { button, element, field } from './dom.ts';
@@ -22,9 +23,7 @@ import type { MapResult } from './types.ts';
 export interface LineModel {
   readonly settings: DetectorSettings;
   /** Null: not calibrated, there are no verdicts. */
-  readonly image: Calibration | null;
-  /** The scale of the map's colours. */
-  readonly pixel: Calibration | null;
+  readonly scale: Scale | null;
 }
 
 export interface LinePorts {
@@ -68,7 +67,7 @@ export function createLineView(root: HTMLElement, ports: LinePorts) {
     const file = blob.then((data) => new File([data], pictureName(frame), { type: 'image/png' }));
     // Whoever uses it says what went wrong.
     file.catch(() => {});
-    screen.show(frame, picture, model.pixel);
+    screen.show(frame, picture, model.scale);
     list.add({ frame, picture: file, thumbnail: picture });
     log.add(frame, blob);
     if (sound.checked && frame.anomalous !== null) sounds.verdict(frame.anomalous);
@@ -95,9 +94,9 @@ export function createLineView(root: HTMLElement, ports: LinePorts) {
       const bitmap = await createImageBitmap(picture);
       const result = await machine.predict(Comlink.transfer(bitmap, [bitmap]), 'the picture of the camera');
       number++;
-      const { image } = model;
-      const score = normalizeScore(result.score, image);
-      show({ number, time, result, score, anomalous: isAnomalous(result.score, image) }, picture, model);
+      const limit = model.scale?.score ?? null;
+      const score = normalizeScore(result.score, limit);
+      show({ number, time, result, score, anomalous: isAnomalous(result.score, limit) }, picture, model);
       drift.addFrame(result.score);
     } catch (error) {
       camera.stop();

@@ -1,17 +1,19 @@
 /** The sign for the operator: OK or NOK, the picture, counters, the trend; on the whole screen if wanted. */
-import type { Calibration } from '../src/eval/thresholds.ts';
+import type { Scale } from '../src/eval/marks.ts';
 import { button, element } from './dom.ts';
-import { drawOverlay } from './heat_map.ts';
 import { type Counts, counted, type Judged, signOf } from './judged.ts';
+import { makePainting, pictureOf } from './paint.ts';
 import { createScoreTrend } from './score_trend.ts';
 
+const longestSide = 1280;
+const colours = 'jet';
 const none: Counts = { judged: 0, good: 0, bad: 0 };
 
 export function createOperatorScreen() {
   let counts = none;
   const trend = createScoreTrend();
   const sign = element('p', { className: 'sign', aria: { role: 'status' } }, 'Nothing judged yet');
-  const canvas = element('canvas', { aria: { role: 'img', label: 'the judged picture with its heat map' } });
+  const view = element('div', { className: 'view' });
   const words = element('p', { className: 'quiet' }, 'Start the camera, then judge its picture.');
   const numbers = { judged: element('dd'), good: element('dd'), bad: element('dd') };
   const leave = button('Leave the full screen', () => void leaveScreen());
@@ -21,7 +23,7 @@ export function createOperatorScreen() {
     'div',
     { className: 'card operator' },
     sign,
-    canvas,
+    view,
     words,
     element(
       'dl',
@@ -63,7 +65,7 @@ export function createOperatorScreen() {
   return {
     card,
     fill: () => void fill(),
-    show(frame: Judged, picture: OffscreenCanvas, pixel: Calibration | null): void {
+    show(frame: Judged, picture: OffscreenCanvas, scale: Scale | null): void {
       counts = counted(counts, frame);
       showCounts();
       const { result, score, anomalous } = frame;
@@ -76,14 +78,11 @@ export function createOperatorScreen() {
             'view and recalibrate.'
           : `Number ${frame.number}, ${frame.time.toLocaleTimeString()}: score ${score.toFixed(3)}, ` +
             'limit 0.5';
-      const { map: values, ...sized } = result;
-      const map = { values, ...sized };
-      const shown = anomalous && pixel ? map : undefined;
-      drawOverlay(canvas, picture, picture, shown, {
-        pixel: pixel ?? { threshold: 0.5, min: 0, max: 1, rule: '' },
-        colours: 'jet',
-        opacity: 0.5,
-      });
+      const painting = makePainting(picture, result, scale, colours);
+      const canvas = pictureOf(painting, { heat: false, outline: true, opacity: 0, colours }, longestSide);
+      canvas.setAttribute('role', 'img');
+      canvas.setAttribute('aria-label', 'the judged picture, with an outline around what is anomalous');
+      view.replaceChildren(canvas);
       if (score !== null) trend.add(frame.number, score);
     },
     reset(): void {
@@ -93,6 +92,7 @@ export function createOperatorScreen() {
       sign.textContent = 'Nothing judged yet';
       sign.className = 'sign';
       words.textContent = '';
+      view.replaceChildren();
     },
   };
 }

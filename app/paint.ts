@@ -18,7 +18,7 @@ export interface Layers {
 
 /** An image with what lies over it, ready to be painted at any size. */
 export interface Painting {
-  readonly picture: ImageBitmap;
+  readonly picture: ImageBitmap | OffscreenCanvas;
   readonly heat: HTMLCanvasElement;
   /** Lines around the marked regions, in pixels of the map. */
   readonly outline: Path2D;
@@ -54,7 +54,7 @@ function outlinePath(mask: Uint8Array, width: number, height: number): Path2D {
 }
 
 export function makePainting(
-  picture: ImageBitmap,
+  picture: Painting['picture'],
   result: MapResult,
   scale: Scale | null,
   colours: ColourMapName,
