@@ -4,6 +4,7 @@ import { decodeImage } from '#platform';
 import type { BenchReport } from '../src/bench/report.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { type DetectorFile, rewriteDetector } from '../src/detector/file.ts';
+import type { WarmupProgress } from '../src/detector/map_runner.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import type { Image } from '../src/image/image.ts';
@@ -21,7 +22,6 @@ import type {
   DeviceFacts,
   LevelMaps,
   MapResult,
-  OpeningProgress,
   TrainingProgress,
   TuningProgress,
 } from './types.ts';
@@ -59,18 +59,6 @@ function imageOf(bitmap: ImageBitmap): Image {
 
 async function decode(source: ArrayBuffer | ImageBitmap, name: string): Promise<Image> {
   return source instanceof ArrayBuffer ? decodeImage(new Uint8Array(source), name) : imageOf(source);
-}
-
-/** Compiles what single images need, and runs it once: drivers still do some of their work then. */
-async function warmUp(
-  { runner }: Detector,
-  onProgress: (progress: OpeningProgress) => void = () => {},
-): Promise<void> {
-  onProgress({ stage: 'compiling', fraction: 0 });
-  await runner.program(1);
-  onProgress({ stage: 'first run', fraction: 0.9 });
-  const side = runner.imageSize;
-  await runner.run([{ width: side, height: side, channels: 3, data: new Uint8Array(3 * side * side) }]);
 }
 
 export class Machine {
@@ -116,14 +104,14 @@ export class Machine {
   async openModel(
     bytes: ArrayBuffer,
     name: string,
-    onProgress?: (progress: OpeningProgress) => void,
+    onProgress?: (progress: WarmupProgress) => void,
   ): Promise<DetectorSettings> {
     const chosen = { file: await readModel(new Uint8Array(bytes), name), name };
     // Not both at once in the GPU's memory; where the new one fails, the next image loads the old one again.
     await this.#close();
     const model = await this.#load(chosen);
     try {
-      await warmUp(model.detector, onProgress);
+      await model.detector.warmup(onProgress, [1]);
     } catch (error) {
       await model.detector.close();
       throw error;

@@ -1,9 +1,10 @@
 /** Opens model files in the worker, and keeps copies of them on this device. */
+
 import * as Comlink from 'comlink';
+import type { WarmupProgress } from '../src/detector/map_runner.ts';
 import { advice, machine } from './connection.ts';
 import type { Inspection } from './inspection.ts';
 import { keepModel } from './kept_models.ts';
-import type { OpeningProgress } from './types.ts';
 
 /** Told how a model is opened: the first screen shows it. */
 export interface OpeningHooks {
@@ -38,22 +39,27 @@ export function createModelOpening(
      */
     async open(file: File, name = file.name): Promise<void> {
       const before = line.textContent;
+      // What the worker says of its progress may come after its answer.
+      let over = false;
       try {
         say(`Reading ${name}…`);
         const bytes = await file.arrayBuffer();
         const settings = await machine.openModel(
           Comlink.transfer(bytes, [bytes]),
           name,
-          Comlink.proxy(({ stage, fraction }: OpeningProgress) => {
+          Comlink.proxy(({ stage, fraction }: WarmupProgress) => {
+            if (over) return;
             const doing = stage === 'compiling' ? 'Compiling for this device' : 'First run';
             say(`${doing}, ${Math.floor(100 * fraction)} %`, fraction);
           }),
         );
+        over = true;
         const { backbone, mode, imageSize, training } = settings;
         line.textContent = `${name}: ${productOf(training)} ${backbone}, ${mode}, ${imageSize} pixels`;
         hooks.opened();
         inspection.open(settings);
       } catch (error) {
+        over = true;
         line.textContent = before;
         throw error;
       }

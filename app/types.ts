@@ -18,13 +18,6 @@ export interface DeviceFacts {
   readonly subgroupSize: number;
 }
 
-/** How far a model is that is being opened. */
-export interface OpeningProgress {
-  readonly stage: 'compiling' | 'first run';
-  /** From 0 to 1. */
-  readonly fraction: number;
-}
-
 /** A prediction without a verdict: the threshold is the page's, and moves. */
 export interface MapResult {
   readonly score: number;
