@@ -157,7 +157,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           images,
           Comlink.proxy((share: number) => {
             const text = `trying out this device: compiling and first steps, ${Math.floor(100 * share)} %`;
-            forecast.textContent = text;
+            // What the worker says of its progress may come after its answer.
+            if (trying) forecast.textContent = text;
           }),
         );
         const memory = `About ${(bytes / 2 ** 20).toFixed(0)} MiB of GPU memory`;
