@@ -34,7 +34,11 @@ function drawScores(canvas: HTMLCanvasElement, { settings }: TrainingResult, lim
     },
     options: {
       scales: {
-        x: { stacked: true, title: { display: true, text: 'score; from 0.5 on a part is called bad' } },
+        x: {
+          stacked: true,
+          ticks: { maxRotation: 0, autoSkipPadding: 12 },
+          title: { display: true, text: 'score; from 0.5 on a part is called bad' },
+        },
         y: { stacked: true, ticks: { precision: 0 }, title: { display: true, text: 'photographs' } },
       },
     },

@@ -176,6 +176,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const finish = (done: TrainingResult) => {
     resultCard.hidden = false;
     showResult(result, done, onModel);
+    resultCard.scrollIntoView({ block: 'nearest' });
   };
 
   const run = (work: () => Promise<TrainingResult>) =>
@@ -275,7 +276,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           preview,
         ),
       ),
-      element('div', {}, hints, progressCard, resultCard),
+      element('div', {}, hints, resultCard, progressCard),
     ),
   );
   progressCard.append(
