@@ -259,7 +259,8 @@ try {
     if (next > at) console.log(`| ${name} | ${(next - at).toFixed(1)} |`);
   }
   console.log(
-    `\nTeacher: ${values.teacher}. Forecast: ${expected} s; taken: ${taken.toFixed(0)} s; ratio ${(taken / expected).toFixed(2)}.\n` +
+    `\nTeacher: ${values.teacher}. Forecast: ${expected} s; taken: ${taken.toFixed(0)} s; ` +
+      `ratio ${(taken / expected).toFixed(2)}.\n` +
       `${version} on SwiftShader, ${cpus().length} cores (${cpus()[0]?.model}), load ` +
       `${load.map((value) => value.toFixed(1)).join(', ')} (first, and before and after the training).`,
   );
