@@ -1,8 +1,9 @@
 /** Paints an inspected image: the photograph, its heat map and the outline of what is marked. */
 import { visibleMask } from '../src/eval/blobs.ts';
+import type { ColourMapName } from '../src/eval/colour_maps.ts';
+import { coloursOf, outlinesOf } from '../src/eval/heat_map.ts';
 import { markedPixels, type Scale } from '../src/eval/marks.ts';
-import { type Calibration, normalizeScore } from '../src/eval/thresholds.ts';
-import type { ColourMapName } from './colour_maps.ts';
+import { normalizeScore } from '../src/eval/thresholds.ts';
 import { colouredCanvas } from './heat_map.ts';
 import type { MapResult } from './types.ts';
 import type { Placement, Point, Size } from './zoom.ts';
@@ -25,31 +26,13 @@ export interface Painting {
   readonly map: Size;
 }
 
-/** The scale that colours follow: without a limit the range of the map itself. */
-export function coloursOf(map: MapResult, scale: Scale | null): Calibration {
-  if (scale) return scale.map;
-  const top = map.map.reduce((a, b) => Math.max(a, b), 1e-6);
-  return { threshold: top / 2, min: 0, max: top, rule: 'the range of this map' };
-}
-
-/** The edges between marked pixels and others. */
+/** The borders between marked pixels and others. */
 function outlinePath(mask: Uint8Array, width: number, height: number): Path2D {
   const path = new Path2D();
-  const on = (x: number, y: number) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x];
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      if (!on(x, y)) continue;
-      for (const [dx, dy, ax, ay, bx, by] of [
-        [-1, 0, 0, 0, 0, 1],
-        [1, 0, 1, 0, 1, 1],
-        [0, -1, 0, 0, 1, 0],
-        [0, 1, 0, 1, 1, 1],
-      ] as const) {
-        if (on(x + dx, y + dy)) continue;
-        path.moveTo(x + ax, y + ay);
-        path.lineTo(x + bx, y + by);
-      }
-    }
+  for (const outline of outlinesOf(mask, width, height)) {
+    for (const [x, y] of outline) path.lineTo(x, y);
+    path.closePath();
+  }
   return path;
 }
 
@@ -59,12 +42,12 @@ export function makePainting(
   scale: Scale | null,
   colours: ColourMapName,
 ): Painting {
-  const { map, width, height, inspected } = result;
+  const { width, height } = result;
   const by = coloursOf(result, scale);
   const mask = markedPixels(result, scale);
   return {
     picture,
-    heat: colouredCanvas(map, width, height, colours, (value) => normalizeScore(value, by), inspected),
+    heat: colouredCanvas(result, colours, (value) => normalizeScore(value, by)),
     outline: mask ? outlinePath(visibleMask({ mask, width, height }), width, height) : new Path2D(),
     map: { width, height },
   };

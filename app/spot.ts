@@ -1,12 +1,12 @@
 /** What lies behind one spot of a heat map: its score, and the three levels' maps, gate and residual. */
 import * as Comlink from 'comlink';
+import type { ColourMapName } from '../src/eval/colour_maps.ts';
+import { coloursOf } from '../src/eval/heat_map.ts';
 import type { Scale } from '../src/eval/marks.ts';
 import { type Calibration, normalizeScore } from '../src/eval/thresholds.ts';
-import type { ColourMapName } from './colour_maps.ts';
 import { machine } from './connection.ts';
 import { element } from './dom.ts';
 import { colouredCanvas } from './heat_map.ts';
-import { coloursOf } from './paint.ts';
 import type { MapResult } from './types.ts';
 import type { Point } from './zoom.ts';
 
@@ -46,7 +46,7 @@ export async function explainSpot(
       element(
         'figure',
         {},
-        colouredCanvas(values, side, side, colours, (v) => v),
+        colouredCanvas({ map: values, width: side, height: side }, colours, (v) => v),
         element('figcaption', {}, `level ${level + 1} ${name}: ${(values[at] as number).toFixed(3)}`),
       );
     return element(

@@ -1,18 +1,19 @@
 /** The inspected image on its stage: layers that are switched, zoom and pan, the clicked spot, colour bar. */
+
+import { drawLegend } from '../src/eval/canvas.ts';
+import { type ColourMapName, colourMapNames } from '../src/eval/colour_maps.ts';
+import { coloursOf } from '../src/eval/heat_map.ts';
 import type { Scale } from '../src/eval/marks.ts';
-import type { ColourMapName } from './colour_maps.ts';
 import { button, element, field } from './dom.ts';
-import { drawLegend } from './heat_map.ts';
-import { coloursOf, type Layers, makePainting, type Painting, paint, paintSpot } from './paint.ts';
+import { type Layers, makePainting, type Painting, paint, paintSpot } from './paint.ts';
 import type { MapResult } from './types.ts';
 import { type Point, panned, placeAt, placed, type View, wholeImage, zoomedAt } from './zoom.ts';
 
-const colourNames = ['jet', 'turbo', 'inferno', 'viridis'] as const satisfies readonly ColourMapName[];
 const zoomStep = 1.25;
 // A pointer that moved less has clicked, in CSS pixels.
 const clickReach = 5;
 
-const isColour = (name: unknown): name is ColourMapName => colourNames.some((known) => known === name);
+const isColour = (name: unknown): name is ColourMapName => colourMapNames.some((known) => known === name);
 
 /** A button that is on or off. */
 function toggle(text: string, title: string, onChange: () => void) {
@@ -46,7 +47,7 @@ export function createStage(onSpot: (at: Point) => void, onLayers: () => void) {
   const colours = element(
     'select',
     { id: 'colours' },
-    ...colourNames.map((name) => element('option', { value: name }, name)),
+    ...colourMapNames.map((name) => element('option', { value: name }, name)),
   );
   const heat = toggle('Heat map', 'Show or hide the heat map (H)', () => changed());
   const outline = toggle('Outline', 'Show or hide the outline of what is marked (O)', () => changed());

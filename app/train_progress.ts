@@ -165,7 +165,7 @@ export function createProgress() {
             'div',
             { className: 'pair' },
             pixelCanvas(pixels, side, side),
-            colouredCanvas(map, side, side, 'jet', (v) => v / top),
+            colouredCanvas({ map, width: side, height: side }, 'jet', (v) => v / top),
           ),
           element('figcaption', {}, `${name}: ${score.toFixed(3)}`),
         ),

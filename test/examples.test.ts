@@ -56,7 +56,7 @@ describe('serve_client', () => {
     const printed = await run(
       client,
       [`http://127.0.0.1:${port}`, 'washer', 'app/demo/rust.png', 'app/demo/good-1.png'],
-      { AAND_TOKEN: 'a-long-token' },
+      { env: { AAND_TOKEN: 'a-long-token' } },
     );
     const [rust, good] = printed.trim().split('\n');
     expect(rust).toMatch(/^anomalous\t[01]\.\d{3}\tapp\/demo\/rust\.png\t\d+,\d+ \d+x\d+/);

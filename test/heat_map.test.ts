@@ -51,8 +51,13 @@ describe('colours', () => {
     ]);
   });
 
+  test('what is not inspected is dark, whatever its value', () => {
+    const input = { map: Float32Array.of(0, 3), width: 2, height: 1, inspected: Uint8Array.of(0, 1) };
+    expect([...heatPixels(input, scale).data]).toEqual([12, 16, 20, 255, ...jet(191 / 255), 255]);
+  });
+
   test('levels beyond 0 and 1 are cut', () => {
-    expect([...colourPixels(Float32Array.of(-3, 7), 'jet', (v) => v)]).toEqual([
+    expect([...colourPixels({ map: Float32Array.of(-3, 7) }, 'jet', (v) => v)]).toEqual([
       ...jet(0),
       255,
       ...jet(1),

@@ -1,12 +1,11 @@
 /** docs/library.md runs as it is written: its code for Node as one program and recipes, for pages by its types. */
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
 import ts from 'typescript';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodePng } from '../src/platform/node.ts';
 import { demoProducts, drawPart, type Product } from '../src/synthetic/demo_products.ts';
+import { bundleForNode, run } from './support/examples.ts';
 
 const root = resolve('.');
 const page = readFileSync('docs/library.md', 'utf8');
@@ -37,24 +36,10 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs a program in the folder of the photographs; what it prints. */
-async function run(name: string, code: string): Promise<string> {
-  const [source, built] = [join(folder, `${name}.ts`), join(folder, `${name}.mjs`)];
+async function ran(name: string, code: string): Promise<string> {
+  const source = join(folder, `${name}.ts`);
   writeFileSync(source, code);
-  await build({
-    entryPoints: [source],
-    outfile: built,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    alias: { 'aand-webgpu': join(root, 'src/index.ts') },
-    external: ['sharp', 'webgpu', 'tinypool'],
-    logLevel: 'error',
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
-  });
-  return execFileSync('node', [built], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  return run(await bundleForNode(source, folder), [], { cwd: folder });
 }
 
 test('there are a tour, recipes and code for pages', () => {
@@ -81,7 +66,7 @@ test('all code fits the types', () => {
 });
 
 test('the tour runs: it learns, keeps, opens, predicts and draws', async () => {
-  const printed = await run('tour', tour);
+  const printed = await ran('tour', tour);
   expect(printed).toMatch(/^reading: \d+ %/);
   expect(printed).toContain('stage II: ');
   expect(printed).toMatch(/of 3 bad parts \d were missed; limit: largest score of 6 good images/);
@@ -95,7 +80,7 @@ test('the tour runs: it learns, keeps, opens, predicts and draws', async () => {
 
 test('the recipes run on the model of the tour', async () => {
   const printed: string[] = [];
-  for (const [i, recipe] of recipes.entries()) printed.push(await run(`recipe${i}`, recipe));
+  for (const [i, recipe] of recipes.entries()) printed.push(await ran(`recipe${i}`, recipe));
   expect(printed[0]).toMatch(
     /^[\d.]+ at most 1 % false alarms on 6 .*, 0 of 6\n|^[\d.]+ at most 1 % false alarms/,
   );

@@ -107,10 +107,12 @@ describe.each([
       'image of another site': expect.stringContaining(
         'HTMLImageElement of another site, whose pixels a page',
       ),
-      'ImageData of another space': expect.stringContaining('image 2 of 3 has colours of display-p3'),
       'another element': expect.stringContaining('image 2 of 3 is HTMLDivElement, not an image: expected {'),
       'missing address': expect.stringContaining('image 2 of 3: nothing.png: the server answered 404'),
     });
+    // Firefox has no canvas of another space.
+    const wide = outcomes.find((one) => one.name === 'ImageData of another space');
+    if (name === 'Chromium') expect(wide?.error).toMatch(/^image 2 of 3 has colours of display-p3/);
   });
 
   test.skipIf(!path)('a canvas is taken when the call is made', async () => {

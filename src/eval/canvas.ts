@@ -1,5 +1,6 @@
 /** Heat maps on canvases, in browsers. */
 import { UnsupportedError } from '../base/errors.ts';
+import { visibleMask } from './blobs.ts';
 import { type ColourMapName, colourTable } from './colour_maps.ts';
 import { colourPixels, heatPixels, type MapScale, type MapValues, outlinesOf } from './heat_map.ts';
 
@@ -32,11 +33,12 @@ export function putPixels(
 /** Puts values in colours on a canvas; `level` gives 0 to 1 of a value. */
 export function drawValues(
   canvas: AnyCanvas,
-  { map, width, height }: MapValues,
+  input: MapValues,
   colours: ColourMapName,
   level: (value: number) => number,
 ): void {
-  putPixels(canvas, { width, height, data: colourPixels(map, colours, level) });
+  const { width, height } = input;
+  putPixels(canvas, { width, height, data: colourPixels(input, colours, level) });
 }
 
 /** How a heat map is drawn over its image. */
@@ -67,7 +69,8 @@ export function drawOutlines(
   context.lineWidth = Math.max(1.5, Math.max(canvas.width, canvas.height) / 320);
   context.lineJoin = 'round';
   context.beginPath();
-  for (const outline of outlinesOf(mask, width, height)) {
+  // A mark of one pixel is drawn larger, so that it is seen.
+  for (const outline of outlinesOf(visibleMask({ mask, width, height }), width, height)) {
     for (const [x, y] of outline) context.lineTo(x * across, y * down);
     context.closePath();
   }

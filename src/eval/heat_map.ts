@@ -10,7 +10,12 @@ export interface MapValues {
   readonly map: Float32Array;
   readonly width: number;
   readonly height: number;
+  /** 1 where the image is inspected, else 0; undefined: everywhere. Other places have no colour of the map. */
+  readonly inspected?: Uint8Array | undefined;
 }
+
+/** What is not inspected is dark. */
+const notInspected = Uint8Array.of(12, 16, 20);
 
 /** A detector's scale, as far as colours need it. */
 export type MapScale = Pick<Scale, 'map'>;
@@ -23,24 +28,25 @@ export function coloursOf({ map }: Pick<MapValues, 'map'>, scale: MapScale | nul
 }
 
 /**
- * Values in colours.
+ * Values in colours; what is not inspected is dark.
  *
  * @param level 0 to 1 of a value; what lies outside is cut
  * @returns RGBA, all opaque, as ImageData takes it
  */
 export function colourPixels(
-  values: Float32Array,
+  { map, inspected }: Pick<MapValues, 'map' | 'inspected'>,
   colours: ColourMapName,
   level: (value: number) => number,
 ): Uint8ClampedArray<ArrayBuffer> {
   const table = colourTable(colours);
-  const data = new Uint8ClampedArray(values.length * 4);
-  for (let i = 0, to = 0; i < values.length; i++) {
-    const at = Math.round(255 * Math.min(1, Math.max(0, level(values[i] as number)))) * 3;
-    data[to++] = table[at] as number;
-    data[to++] = table[at + 1] as number;
-    data[to++] = table[at + 2] as number;
-    data[to++] = 255;
+  const data = new Uint8ClampedArray(map.length * 4);
+  for (let i = 0; i < map.length; i++) {
+    const step = Math.round(255 * Math.min(1, Math.max(0, level(map[i] as number))));
+    const [from, at] = inspected && !inspected[i] ? [notInspected, 0] : [table, step * 3];
+    data[i * 4] = from[at] as number;
+    data[i * 4 + 1] = from[at + 1] as number;
+    data[i * 4 + 2] = from[at + 2] as number;
+    data[i * 4 + 3] = 255;
   }
   return data;
 }
@@ -57,9 +63,9 @@ export function heatPixels(
   scale: MapScale | null,
   colours: ColourMapName = 'jet',
 ): { readonly width: number; readonly height: number; readonly data: Uint8ClampedArray<ArrayBuffer> } {
-  const { map, width, height } = input;
+  const { width, height } = input;
   const followed = coloursOf(input, scale);
-  return { width, height, data: colourPixels(map, colours, (value) => normalizeScore(value, followed)) };
+  return { width, height, data: colourPixels(input, colours, (value) => normalizeScore(value, followed)) };
 }
 
 /** A closed line along the borders of pixels: x and y of its corners, in pixels from the top left corner. */

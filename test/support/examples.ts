@@ -21,7 +21,9 @@ export async function bundleForNode(entry: string, folder: string): Promise<stri
     logLevel: 'error',
     // Some of the bundled packages are CommonJS.
     banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      js:
+        "import { createRequire as __createRequire } from 'node:module'; " +
+        'const require = __createRequire(import.meta.url);',
     },
   });
   return outfile;
@@ -45,10 +47,9 @@ export async function bundleForPage(entry: string, folder: string): Promise<void
 export async function run(
   program: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
+  { env, cwd }: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
 ): Promise<string> {
-  const { stdout } = await promisify(execFile)('node', [program, ...args], {
-    env: { ...process.env, ...env },
-  });
+  const options = { env: { ...process.env, ...env }, ...(cwd && { cwd }) };
+  const { stdout } = await promisify(execFile)('node', [program, ...args], options);
   return stdout;
 }
