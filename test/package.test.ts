@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { rolldown } from 'rolldown';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeDetector } from '../src/detector/file.ts';
@@ -296,48 +297,40 @@ test.each(examples)('the example %s compiles against the published types', (name
   expect(found).toEqual([]);
 });
 
-test('a bundle holds what is used and nothing else; the training is a part of its own', async () => {
-  /** Bytes that a page loads before it asks for a training, and with it. */
-  const sizes = async (code: string): Promise<{ first: number; all: number }> => {
-    const { outputFiles, metafile } = await build({
+test('a bundle holds what is used and nothing else', async () => {
+  const size = async (code: string) => {
+    const { outputFiles } = await build({
       stdin: { contents: code, resolveDir: project },
       bundle: true,
-      splitting: true,
-      outdir: join(folder, 'bundles'),
       format: 'esm',
       platform: 'browser',
       minify: true,
       write: false,
-      metafile: true,
     });
-    const seen = new Set<string>();
-    const load = (path: string): number => {
-      if (seen.has(path)) return 0;
-      seen.add(path);
-      const { bytes, imports } = metafile.outputs[path] as (typeof metafile.outputs)[string];
-      return imports
-        .filter(({ kind }) => kind === 'import-statement')
-        .reduce((sum, { path: next }) => sum + load(next), bytes);
-    };
-    const entry = Object.keys(metafile.outputs).find(
-      (path) => metafile.outputs[path]?.entryPoint === '<stdin>',
-    );
-    const first = load(entry as string);
-    return { first, all: outputFiles.reduce((sum, { contents }) => sum + contents.length, 0) };
+    return outputFiles[0]?.contents.length ?? 0;
   };
-  const size = async (code: string) => (await sizes(code)).first;
-  // 0.1, 5 and 350 kB.
+  // 0.1 and 5 kB.
   expect(await size("import { jet } from 'aand-webgpu'; console.log(jet(0.5));")).toBeLessThan(1000);
   expect(await size("import { readSafetensors as r } from 'aand-webgpu'; console.log(r);")).toBeLessThan(
     10_000,
   );
-  const detector = await sizes(
-    "import { Detector, Engine } from 'aand-webgpu'; console.log(Detector, Engine);",
-  );
-  console.log(`a detector: ${detector.first} bytes, ${detector.all} with its training`);
-  expect(detector.first).toBeGreaterThan(100_000);
-  expect(detector.first).toBeLessThan(0.8 * readFileSync(join(installed, 'dist/browser.js')).length);
-  expect(detector.first).toBeLessThan(0.9 * detector.all);
+});
+
+test('a page that inspects loads the steps of the training when it trains', async () => {
+  const entry = join(project, 'inspects.js');
+  writeFileSync(entry, "import { Detector, Engine } from 'aand-webgpu'; console.log(Detector, Engine);");
+  const bundle = await rolldown({ input: entry, platform: 'browser', logLevel: 'silent' });
+  const { output } = await bundle.generate({ format: 'es', minify: true });
+  await bundle.close();
+  const chunks = output.filter((part) => part.type === 'chunk');
+  const [first, later] = [true, false].map((isEntry) => chunks.filter((chunk) => chunk.isEntry === isEntry));
+  expect(later?.map(({ name }) => name)).toEqual(['train_from_sources']);
+  const [code, training] = [first?.[0]?.code ?? '', later?.[0]?.code ?? ''];
+  console.log(`a detector: ${code.length} bytes, and ${training.length} when it trains`);
+  expect(training).toContain('there are no good images to learn from');
+  expect(code).not.toContain('there are no good images to learn from');
+  expect(code.length).toBeGreaterThan(100_000);
+  expect(code.length).toBeLessThan(0.9 * readFileSync(join(installed, 'dist/browser.js')).length);
 });
 
 test('the webcam example bundles for browsers', async () => {

@@ -10,7 +10,7 @@ export interface MapValues {
   readonly map: Float32Array;
   readonly width: number;
   readonly height: number;
-  /** 1 where the image is inspected, else 0; undefined: everywhere. Other places have no colour of the map. */
+  /** 1 where the image is inspected, else 0; undefined: everywhere. Other places are dark. */
   readonly inspected?: Uint8Array | undefined;
 }
 
