@@ -1,9 +1,9 @@
-/** The examples of Node run, each by its command; those of pages: test/full/examples.test.ts. */
-import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+/** The examples of Node run, each by its command; those of pages and the training: test/full/examples.test.ts. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { useCommand, useProjectFolder } from './support/command.ts';
 import { bundleForNode, run } from './support/examples.ts';
 
@@ -11,11 +11,6 @@ const folder = useProjectFolder();
 const command = useCommand();
 const model = 'app/demo/washer.safetensors';
 const bad = ['chip', 'dent', 'rust', 'scratch'];
-
-beforeAll(() => {
-  mkdirSync(join(folder, 'good'));
-  for (const name of ['good-1.png', 'good-2.png']) cpSync(join('app/demo', name), join(folder, 'good', name));
-});
 
 test('batch: a folder of photographs, one line each', async () => {
   const lines = (await run(await bundleForNode('examples/batch.ts', folder), [model, 'app/demo']))
@@ -31,18 +26,6 @@ test('batch: a folder of photographs, one line each', async () => {
     'good-1.png': 'good false',
     'good-2.png': 'good false',
   });
-});
-
-test('train: a model file that batch opens', async () => {
-  const out = join(folder, 'learned.safetensors');
-  const printed = await run(await bundleForNode('examples/train.ts', folder), [
-    join(folder, 'good'),
-    out,
-    '1',
-  ]);
-  expect(printed).toMatch(/^limit \d+\.\d{4}: largest score of 2 good images that were left out in turn\n$/);
-  const lines = await run(await bundleForNode('examples/batch.ts', folder), [out, join(folder, 'good')]);
-  expect(lines.trim().split('\n')).toHaveLength(2);
 });
 
 describe('serve_client', () => {

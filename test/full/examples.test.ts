@@ -13,7 +13,8 @@ import type { Browser, ElementHandle, Page } from 'puppeteer-core';
 import sirv from 'sirv';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath, launchChromium, swiftShaderDriver } from '../../bench/support/browsers.ts';
-import { bundleForPage } from '../support/examples.ts';
+import { useProjectFolder } from '../support/command.ts';
+import { bundleForNode, bundleForPage, run } from '../support/examples.ts';
 
 const model = resolve('app/demo/washer.safetensors');
 const [rust, good] = ['rust', 'good-1'].map((name) => resolve(`app/demo/${name}.png`)) as [string, string];
@@ -192,5 +193,22 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('examples in Chromium', () 
       await inspects(page, 'next');
       await page.close();
     });
+  });
+});
+
+describe('the training of Node', () => {
+  const folder = useProjectFolder();
+
+  test('learns a folder; batch opens what it made', async () => {
+    mkdirSync(join(folder, 'good'));
+    for (const name of ['good-1.png', 'good-2.png'])
+      cpSync(join('app/demo', name), join(folder, 'good', name));
+    const out = join(folder, 'learned.safetensors');
+    const train = await bundleForNode('examples/train.ts', folder);
+    expect(await run(train, [join(folder, 'good'), out, '1'])).toMatch(
+      /^limit \d+\.\d{4}: largest score of 2 good images that were left out in turn\n$/,
+    );
+    const lines = await run(await bundleForNode('examples/batch.ts', folder), [out, join(folder, 'good')]);
+    expect(lines.trim().split('\n')).toHaveLength(2);
   });
 });
