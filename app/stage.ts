@@ -218,7 +218,7 @@ export function createStage(onSpot: (at: Point) => void, onLayers: () => void) {
         zoomButton('−', 'Zoom out (-)', () => zoom(1 / zoomStep)),
         zoomText,
         zoomButton('+', 'Zoom in (+)', () => zoom(zoomStep)),
-        zoomButton('Fit', 'Show the whole image (0)', whole),
+        zoomButton('Fit', 'Fit the whole image (0)', whole),
       ),
     ),
     fields: [field('Opacity of the heat map', opacity), field('Colours', colours)],
