@@ -99,8 +99,10 @@ export function createCorrections(inspection: Inspection, { onUndone, onTuned, s
   const bad = button('This is bad', () => mark('bad'));
   bad.title = 'Marks the shown image as bad (B)';
   const tune = button('Fine-tune', fineTune);
+  for (const button of [good, bad]) button.disabled = true;
   inspection.onChange(() => {
     undoButton.disabled = !inspection.canUndo;
+    for (const button of [good, bad]) button.disabled = !inspection.selected;
   });
 
   return {

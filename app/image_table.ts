@@ -36,7 +36,7 @@ interface Row {
 export function createImageTable(
   inspection: Inspection,
   onChoose: (item: Item) => void,
-  moreButtons: readonly HTMLElement[],
+  moreButtons: readonly HTMLButtonElement[],
 ) {
   let sort: { key: SortKey; down: boolean } = { key: 'score', down: true };
   const made = new WeakMap<Item, Row>();
@@ -97,8 +97,13 @@ export function createImageTable(
     return known;
   };
 
+  const buttons = [
+    button('Save table (CSV)', () => save('scores.csv', scoresTable(inspection), 'text/csv')),
+    ...moreButtons,
+  ];
   const drawCount = () => {
     const { items } = inspection;
+    for (const button of buttons) button.disabled = !items.length;
     const bad = items.filter((item) => inspection.isAnomalous(item)).length;
     count.textContent = items.length ? `${items.length} images, ${bad} anomalous` : 'no images';
   };
@@ -126,6 +131,7 @@ export function createImageTable(
   const headings = [heading('image', 'name'), heading('score', 'score'), heading('verdict', 'verdict')];
   for (const { update } of headings) update();
 
+  drawCount();
   inspection.onChange((change) => {
     if (change !== 'selection') return draw();
     for (const item of inspection.items) made.get(item)?.draw();
@@ -154,12 +160,7 @@ export function createImageTable(
       element('h2', {}, 'Images'),
       count,
       region,
-      element(
-        'div',
-        { className: 'row' },
-        button('Save table (CSV)', () => save('scores.csv', scoresTable(inspection), 'text/csv')),
-        ...moreButtons,
-      ),
+      element('div', { className: 'row' }, ...buttons),
     ),
     /** The image so many rows after the selected one, as the table is sorted. */
     neighbour(step: number): Item | undefined {

@@ -32,16 +32,11 @@ export function createModelsCard(
       await refresh();
     }),
   );
-  const choice = element(
-    'div',
-    { hidden: true },
-    field('Models on this device', list),
-    element('div', { className: 'row' }, forget),
-  );
+  const choice = element('div', { hidden: true }, field('Models on this device', list));
   const close = button('Close the model', () => attempt(onClose));
 
   const draw = () => {
-    choice.hidden = !models.length;
+    choice.hidden = forget.hidden = !models.length;
     const known = models.some(({ id }) => id === open);
     list.replaceChildren(
       ...(known ? [] : [element('option', { value: '' }, 'choose a model')]),
@@ -65,7 +60,7 @@ export function createModelsCard(
   refresh().catch(showProblem);
 
   return {
-    parts: [line, choice, element('div', { className: 'row' }, close)] as const,
+    parts: [line, choice, element('div', { className: 'row' }, close, forget)] as const,
     line,
     /** A model was opened; undefined: it is not on the list. */
     async opened(id: string | undefined): Promise<void> {

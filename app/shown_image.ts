@@ -4,7 +4,7 @@ import { attempt, machine } from './connection.ts';
 import { button, element, save } from './dom.ts';
 import type { Inspection, Item } from './inspection.ts';
 import { pictureOf } from './paint.ts';
-import { explainSpot } from './spot.ts';
+import { explainSpot, spotText } from './spot.ts';
 import { createStage } from './stage.ts';
 import type { MapResult } from './types.ts';
 import { createVerdict } from './verdict.ts';
@@ -28,19 +28,39 @@ export function createShownImage(inspection: Inspection, onLayers: () => void) {
   // The selected image alone is kept decoded: a folder of photographs would fill the memory.
   let picture: ImageBitmap | undefined;
   const spot = element('div', { id: 'spot' });
+  const heading = element('h3');
+  let explained: Point | undefined;
+
+  const drawHeading = () => {
+    const { selected, scale } = inspection;
+    if (explained && selected?.map) heading.textContent = spotText(selected.map, explained, scale);
+  };
+  const clearSpot = () => {
+    explained = undefined;
+    spot.replaceChildren();
+    stage.markSpot(undefined);
+  };
 
   const explain = (at: Point) =>
     attempt(async () => {
-      const { selected, scale } = inspection;
+      const { selected } = inspection;
       if (!selected?.map) return;
       stage.markSpot(at);
-      const found = await explainSpot(selected.file, selected.map, at, scale, stage.layers().colours);
+      const found = await explainSpot(selected.file, at, stage.layers().colours);
       // Another image was chosen meanwhile.
-      if (inspection.selected === selected) spot.replaceChildren(...found);
+      if (inspection.selected !== selected) return;
+      explained = at;
+      drawHeading();
+      spot.replaceChildren(heading, ...found);
     });
   const stage = createStage(explain, onLayers);
   const verdict = createVerdict(inspection);
-  inspection.onChange((change) => change === 'limit' && stage.rescale(inspection.scale));
+  inspection.onChange((change) => {
+    for (const button of buttons) button.disabled = !inspection.selected;
+    if (change !== 'limit') return;
+    stage.rescale(inspection.scale);
+    drawHeading();
+  });
 
   /** The same as a click, without a pointer. */
   const explainPeak = () => {
@@ -52,10 +72,7 @@ export function createShownImage(inspection: Inspection, onLayers: () => void) {
   };
 
   const show = (item: Item, bitmap: ImageBitmap, map: MapResult) => {
-    if (item !== inspection.selected) {
-      spot.replaceChildren();
-      stage.markSpot(undefined);
-    }
+    if (item !== inspection.selected) clearSpot();
     const before = picture;
     picture = bitmap;
     inspection.keepMap(item, map);
@@ -74,10 +91,13 @@ export function createShownImage(inspection: Inspection, onLayers: () => void) {
     );
   };
 
+  const buttons = [button('Explain the peak', explainPeak), button('Save picture', download)] as const;
+  for (const button of buttons) button.disabled = true;
+
   return {
     stage,
     parts: [stage.stage, stage.toolbar, ...verdict.parts] as const,
-    buttons: [button('Explain the peak', explainPeak), button('Save picture', download)] as const,
+    buttons,
     /** What lies behind the clicked spot. */
     spot,
     explainPeak,
@@ -98,7 +118,7 @@ export function createShownImage(inspection: Inspection, onLayers: () => void) {
       picture?.close();
       picture = undefined;
       stage.clear();
-      spot.replaceChildren();
+      clearSpot();
       inspection.select(undefined);
     },
   };

@@ -3,7 +3,7 @@ import * as Comlink from 'comlink';
 import type { ColourMapName } from '../src/eval/colour_maps.ts';
 import { coloursOf } from '../src/eval/heat_map.ts';
 import type { Scale } from '../src/eval/marks.ts';
-import { type Calibration, normalizeScore } from '../src/eval/thresholds.ts';
+import { normalizeScore } from '../src/eval/thresholds.ts';
 import { machine } from './connection.ts';
 import { element } from './dom.ts';
 import { colouredCanvas } from './heat_map.ts';
@@ -21,22 +21,21 @@ const words = {
 /** What a level looks at, by its number. */
 const views = ['fine texture and edges', 'small shapes', 'larger parts and their place'] as const;
 
-/** The spot's value on the model's scale, with the raw one; raw without a limit. */
-function valueText(value: number, scale: Scale | null, colours: Calibration): string {
-  const raw = `raw ${value.toFixed(4)}`;
-  return scale ? `${normalizeScore(value, colours).toFixed(3)} (${raw})` : raw;
-}
-
-/** @param spot 0 to 1 in both directions */
-export async function explainSpot(
-  file: File,
-  result: MapResult,
-  { x, y }: Point,
-  scale: Scale | null,
-  colours: ColourMapName,
-): Promise<HTMLElement[]> {
+/** Where the spot is, and its value on the model's scale with the raw one; raw without a limit. */
+export function spotText(result: MapResult, { x, y }: Point, scale: Scale | null): string {
   const { map, width, height } = result;
   const value = map[Math.floor(y * height) * width + Math.floor(x * width)] as number;
+  const raw = `raw ${value.toFixed(4)}`;
+  const shown = scale ? `${normalizeScore(value, coloursOf(result, scale)).toFixed(3)} (${raw})` : raw;
+  return `At ${Math.round(100 * x)} %, ${Math.round(100 * y)} %: ${shown}`;
+}
+
+/** The levels behind a spot. @param spot 0 to 1 in both directions */
+export async function explainSpot(
+  file: File,
+  { x, y }: Point,
+  colours: ColourMapName,
+): Promise<HTMLElement[]> {
   const bytes = await file.arrayBuffer();
   const levels = await machine.explain(Comlink.transfer(bytes, [bytes]), file.name);
   const rows = levels.map(({ side, distance, gate, residual }, level) => {
@@ -63,9 +62,7 @@ export async function explainSpot(
     );
   });
   const gated = levels.some(({ gate }) => gate);
-  const where = `At ${Math.round(100 * x)} %, ${Math.round(100 * y)} %`;
   return [
-    element('h3', {}, `${where}: ${valueText(value, scale, coloursOf(result, scale))}`),
     levels.length
       ? element(
           'p',

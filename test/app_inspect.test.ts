@@ -11,6 +11,7 @@ import { pictureNames } from '../app/picture_export.ts';
 import { panned, placeAt, placed, wholeImage, zoomedAt } from '../app/zoom.ts';
 import { chromiumPath, launchChromium, swiftShaderDriver } from '../bench/support/browsers.ts';
 import { chooser, click, textOf, waitForText } from './support/app_actions.ts';
+import { expectAccessible, loadAxe } from './support/app_checks.ts';
 import { ready } from './support/app_site.ts';
 import { answer, openCopy, type PageCopies, serveCopies, writeModel } from './support/page_copies.ts';
 import { until } from './support/page_tabs.ts';
@@ -327,7 +328,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('inspecting in Chromium', (
     await press('h');
     const before = { rows: await rows(), selected: await selected() };
     const limit = await textOf(page, '#inspect output[for=threshold]');
-    await until(page, () => true);
+    // For the checker of accessibility.
+    await page.setBypassCSP(true);
     await reload(page);
     await waitForText(page, 'inspect', /4 images, \d anomalous/);
     await until(page, () => document.querySelector('#inspect tr.selected'));
@@ -339,6 +341,11 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('inspecting in Chromium', (
     // And they are judged and explained as before.
     await press('e');
     await page.waitForSelector('#inspect .levels figure', { timeout: 120_000 });
+    await loadAxe(page);
+    for (const value of ['light', 'dark']) {
+      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]);
+      await expectAccessible(page, `images and an explanation, ${value}`);
+    }
     await press('h');
   });
 
