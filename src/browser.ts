@@ -77,6 +77,7 @@ export {
   type TestedImage,
   TestSet,
 } from './eval/evaluate.ts';
+export { type Finding, type Findings, findingsLines, type Grade } from './eval/findings.ts';
 export { heatPixels, type MapScale, type MapValues, type Outline, outlinesOf } from './eval/heat_map.ts';
 export { type MarkRule, markedPixels, markRules, type Scale, type ScoredMap } from './eval/marks.ts';
 export { type RankMetrics, rankCurves, rankMetrics } from './eval/metrics.ts';

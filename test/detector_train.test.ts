@@ -112,6 +112,7 @@ describe('what comes out', () => {
       learned: 5,
       metrics: null,
       judged: { good: 5, falseAlarms: 0, bad: 0, missed: 0 },
+      findings: { headline: expect.stringContaining('no bad part was tested') },
       settings: { image: { evidence: { good: 5, flagged: 0, from: 'left-out' } } },
     });
     expect(trained.history.stage2).toHaveLength(2);

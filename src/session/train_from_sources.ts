@@ -20,6 +20,7 @@ import { trainingSetWarnings } from '../data/training_warnings.ts';
 import { UnreadableFiles } from '../data/unreadable.ts';
 import type { DetectorSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
+import { type Findings, findingsOf } from '../eval/findings.ts';
 import { type RankMetrics, rankMetrics } from '../eval/metrics.ts';
 import { isAnomalous, parseThreshold, type ThresholdRule } from '../eval/thresholds.ts';
 import { backboneNamed } from '../model/backbones.ts';
@@ -131,6 +132,8 @@ export interface TrainedModel {
   /** How well scores tell bad images from good ones that were not learned; null without bad images. */
   readonly metrics: RankMetrics | null;
   readonly judged: JudgedImages;
+  /** The same in words, with advice: what to know of the model before it is relied on. */
+  readonly findings: Findings;
   /** Good images that were learned, without copies and tiles. */
   readonly learned: number;
   /** What to know of the photographs, one sentence each. */
@@ -217,7 +220,7 @@ function plan(o: Omit<TrainOptions, 'good' | 'bad'>, bad: number, good: number) 
 }
 
 /** Scores that say something of new images: of those that were not learned. */
-function judgedOf({ calibrationScores, image }: DetectorSettings) {
+function judgedOf({ calibrationScores, image }: DetectorSettings, learned: number) {
   const fresh = calibrationScores.filter(({ source }) => source !== 'train');
   const [good, bad] = [false, true].map((kind) => fresh.filter(({ anomalous }) => anomalous === kind)) as [
     typeof fresh,
@@ -234,7 +237,14 @@ function judgedOf({ calibrationScores, image }: DetectorSettings) {
     Float32Array.from(fresh, ({ score }) => score),
     fresh.map(({ anomalous }) => (anomalous ? 1 : 0)),
   );
-  return { judged, metrics };
+  const goodLearned = !good.length;
+  const findings = findingsOf({
+    images: goodLearned ? calibrationScores : fresh,
+    calibration: image,
+    learned,
+    goodLearned,
+  });
+  return { judged, metrics, findings };
 }
 
 /** Photographs as they were taken over from the caller. */
@@ -375,7 +385,7 @@ async function train(
   return {
     bytes: bytes as unknown as Uint8Array<ArrayBuffer>,
     ...outcome,
-    ...judgedOf(outcome.settings),
+    ...judgedOf(outcome.settings, split.train.length),
     learned: split.train.length,
     warnings,
     seconds: watch.seconds,
