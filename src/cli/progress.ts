@@ -2,6 +2,7 @@
  * Progress on a terminal as a bar, on a pipe as a line now and then; when a stage is done, one line of it
  * stays. Always on stderr, so that results stay clean.
  */
+import { SingleBar } from 'cli-progress';
 import type { Progress } from '../train/trainer.ts';
 import { onErrors } from './style.ts';
 
@@ -31,9 +32,8 @@ export interface Shown {
 
 const widestBar = 40;
 const narrowestBar = 8;
-const barMilliseconds = 100;
+const drawnPerSecond = 10;
 const pipeMilliseconds = 10_000;
-const clearLine = '\r\x1b[K';
 const usualColumns = 80;
 
 /**
@@ -62,12 +62,23 @@ export function fitLine({ label, value, total, share, remaining, details }: Show
 /** Where and how often progress goes. */
 export class ProgressReporter {
   readonly #stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
+  /** Draws on terminals alone. */
+  readonly #bar: SingleBar | undefined;
   #shown: Shown | undefined;
   #begun = 0;
   #last = 0;
 
   constructor(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'> = process.stderr) {
     this.#stream = stream;
+    if (stream.isTTY)
+      this.#bar = new SingleBar({
+        stream: stream as NodeJS.WriteStream,
+        format: (_options, _parameters, shown: Shown) => fitLine(shown, stream.columns || usualColumns),
+        fps: drawnPerSecond,
+        clearOnComplete: true,
+        // Signals are the commands' own: a training writes its checkpoint first.
+        gracefulExit: false,
+      });
   }
 
   #update(shown: Shown): void {
@@ -79,15 +90,16 @@ export class ProgressReporter {
       // A part that is done at once needs no line of its beginning.
       this.#last = shown.share < 1 ? Number.NEGATIVE_INFINITY : now;
     }
+    const first = this.#shown === undefined;
     this.#shown = shown;
-    const terminal = this.#stream.isTTY;
-    if (shown.share >= 1 || now - this.#last < (terminal ? barMilliseconds : pipeMilliseconds)) return;
+    if (this.#bar) {
+      if (first) this.#bar.start(1, shown.share, shown);
+      else this.#bar.update(shown.share, shown);
+      return;
+    }
+    if (shown.share >= 1 || now - this.#last < pipeMilliseconds) return;
     this.#last = now;
-    this.#stream.write(
-      terminal
-        ? `${clearLine}${fitLine(shown, this.#stream.columns || usualColumns)}`
-        : `${this.#line(`${duration(shown.remaining)} left`)}\n`,
-    );
+    this.#stream.write(`${this.#line(`${duration(shown.remaining)} left`)}\n`);
   }
 
   #line(end: string): string {
@@ -126,22 +138,21 @@ export class ProgressReporter {
 
   /** Runs what prints to the terminal: the bar's line is cleared first, and comes back below. */
   aside(print: () => void): void {
-    const { isTTY, columns } = this.#stream;
-    const between = isTTY && process.stdout.isTTY && this.#shown !== undefined;
-    if (between) this.#stream.write(clearLine);
+    const between = process.stdout.isTTY && this.#shown !== undefined;
+    if (between) this.#bar?.stop();
     print();
-    if (between && this.#shown) this.#stream.write(fitLine(this.#shown, columns || usualColumns));
+    if (between && this.#shown) this.#bar?.start(1, this.#shown.share, this.#shown);
   }
 
   /** The part is over: one line of it stays. */
   stop(): void {
     if (!this.#shown) return;
+    this.#bar?.stop();
     const took = duration((performance.now() - this.#begun) / 1000);
     const done = this.#shown.share >= 1;
-    const clear = this.#stream.isTTY ? clearLine : '';
     // On a pipe the last line of a part that was cut off is there already.
-    if (done) this.#stream.write(`${clear}${this.#line(`took ${took}`)}\n`);
-    else if (clear) this.#stream.write(`${clear}${onErrors.dim(this.#line(`stopped after ${took}`))}\n`);
+    if (done) this.#stream.write(`${this.#line(`took ${took}`)}\n`);
+    else if (this.#bar) this.#stream.write(`${onErrors.dim(this.#line(`stopped after ${took}`))}\n`);
     this.#shown = undefined;
   }
 }
