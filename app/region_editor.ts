@@ -447,9 +447,10 @@ export function createRegionEditor(
     show(bitmap) {
       picture?.close();
       picture = bitmap;
-      const shrink = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
-      canvas.width = Math.max(1, Math.round(bitmap.width * shrink));
-      canvas.height = Math.max(1, Math.round(bitmap.height * shrink));
+      // Small pictures too: lines are drawn in pixels of the canvas.
+      const enlarged = longest / Math.max(bitmap.width, bitmap.height);
+      canvas.width = Math.max(1, Math.round(bitmap.width * enlarged));
+      canvas.height = Math.max(1, Math.round(bitmap.height * enlarged));
       show();
     },
     open(region) {

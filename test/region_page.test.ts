@@ -36,8 +36,10 @@ beforeAll(async () => {
 });
 afterAll(() => site?.server.close());
 
-async function openPage(browser: Browser): Promise<Page> {
+async function openPage(browser: Browser, width = 0, touch = false): Promise<Page> {
   const page = await browser.newPage();
+  // Before the page is opened: another kind of device reloads it.
+  if (width) await page.setViewport({ width, height: 800, hasTouch: touch });
   await page.goto(site.url);
   await page.addStyleTag({ content: readFileSync('app/style.css', 'utf8') });
   await page.waitForFunction(() => 'regionPage' in globalThis);
@@ -104,8 +106,7 @@ describe.skipIf(!chromiumPath)('the drawing area in Chromium', () => {
   afterAll(() => browser?.close());
 
   async function begin(width: number, touch = false): Promise<void> {
-    page = await openPage(browser);
-    await page.setViewport({ width, height: 800, hasTouch: touch, isMobile: touch });
+    page = await openPage(browser, width, touch);
     await page.evaluate(() =>
       (globalThis as unknown as { regionPage: RegionPage }).regionPage.show(400, 300),
     );
