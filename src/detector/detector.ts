@@ -187,7 +187,7 @@ export class Detector implements AsyncDisposable {
    * call is made; pixels in arrays may not change before the promise settles. Files are decoded as they are
    * stored: EXIF rotation is applied, profiles and alpha are not.
    *
-   * @param images 8-bit RGB, opaque RGBA, a Blob or File, the bytes of an image file, a path (Node) or URL,
+   * @param image 8-bit RGB, opaque RGBA, a Blob or File, the bytes of an image file, a path (Node) or URL,
    *   and in browsers a canvas, bitmap, image, video or video frame
    * @returns the prediction of the one image, or one per image of the list, in their order
    * @throws InvalidImageError and UnreadableError that name the image by its number, and what is wrong with
@@ -195,6 +195,7 @@ export class Detector implements AsyncDisposable {
    *   OutOfMemoryError; DeviceLostError, or ClosedError where detector or engine are closed
    */
   predict(image: ImageSource): Promise<Prediction>;
+  /** As of one image, of a list: one prediction per image, in their order. */
   predict(images: readonly ImageSource[]): Promise<Prediction[]>;
   async predict(images: ImageSource | readonly ImageSource[]): Promise<Prediction | Prediction[]> {
     const list: readonly ImageSource[] = Array.isArray(images) ? images : [images as ImageSource];
