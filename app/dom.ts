@@ -26,6 +26,25 @@ export function button(text: string, onclick: () => void, className = ''): HTMLB
   return element('button', { type: 'button', className, onclick }, text);
 }
 
+/** Buttons of which one is pressed; `choose` presses one. */
+export function choice<T extends string>(
+  label: string,
+  options: readonly { readonly value: T; readonly name: string }[],
+  onChoice: (value: T) => void,
+) {
+  const buttons = options.map(({ value, name }) => ({ value, made: button(name, () => choose(value)) }));
+  const choose = (chosen: T) => {
+    for (const { value, made } of buttons) made.setAttribute('aria-pressed', String(value === chosen));
+    onChoice(chosen);
+  };
+  const group = element(
+    'div',
+    { className: 'row pressed', aria: { role: 'group', label } },
+    ...buttons.map(({ made }) => made),
+  );
+  return { group, choose };
+}
+
 /** A labelled control. */
 export function field(label: string, control: HTMLElement, className = 'field'): HTMLLabelElement {
   return element('label', { className }, label, control);

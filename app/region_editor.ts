@@ -5,7 +5,8 @@
 import { type RegionOfInterest, type RegionPoint, regionPixels } from '../src/data/region.ts';
 import { regionFromImage, regionFromText } from '../src/data/region_file.ts';
 import { regionText } from '../src/data/region_json.ts';
-import { button, element, field, fileButton, save } from './dom.ts';
+import { button, choice, element, field, fileButton, save } from './dom.ts';
+import { paintDraft, paintRegion, placeOnCanvas } from './region_paint.ts';
 import {
   checkDrawing,
   type Drawing,
@@ -17,33 +18,7 @@ import {
   type ShapeKind,
   strokeShape,
 } from './region_shapes.ts';
-
-type Tool = Shape['form'];
-
-const tools: readonly { readonly tool: Tool; readonly name: string; readonly hint: string }[] = [
-  {
-    tool: 'rectangle',
-    name: 'Rectangle',
-    hint: 'Drag from corner to corner. With keys: arrows move the cross, the space bar sets a corner.',
-  },
-  {
-    tool: 'polygon',
-    name: 'Polygon',
-    hint:
-      'Click or tap each corner, then the first one again. With keys: the space bar sets a corner, Enter ' +
-      'closes the polygon.',
-  },
-  {
-    tool: 'stroke',
-    name: 'Brush',
-    hint: 'Paint over the part. With keys: the space bar starts and ends a stroke, arrows paint.',
-  },
-];
-
-const kinds: readonly { readonly kind: ShapeKind; readonly name: string }[] = [
-  { kind: 'inspect', name: 'Inspect only this' },
-  { kind: 'ignore', name: 'Ignore this' },
-];
+import { effects, type Tool, tools } from './region_tools.ts';
 
 /** Longer side of the drawn picture, in pixels. */
 const longest = 900;
@@ -51,8 +26,6 @@ const longest = 900;
 const near = 14;
 /** Steps of the cross, as shares of the picture: with Shift the longer one. */
 const steps = { usual: 0.01, long: 0.05 };
-const inspectedEdge = [94, 179, 255] as const;
-const dark = [8, 12, 16, 178] as const;
 
 /** A drawing area with its tools. */
 export interface RegionEditor {
@@ -63,46 +36,6 @@ export interface RegionEditor {
   show(picture: ImageBitmap): void;
   /** Takes over a region in the place of what is drawn. */
   open(region: RegionOfInterest | undefined): void;
-}
-
-/** Buttons of which one is pressed. */
-function choice<T extends string>(
-  label: string,
-  options: readonly { readonly value: T; readonly name: string }[],
-  onChoice: (value: T) => void,
-) {
-  const buttons = options.map(({ value, name }) => ({ value, made: button(name, () => choose(value)) }));
-  const choose = (chosen: T) => {
-    for (const { value, made } of buttons) made.setAttribute('aria-pressed', String(value === chosen));
-    onChoice(chosen);
-  };
-  const group = element(
-    'div',
-    { className: 'row pressed', aria: { role: 'group', label } },
-    ...buttons.map(({ made }) => made),
-  );
-  return { group, choose };
-}
-
-/** The picture with what is not inspected in the dark. */
-function drawRegion(context: CanvasRenderingContext2D, region: RegionOfInterest): void {
-  const { width, height } = context.canvas;
-  const pixels = regionPixels(region, width, height);
-  const cover = new OffscreenCanvas(width, height);
-  const shade = cover.getContext('2d');
-  if (!shade) return;
-  const layer = shade.createImageData(width, height);
-  const inside = (x: number, y: number) =>
-    x < 0 || y < 0 || x >= width || y >= height || pixels[y * width + x] === 1;
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      const at = 4 * (y * width + x);
-      if (!inside(x, y)) layer.data.set(dark, at);
-      else if (!(inside(x - 1, y) && inside(x + 1, y) && inside(x, y - 1) && inside(x, y + 1)))
-        layer.data.set([...inspectedEdge, 255], at);
-    }
-  shade.putImageData(layer, 0, 0);
-  context.drawImage(cover, 0, 0);
 }
 
 /**
@@ -141,48 +74,11 @@ export function createRegionEditor(
   const radius = () => (Number(brush.value) / 100) * Math.min(canvas.width, canvas.height);
   /** Pixels of the canvas for one of the screen. */
   const scale = () => canvas.width / (canvas.getBoundingClientRect().width || canvas.width);
-  const onCanvas = ([x, y]: RegionPoint): RegionPoint => [x * canvas.width, y * canvas.height];
+  const onCanvas = (place: RegionPoint) => placeOnCanvas(place, canvas);
 
   const drawDraft = () => {
-    const [first] = draft;
-    const places = (cross && tool !== 'stroke' && draft.length ? [...draft, cross] : draft).map(onCanvas);
-    context.lineJoin = 'round';
-    context.lineCap = 'round';
-    const trace = (style: string, width: number) => {
-      context.strokeStyle = style;
-      context.lineWidth = width;
-      context.stroke();
-    };
-    context.beginPath();
-    if (tool === 'rectangle' && places.length > 1) {
-      const [[x0, y0], [x1, y1]] = [places[0], places.at(-1)] as [RegionPoint, RegionPoint];
-      context.rect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
-    } else for (const [x, y] of places) context.lineTo(x, y);
-    if (tool === 'stroke' && draft.length)
-      trace(kind === 'inspect' ? 'rgb(94 179 255 / .6)' : 'rgb(8 12 16 / .7)', 2 * radius());
-    else {
-      trace('rgb(0 0 0 / .8)', 4 * scale());
-      trace('#fff', 2 * scale());
-    }
-    if (tool === 'polygon' && first) {
-      const [x, y] = onCanvas(first);
-      context.beginPath();
-      context.arc(x, y, 6 * scale(), 0, 2 * Math.PI);
-      context.fillStyle = '#fff';
-      context.fill();
-      trace('rgb(0 0 0 / .8)', scale());
-    }
-    if (cross && document.activeElement === canvas) {
-      const [x, y] = onCanvas(cross);
-      const arm = 12 * scale();
-      context.beginPath();
-      context.moveTo(x - arm, y);
-      context.lineTo(x + arm, y);
-      context.moveTo(x, y - arm);
-      context.lineTo(x, y + arm);
-      trace('rgb(0 0 0 / .8)', 4 * scale());
-      trace('#fff', 2 * scale());
-    }
+    const focused = document.activeElement === canvas;
+    paintDraft(context, { tool, kind, draft, cross, focused, radius: radius(), scale: scale() });
   };
 
   // What is drawn already changes seldom; a draft changes with every move.
@@ -196,7 +92,7 @@ export function createRegionEditor(
       context.fillRect(0, 0, canvas.width, canvas.height);
     }
     const region = regionOf(drawing);
-    if (region) drawRegion(context, region);
+    if (region) paintRegion(context, region);
     settled.getContext('2d')?.drawImage(canvas, 0, 0);
     drawDraft();
   };
@@ -412,7 +308,7 @@ export function createRegionEditor(
   );
   const kindChoice = choice(
     'Effect',
-    kinds.map(({ kind: value, name }) => ({ value, name })),
+    effects.map(({ kind: value, name }) => ({ value, name })),
     (chosen) => {
       kind = chosen;
       draw();
