@@ -1,4 +1,5 @@
 /** The roofline as a chart: what the device could reach, and what the cases reach. */
+import { rangeOf } from '../src/base/lists.ts';
 import { type BenchResult, fastestCopy, type PrintedPeaks } from '../src/bench/report.ts';
 import { type Chart, chart, css } from './charts.ts';
 import { element } from './dom.ts';
@@ -38,7 +39,8 @@ export function rooflineChart(): RooflineChart {
       const { gflops } = peaks;
       const gbytes = fastestCopy(peaks);
       const intensities = points.map(({ intensity }) => intensity);
-      const [low, high] = [Math.min(...intensities) / 2, Math.max(...intensities) * 2];
+      const { min, max } = rangeOf(intensities);
+      const [low, high] = [min / 2, max * 2];
       const knee = Math.min(Math.max(gflops / gbytes, low), high);
       const roof = [low, knee, high].map((x) => ({ x, y: Math.min(gflops, gbytes * x) }));
       shown = chart(canvas, {

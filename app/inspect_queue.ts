@@ -1,4 +1,5 @@
 /** Images that wait to be inspected: for their turn, or for a model that is being opened. */
+import { append } from '../src/base/lists.ts';
 import { advice, showProblem } from './connection.ts';
 import type { Item } from './inspection.ts';
 import type { MapResult } from './types.ts';
@@ -65,7 +66,7 @@ export function createQueue({ predict, judged, say, idle }: QueueTargets) {
       return todo;
     },
     add(items: readonly Item[]): void {
-      todo.push(...items);
+      append(todo, items);
     },
     /** These are judged anew, before what waits. */
     again(items: readonly Item[]): void {

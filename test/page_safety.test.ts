@@ -143,7 +143,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
     await page.waitForSelector('#inspect .levels figure', { timeout: 60_000 });
     await click(page, 'This is good');
     await click(page, 'Recalibrate');
-    await waitForText(page, 'inspect', /Threshold [\d.]+ → /);
+    await waitForText(page, 'inspect', /Limit, raw: [\d.]+ → /);
     const csv = await page.evaluate(async () => {
       const original = URL.createObjectURL;
       const blob = new Promise<Blob>((resolve) => {
@@ -193,6 +193,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
         const file = (text: string) => ({
           isFile: true,
           name: text,
+          fullPath: `/${name}/${text}`,
           file: (resolve: (file: File) => void) => resolve(new File([data], text)),
         });
         let given = false;
@@ -234,8 +235,8 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('hostile texts', () => {
     await click(page, 'Start training');
     await waitForText(page, 'train', /, finished/, 110_000);
     expect(await textOf(page, '#train')).toContain(`0${name}.png: `);
-    await click(page, 'Start training');
-    expect(await answer(page, 'Cancel')).toContain('<img src=x onerror=window.ran=1>');
+    await click(page, 'Discard');
+    expect(await answer(page, 'Keep it')).toContain('<img src=x onerror=window.ran=1>');
     await click(page, 'Inspect with its model');
     await waitForText(page, 'inspect', /onerror=window\.ran=1.*resnet18, rd, 32 pixels/);
   });

@@ -1,4 +1,5 @@
 /** What a program can reach at most on a device, from its work and the measured peaks. */
+import { rangeOf } from '../base/lists.ts';
 import type { Peaks } from '../engine/plan/forecast.ts';
 
 /**
@@ -11,7 +12,7 @@ export function copyRate({ copies, gbytesPerSecond }: Peaks, bytes: number): num
     copies.findLastIndex((copy) => copy.bytes <= bytes),
     0,
   );
-  return Math.max(...copies.slice(from).map((copy) => copy.gbytesPerSecond));
+  return rangeOf(copies.slice(from).map((copy) => copy.gbytesPerSecond)).max;
 }
 
 /** The least time that a program's kernels take one after the other, and what bounds most of it. */

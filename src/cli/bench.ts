@@ -1,6 +1,8 @@
 /** `aand bench`: times of kernels, networks and training steps on this device; comparisons of two files. */
+
 import { type Command, Option } from 'commander';
 import { readBytes } from '#platform';
+import { rangeOf } from '../base/lists.ts';
 import { runBench } from '../bench/bench.ts';
 import type { BenchCase } from '../bench/case.ts';
 import { defaultMostSpread, markNotes } from '../bench/notes.ts';
@@ -94,7 +96,7 @@ export function casesOf(options: MeasureOptions): BenchCase[] {
 
 function listCases(options: MeasureOptions): void {
   const cases = casesOf(options);
-  const width = Math.max(...cases.map(({ name }) => name.length));
+  const width = rangeOf(cases.map(({ name }) => name.length)).max;
   for (const { name, kind, quick, long } of cases) {
     const marks = [kind, quick && '--quick has it', long && 'takes many minutes'].filter(Boolean);
     console.log(`${name.padEnd(width)}  ${marks.join(', ')}`);

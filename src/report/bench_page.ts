@@ -127,8 +127,8 @@ const colours = { kernel: '#2f6fb3', model: '#d1752f', training: '#4c9a5b' };
 const { gflops, copies = [] } = report.peaks;
 const gbytes_per_s = Math.max(report.peaks.gbytes_per_s, ...copies.map((copy) => copy.gbytes_per_s));
 const points = report.results.map((r) => ({ x: r.intensity, y: r.gflops, name: r.name, kind: r.kind }));
-const low = Math.min(...points.map((p) => p.x)) / 1.5,
-  high = Math.max(...points.map((p) => p.x)) * 1.5,
+const low = points.reduce((least, p) => Math.min(least, p.x), Infinity) / 1.5,
+  high = points.reduce((most, p) => Math.max(most, p.x), 0) * 1.5,
   knee = gflops / gbytes_per_s;
 const roof = [low, Math.min(Math.max(knee, low), high), high].map((x) => ({
   x,
