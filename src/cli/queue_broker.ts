@@ -87,6 +87,7 @@ export class Broker {
   readonly #patience: number;
   #closed = false;
   #away = false;
+  #watching: { ping(): Promise<unknown> } | undefined;
 
   private constructor(url: URL, tls: Certificates | undefined, waitSeconds: number) {
     const [user, password] = [url.username, url.password].map(decodeURIComponent) as [string, string];
@@ -142,6 +143,16 @@ export class Broker {
   /** Whether the watch has found that it does not answer. */
   get away(): boolean {
     return this.#away;
+  }
+
+  /** Asks it now, by the connection of the watch; what does not answer counts as away. */
+  async answers(): Promise<boolean> {
+    try {
+      await this.#watching?.ping();
+    } catch {
+      this.#away = true;
+    }
+    return !this.#away;
   }
 
   /** A message of others without the password, on one line. */
@@ -205,6 +216,7 @@ export class Broker {
       enableOfflineQueue: false,
       commandTimeout: answerMilliseconds,
     });
+    this.#watching = redis;
     let heard = '';
     redis.on('error', (error) => {
       heard = reason(error);
@@ -225,6 +237,8 @@ export class Broker {
         } catch (error) {
           if (this.#closed) continue;
           const text = this.hide(heard || reason(error));
+          const known = this.#away;
+          this.#away = true;
           if (performance.now() - answered > this.#patience) {
             redis.disconnect();
             throw new Error(
@@ -233,12 +247,11 @@ export class Broker {
                 'are kept',
             );
           }
-          if (!this.#away)
+          if (!known)
             note(
               `the queue at ${this.shown} does not answer (${text}); it is waited for up to ` +
                 `${this.#patience / 1000} s`,
             );
-          this.#away = true;
         }
       }
     };

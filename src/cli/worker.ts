@@ -44,9 +44,10 @@ async function leave(worker: Worker, broker: Broker): Promise<void> {
   const brokerGoes = async () => {
     while (!broker.away && !ended.signal.aborted) await wait(lookMilliseconds);
   };
-  await (broker.away
-    ? Promise.race([worker.close(true), late])
-    : Promise.race([worker.close(), brokerGoes()]));
+  // A worker that waits for its broker while it closes cannot be told any more that it need not.
+  await ((await broker.answers())
+    ? Promise.race([worker.close(), brokerGoes()])
+    : Promise.race([worker.close(true), late]));
   ended.abort();
 }
 
