@@ -155,7 +155,8 @@ export async function trainAndResume(
     timeout: 60_000,
   });
   await click(page, 'Forecast');
-  await waitForText(page, 'train', /MiB of GPU memory/);
+  // It tries the training out.
+  await waitForText(page, 'train', /MiB of GPU memory/, 300_000);
   const mainThread = await watchMainThread(page);
   await click(page, 'Start training');
   await waitForText(page, 'train', /stage II, epoch 2/, 300_000);
