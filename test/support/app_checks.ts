@@ -154,9 +154,6 @@ export async function trainAndResume(
   await page.waitForFunction(() => document.querySelectorAll('#train .sheet canvas').length === 16, {
     timeout: 60_000,
   });
-  await click(page, 'Forecast');
-  // It tries the training out.
-  await waitForText(page, 'train', /MiB of GPU memory/, 300_000);
   const mainThread = await watchMainThread(page);
   await click(page, 'Start training');
   await waitForText(page, 'train', /stage II, epoch 2/, 300_000);
