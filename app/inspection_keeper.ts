@@ -19,8 +19,6 @@ const noStorage = 'This browser keeps nothing for the page: images and marks are
 const full =
   'The storage of this browser is full: what is opened from now on is gone when the page is closed.';
 
-export type Keeper = ReturnType<typeof createKeeper>;
-
 /** @param tell shows a sentence that stays */
 export function createKeeper(inspection: Inspection, layers: () => Layers, tell: (text: string) => void) {
   let model: string | undefined;

@@ -8,6 +8,7 @@ import { augmentTraining, robustChanges } from '../src/data/augment.ts';
 import type { Sample } from '../src/data/dataset.ts';
 import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
 import { type RegionOfInterest, regionPixels } from '../src/data/region.ts';
+import { both } from '../src/data/training_images.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';
 import type { MapRunner } from '../src/detector/map_runner.ts';
@@ -80,9 +81,7 @@ function foregroundOf(
   region: RegionOfInterest | undefined,
   size: number,
 ): Uint8Array {
-  const mask = foreground(image, ruleOf(rule), size);
-  const inspected = region && regionPixels(region, size, size);
-  return inspected ? mask.map((value, i) => (inspected[i] ? value : 0)) : mask;
+  return both(foreground(image, ruleOf(rule), size), region && regionPixels(region, size, size));
 }
 
 async function load(record: TrainingRecord, kind: 'good' | 'bad', rule: string): Promise<Loaded[]> {

@@ -54,8 +54,8 @@ export class ServedModel {
   }
 
   /**
-   * Opens a model and runs it once with one image and once with a full batch, so that no request waits for
-   * the kernels to be compiled.
+   * Opens a model and warms it up for single images and full batches, so that no request waits for the
+   * kernels to be compiled.
    *
    * @throws Error as {@link Detector.open}
    */
@@ -69,10 +69,7 @@ export class ServedModel {
       dtype: options.dtype ?? 'f32',
       marks: options.marks,
     });
-    const { imageSize: side } = detector.settings;
-    const black: Image = { width: side, height: side, channels: 3, data: new Uint8Array(side * side * 3) };
-    await detector.predict([black]);
-    await detector.predict(Array.from({ length: batchSize }, () => black));
+    await detector.warmup();
     return new ServedModel(name, path, detector, options);
   }
 
