@@ -24,7 +24,7 @@ export function watchBackground(tell: (text: string) => void): BackgroundWatch {
       tell(
         'This page is in the background: the training goes on, but browsers slow such pages down and may ' +
           'put them to sleep. ' +
-          'Keep it in a window of its own; every finished epoch is kept.',
+          'Keep it in a window of its own; what it has learned is kept as it goes.',
       );
       return;
     }

@@ -105,7 +105,8 @@ export function createImageTable(
     const { items } = inspection;
     for (const button of buttons) button.disabled = !items.length;
     const bad = items.filter((item) => inspection.isAnomalous(item)).length;
-    count.textContent = items.length ? `${items.length} images, ${bad} anomalous` : 'no images';
+    const judged = inspection.limit ? `${bad} anomalous` : 'no limit';
+    count.textContent = items.length ? `${items.length} images, ${judged}` : 'no images';
   };
 
   const draw = () => {

@@ -1,6 +1,6 @@
 /** Inspect: a model, images, heat maps with a limit that moves, corrections. */
 import { ask } from './ask.ts';
-import { attempt, machine } from './connection.ts';
+import { attempt } from './connection.ts';
 import { createCorrections } from './corrections.ts';
 import { acceptDrops, button, element, fileButton, folderButton, pathOf, save } from './dom.ts';
 import { createDriftNotice } from './drift_notice.ts';
@@ -15,7 +15,9 @@ import { openKeptModel } from './kept_models.ts';
 import { createLimitControl } from './limit_control.ts';
 import type { LineModel } from './line_view.ts';
 import { createModelOpening, type OpeningHooks } from './model_opening.ts';
+import { createModelRegion } from './model_region.ts';
 import { createModelsCard } from './models_card.ts';
+import { createOpenModel } from './open_model.ts';
 import { createPictureExport } from './picture_export.ts';
 import { createShownImage, mapOf, predict } from './shown_image.ts';
 import type { MapResult } from './types.ts';
@@ -35,9 +37,6 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
   const inspection = new Inspection();
   // While images are inspected each is shown, until the user chooses one.
   let following = true;
-  // The demo's model, while its pictures are shown: they go when the user opens images of their own.
-  let demo: File | undefined;
-  let opening = false;
   /** What was kept is shown again before anything else is opened. */
   let restoring: Promise<unknown> = Promise.resolve();
 
@@ -65,7 +64,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
       inspection.keepMap(item, result);
       inspection.add(item);
       drift.add(result.score);
-      if (!demo) await keeper.store(item);
+      if (!model.isDemo) await keeper.store(item);
       if (following) await choose(item);
     },
     say: table.say,
@@ -87,52 +86,6 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     return true;
   }
 
-  const setModel = async (id: string | undefined) => {
-    keeper.setModel(id);
-    await models.opened(id);
-  };
-  const keepOnDevice = async (file: File) => {
-    const kept = await opener.keep(file);
-    if ('reason' in kept) keepingNotice.textContent = kept.reason;
-    await setModel('id' in kept ? kept.id : undefined);
-  };
-
-  /** The user's own images take the place of the demo's; its model, if it stays, is one like others. */
-  const dropDemo = async (modelStays: boolean) => {
-    const model = demo;
-    if (!model) return;
-    demo = undefined;
-    queue.clear();
-    shown.clear();
-    inspection.setItems([]);
-    if (modelStays) await keepOnDevice(model);
-  };
-
-  /**
-   * Opens a model, then inspects what is listed and what waits.
-   *
-   * @param keep puts it on the list on this device, before images are kept that it has judged
-   */
-  const openModel = async (file: File, name: string, keep: () => Promise<void>) => {
-    opening = true;
-    queue.hold(true);
-    const release = () => {
-      opening = false;
-      queue.hold(false);
-    };
-    try {
-      await opener.open(file, name);
-      await keep();
-    } catch (error) {
-      release();
-      // The model from before inspects what came meanwhile.
-      if (inspection.settings) void attempt(() => queue.run());
-      throw error;
-    }
-    release();
-    await queue.run();
-  };
-  const openFile = (file: File) => openModel(file, file.name, () => keepOnDevice(file));
   inspection.onChange((change) => {
     if (change === 'calibration' && !inspection.tuned) drift.watch(inspection.settings);
     if (change !== 'model' || !inspection.settings) return;
@@ -146,12 +99,12 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     async ({ id }) => {
       const file = await openKeptModel(id);
       if (!file) throw new Error('This model is not on the device any more: another tab has deleted it.');
-      await dropDemo(false);
-      await openModel(file, file.name, () => setModel(id));
+      await model.dropDemo(false);
+      await model.open(file, file.name, () => model.setKept(id));
     },
     /** Back to the first screen. */
     async () => {
-      await dropDemo(false);
+      await model.dropDemo(false);
       if (!(await removeAll())) return;
       inspection.close();
       models.line.textContent = '';
@@ -161,73 +114,80 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     },
   );
   const opener = createModelOpening(inspection, models.line, hooks);
+  const model = createOpenModel({
+    inspection,
+    queue,
+    keeper,
+    models,
+    opener,
+    clear: shown.clear,
+    say: (text) => {
+      keepingNotice.textContent = text;
+    },
+  });
 
-  const inspectFiles = async ({ model, images }: SortedFiles) => {
+  const inspectFiles = async ({ model: file, images }: SortedFiles) => {
     following = true;
     queue.add(images.map((file) => itemOf(file, pathOf(file))));
-    if (model) return openFile(model);
-    if (inspection.settings && !opening) return queue.run();
+    if (file) return model.openFile(file);
+    if (inspection.settings && !model.changing) return queue.run();
     queue.wait();
     hooks.waiting(queue.items.length);
   };
 
-  const modelBytes = async () => {
-    const { current } = inspection;
-    if (!current) throw new Error('no model is open');
-    return (await machine.modelFile(current)) as Uint8Array<ArrayBuffer>;
-  };
   const corrections = createCorrections(inspection, {
     onUndone: chooseByHand,
     saveModel: () =>
-      attempt(async () => save('model.safetensors', await modelBytes(), 'application/octet-stream')),
-    /** The fine-tuned model, open in the worker, is kept as a model of its own, and judges everything. */
+      attempt(async () => save('model.safetensors', await model.bytes(), 'application/octet-stream')),
     async onTuned() {
       const { current } = inspection;
       if (!current) return;
-      inspection.open(current);
+      await model.changed(current, 'fine-tuned.safetensors');
       inspection.tuned = true;
       // The calibration's scores are of the model before it.
       drift.watch(undefined);
-      await keepOnDevice(new File([await modelBytes()], 'fine-tuned.safetensors'));
       await queue.run();
     },
   });
+  const region = createModelRegion(inspection, (region) =>
+    model.change(async () => model.changed(await opener.inspectPart(region), 'region.safetensors')),
+  );
 
   const receive = (files: File[]) =>
     attempt(async () => {
       if (!files.length) return;
       await restoring;
       const sorted = sortFiles(files);
-      await dropDemo(!sorted.model);
+      await model.dropDemo(!sorted.model);
       await inspectFiles(sorted);
     });
   /** Whatever was chosen as a model is tried as one, whatever its name. */
-  const receiveModel = ([model]: File[]) =>
+  const receiveModel = ([file]: File[]) =>
     attempt(async () => {
-      if (!model) return;
+      if (!file) return;
       await restoring;
-      await dropDemo(false);
-      await openFile(model);
+      await model.dropDemo(false);
+      await model.openFile(file);
     });
 
   const showAgain = async (record: InspectionRecord) => {
-    const model = await openKeptModel(record.model);
+    const file = await openKeptModel(record.model);
     const { kept, unjudged } = await keptItems(record);
     queue.add(unjudged);
-    if (!model) {
+    if (!file) {
       // It was deleted from the device: the images wait for another one.
       queue.add(kept);
       await keeper.start(queue.items);
       if (queue.items.length) hooks.waiting(queue.items.length);
       return;
     }
-    await openModel(model, model.name, async () => {
+    await model.open(file, file.name, async () => {
       if (record.corrected) inspection.correct(record.corrected);
       inspection.setItems(kept);
       inspection.setLimit(record.limit);
       shown.stage.setLayers(record.layers);
       await keeper.start([...kept, ...unjudged]);
-      await setModel(record.model);
+      await model.setKept(record.model);
       const selected = kept.find(({ id }) => id === record.selected) ?? kept[0];
       if (selected) await attempt(() => choose(selected));
     });
@@ -273,6 +233,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
           keepingNotice,
           createLimitControl(inspection),
           ...shown.stage.fields,
+          region,
         ),
         table.card,
         exporter.progress,
@@ -289,7 +250,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     },
     /** Takes over a picture that was judged elsewhere in the page, and shows it. */
     async takeJudged(file: File, result: MapResult): Promise<void> {
-      await dropDemo(true);
+      await model.dropDemo(true);
       const known = inspection.items.find((item) => item.file === file);
       const item = known ?? { ...itemOf(file, file.name), score: result.score };
       if (!known) {
@@ -299,15 +260,14 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
       }
       await choose(item);
     },
-    async openModel(model: File): Promise<void> {
+    async openModel(file: File): Promise<void> {
       await restoring;
-      await dropDemo(false);
-      await openFile(model);
+      await model.dropDemo(false);
+      await model.openFile(file);
     },
     /** The model that comes with the page, and its pictures: they go when the user opens others. */
-    async openDemo(model: File, pictures: readonly File[]): Promise<void> {
-      await openModel(model, 'demo model', () => setModel(undefined));
-      demo = model;
+    async openDemo(file: File, pictures: readonly File[]): Promise<void> {
+      await model.openDemo(file);
       await inspectFiles(sortFiles(pictures));
     },
     /** Shows what an earlier visit left in this view; from then on what changes is kept. */

@@ -2,6 +2,7 @@
 import * as Comlink from 'comlink';
 import { decodeImage } from '#platform';
 import type { BenchReport } from '../src/bench/report.ts';
+import type { RegionOfInterest } from '../src/data/region.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { type DetectorFile, rewriteDetector } from '../src/detector/file.ts';
 import type { WarmupProgress } from '../src/detector/map_runner.ts';
@@ -9,6 +10,7 @@ import type { DetectorSettings } from '../src/detector/settings.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import type { Image } from '../src/image/image.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
+import { withRegion } from '../src/session/calibrate.ts';
 import { fineTune } from '../src/session/fine_tune.ts';
 import { benchInPage } from './bench_run.ts';
 import { imageBytes, keptTraining } from './kept.ts';
@@ -168,6 +170,22 @@ export class Machine {
     if (!this.#chosen) throw new Error('no model is open');
     const bytes = await rewriteDetector(this.#chosen.file, settings);
     return Comlink.transfer(bytes, [bytes.buffer]);
+  }
+
+  /**
+   * Opens the model anew with another region of interest, undefined for all of the picture. Limits and
+   * scores of the old one go.
+   *
+   * @throws Error where the region inspects no pixel; the model before stays open
+   */
+  async inspectPart(
+    region: RegionOfInterest | undefined,
+    onProgress?: (progress: WarmupProgress) => void,
+  ): Promise<DetectorSettings> {
+    if (!this.#chosen) throw new Error('no model is open');
+    const { file, name } = this.#chosen;
+    const bytes = await rewriteDetector(file, withRegion(file.settings, region));
+    return this.openModel(bytes.buffer as ArrayBuffer, name, onProgress);
   }
 
   /**

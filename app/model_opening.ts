@@ -1,7 +1,9 @@
 /** Opens model files in the worker, and keeps copies of them on this device. */
 
 import * as Comlink from 'comlink';
+import type { RegionOfInterest } from '../src/data/region.ts';
 import type { WarmupProgress } from '../src/detector/map_runner.ts';
+import type { DetectorSettings } from '../src/detector/settings.ts';
 import { advice, machine } from './connection.ts';
 import type { Inspection } from './inspection.ts';
 import { keepModel } from './kept_models.ts';
@@ -31,6 +33,37 @@ export function createModelOpening(
     hooks.opening(text, share);
   };
 
+  /**
+   * Tells how the worker makes a model ready, and that it is; where it fails, the model before stays open.
+   *
+   * @param work gets who is to be told of its progress
+   */
+  const making = async (
+    first: string,
+    work: (onProgress: (progress: WarmupProgress) => void) => Promise<DetectorSettings>,
+  ): Promise<DetectorSettings> => {
+    const before = line.textContent;
+    // What the worker says of its progress may come after its answer.
+    let over = false;
+    try {
+      say(first);
+      const settings = await work(
+        Comlink.proxy(({ stage, fraction }: WarmupProgress) => {
+          if (over) return;
+          const doing = stage === 'compiling' ? 'Compiling for this device' : 'First run';
+          say(`${doing}, ${Math.floor(100 * fraction)} %`, fraction);
+        }),
+      );
+      hooks.opened();
+      return settings;
+    } catch (error) {
+      line.textContent = before;
+      throw error;
+    } finally {
+      over = true;
+    }
+  };
+
   return {
     /**
      * The model takes the place of the one before, in the worker and in the inspection.
@@ -38,31 +71,27 @@ export function createModelOpening(
      * @throws Error where the file is none; the model before stays open
      */
     async open(file: File, name = file.name): Promise<void> {
-      const before = line.textContent;
-      // What the worker says of its progress may come after its answer.
-      let over = false;
-      try {
-        say(`Reading ${name}…`);
+      const settings = await making(`Reading ${name}…`, async (onProgress) => {
         const bytes = await file.arrayBuffer();
-        const settings = await machine.openModel(
-          Comlink.transfer(bytes, [bytes]),
-          name,
-          Comlink.proxy(({ stage, fraction }: WarmupProgress) => {
-            if (over) return;
-            const doing = stage === 'compiling' ? 'Compiling for this device' : 'First run';
-            say(`${doing}, ${Math.floor(100 * fraction)} %`, fraction);
-          }),
-        );
-        over = true;
-        const { backbone, mode, imageSize, training } = settings;
-        line.textContent = `${name}: ${productOf(training)} ${backbone}, ${mode}, ${imageSize} pixels`;
-        hooks.opened();
-        inspection.open(settings);
-      } catch (error) {
-        over = true;
-        line.textContent = before;
-        throw error;
-      }
+        return machine.openModel(Comlink.transfer(bytes, [bytes]), name, onProgress);
+      });
+      const { backbone, mode, imageSize, training } = settings;
+      line.textContent = `${name}: ${productOf(training)} ${backbone}, ${mode}, ${imageSize} pixels`;
+      inspection.open(settings);
+    },
+    /**
+     * The open model judges this part of the picture from now on.
+     *
+     * @returns its settings, for the inspection: without a limit
+     * @throws Error where nothing is left to inspect; the model stays as it is
+     */
+    async inspectPart(region: RegionOfInterest | undefined): Promise<DetectorSettings> {
+      const before = line.textContent;
+      const settings = await making('Changing the region…', (onProgress) =>
+        machine.inspectPart(region, onProgress),
+      );
+      line.textContent = before;
+      return settings;
     },
     /**
      * Keeps a copy of the open model's file on this device.

@@ -17,6 +17,8 @@ export function createModelsCard(
 ) {
   let models: readonly KeptModel[] = [];
   let open: string | undefined;
+  /** The user's choice while it is being opened: the list may be drawn anew meanwhile. */
+  let choosing: string | undefined;
   const line = element('p', { className: 'quiet', id: 'model' }, 'no model');
   const list = element('select', { id: 'models' });
   const forget = button('Delete from this device', () =>
@@ -37,12 +39,13 @@ export function createModelsCard(
 
   const draw = () => {
     choice.hidden = forget.hidden = !models.length;
-    const known = models.some(({ id }) => id === open);
+    const shown = choosing ?? open;
+    const known = models.some(({ id }) => id === shown);
     list.replaceChildren(
       ...(known ? [] : [element('option', { value: '' }, 'choose a model')]),
       ...models.map((model) => element('option', { value: model.id }, nameOf(model))),
     );
-    list.value = known && open ? open : '';
+    list.value = known && shown ? shown : '';
     forget.disabled = !list.value;
   };
   /** Without storage there are none. */
@@ -53,7 +56,12 @@ export function createModelsCard(
   list.addEventListener('change', () => {
     const model = models.find(({ id }) => id === list.value);
     forget.disabled = !model;
-    if (model) attempt(() => onChoose(model)).then(draw);
+    if (!model) return;
+    choosing = model.id;
+    attempt(() => onChoose(model)).then(() => {
+      choosing = undefined;
+      draw();
+    });
   });
   // Other tabs, and the worker that trains, add to the list.
   new BroadcastChannel(modelsChannel).addEventListener('message', () => refresh().catch(showProblem));

@@ -1,4 +1,4 @@
-/** The region of interest of a training: a drawing area on a chosen photograph, opened on demand. */
+/** A region of interest: a drawing area on one of some photographs, opened on demand. */
 import type { RegionOfInterest } from '../src/data/region.ts';
 import { showProblem } from './connection.ts';
 import { button, element } from './dom.ts';
@@ -10,22 +10,37 @@ export interface RegionBox {
   region(): RegionOfInterest | undefined;
   /** After other photographs were chosen. */
   refresh(): void;
+  /** Takes over a region in the place of what is drawn. */
+  open(region: RegionOfInterest | undefined): void;
 }
 
-/** @param photographs to draw on, in their order */
-export function createRegionBox(photographs: () => readonly File[]): RegionBox {
+interface RegionBoxOptions {
+  /** To draw on, in their order. */
+  readonly photographs: () => readonly File[];
+  /** What is said where there is none. */
+  readonly noPhotograph: string;
+  /** What a region is drawn for, in a sentence or two. */
+  readonly purpose: string;
+  /** What is done with the drawn region, below the drawing. */
+  readonly actions?: readonly HTMLElement[];
+  readonly onChange?: (region: RegionOfInterest | undefined) => void;
+}
+
+export function createRegionBox(options: RegionBoxOptions): RegionBox {
+  const { photographs, noPhotograph, purpose, actions = [], onChange } = options;
   let shown = 0;
   let current: File | undefined;
   const note = element('span', { className: 'quiet' });
   const tell = (region: RegionOfInterest | undefined) => {
     note.textContent = region ? 'a part of the picture' : 'all of the picture';
+    onChange?.(region);
   };
   const editor = createRegionEditor(tell, showProblem);
   const name = element('span', { className: 'quiet' });
   const show = async () => {
     const files = photographs();
     const file = files[shown % Math.max(1, files.length)];
-    name.textContent = file ? `Drawn on ${file.name}.` : 'Choose good photographs first.';
+    name.textContent = file ? `Drawn on ${file.name}.` : noPhotograph;
     if (!file || file === current) return;
     current = file;
     try {
@@ -40,17 +55,18 @@ export function createRegionBox(photographs: () => readonly File[]): RegionBox {
     shown++;
     show();
   });
-  const body = element('div', {}, element('div', { className: 'row' }, name, next), editor.element);
+  const body = element(
+    'div',
+    {},
+    element('div', { className: 'row' }, name, next),
+    editor.element,
+    ...actions,
+  );
   const box = element(
     'details',
     { className: 'region-box' },
     element('summary', {}, 'Inspect: ', note),
-    element(
-      'p',
-      { className: 'quiet' },
-      'Leave out what is no part of the product: the background, a clamp, a label that always differs. ' +
-        'Draw it once: it holds for every photograph, so the part should lie in the same place.',
-    ),
+    element('p', { className: 'quiet' }, purpose),
     body,
   );
   box.addEventListener('toggle', () => {
@@ -60,6 +76,10 @@ export function createRegionBox(photographs: () => readonly File[]): RegionBox {
   return {
     element: box,
     region: editor.region,
+    open(region) {
+      editor.open(region);
+      tell(editor.region());
+    },
     refresh() {
       next.hidden = photographs().length < 2;
       if (box.open) show();

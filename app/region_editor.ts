@@ -38,6 +38,8 @@ export interface RegionEditor {
   open(region: RegionOfInterest | undefined): void;
 }
 
+let editors = 0;
+
 /**
  * @param onChange told after every change of what is drawn
  * @param onProblem told why a file is no region, or what is drawn cannot be kept
@@ -56,14 +58,14 @@ export function createRegionEditor(
   let cross: RegionPoint | undefined;
   let pressed = false;
 
+  const hint = element('p', { className: 'quiet', id: `region-hint-${++editors}` });
   const canvas = element('canvas', {
     className: 'drawing',
     width: longest,
     height: (longest * 3) / 4,
     tabIndex: 0,
-    aria: { role: 'application', label: 'Part of the picture that is inspected', describedby: 'region-hint' },
+    aria: { role: 'application', label: 'Part of the picture that is inspected', describedby: hint.id },
   });
-  const hint = element('p', { className: 'quiet', id: 'region-hint' });
   const said = element('p', { aria: { role: 'status' } });
   const list = element('ul', { className: 'shapes' });
   const brush = element('input', { type: 'range', min: '1', max: '15', value: '4' });

@@ -32,7 +32,13 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   const forecast = element('p', { className: 'quiet forecast', aria: { role: 'status' } });
   const preview = element('div');
   const result = element('div');
-  const regionBox = createRegionBox(() => [...good.values()]);
+  const regionBox = createRegionBox({
+    photographs: () => [...good.values()],
+    noPhotograph: 'Choose good photographs first.',
+    purpose:
+      'Leave out what is no part of the product: the background, a clamp, a label that always differs. ' +
+      'Draw it once: it holds for every photograph, so the part should lie in the same place.',
+  });
   const progressCard = element('div', { className: 'card', hidden: true });
   const resultCard = element('div', { className: 'card', hidden: true });
   const progress = createProgress();

@@ -1,50 +1,29 @@
 /**
  * Training in the worker: images, checkpoints and the result are kept on this device, so a closed tab loses
- * one epoch.
+ * seconds of it.
  */
-import { decodeImage } from '#platform';
-import { RandomStream } from '../src/base/random.ts';
-import { augmentTraining, robustChanges } from '../src/data/augment.ts';
-import type { Sample } from '../src/data/dataset.ts';
-import { foreground, foregroundRuleFor, parseForeground } from '../src/data/foreground.ts';
-import { type RegionOfInterest, regionPixels } from '../src/data/region.ts';
-import { both } from '../src/data/training_images.ts';
-import { trainingSetWarnings } from '../src/data/training_warnings.ts';
-import { UnreadableFiles } from '../src/data/unreadable.ts';
-import type { MapRunner } from '../src/detector/map_runner.ts';
 import type { Engine } from '../src/engine/runtime/engine.ts';
-import { findingsOf } from '../src/eval/findings.ts';
-import type { Image } from '../src/image/image.ts';
-import { denormalize, normalize } from '../src/image/normalize.ts';
-import { resizeBicubic } from '../src/image/resize.ts';
-import { backboneNamed } from '../src/model/backbones.ts';
 import { throughLosses } from '../src/session/device_losses.ts';
 import type { TrainingPart } from '../src/session/measure_training.ts';
-import { systemClock } from '../src/session/ports.ts';
-import { memoryReader } from '../src/session/score_samples.ts';
-import { trainAndCalibrate } from '../src/session/train_and_calibrate.ts';
-import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
-import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { adoptOlder } from './adopt.ts';
-import { forecastJob, heldOutOf, measureJob } from './forecast.ts';
+import { forecastJob, measureJob } from './forecast.ts';
 import {
-  checkpoint,
   discardModel,
   discardTraining,
   imageBytes,
   keptModel,
   keptTraining,
   modelFile,
-  storeModel,
   storeTraining,
   type TrainingRecord,
 } from './kept.ts';
 import type { LongWork } from './long_work.ts';
-import { addTeacher, readTeacher, teachers } from './teachers.ts';
+import { runTraining, showExamples, shownExamples } from './run_training.ts';
+import { addTeacher, teachers } from './teachers.ts';
 import { isHeldElsewhere, withTrainingLock } from './training_lock.ts';
+import { previewOf } from './training_preview.ts';
 import type {
   ChosenImage,
-  Example,
   ForecastFacts,
   ForecastImages,
   Kept,
@@ -55,68 +34,10 @@ import type {
   TrainingResult,
 } from './types.ts';
 
-const shownExamples = 4;
-const previewSide = 96;
-const previewCount = 8;
 /** A training is tried out first where it has so many epochs: shorter ones are over sooner than a try. */
 const triedEpochs = 20;
 /** Photographs whose reading is timed. */
 const timedImages = 3;
-
-interface Loaded {
-  readonly sample: Sample;
-  readonly image: Image;
-  readonly mask: Uint8Array;
-}
-
-/** A rule by its name; 'auto' means no foreground here, for nobody knows the product. */
-function ruleOf(text: string) {
-  return parseForeground(text) ?? foregroundRuleFor('folder', '');
-}
-
-/** Where synthetic anomalies may fall on an image. */
-function foregroundOf(
-  image: Image,
-  rule: string,
-  region: RegionOfInterest | undefined,
-  size: number,
-): Uint8Array {
-  return both(foreground(image, ruleOf(rule), size), region && regionPixels(region, size, size));
-}
-
-async function load(record: TrainingRecord, kind: 'good' | 'bad', rule: string): Promise<Loaded[]> {
-  const { imageSize: size, region } = record.job;
-  const loaded: Loaded[] = [];
-  for (const [i, name] of record[kind].entries()) {
-    const image = await decodeImage(await imageBytes(record, kind, i), name);
-    loaded.push({
-      sample: { path: name, stem: name, defect: kind },
-      image: resizeBicubic(image, size, size),
-      mask: foregroundOf(image, rule, region, size),
-    });
-  }
-  return loaded;
-}
-
-/** The maps of some images under the student of the moment. */
-async function show(
-  runner: MapRunner,
-  examples: readonly { readonly name: string; readonly image: Image }[],
-): Promise<Example[]> {
-  const shown: Example[] = [];
-  for (const { name, image } of examples) {
-    const [result] = await runner.run([image]);
-    if (result)
-      shown.push({
-        name,
-        pixels: image.data,
-        side: image.width,
-        score: result.score,
-        map: result.map,
-      });
-  }
-  return shown;
-}
 
 export class Trainer {
   readonly #open: () => Promise<Engine>;
@@ -227,7 +148,7 @@ export class Trainer {
       ...o,
       show: async (runner, list) => {
         const examples = list.slice(0, shownExamples).map((image) => ({ name: '', image }));
-        await show(runner, examples);
+        await showExamples(runner, examples);
       },
     });
     this.#measured = { of, parts };
@@ -254,34 +175,8 @@ export class Trainer {
     }
   }
 
-  /** What stage I will see, of a few good images. */
-  async preview(job: TrainingJob, files: readonly { name: string; bytes: ArrayBuffer }[]): Promise<Preview> {
-    const foregrounds: Uint8Array[] = [];
-    const anomalies: Uint8Array[] = [];
-    const textures = proceduralTextures();
-    let covered = 0;
-    for (const [i, { name, bytes }] of files.slice(0, previewCount).entries()) {
-      const native = await decodeImage(new Uint8Array(bytes), name);
-      const image = resizeBicubic(native, previewSide, previewSide);
-      const mask = foregroundOf(native, job.foreground, job.region, previewSide);
-      covered += mask.reduce((sum, value) => sum + value, 0) / mask.length;
-      foregrounds.push(image.data.map((value, p) => (mask[Math.floor(p / 3)] ? value : value >> 2)));
-      // A stream whose sample is not a clean one: every fifth is.
-      for (let attempt = 0; attempt < 20; attempt++) {
-        const random = new RandomStream(job.seed, 'preview', i, attempt);
-        const made = await synthesizeAnomaly(
-          normalize(image),
-          previewSide,
-          Float32Array.from(mask),
-          textures,
-          random,
-        );
-        if (!made.mask.includes(1) && attempt < 19) continue;
-        anomalies.push(denormalize(made.values, previewSide, previewSide).data);
-        break;
-      }
-    }
-    return { side: previewSide, foregrounds, anomalies, share: covered / Math.max(foregrounds.length, 1) };
+  preview(job: TrainingJob, files: readonly { name: string; bytes: ArrayBuffer }[]): Promise<Preview> {
+    return previewOf(job, files);
   }
 
   /**
@@ -322,121 +217,20 @@ export class Trainer {
   }
 
   /**
-   * Trains from where the checkpoints are, tests, and keeps the model. A lost device is opened again and the
-   * training goes on from its last checkpoint. Rejects with 'Interrupted' when it is paused.
+   * Runs a training to its end. A lost device is opened again and the training goes on from its last
+   * checkpoint. Rejects with 'Interrupted' when it is paused.
    */
   async #runOn(record: TrainingRecord, callbacks: TrainingCallbacks): Promise<TrainingResult> {
     const signal = this.#stop?.signal;
-    return throughLosses(async (onEpoch) => this.#run(await this.#open(), record, callbacks, onEpoch), {
-      signal,
-      onLoss: () =>
-        callbacks.onNotice(
-          'The GPU was taken away and is opened again; the training goes on from its last checkpoint.',
-        ),
-    });
-  }
-
-  async #run(
-    engine: Engine,
-    record: TrainingRecord,
-    callbacks: TrainingCallbacks,
-    onEpoch: () => void,
-  ): Promise<TrainingResult> {
-    const { job } = record;
-    const started = systemClock.now();
-    const good = await load(record, 'good', job.foreground);
-    const bad = await load(record, 'bad', 'none');
-    const { region, ...described } = job;
-    const { leaveOut = 0 } = job;
-    const heldOutCount = heldOutOf(job, good.length);
-    // By place, not by name as the command line draws: trainings that are kept were split so.
-    const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
-    const train = good.filter((_, i) => !drawn.has(i));
-    const heldOut = good.filter((_, i) => drawn.has(i));
-    const samplesOf = (list: readonly Loaded[]) => list.map(({ sample }) => sample);
-    const photographs = {
-      samples: samplesOf(train),
-      images: train.map(({ image }) => image),
-      paths: train.map(({ sample }) => sample.path),
-      foregrounds: job.foreground === 'none' && !job.region ? undefined : train.map(({ mask }) => mask),
-      warnings: [],
-    };
-    const warnings = trainingSetWarnings(photographs.images, photographs.paths);
-    if (warnings.length) callbacks.onWarning(`${warnings.join('. ')}.`);
-    const examples = [...bad, ...heldOut, ...train]
-      .slice(0, shownExamples)
-      .map(({ sample, image }) => ({ name: sample.path, image }));
-    const data = job.augment?.length ? augmentTraining(photographs, job.augment, job.seed) : photographs;
-    return trainAndCalibrate(
-      engine,
+    return throughLosses(
+      async (onEpoch) => runTraining(await this.#open(), record, callbacks, { signal, onEpoch }),
       {
-        backbone: backboneNamed(job.backbone),
-        mode: job.mode,
-        teacher: await readTeacher({ backbone: job.backbone, source: job.teacher }),
-        teacherName: job.teacher,
-        images: data.images,
-        imageNames: data.paths,
-        foregrounds: data.foregrounds,
-        region,
-        leaveOut,
-        robust: job.robust ? robustChanges : undefined,
-        textures: proceduralTextures(),
-        imageSize: job.imageSize,
-        batch: job.batch,
-        epochs: job.epochs,
-        seed: job.seed,
-        samples: {
-          train: samplesOf(train),
-          heldOut: samplesOf(heldOut),
-          test: samplesOf(bad),
-          // The threshold of a robust training comes from good images alone.
-          testBorrowsGood: !job.robust,
-        },
+        signal,
+        onLoss: () =>
+          callbacks.onNotice(
+            'The GPU was taken away and is opened again; the training goes on from its last checkpoint.',
+          ),
       },
-      {
-        reader: memoryReader(new Map([...good, ...bad].map(({ sample, image }) => [sample, image]))),
-        // They were read when they were stored.
-        unreadable: new UnreadableFiles({ strict: true }),
-        imagesPerRun: 1,
-        signal: this.#stop?.signal,
-        checkpoint: {
-          stage1: checkpoint(record, 'stage1.checkpoint'),
-          stage2: checkpoint(record, 'stage2.checkpoint'),
-        },
-        resume: true,
-        onResume: (stage, history) => callbacks.onResume(stage, history),
-        reporter: {
-          counting: (label) => (done, total) => callbacks.onCounting(label, done, total),
-          stop: () => {},
-          training(progress) {
-            callbacks.onProgress(progress);
-            if (progress.images < progress.total) return;
-            onEpoch();
-            // Detectors that only judge images that were left out are not on the chart.
-            if (!progress.stage.startsWith('left out')) callbacks.onEpoch(progress.stage, progress.losses);
-          },
-        },
-        afterEpoch: async (runner) => callbacks.onExamples(await show(runner, examples)),
-        describe: ({ history }) => ({
-          training: { ...described, weights: job.teacher, history, images: train.length },
-          version: 'browser',
-        }),
-        saveModel: (bytes) => storeModel(record, bytes),
-      },
-      ({ settings, shown, evaluation, trainedAt }) => ({
-        settings,
-        findings: findingsOf({
-          images: shown.images,
-          calibration: settings.image,
-          learned: train.length,
-          goodLearned: !heldOut.length,
-        }),
-        auroc: evaluation.image?.auroc ?? null,
-        f1: evaluation.image?.f1Max ?? null,
-        trainedOn: train.length,
-        heldOut: heldOut.length,
-        seconds: (trainedAt - started) / 1000,
-      }),
     );
   }
 

@@ -24,7 +24,7 @@ interface Options {
   readonly model?: string;
   readonly backbones: readonly string[];
   readonly imageSize: number;
-  readonly requests: number;
+  readonly requests: readonly number[];
   readonly concurrency: readonly number[];
   readonly json?: string;
 }
@@ -61,7 +61,12 @@ const command = new Command('load')
   .option('--model <file>', 'a model file; default: random weights of the backbones')
   .option('--backbones <list>', 'of random detectors', listOf(backboneOption), ['resnet18', 'resnet18_half'])
   .option('--image-size <pixels>', 'side of their images', imageSizeOption, 256)
-  .option('--requests <n>', 'requests of each run', countOption, 10_000)
+  .option(
+    '--requests <list>',
+    'requests of each run: one for all, or one per model',
+    listOf(countOption),
+    [10_000],
+  )
   .option('--concurrency <list>', 'senders of each run', listOf(wholeNumber(1, 256)), [1, 16])
   .option('--json <file>', 'write the results with machine, driver and load')
   .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
@@ -82,13 +87,13 @@ try {
     }
   await engine.close();
   const results: LoadResult[] = [];
-  for (const { name, path } of models)
+  for (const [i, { name, path }] of models.entries())
     for (const concurrency of options.concurrency) {
       const reporter = new ProgressReporter();
       const result = await measureLoad({
         model: path,
         name,
-        requests: options.requests,
+        requests: options.requests[i] ?? (options.requests[0] as number),
         concurrency,
         folder,
         onProgress: reporter.counting(`${name}, ${concurrency} at once`),

@@ -2,7 +2,7 @@
  * Inspecting in the page, in headless Chromium: layers, zoom, keys, folders, marks, pictures as a ZIP file,
  * and what is kept over a reload.
  */
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { strFromU8, unzipSync } from 'fflate';
 import type { Browser, Page } from 'puppeteer-core';
@@ -415,10 +415,84 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('inspecting in Chromium', (
     expect((await rows()).length).toBeGreaterThan(4);
     await click(page, 'Remove all images');
     expect(await answer(page, 'Remove')).toMatch(/Your own files stay/);
-    expect(await rows()).toEqual([]);
+    await until(page, () => !document.querySelector('#inspect tbody tr'));
     await until(page, () =>
       /No image yet/.test(document.querySelector('#inspect .verdict')?.textContent ?? ''),
     );
+  });
+
+  test('a part of the picture for an open model: judged anew without a limit, kept, and calibrated', async () => {
+    await (await chooser(page, 'inspect', 'Open model')).uploadFile(model);
+    await waitForText(page, 'inspect', /model\.safetensors: /);
+    await (await chooser(page, 'inspect', 'Open images')).uploadFile(...site.images);
+    await waitForText(page, 'inspect', /4 images, \d anomalous/);
+    const scores = async () => {
+      const { images } = (await kept()) ?? { images: [] };
+      return images.map(({ score }) => score as number);
+    };
+    await until(page, () => document.querySelector('#inspect tr.selected'));
+    const before = await scores();
+    const file = join(site.folder, 'corner.json');
+    const inspect = [
+      [
+        [0, 0],
+        [0.2, 0],
+        [0.2, 0.2],
+        [0, 0.2],
+      ],
+    ];
+    writeFileSync(file, JSON.stringify({ inspect }));
+    const box = '#inspect details.region-box';
+    await page.$eval(box, (details) => {
+      (details as HTMLDetailsElement).open = true;
+    });
+    await waitForText(page, 'inspect', /Drawn on \d\.png/);
+    const use = () =>
+      page.$$eval(
+        '#inspect .region-box button',
+        (list) => list.find(({ textContent }) => textContent === 'Inspect this part')?.disabled,
+      );
+    expect(await use()).toBe(true);
+    await (await chooser(page, 'inspect', 'Load region')).uploadFile(file);
+    await waitForText(page, 'inspect', /4 % of the picture is inspected/);
+    expect(await use()).toBe(false);
+    await loadAxe(page);
+    await expectAccessible(page, 'a region for an open model');
+    await click(page, 'Inspect this part');
+    await waitForText(page, 'inspect', /the limit is gone|this model is not calibrated/);
+    await waitForText(page, 'inspect', /4 images, no limit/);
+    expect(await use()).toBe(true);
+    const after = await scores();
+    expect(after.every((score, i) => score <= (before[i] as number))).toBe(true);
+    expect(after.some((score, i) => score < (before[i] as number))).toBe(true);
+
+    await reload(page);
+    await waitForText(page, 'inspect', /4 images, no limit/);
+    await waitForText(page, 'inspect', /Inspect: a part of the picture/);
+    expect(await scores()).toEqual(after);
+    for (const row of [0, 1, 2, 3]) {
+      const name = await page.$$eval(
+        '#inspect tbody tr',
+        (list, row) => {
+          const chosen = list[row]?.querySelector('td.name button') as HTMLElement;
+          chosen.click();
+          return chosen.textContent;
+        },
+        row,
+      );
+      await until(
+        page,
+        (name) => document.querySelector('#inspect tr.selected td.name')?.textContent === name,
+        name,
+      );
+      await click(page, 'This is good');
+    }
+    await click(page, 'Recalibrate');
+    await waitForText(page, 'inspect', /Limit, raw: none → \d/);
+    await waitForText(page, 'inspect', /4 images, 0 anomalous/);
+    await click(page, 'Remove all images');
+    await answer(page, 'Remove');
+    await until(page, () => !document.querySelector('#inspect tbody tr'));
   });
 
   test('a full storage: images are inspected all the same, and the page says that they are not kept', async () => {

@@ -80,7 +80,14 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the camera on the line, in
     expect(head).toEqual(['time', 'number', 'raw_score', 'pred_score', 'pred_label', 'picture']);
     expect(lines.map((line) => line[1])).toEqual(['1', '2']);
     await page.$eval('#line .judged button', (newest) => (newest as HTMLElement).click());
-    await waitForText(page, 'inspect', /2\d{3}-\d\d-\d\dT[\d-]+\.\d{3} (OK|NOK) [\d.]+\.png/);
+    // It is listed first, and shown once it is decoded.
+    await page.waitForFunction(
+      () =>
+        /^2\d{3}-\d\d-\d\dT[\d-]+\.\d{3} (OK|NOK) [\d.]+\.png/.test(
+          document.querySelector('#inspect tr.selected td.name')?.textContent ?? '',
+        ),
+      { timeout: 120_000, polling },
+    );
     const raw = async () => {
       const csv = new TextDecoder().decode(await saved(page, site, 'Save table (CSV)'));
       return csv.trim().split('\n').at(-1)?.split(',')[1];

@@ -8,7 +8,6 @@ import type { Command } from 'commander';
 import { readBytes, realPath } from '#platform';
 import type { Sample } from '../data/dataset.ts';
 import { stemOf } from '../data/files.ts';
-import { checkInspects, type RegionOfInterest } from '../data/region.ts';
 import { readRegion } from '../data/region_file.ts';
 import { regionWords } from '../data/region_words.ts';
 import type { UnreadableFiles } from '../data/unreadable.ts';
@@ -19,7 +18,13 @@ import type { MarkRule } from '../eval/marks.ts';
 import { parseThreshold } from '../eval/thresholds.ts';
 import { OutputFile } from '../output/file.ts';
 import { OutputFolder } from '../output/folder.ts';
-import { drawThreshold, recalibrated, scoreForCalibration, thresholdInput } from '../session/calibrate.ts';
+import {
+  drawThreshold,
+  recalibrated,
+  scoreForCalibration,
+  thresholdInput,
+  withRegion,
+} from '../session/calibrate.ts';
 import { fileReader } from '../session/score_samples.ts';
 import { checkReadable } from '../session/training_checks.ts';
 import { interruptSignal, marksOption, UsageError, usage, withEngine } from './common.ts';
@@ -79,17 +84,11 @@ async function score(
 const noRegion = 'none';
 
 /** The model with the region of interest that is asked for; as it is where none is. */
-async function withRegion(file: DetectorFile, asked: string | undefined): Promise<DetectorFile> {
+async function withAskedRegion(file: DetectorFile, asked: string | undefined): Promise<DetectorFile> {
   if (asked === undefined) return file;
-  const { region: before, ...settings } = file.settings;
-  const region: RegionOfInterest | undefined = asked === noRegion ? undefined : await readRegion(asked);
-  if (region) usage(() => checkInspects(region, settings.tiling ? undefined : settings.imageSize));
-  if (JSON.stringify(before) === JSON.stringify(region)) return file;
-  // Scores and thresholds are of what was inspected before.
-  return {
-    ...file,
-    settings: { ...settings, ...(region && { region }), image: null, pixel: null, calibrationScores: [] },
-  };
+  const region = asked === noRegion ? undefined : await readRegion(asked);
+  const settings = usage(() => withRegion(file.settings, region));
+  return settings === file.settings ? file : { ...file, settings };
 }
 
 /** Where the calibrated model goes: the model itself, whose old form is kept as a backup, or another file. */
@@ -136,7 +135,7 @@ export function calibrateCommand(program: Command): void {
     .action(async (model: string, good: string[], options: CalibrateOptions) => {
       const rule = parseThreshold(options.rule);
       const opened = await readDetector(await readBytes(model), model);
-      const file = await withRegion(opened, options.region);
+      const file = await withAskedRegion(opened, options.region);
       const { settings } = file;
       if (options.compare) {
         if (good.length || options.bad?.length || options.out || options.region)

@@ -8,6 +8,7 @@ import { mapConcurrently } from '../base/concurrently.ts';
 import { openDataset } from '../data/open.ts';
 import { OutputFolder } from '../output/folder.ts';
 import { demoProducts, drawPart, type Product } from '../synthetic/demo_products.ts';
+import { packagedBackbones } from '../weights/packaged.ts';
 import { interruptSignal, withEngine } from './common.ts';
 import { oneOf } from './options.ts';
 import { duration, ProgressReporter } from './progress.ts';
@@ -49,6 +50,13 @@ async function writeProduct(
   reporter.stop();
 }
 
+interface DemoOptions {
+  readonly out: string;
+  readonly product?: string;
+  readonly backbone: string;
+  readonly force?: boolean;
+}
+
 export function demoCommand(program: Command): void {
   program
     .command('demo')
@@ -61,42 +69,46 @@ export function demoCommand(program: Command): void {
       'washer or fabric; default: both',
       oneOf(demoProducts.map(({ name }) => name)),
     )
+    .option(
+      '--backbone <name>',
+      'resnet18 or resnet18_half, whose teachers come with the package: the half takes half the time',
+      oneOf(packagedBackbones),
+      'resnet18',
+    )
     .option('--force', 'replace what others wrote there; it is kept as backups')
-    .action(
-      async ({ out, product: wanted, force = false }: { out: string; product?: string; force?: boolean }) => {
-        const products = demoProducts.filter(({ name }) => !wanted || name === wanted);
-        const started = performance.now();
-        const signal = interruptSignal();
-        const lines: string[] = [];
-        await using output = await OutputFolder.open(out, { command: 'aand demo', force });
-        await withEngine(async (engine) => {
-          for (const product of products) {
-            const folder = `data/${product.name}`;
-            await writeProduct(output, folder, product, new ProgressReporter());
-            const asked = await planTraining({
-              out: `${out}/${product.name}`,
-              backbone: 'resnet18',
-              imageSize: 96,
-              batch: 8,
-              epochs: [6, 14],
-              mode: 'aand',
-              seed,
-            });
-            const dataset = await openDataset(`${out}/${folder}`);
-            const plan = planOn(asked, dataset);
-            await using run = await openRunFolder({ ...plan, force, again: true, test: dataset.test });
-            const { metrics } = await trainAndTest(engine, plan, dataset, run, signal);
-            lines.push(
-              `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ` +
-                `${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
-            );
-          }
-        });
-        console.log(`\ndemo, ${duration((performance.now() - started) / 1000)}:`);
-        for (const line of lines) console.log(line);
-        for (const { name } of products)
-          console.log(`look at ${out}/${name}/report.html and ${out}/${name}/images/`);
-        next('aand data FOLDER   with 50 or more photographs of good parts of your own product');
-      },
-    );
+    .action(async ({ out, product: wanted, backbone, force = false }: DemoOptions) => {
+      const products = demoProducts.filter(({ name }) => !wanted || name === wanted);
+      const started = performance.now();
+      const signal = interruptSignal();
+      const lines: string[] = [];
+      await using output = await OutputFolder.open(out, { command: 'aand demo', force });
+      await withEngine(async (engine) => {
+        for (const product of products) {
+          const folder = `data/${product.name}`;
+          await writeProduct(output, folder, product, new ProgressReporter());
+          const asked = await planTraining({
+            out: `${out}/${product.name}`,
+            backbone,
+            imageSize: 96,
+            batch: 8,
+            epochs: [6, 14],
+            mode: 'aand',
+            seed,
+          });
+          const dataset = await openDataset(`${out}/${folder}`);
+          const plan = planOn(asked, dataset);
+          await using run = await openRunFolder({ ...plan, force, again: true, test: dataset.test });
+          const { metrics } = await trainAndTest(engine, plan, dataset, run, signal);
+          lines.push(
+            `  ${product.name.padEnd(8)} image AUROC ${percent(metrics.image_AUROC)}  pixel AUROC ` +
+              `${percent(metrics.pixel_AUROC)}  PRO ${percent(metrics.AUPRO)}`,
+          );
+        }
+      });
+      console.log(`\ndemo, ${duration((performance.now() - started) / 1000)}:`);
+      for (const line of lines) console.log(line);
+      for (const { name } of products)
+        console.log(`look at ${out}/${name}/report.html and ${out}/${name}/images/`);
+      next('aand data FOLDER   with 50 or more photographs of good parts of your own product');
+    });
 }

@@ -2,6 +2,7 @@
 
 import { type Range, rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
+import { checkInspects, type RegionOfInterest } from '../data/region.ts';
 import type { DetectorFile } from '../detector/file.ts';
 import type { CalibrationScore, DetectorSettings } from '../detector/settings.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
@@ -50,6 +51,23 @@ export function scoreForCalibration(
     })),
     pixelRange: evaluation.pixelRange,
   }));
+}
+
+/**
+ * A model's settings with another region of interest, undefined for all of the image. Its limits and the
+ * scores that it remembers go, for they are of what was inspected before; with the same region all is as it
+ * was, in the same object.
+ *
+ * @throws Error where the region inspects no pixel
+ */
+export function withRegion(
+  settings: DetectorSettings,
+  region: RegionOfInterest | undefined,
+): DetectorSettings {
+  if (region) checkInspects(region, settings.tiling ? undefined : settings.imageSize);
+  const { region: before, ...others } = settings;
+  if (JSON.stringify(before) === JSON.stringify(region)) return settings;
+  return { ...others, ...(region && { region }), image: null, pixel: null, calibrationScores: [] };
 }
 
 /** Where a threshold came from, and what it does to the scores. */

@@ -103,7 +103,7 @@ export interface TrainOptions {
   readonly robust?: boolean | undefined;
   /** Textures of the synthetic anomalies; default: procedural ones. */
   readonly textures?: TextureSource | undefined;
-  /** Where each finished epoch is kept. */
+  /** Where finished epochs are kept. */
   readonly checkpoint?: TrainDetectorOptions['checkpoint'];
   /** Continue from the checkpoints that are there. */
   readonly resume?: boolean | undefined;

@@ -75,7 +75,7 @@ export interface TrainDetectorOptions {
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /**
    * Called after each epoch of either stage; the store holds its parameters. A resumed training calls it
-   * again for the last epoch of each stage's checkpoint.
+   * again for the last epoch of each stage's checkpoint, and for those after it.
    */
   readonly afterEpoch?: ((finished: FinishedEpoch, store: ParameterStore) => Promise<void>) | undefined;
 }

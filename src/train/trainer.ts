@@ -15,6 +15,7 @@ import {
   type State,
   saveCheckpoint,
 } from './checkpoint.ts';
+import { CheckpointPace } from './checkpoint_pace.ts';
 
 /** How far a training is. */
 export interface Progress {
@@ -46,18 +47,23 @@ export interface StageOptions {
   readonly batch: number;
   readonly epochs: number;
   readonly seed: number;
-  /** Where each finished epoch is kept, and whose it is: a checkpoint of another run is refused. */
+  /**
+   * Where finished epochs are kept, and whose it is: a checkpoint of another run is refused. The first and
+   * the last epoch always are, those between as often as takes a tenth of the time.
+   */
   readonly checkpoint?: RunCheckpoint | undefined;
   readonly resume?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Milliseconds of the clock that says how often a checkpoint is written. */
+  readonly now?: () => number;
   /** Work of an image in this epoch, in any unit, to forecast the time; the same in all by default. */
   readonly cost?: ((epoch: number) => number) | undefined;
   /** With `resume`: told the losses of the epochs that the checkpoint has finished. */
   readonly onResume?: ((stage: string, history: readonly Losses[]) => void) | undefined;
   /**
-   * Called after each epoch's checkpoint, counted from 1; with `resume` again for the last one of the
-   * checkpoint, for nobody knows whether the run before came to its end.
+   * Called after each epoch, and its checkpoint where there is one, counted from 1; with `resume` again for
+   * the last one of the checkpoint and those after it, for nobody knows how far the run before came.
    */
   readonly afterEpoch?: ((epoch: number, losses: Losses) => Promise<void>) | undefined;
   /**
@@ -91,19 +97,20 @@ const causes =
  * Trains and returns the losses of each epoch. With `resume` it continues after the last finished epoch of
  * the checkpoint, bit for bit as if it had never stopped.
  *
- * @throws Error where a loss, a parameter, a running statistic or a moment of Adam's is not finite: after
- *   every epoch with a checkpoint, before it is written, and at the end without one
+ * @throws Error where a loss, a parameter, a running statistic or a moment of Adam's is not finite: before
+ *   every checkpoint, and at the end
  * @throws CheckpointError on a checkpoint that cannot be continued
  * @throws Interrupted when the signal is raised
  */
 export async function trainStage(options: StageOptions): Promise<Losses[]> {
   checkOptions(options);
   const stepsPerEpoch = Math.ceil(options.items / options.batch);
-  const state: { epoch: number; step: number; history: Losses[] } = { epoch: 0, step: 0, history: [] };
+  const state: Running = { epoch: 0, step: 0, history: [], kept: 0 };
+  const pace = new CheckpointPace(options.now);
   if (options.resume) {
     const kept =
       options.checkpoint && (await restoreCheckpoint(options.checkpoint, { ...options, stepsPerEpoch }));
-    if (kept) Object.assign(state, { ...kept, history: [...kept.history] });
+    if (kept) Object.assign(state, { ...kept, history: [...kept.history], kept: kept.epoch });
     options.onResume?.(options.stage, state.history);
     if (kept) await options.afterEpoch?.(state.epoch, state.history.at(-1) as Losses);
   }
@@ -148,10 +155,21 @@ export async function trainStage(options: StageOptions): Promise<Losses[]> {
     await pending;
     const losses = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / options.items]));
     state.history.push(losses);
-    if (options.checkpoint || state.epoch + 1 === options.epochs) await keep(options, state);
+    if (state.epoch + 1 === options.epochs || (options.checkpoint && pace.due)) {
+      await pace.write(() => keep(options, state));
+      state.kept = state.epoch + 1;
+    }
     await options.afterEpoch?.(state.epoch + 1, losses);
   }
   return state.history;
+}
+
+interface Running {
+  epoch: number;
+  step: number;
+  history: Losses[];
+  /** Epochs that the checkpoint holds. */
+  kept: number;
 }
 
 /** When the work of this process began, and what was done since. */
@@ -179,17 +197,18 @@ function report(o: StageOptions, epoch: number, images: number, sums: Map<string
 }
 
 /** Tests every tensor of the stage, and writes the checkpoint where there is one. */
-async function keep(options: StageOptions, state: State): Promise<void> {
+async function keep(options: StageOptions, state: Running): Promise<void> {
   const tensors = await readStage(options);
   const bad = nonFinite(tensors);
   if (bad)
     throw new NotFiniteError(
       `${options.stage}: ${bad} after epoch ${state.epoch + 1}: ${causes}${stillValid(options, state)}`,
     );
-  const finished: State = { ...state, epoch: state.epoch + 1 };
+  const { epoch, step, history } = state;
+  const finished: State = { epoch: epoch + 1, step, history };
   if (options.checkpoint) await saveCheckpoint(options.checkpoint, options.stage, tensors, finished);
 }
 
-function stillValid({ checkpoint }: StageOptions, { epoch }: State): string {
-  return checkpoint && epoch > 0 ? `. ${checkpoint.storage.name} still holds epoch ${epoch}` : '';
+function stillValid({ checkpoint }: StageOptions, { kept }: Running): string {
+  return checkpoint && kept > 0 ? `. ${checkpoint.storage.name} still holds epoch ${kept}` : '';
 }

@@ -97,7 +97,7 @@ export async function toldStage(
   engine: Engine,
   values: readonly (readonly [kind: PageKind, value: number] | undefined)[],
   checkpoint?: CheckpointStorage,
-  more: { resume?: boolean } = {},
+  more: { resume?: boolean; now?: () => number } = {},
 ) {
   const set = new ParameterSet();
   set.define({
@@ -117,6 +117,8 @@ export async function toldStage(
       batch: 1,
       epochs: values.length,
       seed: 0,
+      // Checkpoints that take no time are written after each epoch.
+      now: () => 0,
       checkpoint: checkpoint && { storage: checkpoint, run: { settings: {}, inputs: {} } },
       ...more,
       step: async (_, epoch) => {
