@@ -426,10 +426,16 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('inspecting in Chromium', (
     await waitForText(page, 'inspect', /model\.safetensors: /);
     await (await chooser(page, 'inspect', 'Open images')).uploadFile(...site.images);
     await waitForText(page, 'inspect', /4 images, \d anomalous/);
-    const scores = async () => {
-      const { images } = (await kept()) ?? { images: [] };
-      return images.map(({ score }) => score as number);
-    };
+    const scores = () =>
+      page.$$eval('#inspect tbody tr', (list) =>
+        list
+          .map((row) => [
+            row.querySelector('td.name')?.textContent ?? '',
+            Number(row.querySelector<HTMLElement>('td[title]')?.title.replace('raw score ', '')),
+          ])
+          .sort()
+          .map(([, score]) => score as number),
+      );
     await until(page, () => document.querySelector('#inspect tr.selected'));
     const before = await scores();
     const file = join(site.folder, 'corner.json');

@@ -101,7 +101,15 @@ export async function fillTraining(
 /** Answers the page's open dialog; its text. */
 export async function answer(page: Page, choice: string): Promise<string> {
   await page.waitForSelector('dialog[open]');
-  const text = await textOf(page, 'dialog');
-  await click(page, choice);
+  const text = await textOf(page, 'dialog[open]');
+  await page.$$eval(
+    'dialog[open] button',
+    (buttons, choice) => {
+      const found = buttons.find(({ textContent }) => textContent === choice);
+      if (!found) throw new Error(`the dialog has no answer '${choice}'`);
+      (found as HTMLButtonElement).click();
+    },
+    choice,
+  );
   return text;
 }
