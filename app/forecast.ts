@@ -30,8 +30,8 @@ const smallestImage = 64;
 export const holdOutLeast = 10;
 
 /** How many good images of a job are held out for the threshold. */
-export function heldOutOf({ leaveOut = 0 }: TrainingJob, good: number): number {
-  return !leaveOut && good >= holdOutLeast ? Math.round(holdOutShare * good) : 0;
+export function heldOutOf({ folds = 0 }: TrainingJob, good: number): number {
+  return !folds && good >= holdOutLeast ? Math.round(holdOutShare * good) : 0;
 }
 
 /** How many images of a job are learned, copies included. */
@@ -97,7 +97,7 @@ export async function measureJob(
     readonly show: (runner: MapRunner, images: readonly Image[]) => Promise<void>;
   },
 ): Promise<TrainingPart[]> {
-  const { leaveOut = 0 } = job;
+  const { folds = 0 } = job;
   const { good, bad } = images;
   const heldOut = heldOutOf(job, good);
   const reading = (await readingSeconds(job, images)) * (good + bad);
@@ -116,7 +116,7 @@ export async function measureJob(
         epochs: job.epochs,
         seed: job.seed,
         images: learnedOf(job, good),
-        leaveOut,
+        folds,
         photographs: good,
         scored: bad + (heldOut || good),
       },
@@ -139,16 +139,16 @@ export async function forecastJob(
   measure: () => Promise<readonly TrainingPart[]>,
 ): Promise<ForecastFacts> {
   const peaks = await measurePeaks(engine);
-  const { leaveOut = 0 } = job;
+  const { folds = 0 } = job;
   const learned = learnedOf(job, images);
   // Each part is judged by a detector that learned the others.
-  const others = Math.max(1, Math.round(learned * (1 - 1 / leaveOut)));
+  const others = Math.max(1, Math.round(learned * (1 - 1 / folds)));
   const needOf = (shape: TrainingJob): Need => {
     const backbone = backboneNamed(shape.backbone);
     const all = forecastTraining(engine, peaks, backbone, shape, learned);
-    if (!leaveOut) return all;
+    if (!folds) return all;
     const some = forecastTraining(engine, peaks, backbone, shape, others);
-    return { bytes: all.bytes, seconds: all.seconds + leaveOut * some.seconds };
+    return { bytes: all.bytes, seconds: all.seconds + folds * some.seconds };
   };
   /** The first shape that fits, with what it needs. A shape that the device cannot bind does not fit. */
   const first = (shapes: readonly TrainingJob[], enough: (need: Need) => boolean) => {

@@ -57,7 +57,7 @@ export async function runTraining(
   const good = await load(record, 'good', job.foreground);
   const bad = await load(record, 'bad', 'none');
   const { region, ...described } = job;
-  const { leaveOut = 0 } = job;
+  const { folds = 0 } = job;
   const heldOutCount = heldOutOf(job, good.length);
   // By place, not by name as the command line draws: trainings that are kept were split so.
   const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
@@ -88,7 +88,7 @@ export async function runTraining(
       imageNames: data.paths,
       foregrounds: data.foregrounds,
       region,
-      leaveOut,
+      folds,
       robust: job.robust ? robustChanges : undefined,
       textures: proceduralTextures(),
       imageSize: job.imageSize,

@@ -33,16 +33,16 @@ export function copiesOf(good: number, kinds: readonly Augmentation[]): string {
 export function summaryOf({
   good,
   bad,
-  leaveOut,
+  folds,
 }: {
   readonly good: number;
   readonly bad: number;
-  readonly leaveOut: number;
+  readonly folds: number;
 }): string {
   if (!good) return 'Nothing yet. Twenty good photographs are a start.';
   if (bad) return `${good} good, ${bad} bad.`;
   const text = `${good} good; no bad ones: the threshold will come from good images alone`;
-  if (leaveOut) {
+  if (folds) {
     const [, most] = falseAlarmInterval({ good, flagged: 0, from: 'left-out' }) ?? [0, 1];
     return (
       `${text}, each judged by a detector that learned the others. From ${good} it says little: up to ` +

@@ -1,7 +1,7 @@
 /** What a training is asked for: its name, what differs between good parts, settings for experts. */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
-import { epochsFor, leftOutParts, withCopies } from '../src/session/training_defaults.ts';
+import { epochsFor, foldsFor, withCopies } from '../src/session/training_defaults.ts';
 import { ask } from './ask.ts';
 import { attempt, training } from './connection.ts';
 import { element, field, fileButton } from './dom.ts';
@@ -109,7 +109,7 @@ export function createTrainForm(onChange: () => void, say: (text: string) => voi
 
   const augment = () => kinds.flatMap(({ kind, box }) => (box.checked ? [kind] : []));
   // Where there are bad images too, the threshold comes from both; a robust one from good images alone.
-  const leaveOut = ({ good, bad }: Chosen) => (bad && !robust.checked ? 0 : leftOutParts(good));
+  const folds = ({ good, bad }: Chosen) => (bad && !robust.checked ? 0 : foldsFor(good));
   const choice = (box: HTMLInputElement, text: string, hint: string) =>
     element('label', {}, box, element('span', {}, text, element('small', {}, hint)));
 
@@ -150,7 +150,7 @@ export function createTrainForm(onChange: () => void, say: (text: string) => voi
       ),
       element('div', { className: 'row' }, teacher.loader),
     ),
-    leaveOut,
+    folds,
     restoreTeachers: () => teacher.restore(),
     job(chosen: Chosen): TrainingJob {
       const { backbone, source } = teacher.chosen();
@@ -166,7 +166,7 @@ export function createTrainForm(onChange: () => void, say: (text: string) => voi
         seed: 0,
         augment: augment(),
         ...(robust.checked && { robust: true }),
-        leaveOut: leaveOut(chosen),
+        folds: folds(chosen),
       };
     },
     /** Adapts the epochs, and what is said of copies, to the number of photographs. */

@@ -72,7 +72,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
   };
 
   const refresh = () => {
-    summary.textContent = summaryOf({ ...chosen(), leaveOut: form.leaveOut(chosen()) });
+    summary.textContent = summaryOf({ ...chosen(), folds: form.folds(chosen()) });
     form.adapt(chosen());
     regionBox.refresh();
     const usable = good.size > 0 && !running && device;

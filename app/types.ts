@@ -58,7 +58,7 @@ export interface TrainingJob {
    * Parts that good images are left out in for the threshold; absent in trainings of earlier versions, which
    * held images out.
    */
-  readonly leaveOut?: number;
+  readonly folds?: number;
 }
 
 export interface TrainingProgress {

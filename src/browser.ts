@@ -129,9 +129,9 @@ export type { JudgedImages, TrainedModel, TrainOptions } from './session/train_f
 export {
   epochsFor,
   fewImages,
+  foldsFor,
   holdOutLeast,
   holdOutShare,
-  leftOutParts,
   paperSchedule,
   type Schedule,
 } from './session/training_defaults.ts';

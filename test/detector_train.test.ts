@@ -82,7 +82,7 @@ describe('the same photographs as `aand train`', () => {
       seed: 0,
     });
     const plan = planOn(asked, dataset);
-    expect(plan.leaveOut).toBe(2);
+    expect(plan.folds).toBe(2);
     {
       await using output = await openRunFolder({ ...plan, test: [] });
       await trainAndTest(engine, plan, dataset, output, interruptSignal());

@@ -16,8 +16,8 @@ import { trainAndCalibrate } from '../src/session/train_and_calibrate.ts';
 import {
   epochsFor,
   fewImages,
+  foldsFor,
   holdOutLeast,
-  leftOutParts,
   paperSchedule,
   stepsPerEpoch,
   withCopies,
@@ -80,8 +80,8 @@ describe('the epochs of so many images', () => {
   });
 
   test('one image cannot be left out, from 32 on a share is held out', () => {
-    expect(counts.filter((n) => leftOutParts(n) > 0)).toEqual(counts.slice(1, holdOutLeast - 1));
-    expect(counts.every((n) => leftOutParts(n) <= n)).toBe(true);
+    expect(counts.filter((n) => foldsFor(n) > 0)).toEqual(counts.slice(1, holdOutLeast - 1));
+    expect(counts.every((n) => foldsFor(n) <= n)).toBe(true);
   });
 });
 
@@ -122,8 +122,8 @@ describe('what a plan leaves to the data set', () => {
     ],
     ['a threshold by hand', adapted(4, { threshold: { kind: 'value', image: 1, pixel: 1 } }), [400, 480], 0],
     ["the data set's own validation images", adapted(4, {}, { validation: good(1) }), [400, 480], 0],
-  ])('%s', (_, plan, epochs, leaveOut) => {
-    expect(plan).toEqual({ epochs, leaveOut });
+  ])('%s', (_, plan, epochs, folds) => {
+    expect(plan).toEqual({ epochs, folds });
   });
 
   test('from 32 images on a tenth is held out, as it was', () => {
@@ -217,7 +217,7 @@ describe('images that are left out in turn', () => {
     const { engine: _, ...job } = training();
     const settings = await trainAndCalibrate(
       engine,
-      { ...job, samples: { train: samples, heldOut: [], test: [] }, leaveOut: 2 },
+      { ...job, samples: { train: samples, heldOut: [], test: [] }, folds: 2 },
       {
         reader,
         unreadable: new UnreadableFiles(),

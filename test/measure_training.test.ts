@@ -26,7 +26,7 @@ beforeAll(async () => {
     epochs: [10, 20],
     seed: 1,
     images: 9,
-    leaveOut: 0,
+    folds: 0,
     photographs: 9,
     scored: 5,
   };
@@ -64,7 +64,7 @@ describe('a training that is tried out', () => {
     const stored = [memory(), memory()] as const;
     let shown = 0;
     const parts = await measureTraining(
-      { ...job, mode: 'rd', epochs: [0, 20], leaveOut: 3, photographs: 3 },
+      { ...job, mode: 'rd', epochs: [0, 20], folds: 3, photographs: 3 },
       {
         clock: ticking(),
         checkpoint: { stage1: stored[0], stage2: stored[1] },

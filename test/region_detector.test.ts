@@ -242,7 +242,7 @@ describe('trainings and calibrations', () => {
 
   test('images left out in turn are judged in the region', async () => {
     const samples = { train, heldOut: [], test: [] };
-    const more = { mode: 'rd', epochs: [1, 1], samples, leaveOut: 3 } as const;
+    const more = { mode: 'rd', epochs: [1, 1], samples, folds: 3 } as const;
     const [all, part] = [
       await settingsOf(engine, trainingOn(session.teacher, more)),
       await settingsOf(engine, trainingOn(session.teacher, { ...more, region: right })),

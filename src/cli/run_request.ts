@@ -84,7 +84,7 @@ export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<
       tiles: plan.tiling ?? null,
       threshold: plan.threshold ?? null,
       'share held out': plan.holdOut ?? null,
-      ...(plan.leaveOut > 0 && { 'parts left out in turn': plan.leaveOut }),
+      ...(plan.folds > 0 && { 'parts left out in turn': plan.folds }),
       labels: plan.labels,
       'choice of the epoch': plan.select,
       augmentations: plan.augment ?? null,

@@ -121,7 +121,7 @@ export async function trainAndTest(
     tiling,
     region: plan.region,
     samples: { train: data.samples, heldOut, test: dataset.test },
-    leaveOut: plan.leaveOut,
+    folds: plan.folds,
     threshold: plan.threshold,
     labels: plan.labels,
   };

@@ -39,7 +39,7 @@ export interface MeasuredJob
   /** Images that are learned, copies included. */
   readonly images: number;
   /** Parts that images are left out in for the threshold; 0 or 1: none are. */
-  readonly leaveOut: number;
+  readonly folds: number;
   /** Images that are scored at the end, beside those that are left out. */
   readonly scored: number;
   /** Good images that are scored where they are left out. */
@@ -124,13 +124,13 @@ function noise(side: number, index: number): Image {
  * @throws Interrupted when the signal is raised; whatever a training throws
  */
 export async function measureTraining(job: MeasuredJob, ports: MeasurePorts = {}): Promise<TrainingPart[]> {
-  const { engine, backbone, mode, imageSize, batch, epochs, images, leaveOut, scored, photographs } = job;
+  const { engine, backbone, mode, imageSize, batch, epochs, images, folds, scored, photographs } = job;
   const { clock = systemClock, onProgress } = ports;
   const now = () => clock.now() / 1000;
-  const others = leaveOut > 1 ? Math.max(1, Math.round(images * (1 - 1 / leaveOut))) : images;
+  const others = folds > 1 ? Math.max(1, Math.round(images * (1 - 1 / folds))) : images;
   const tries = [
     { images, epochs: coldEpochs, own: true },
-    { images: others, epochs: warmEpochs, own: leaveOut <= 1 },
+    { images: others, epochs: warmEpochs, own: folds <= 1 },
   ].map((each) => ({ ...each, steps: Math.ceil(triedImages(each.images, batch) / batch) }));
   const stages = mode === 'rd' ? 1 : 2;
   const total = tries.reduce((sum, { steps, epochs }) => sum + stages * steps * epochs, 0);
@@ -209,10 +209,10 @@ export async function measureTraining(job: MeasuredJob, ports: MeasurePorts = {}
     name,
     seconds: (warm.get(name)?.overhead ?? 0) + epochsOf(name) * epoch,
   }));
-  for (let part = 1; leaveOut > 1 && part <= leaveOut; part++) {
-    let seconds = scoring.start + (photographs / leaveOut) * scoring.image;
+  for (let part = 1; folds > 1 && part <= folds; part++) {
+    let seconds = scoring.start + (photographs / folds) * scoring.image;
     for (const [stage, { overhead, epoch }] of warm) seconds += overhead + epochsOf(stage) * epoch;
-    parts.push({ name: `left out ${part} of ${leaveOut}`, seconds });
+    parts.push({ name: `left out ${part} of ${folds}`, seconds });
   }
   if (scored) parts.push({ name: 'testing', seconds: scoring.start + scored * scoring.image });
   return parts;

@@ -61,7 +61,7 @@ export interface TrainingJob
    * each judged by a detector that learned the others. 0 or 1: the threshold comes from images that were
    * trained on.
    */
-  readonly leaveOut?: number | undefined;
+  readonly folds?: number | undefined;
   /**
    * Undefined: F1-max with a test set of both classes, else, and for a robust training, the largest score of
    * good images.
@@ -153,7 +153,7 @@ export async function trainAndCalibrate<T>(
   ports: TrainingPorts,
   use: (outcome: TrainingOutcome) => T | Promise<T>,
 ): Promise<T> {
-  const { samples, tiling, region, labels, threshold, leaveOut = 0, ...options } = job;
+  const { samples, tiling, region, labels, threshold, folds = 0, ...options } = job;
   const { reader, unreadable, reporter = silent, clock = systemClock, signal, resume = false } = ports;
   const { backbone, mode, imageSize } = job;
   const { imagesPerRun } = ports;
@@ -230,7 +230,7 @@ export async function trainAndCalibrate<T>(
         highestScores(scored, { reader, robust, seed }, (changed, label) =>
           scoreSamples(on, good, { ...scoring, reader: changed, label }),
         ));
-    const parts = Math.min(leaveOut, samples.train.length);
+    const parts = Math.min(folds, samples.train.length);
     const leftOut = () =>
       scoreLeftOut({
         training: { ...options, engine, signal },

@@ -297,7 +297,7 @@ async function train(
   };
   const split = splitGood(asked, dataset);
   const full = { ...asked, ...adaptedTo(asked, dataset) };
-  const { imageSize, tiling, region, seed, augment, leaveOut, batch, epochs, coreset, robust } = full;
+  const { imageSize, tiling, region, seed, augment, folds, batch, epochs, coreset, robust } = full;
   const foreground = full.foreground ?? { kind: 'none' };
   // Where good images are left out in turn, each is judged by another detector: the bad ones stand alone.
   const borrows = bad.length > 0 && (split.heldOut.length > 0 || full.threshold?.kind === 'f1');
@@ -313,9 +313,9 @@ async function train(
                 epochs: epochs[stage.number - 1] as number,
               }))
             : bankSteps.map((stage) => ({ stage, epochs: 1 })),
-        leftOut: borrows ? 0 : leaveOut,
+        leftOut: borrows ? 0 : folds,
         tested: bad.length + (borrows ? good.length : 0),
-        calibrated: borrows || leaveOut ? 0 : good.length,
+        calibrated: borrows || folds ? 0 : good.length,
       }),
     );
   expect(augment ? withCopies(split.train.length) : split.train.length);
@@ -350,7 +350,7 @@ async function train(
     tiling,
     region,
     samples: { train: split.train, heldOut: split.heldOut, test: dataset.test, testBorrowsGood: borrows },
-    leaveOut: borrows ? 0 : leaveOut,
+    folds: borrows ? 0 : folds,
     threshold: full.threshold,
   };
   const version = await programVersion();

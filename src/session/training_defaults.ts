@@ -66,6 +66,6 @@ export function withCopies(images: number): number {
  * @param images good images
  * @returns 0 where none are left out: a single image cannot be, and of many a share is held out
  */
-export function leftOutParts(images: number): number {
+export function foldsFor(images: number): number {
   return images < 2 || images >= holdOutLeast ? 0 : Math.min(mostParts, images);
 }

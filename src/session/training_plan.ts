@@ -17,9 +17,9 @@ import type { SafetensorsFile } from '../weights/safetensors.ts';
 import {
   epochsFor,
   fewImages,
+  foldsFor,
   holdOutLeast,
   holdOutShare,
-  leftOutParts,
   paperSchedule,
   withCopies,
 } from './training_defaults.ts';
@@ -55,7 +55,7 @@ export interface TrainingPlan {
    */
   readonly holdOut: number | undefined;
   /** Parts that few good images are left out in for the threshold; 0: none are. */
-  readonly leaveOut: number;
+  readonly folds: number;
   readonly labels: Labels;
   readonly select: 'last' | 'test-oracle';
   /** What may change in changed copies of the training images; undefined: there are no copies. */
@@ -133,7 +133,7 @@ function drawsFromGood(
 }
 
 /** A plan before it is known how many images there are. */
-export interface AskedPlan extends Omit<TrainingPlan, 'epochs' | 'leaveOut'> {
+export interface AskedPlan extends Omit<TrainingPlan, 'epochs' | 'folds'> {
   /** Undefined: by the number of images. */
   readonly epochs: readonly [number, number] | undefined;
 }
@@ -145,14 +145,14 @@ export interface AskedPlan extends Omit<TrainingPlan, 'epochs' | 'leaveOut'> {
 export function adaptedTo(
   plan: Omit<AskedPlan, 'teacher' | 'unreadable'>,
   dataset: Dataset,
-): Pick<TrainingPlan, 'epochs' | 'leaveOut'> {
+): Pick<TrainingPlan, 'epochs' | 'folds'> {
   const { train, heldOut } = splitGood(plan, dataset);
   const images = plan.augment ? withCopies(train.length) : train.length;
   const count = plan.tiling ? Math.max(fewImages, images) : images;
   const wanted = !heldOut.length && plan.holdOut === undefined && drawsFromGood(plan, dataset);
   return {
     epochs: plan.epochs ?? epochsFor(count, { epochs: paperSchedule.epochs, batch: plan.batch }),
-    leaveOut: wanted ? leftOutParts(train.length) : 0,
+    folds: wanted ? foldsFor(train.length) : 0,
   };
 }
 

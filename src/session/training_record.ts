@@ -27,7 +27,7 @@ export function trainingRecord(
       : { epochs: plan.epochs }),
     limit: plan.limit ?? null,
     held_out: heldOut,
-    ...(plan.leaveOut > 0 && { left_out_parts: plan.leaveOut }),
+    ...(plan.folds > 0 && { left_out_parts: plan.folds }),
     ...(plan.augment && { augment: plan.augment }),
     ...(plan.robust && { robust: plan.robust }),
     labels: plan.labels,
