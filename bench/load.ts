@@ -17,8 +17,12 @@ export interface LoadOptions {
   readonly requests: number;
   /** Senders that each wait for their answer before they send again. */
   readonly concurrency: number;
+  /** The file of the command; default: that of the build. */
+  readonly cli?: string;
   /** Folder for the server's log. */
   readonly folder: string;
+  /** Bodies that are sent in turn; default: photographs of the demo's washer. */
+  readonly pictures?: readonly Uint8Array[];
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -44,7 +48,7 @@ export interface LoadResult {
   readonly memory_growth_mib: number;
 }
 
-const pictures = 16;
+const drawn = 16;
 const looks = 20;
 
 /** Photographs of the demo's washer, good and with defects, 256 pixels. */
@@ -52,17 +56,17 @@ async function photographs(): Promise<Uint8Array[]> {
   const product = demoProducts[0] as Product;
   const defects = [undefined, ...Object.keys(product.defects)];
   return Promise.all(
-    Array.from({ length: pictures }, (_, i) =>
+    Array.from({ length: drawn }, (_, i) =>
       encodePng(drawPart(product, defects[i % defects.length], 0, i).image),
     ),
   );
 }
 
 /** Starts a server, and waits for its address. */
-async function startServer(model: string, log: string, capacity: number) {
+async function startServer(cli: string, model: string, log: string, capacity: number) {
   const child = spawn(
     process.execPath,
-    [packagedFile('dist/cli.js'), 'serve', model, '--port', '0', '--log', log, '--capacity', `${capacity}`],
+    [cli, 'serve', model, '--port', '0', '--log', log, '--capacity', `${capacity}`],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, AAND_TOKEN: '' } },
   );
   let said = '';
@@ -121,12 +125,14 @@ export async function measureLoad({
   name,
   requests,
   concurrency,
+  cli = packagedFile('dist/cli.js'),
   folder,
+  pictures,
   onProgress,
 }: LoadOptions): Promise<LoadResult> {
-  const bodies = await photographs();
+  const bodies = pictures ?? (await photographs());
   const log = join(folder, `${name}-${concurrency}.jsonl`);
-  const { child, address } = await startServer(model, log, Math.max(32, concurrency));
+  const { child, address } = await startServer(cli, model, log, Math.max(32, concurrency));
   const agent = new Agent({ keepAlive: true, maxSockets: concurrency });
   const times: number[] = [];
   const memory: number[] = [];
@@ -139,7 +145,7 @@ export async function measureLoad({
       const begun = performance.now();
       const status = await post(
         new URL(`/predict?name=${number}`, address),
-        bodies[number % pictures] as Uint8Array,
+        bodies[number % bodies.length] as Uint8Array,
         agent,
       );
       times.push(performance.now() - begun);
