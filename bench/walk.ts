@@ -131,6 +131,34 @@ function secondsOf(text: string): number {
   return Number(number) * ({ s: 1, min: 60, h: 3600 }[unit ?? ''] ?? Number.NaN);
 }
 
+/** States of the page that a new user may look at, but need not go through. */
+async function lookAround(page: Page): Promise<void> {
+  if (!values.pictures) return;
+  await press(page, 'Explain the peak');
+  await page.waitForSelector('#inspect .levels figure', { timeout: 120_000 });
+  await picture(page, 'explained');
+  const openRegion = (open: boolean) =>
+    page.$eval(
+      '#inspect details.region-box',
+      (box, open) => {
+        (box as HTMLDetailsElement).open = open;
+      },
+      open,
+    );
+  await openRegion(true);
+  await seen(page, '#inspect .region-box', /Drawn on/);
+  await picture(page, 'region');
+  await openRegion(false);
+  await press(page, 'Remove all images');
+  await picture(page, 'question');
+  await press(page, 'Keep them');
+  for (const view of ['On the line', 'Bench']) {
+    await press(page, view);
+    await picture(page, view.toLowerCase().replaceAll(' ', '-'));
+  }
+  await press(page, 'Inspect');
+}
+
 const product = demoProducts.find(({ name }) => name === values.product) as Product;
 const folder = mkdtempSync(join(tmpdir(), 'aand-walk-'));
 const photographs = await drawPhotographs(folder, product, Number(values.photographs));
@@ -176,6 +204,7 @@ try {
     page,
   );
   await picture(page, 'demo');
+  await lookAround(page);
   await step(
     `learn my product: choose ${photographs.length} photographs`,
     '#train',
