@@ -6,6 +6,7 @@ import type { BenchReport, BenchResult } from '../../src/bench/report.ts';
 import type { PeerReport } from '../../src/report/bench_page.ts';
 import type { DemoRun } from '../demo.ts';
 import type { FirstRun } from '../first_run.ts';
+import type { LoadResult } from '../load.ts';
 import type { HostReport } from '../static/host.ts';
 import type { FamilyPeers } from './static_peers.ts';
 
@@ -45,6 +46,11 @@ export interface Records {
   readonly half: HalfReport;
   readonly bench: BenchReport;
   readonly host: HostReport & { readonly record: Provenance };
+  readonly 'serve-load': {
+    readonly record: Provenance;
+    readonly image_size: number;
+    readonly results: readonly LoadResult[];
+  };
   readonly accuracy: AccuracyReport;
 }
 
@@ -57,6 +63,7 @@ export const commands: Readonly<Record<keyof Records, string>> = {
   half: 'npm run bench -- --filter aand-resnet18/infer --dtype f16 --json bench/results/half.json',
   bench: 'npm run bench -- --json bench/results/bench.json',
   host: 'npm run check:gpu -- --host --family NAVI31 --record',
+  'serve-load': 'npm run load -- --requests 2000,10000 --json bench/results/serve-load.json',
   accuracy: 'aand benchmark, as docs/results.md has it',
 };
 

@@ -1,5 +1,6 @@
 /** Every figure of the documents, made from the records of bench/results. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Provenance } from '../../src/bench/provenance.ts';
 import { type BenchReport, fastestCopy } from '../../src/bench/report.ts';
@@ -229,6 +230,33 @@ function recordList(): string {
     .join('\n');
 }
 
+/** The load on a server; a sentence while nobody has recorded it on a quiet machine. */
+function serveLoad(root: string): string {
+  if (!existsSync(join(root, 'bench/results/serve-load.json'))) return 'None has been recorded yet.';
+  const { record, image_size, results } = readRecord(root, 'serve-load');
+  const rows = results.map((r) => [
+    r.name,
+    `${r.concurrency}`,
+    `${r.requests}`,
+    r.requests_per_s.toFixed(1),
+    r.p50_ms.toFixed(0),
+    r.p99_ms.toFixed(0),
+    `${r.failed + r.missing + r.surplus}`,
+    `${(r.memory_mib[0] ?? 0).toFixed(0)}, ${(r.memory_mib.at(-1) ?? 0).toFixed(0)}`,
+  ]);
+  const heads = [
+    `detector, ${image_size} pixels`,
+    'senders',
+    'requests',
+    'requests/s',
+    'p50, ms',
+    'p99, ms',
+    'lost',
+    'MiB after 5 %, at the end',
+  ];
+  return withOrigin(table(heads, rows), record);
+}
+
 /**
  * The text of every figure, by the name that its marker has.
  * @param root folder of the checkout
@@ -247,6 +275,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
     ['costs', costs(bench)],
     ['half', half(readRecord(root, 'half'), bench)],
     ['host', host(readRecord(root, 'host'))],
+    ['serve-load', serveLoad(root)],
     ['first-run', firstRun(readRecord(root, 'first-run'))],
     ['peers-forward', peers(peer, 'forward', false)],
     ['peers-train', peers(peer, 'train-step', false)],
