@@ -252,7 +252,7 @@ function serveLoad(root: string): string {
     'p50, ms',
     'p99, ms',
     'lost',
-    'MiB after 5 %, at the end',
+    'MiB at 5 %, at the end',
   ];
   return withOrigin(table(heads, rows), record);
 }
