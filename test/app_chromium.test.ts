@@ -53,7 +53,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     await click(page, 'Explain the peak');
     await page.waitForFunction(
       (text) => document.querySelector('#spot h3')?.textContent !== text,
-      { timeout: 60_000 },
+      { timeout: 60_000, polling: 100 },
       before,
     );
     const [, peak] = /\(raw ([\d.]+)\)/.exec(await textOf(page, '#spot h3')) ?? [];
@@ -121,8 +121,9 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
     await click(page, 'Train');
     await waitForText(page, 'train', /resnet34 \(resnet34\.pth\)/);
     await choose(shown.site.model);
-    await page.waitForFunction(() =>
-      /holds a whole detector/.test(document.getElementById('problem')?.textContent ?? ''),
+    await page.waitForFunction(
+      () => /holds a whole detector/.test(document.getElementById('problem')?.textContent ?? ''),
+      { polling: 100 },
     );
     // Advice for a job that is too large: what would fit. A step has no more images than there are.
     await prepareTraining(page, shown.site, 8, [1, 1]);

@@ -78,7 +78,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the page in Chromium on Sw
         /The memory is not enough: choose a smaller batch/.test(
           document.getElementById('problem')?.textContent ?? '',
         ),
-      { timeout: 60_000 },
+      { timeout: 60_000, polling: 100 },
     );
     expect(Object.keys(await inspect(page, shown.site, shown.site.images.slice(0, 1)))).toEqual([
       'shown0.png',

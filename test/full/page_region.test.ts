@@ -80,7 +80,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('a training with a region o
       for (const select of list)
         for (const [i, { textContent, value }] of [...select.options].entries())
           if (textContent?.startsWith('resnet18_half (') || value === 'aand') select.selectedIndex = i;
-      (document.querySelector('details.region-box') as HTMLDetailsElement).open = true;
+      (document.querySelector('#train details.region-box') as HTMLDetailsElement).open = true;
     });
     await waitForText(page, 'train', /Drawn on 0\.png/);
     await (await chooser(page, 'train', 'Load region')).uploadFile(join(site.folder, 'region.json'));

@@ -24,9 +24,11 @@ export async function chooser(
   return handle as ElementHandle<HTMLInputElement>;
 }
 
+/** Presses a button; while a question is open, one of its own. */
 export const click = (page: Page, text: string) =>
   page.evaluate((text) => {
-    const found = [...document.querySelectorAll('button')].find(
+    const scope = document.querySelector('dialog[open]') ?? document;
+    const found = [...scope.querySelectorAll('button')].find(
       (b) => b.textContent === text && b.offsetParent !== null,
     );
     if (!found) throw new Error(`no button '${text}'`);
@@ -68,7 +70,7 @@ export async function saved(page: Page, site: Site, text: string): Promise<Uint8
   await page.waitForFunction(
     () =>
       (window as unknown as { savedBlob?: Blob }).savedBlob || !document.getElementById('problem')?.hidden,
-    { timeout: 120_000 },
+    { timeout: 120_000, polling },
   );
   // Through the page's server: a model of some 80 MB takes the browser's own protocol many seconds.
   const problem = await page.evaluate(async (path) => {
@@ -107,7 +109,7 @@ export async function inspect(
     (count) =>
       document.querySelectorAll('#inspect tbody tr').length === count &&
       /\d images,/.test(document.getElementById('inspect')?.textContent ?? ''),
-    { timeout: 300_000 },
+    { timeout: 300_000, polling },
     images.length,
   );
   const csv = await saved(page, site, 'Save table (CSV)');

@@ -46,7 +46,7 @@ export async function checkThresholdAndCorrections(page: Page, site: Site): Prom
     await click(page, image);
     await page.waitForFunction(
       (name) => document.querySelector('#inspect tr.selected')?.textContent?.includes(name),
-      {},
+      { polling: 100 },
       image,
     );
     await click(page, verdict);
@@ -184,8 +184,9 @@ export async function trainAndResume(
 /** Fine-tunes the model that is open on the first of the pictures that {@link trainAndResume} inspected. */
 export async function checkFineTuning(page: Page): Promise<void> {
   await click(page, 'shown0.png');
-  await page.waitForFunction(() =>
-    /shown0/.test(document.querySelector('#inspect tr.selected')?.textContent ?? ''),
+  await page.waitForFunction(
+    () => /shown0/.test(document.querySelector('#inspect tr.selected')?.textContent ?? ''),
+    { polling: 100 },
   );
   await click(page, 'This is good');
   await click(page, 'Fine-tune');
@@ -240,7 +241,7 @@ export async function checkOffline(page: Page, site: Site): Promise<void> {
     async () =>
       (await caches.keys()).length === 1 &&
       (await (await caches.open((await caches.keys())[0] as string)).keys()).length >= 7,
-    { timeout: 30_000 },
+    { timeout: 30_000, polling: 100 },
   );
   await site.stop();
   try {

@@ -102,14 +102,6 @@ export async function fillTraining(
 export async function answer(page: Page, choice: string): Promise<string> {
   await page.waitForSelector('dialog[open]');
   const text = await textOf(page, 'dialog[open]');
-  await page.$$eval(
-    'dialog[open] button',
-    (buttons, choice) => {
-      const found = buttons.find(({ textContent }) => textContent === choice);
-      if (!found) throw new Error(`the dialog has no answer '${choice}'`);
-      (found as HTMLButtonElement).click();
-    },
-    choice,
-  );
+  await click(page, choice);
   return text;
 }
