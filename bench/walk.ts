@@ -1,9 +1,9 @@
 /**
  * The walk of a new user through the page: from opening it over the demo to a trained model of 20
  * photographs, with the seconds that each step takes. Prints a table; `--pictures FOLDER` keeps a picture of
- * every state.
+ * every state, `--json FILE` the figures.
  *
- *   npm run walk -- --pictures walk
+ *   npm run walk -- --teacher resnet18_half --pictures walk
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -14,6 +14,8 @@ import { parseArgs } from 'node:util';
 import type { ElementHandle, Page } from 'puppeteer-core';
 import sirv from 'sirv';
 import { encodePng } from '#platform';
+import type { Provenance } from '../src/bench/provenance.ts';
+import { provenance } from '../src/cli/provenance.ts';
 import { demoProducts, drawPart, type Product } from '../src/synthetic/demo_products.ts';
 import { launchChromium } from './support/browsers.ts';
 
@@ -23,8 +25,22 @@ const { values } = parseArgs({
     photographs: { type: 'string', default: '20' },
     product: { type: 'string', default: 'washer' },
     teacher: { type: 'string', default: 'resnet18' },
+    json: { type: 'string' },
   },
 });
+
+/** What `--json` writes. */
+export interface WalkReport {
+  readonly record: Provenance;
+  readonly photographs: number;
+  readonly teacher: string;
+  readonly steps: readonly Step[];
+  /** What the training said that it did, in order. */
+  readonly parts: readonly { readonly name: string; readonly seconds: number }[];
+  /** Seconds of the training, as the page had forecast them. */
+  readonly forecast_s: number;
+  readonly taken_s: number;
+}
 
 interface Step {
   readonly name: string;
@@ -169,6 +185,8 @@ await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 const browser = await launchChromium();
 const version = await browser.version();
+const called = `npm run walk -- ${process.argv.slice(2).join(' ')}`.trim();
+const record = provenance(called, `SwiftShader, ${version}`);
 const load = [loadavg()[0] ?? 0];
 try {
   const page = await browser.newPage();
@@ -282,17 +300,28 @@ try {
   const end = seenParts.at(-1)?.[1] ?? 0;
   console.log('| step | seconds | the page says |\n|---|---:|---|');
   for (const { name, seconds, said } of steps) console.log(`| ${name} | ${seconds.toFixed(1)} | ${said} |`);
+  const within = seenParts.map(([name, at], i) => ({ name, seconds: (seenParts[i + 1]?.[1] ?? end) - at }));
+  const taking = within.filter(({ seconds }) => seconds > 0);
   console.log('\nWithin the training:\n\n| part | seconds |\n|---|---:|');
-  for (const [i, [name, at]] of seenParts.entries()) {
-    const next = seenParts[i + 1]?.[1] ?? end;
-    if (next > at) console.log(`| ${name} | ${(next - at).toFixed(1)} |`);
-  }
+  for (const { name, seconds } of taking) console.log(`| ${name} | ${seconds.toFixed(1)} |`);
   console.log(
     `\nTeacher: ${values.teacher}. Forecast: ${expected} s; taken: ${taken.toFixed(0)} s; ` +
       `ratio ${(taken / expected).toFixed(2)}.\n` +
       `${version} on SwiftShader, ${cpus().length} cores (${cpus()[0]?.model}), load ` +
       `${load.map((value) => value.toFixed(1)).join(', ')} (first, and before and after the training).`,
   );
+  if (values.json) {
+    const report: WalkReport = {
+      record,
+      photographs: photographs.length,
+      teacher: values.teacher,
+      steps,
+      parts: taking,
+      forecast_s: expected,
+      taken_s: taken,
+    };
+    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  }
 } finally {
   await browser.close();
   server.close();

@@ -8,6 +8,7 @@ import type { DemoRun } from '../demo.ts';
 import type { FirstRun } from '../first_run.ts';
 import type { LoadResult } from '../load.ts';
 import type { HostReport } from '../static/host.ts';
+import type { WalkReport } from '../walk.ts';
 import type { FamilyPeers } from './static_peers.ts';
 
 /** Mean and deviation over seeds, in per cent. */
@@ -51,6 +52,7 @@ export interface Records {
     readonly image_size: number;
     readonly results: readonly LoadResult[];
   };
+  readonly walk: WalkReport;
   readonly accuracy: AccuracyReport;
 }
 
@@ -64,6 +66,7 @@ export const commands: Readonly<Record<keyof Records, string>> = {
   bench: 'npm run bench -- --json bench/results/bench.json',
   host: 'npm run check:gpu -- --host --family NAVI31 --record',
   'serve-load': 'npm run load -- --requests 2000,10000 --json bench/results/serve-load.json',
+  walk: 'npm run walk -- --teacher resnet18_half --json bench/results/walk.json',
   accuracy: 'aand benchmark, as docs/results.md has it',
 };
 

@@ -1,6 +1,5 @@
 /** Every figure of the documents, made from the records of bench/results. */
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Provenance } from '../../src/bench/provenance.ts';
 import { type BenchReport, fastestCopy } from '../../src/bench/report.ts';
@@ -230,9 +229,20 @@ function recordList(): string {
     .join('\n');
 }
 
-/** The load on a server; a sentence while nobody has recorded it on a quiet machine. */
+/** A new user's walk through the page, and what the training in it did. */
+function walk(root: string): string {
+  const { record, steps, parts, forecast_s, taken_s, photographs, teacher } = readRecord(root, 'walk');
+  const rows = steps.map(({ name, seconds }) => [name, seconds.toFixed(1)]);
+  const within = parts.map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`).join(', ');
+  const training = wrap(
+    `The training of ${photographs} photographs with the teacher ${teacher} was forecast to take ` +
+      `${forecast_s} s and took ${taken_s.toFixed(0)} s: ${within}.`,
+  );
+  return withOrigin(`${table(['step', 'seconds'], rows)}\n\n${training}`, record);
+}
+
+/** The load on a server. */
 function serveLoad(root: string): string {
-  if (!existsSync(join(root, 'bench/results/serve-load.json'))) return 'None has been recorded yet.';
   const { record, image_size, results } = readRecord(root, 'serve-load');
   const rows = results.map((r) => [
     r.name,
@@ -276,6 +286,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
     ['half', half(readRecord(root, 'half'), bench)],
     ['host', host(readRecord(root, 'host'))],
     ['serve-load', serveLoad(root)],
+    ['walk', walk(root)],
     ['first-run', firstRun(readRecord(root, 'first-run'))],
     ['peers-forward', peers(peer, 'forward', false)],
     ['peers-train', peers(peer, 'train-step', false)],
