@@ -202,9 +202,7 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           progress.say('Stopped.');
           throw error;
         }
-        progress.say(
-          'Paused after the last finished epoch. It waits on this device, even if the page is closed.',
-        );
+        progress.say('Paused. It waits on this device at its last checkpoint, even if the page is closed.');
       }
     }).finally(async () => {
       progress.stop();

@@ -1,6 +1,6 @@
 /**
  * Training in the worker: images, checkpoints and the result are kept on this device, so a closed tab loses
- * seconds of it.
+ * what came after the last checkpoint: an epoch, or some seconds.
  */
 import type { Engine } from '../src/engine/runtime/engine.ts';
 import { throughLosses } from '../src/session/device_losses.ts';

@@ -1,6 +1,6 @@
 /**
  * Load on `aand serve`: requests per second, how long answers take, memory, and whether anything is lost.
- * `npm run load -- [--model FILE] [--backbones LIST] [--image-size PIXELS] [--requests N]
+ * `npm run load -- [--model FILE] [--backbones LIST] [--image-size PIXELS] [--requests LIST]
  * [--concurrency LIST] [--json FILE]`
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -72,6 +72,9 @@ const command = new Command('load')
   .exitOverride(({ exitCode }) => process.exit(exitCode ? 2 : 0))
   .parse();
 const options = command.opts<Options>();
+const count = options.model ? 1 : options.backbones.length;
+if (options.requests.length > 1 && options.requests.length !== count)
+  command.error(`--requests has ${options.requests.length} numbers for ${count} models`, { exitCode: 2 });
 const folder = mkdtempSync(join(tmpdir(), 'aand-load-'));
 try {
   const engine = await Engine.open();

@@ -66,7 +66,7 @@ export const commands: Readonly<Record<keyof Records, string>> = {
   bench: 'npm run bench -- --json bench/results/bench.json',
   host: 'npm run check:gpu -- --host --family NAVI31 --record',
   'serve-load': 'npm run load -- --requests 2000,10000 --json bench/results/serve-load.json',
-  walk: 'npm run walk -- --teacher resnet18_half --json bench/results/walk.json',
+  walk: 'npm run walk -- --teacher resnet18_half --pictures walk --json bench/results/walk.json',
   accuracy: 'aand benchmark, as docs/results.md has it',
 };
 

@@ -37,7 +37,7 @@ export async function checkOtherTab(browser: Browser, site: PageCopies, first: P
   await b.close();
   await first.bringToFront();
   await click(first, 'Pause');
-  await waitForText(first, 'train', /Paused after the last finished epoch/);
+  await waitForText(first, 'train', /Paused\. It waits on this device at its last checkpoint/);
   await waitForText(second, 'train', /"in the first tab": 4 good, .*not finished/);
   expect(await startDisabled(second)).toBe(false);
   return second;
