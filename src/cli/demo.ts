@@ -61,7 +61,8 @@ export function demoCommand(program: Command): void {
   program
     .command('demo')
     .description(
-      'make a small product data set, learn it, and show its defects; about two and a half minutes on two cores',
+      'make a small product data set, learn it, and show its defects; about two and a half minutes on ' +
+        'two cores',
     )
     .option('--out <folder>', 'where the results go', 'demo-results')
     .option(
