@@ -88,13 +88,8 @@ export async function openModel(page: Page, path: string): Promise<void> {
   await waitForText(page, 'inspect', /resnet18, (aand|rd)/);
 }
 
-/** Inspects images in the page; raw scores by name, from the table that it saves. */
-export async function inspect(
-  page: Page,
-  site: Site,
-  images: readonly string[],
-): Promise<Record<string, number>> {
-  // What an earlier visit left is shown again, and judged by the model that is open now.
+/** Removes all images, when none is being judged; those of an earlier visit come back with a model. */
+export async function removeImages(page: Page): Promise<void> {
   await waitForText(page, 'model', / pixels$/);
   await page.waitForFunction(
     () => !/inspecting \d|images wait/.test(document.getElementById('inspect')?.textContent ?? ''),
@@ -103,7 +98,17 @@ export async function inspect(
   if (await page.$('#inspect tbody tr')) {
     await click(page, 'Remove all images');
     await click(page, 'Remove');
+    await page.waitForFunction(() => !document.querySelector('#inspect tbody tr'), { polling });
   }
+}
+
+/** Inspects images in the page; raw scores by name, from the table that it saves. */
+export async function inspect(
+  page: Page,
+  site: Site,
+  images: readonly string[],
+): Promise<Record<string, number>> {
+  await removeImages(page);
   await (await chooser(page, 'inspect', 'Open images')).uploadFile(...images);
   await page.waitForFunction(
     (count) =>
