@@ -102,8 +102,9 @@ describe.each(documents)('%s', (path) => {
     expect(called).toEqual([]);
   });
 
-  test('lines have at most 110 characters', () => {
-    expect(text.split('\n').filter((line) => [...line].length > 110)).toEqual([]);
+  test('lines have at most 110 characters, but for lines of charts, which may not be broken', () => {
+    const wide = text.split('\n').filter((line) => [...line].length > 110);
+    expect(wide.filter((line) => !/^ {2}line \[[\d., -]+\]$/.test(line))).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Sections of docs/results.md from the files of bench/results/tables. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -52,6 +52,30 @@ npx aand benchmark x
 
 ${shown}
 `);
+});
+
+test('columns of numbers are drawn over the first one, in colours that the text names', () => {
+  const drawn = join(folder, 'drawn');
+  mkdirSync(drawn);
+  const curves: MeasuredTable = {
+    ...content,
+    heads: ['epoch', 'rd', 'aand'],
+    rows: [
+      ['5', { mean: 61.25, deviation: 2 }, 70],
+      ['10', 80, 90.5],
+    ],
+    charts: [{ title: 'image AUROC, %', columns: [1, 2] }],
+    commands: [],
+  };
+  const write = (value: MeasuredTable) => writeFileSync(join(drawn, 'a.json'), JSON.stringify(value));
+  write(curves);
+  const text = measuredSections(drawn, origin);
+  expect(text).toContain('image AUROC, %. blue: rd; orange: aand.\n\n```mermaid\n');
+  expect(text).toContain(
+    '  x-axis "epoch" 5 --> 10\n  y-axis 61 --> 91\n  line [61.3, 80.0]\n  line [70.0, 90.5]\n```\n',
+  );
+  write({ ...curves, rows: [['5', null, 70]] });
+  expect(() => measuredSections(drawn, origin)).toThrow(/chart "image AUROC, %" of "Teachers" needs numbers/);
 });
 
 test('a file that is not as it has to be is named with its field', () => {

@@ -40,6 +40,10 @@ const schema = v.strictObject({
   digits: v.number(),
   heads: v.array(v.string()),
   rows: v.array(v.array(value)),
+  /** Columns of numbers, counted from 0, over the first column, whose numbers have equal distances. */
+  charts: v.optional(
+    v.array(v.strictObject({ title: v.string(), columns: v.pipe(v.array(v.number()), v.minLength(1)) })),
+  ),
   /** Commands that give the figures again, a line each. */
   commands: v.array(v.string()),
 });
@@ -56,11 +60,52 @@ function cell(content: v.InferOutput<typeof value>, digits: number): string {
   return mean.toFixed(digits) + spread;
 }
 
+/** Lines in a chart, by their names and codes. */
+const colours = [
+  ['blue', '#1f77b4'],
+  ['orange', '#e07b00'],
+  ['green', '#2ca02c'],
+] as const;
+
+const numberOf = (content: v.InferOutput<typeof value> | undefined) =>
+  typeof content === 'object' && content ? content.mean : content;
+
+/** A chart as Mermaid's text, which the hosts of documents draw. */
+function chart(o: MeasuredTable, { title, columns }: NonNullable<MeasuredTable['charts']>[number]): string {
+  const drawn = columns.map((column) => o.rows.map((row) => numberOf(row[column])));
+  const all = drawn.flat();
+  if (!all.every((each) => typeof each === 'number') || columns.length > colours.length)
+    throw new Error(
+      `the chart "${title}" of "${o.title}" needs numbers alone, ${colours.length} lines at most`,
+    );
+  const least = Math.floor(Math.min(...all));
+  const most = Math.ceil(Math.max(...all));
+  const [from, to] = [o.rows[0]?.[0], o.rows.at(-1)?.[0]];
+  const names = columns.map((column, i) => `${colours[i]?.[0]}: ${o.heads[column]}`);
+  return [
+    `${title}. ${names.join('; ')}.`,
+    '',
+    '```mermaid',
+    '---',
+    'config:',
+    '  themeVariables:',
+    '    xyChart:',
+    `      plotColorPalette: "${colours.map(([, code]) => code).join(', ')}"`,
+    '---',
+    'xychart-beta',
+    `  x-axis "${o.heads[0]}" ${from} --> ${to}`,
+    `  y-axis ${least} --> ${most}`,
+    ...drawn.map((line) => `  line [${line.map((each) => (each as number).toFixed(o.digits)).join(', ')}]`),
+    '```',
+  ].join('\n');
+}
+
 function section(o: MeasuredTable, origin: (record: Provenance) => string): string {
   const { note, ...record } = o.record;
   return [
     `### ${o.title}`,
     ...o.about.map((text) => wrap(text)),
+    ...(o.charts ?? []).map((each) => chart(o, each)),
     table(
       o.heads,
       o.rows.map((row) => row.map((content) => cell(content, o.digits))),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import type { Provenance } from '../../src/bench/provenance.ts';
 import type { MeasuredTable } from '../figures/sections.ts';
+import { statistic } from './statistic.ts';
 
 const results = v.object({
   note: v.string(),
@@ -47,19 +48,6 @@ function readBenchmarks(folder: string): Benchmark[] {
       const { note, runs } = v.parse(results, JSON.parse(text));
       return [{ category, dirty: Number(dirty), dropped: Number(dropped ?? 0), note, runs }];
     });
-}
-
-interface Statistic {
-  readonly mean: number;
-  readonly deviation: number | null;
-}
-
-/** Null where nothing was measured. */
-function statistic(values: readonly number[]): Statistic | null {
-  if (!values.length) return null;
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : null };
 }
 
 const metrics = ['image_AUROC', 'pixel_AUROC', 'AUPRO'] as const;

@@ -12,6 +12,7 @@ import { openDataset } from '../../src/data/open.ts';
 import { holdOutLeast, holdOutShare, paperSchedule } from '../../src/session/training_defaults.ts';
 import type { MeasuredTable } from '../figures/sections.ts';
 import { writeCategory } from './dirty.ts';
+import { statistic } from './statistic.ts';
 
 /** How a subset is trained. */
 export const fewKinds = ['100 epochs', 'adaptive', 'with copies', 'patchcore'] as const;
@@ -144,12 +145,6 @@ function figuresOf(folder: string): Figures | undefined {
   };
 }
 
-function meanAndDeviation(values: readonly number[]) {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : null };
-}
-
 const numberIn = (pattern: RegExp, name: string) => Number(pattern.exec(name)?.[1]);
 
 /**
@@ -177,7 +172,7 @@ export function fewSection(
               const figures = readdirSync(folder).flatMap((seed) => figuresOf(join(folder, seed)) ?? []);
               if (!figures.length) return [];
               const cell = (key: 'imageAuroc' | 'pixelAuroc' | 'falseAlarms' | 'misses') =>
-                meanAndDeviation(figures.map((each) => each[key]));
+                statistic(figures.map((each) => each[key]));
               const cells = [cell('imageAuroc'), cell('pixelAuroc'), cell('falseAlarms'), cell('misses')];
               return [{ row: [product, `${count}`, kind, `${figures.length}`, ...cells], figures }];
             }),

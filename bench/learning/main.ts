@@ -30,6 +30,7 @@ import {
   readResult,
   sizeOf,
 } from './corruptions.ts';
+import { curveSections } from './curves.ts';
 import { makeDirtySets } from './dirty.ts';
 import { dirtySection } from './dirty_table.ts';
 import { driftSection, simulateDrift } from './drift.ts';
@@ -177,6 +178,20 @@ program
   .action((table: string, groups: string[]) => {
     const rows = collectInto(table, groups.map(parseGroup), called);
     console.log(`${table}: ${rows} rows`);
+  });
+
+program
+  .command('curves')
+  .description('sections of docs/results.md from finished runs of aand train --curve, modes side by side')
+  .argument('<runs...>', 'what aand train --out was given')
+  .requiredOption('--out <path>', "beginning of the sections' files: PATH-detector.json, PATH-gates.json")
+  .option('--commands <lines...>', 'commands that give the figures again', [])
+  .action((runs: string[], { out, commands }: { out: string; commands: string[] }) => {
+    const sections = curveSections(runs, commands, (adapters) => provenance(called, adapters));
+    for (const [name, section] of Object.entries(sections)) {
+      writeFileSync(`${out}-${name}.json`, `${JSON.stringify(section, null, 2)}\n`);
+      console.log(`${out}-${name}.json: ${section.rows.length} epochs`);
+    }
   });
 
 program

@@ -37,14 +37,15 @@ export interface CurvePoint {
 // The types are written out, because those of the package name no other package.
 const share = v.nullable(v.pipe(v.number(), v.minValue(0), v.maxValue(1)));
 const separation = v.strictObject({ levels: v.array(share), mean: share });
-const point: v.GenericSchema<unknown, CurvePoint> = v.strictObject({
+/** A point as files hold it. */
+export const curvePoint: v.GenericSchema<unknown, CurvePoint> = v.strictObject({
   stage: v.picklist([1, 2]),
   epoch: v.pipe(v.number(), v.integer(), v.minValue(1)),
   losses: v.record(v.string(), v.pipe(v.number(), v.finite())),
   detector: v.exactOptional(v.strictObject({ image_AUROC: share, pixel_AUROC: share, AUPRO: share })),
   gates: v.exactOptional(v.strictObject({ synthetic: separation, test: v.nullable(separation) })),
 });
-const kept = v.strictObject({ points: v.array(point) });
+const kept = v.strictObject({ points: v.array(curvePoint) });
 
 /** What every curve says of itself. */
 export const curveNote = 'Measured for the report, never used for choosing.';
