@@ -188,8 +188,8 @@ export function curveSections(
       about: [
         about,
         'AUROC over the cells of the three levels, mean of the levels: how well the gates tell anomalous ' +
-          'cells from good ones. Synthetic anomalies are those of the training, on training images. A stage ' +
-          'that learned its synthetic anomalies by heart would fall on the test set while it rises on them.',
+          'cells from good ones. Synthetic anomalies are those of the training, on training images. Gates ' +
+          'that learned these by heart would fall on the test set while they rise on training images.',
         ...gates.map(({ mode, figure }, i) => lastAgainstBest(`${figure}, ${mode}`, gateRows, i)),
       ],
       ...tableOf(gateRows, gates),
