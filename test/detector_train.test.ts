@@ -2,10 +2,12 @@
  * `Detector.train`: photographs of any source become a detector. It is the command line's training: the same
  * photographs give the same weights.
  */
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { Interrupted } from '../src/base/errors.ts';
 import { interruptSignal } from '../src/cli/common.ts';
 import { openRunFolder } from '../src/cli/run_folder.ts';
@@ -21,7 +23,7 @@ import { encodePng } from '../src/platform/node.ts';
 import type { TrainOptions } from '../src/session/train_from_sources.ts';
 import type { TrainingProgress } from '../src/session/training_progress.ts';
 import { readSafetensors, storable, writeSafetensors } from '../src/weights/safetensors.ts';
-import { picture, randomWeights, tinyTeacher } from './support/tiny_teacher.ts';
+import { picture, tinyTeacher } from './support/tiny_teacher.ts';
 import { differing } from './support/trainings.ts';
 
 const side = 32;

@@ -1,7 +1,9 @@
 /** Training from few photographs: what the defaults come to, images that are left out in turn, whole runs. */
+
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { augmentTraining } from '../src/data/augment.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';
@@ -28,7 +30,7 @@ import { trainDetector } from '../src/train/train_detector.ts';
 import type { SafetensorsFile } from '../src/weights/safetensors.ts';
 import { useCommand, useFolder } from './support/command.ts';
 import { writeMvtec } from './support/layouts.ts';
-import { picture, randomWeights, sample, tinyTeacher } from './support/tiny_teacher.ts';
+import { picture, sample, tinyTeacher } from './support/tiny_teacher.ts';
 
 const side = 32;
 const folder = useFolder();

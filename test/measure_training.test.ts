@@ -1,12 +1,13 @@
 /** A training is tried out: what it tells of the parts, on a clock that goes on by one second a look. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { Interrupted } from '../src/base/errors.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { registerBackbone } from '../src/model/backbones.ts';
 import { type MeasuredJob, measureTraining } from '../src/session/measure_training.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
-import { randomWeights, tinyTeacher } from './support/tiny_teacher.ts';
+import { tinyTeacher } from './support/tiny_teacher.ts';
 import { memory } from './support/trainings.ts';
 
 let engine: Engine;

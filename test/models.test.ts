@@ -1,6 +1,7 @@
 /** The model room: teachers and methods by their description; a second family of teachers is a file. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { readDetector, writeDetector } from '../src/detector/file.ts';
 import { newSettings } from '../src/detector/settings.ts';
@@ -17,7 +18,7 @@ import { forecastTraining } from '../src/train/forecast_training.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import { detectBackbone } from '../src/weights/import.ts';
 import { storedShape } from '../src/weights/names.ts';
-import { picture, randomWeights, tinyTeacher } from './support/tiny_teacher.ts';
+import { picture, tinyTeacher } from './support/tiny_teacher.ts';
 
 const size = 32;
 let engine: Engine;

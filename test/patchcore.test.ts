@@ -1,5 +1,7 @@
 /** PatchCore: operations, choice and scores against float64; what is learned, kept in a file, and refused. */
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { RandomStream } from '../src/base/random.ts';
 import { Detector } from '../src/detector/detector.ts';
 import { readDetector, writeDetector } from '../src/detector/file.ts';
@@ -21,7 +23,7 @@ import { greedyCoreset } from '../src/train/coreset.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import type { Progress } from '../src/train/trainer.ts';
 import type { SafetensorsFile } from '../src/weights/safetensors.ts';
-import { picture, randomWeights } from './support/tiny_teacher.ts';
+import { picture } from './support/tiny_teacher.ts';
 
 let engine: Engine;
 beforeAll(async () => {

@@ -10,6 +10,7 @@ import {
   measureCorruptions,
   readResult,
 } from '../bench/learning/corruptions.ts';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { Interrupted } from '../src/base/errors.ts';
 import { RandomStream } from '../src/base/random.ts';
 import { provenance } from '../src/cli/provenance.ts';
@@ -38,7 +39,7 @@ import type { CheckedOptions } from '../src/train/check_options.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import type { SafetensorsFile } from '../src/weights/safetensors.ts';
 import { writeImage } from './support/layouts.ts';
-import { picture, randomWeights, sample, tinyTeacher } from './support/tiny_teacher.ts';
+import { picture, sample, tinyTeacher } from './support/tiny_teacher.ts';
 import { memory } from './support/trainings.ts';
 
 const side = 32;

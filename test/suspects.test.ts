@@ -1,5 +1,7 @@
 /** Suspects among training images: distances against float64, the ranking, lists of images to leave out. */
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { RandomStream } from '../src/base/random.ts';
 import type { Dataset, Sample } from '../src/data/dataset.ts';
 import { withoutListed } from '../src/data/leave_out.ts';
@@ -7,7 +9,7 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import { suspectSheet } from '../src/eval/suspect_sheet.ts';
 import { clearOutliers, suspectCount } from '../src/session/suspects.ts';
 import { findSuspects, nearestImages, rankedSuspects, suspicionsOf } from '../src/train/suspects.ts';
-import { picture, randomWeights, sample, tinyTeacher } from './support/tiny_teacher.ts';
+import { picture, sample, tinyTeacher } from './support/tiny_teacher.ts';
 
 let engine: Engine;
 beforeAll(async () => {

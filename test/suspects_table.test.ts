@@ -1,13 +1,15 @@
 /** The measurement behind `npm run learning -- suspects`: sets with known defects among the good images. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeDirtySets } from '../bench/learning/dirty.ts';
 import { measureSuspects, type SuspectsRow, suspectsSection } from '../bench/learning/suspects.ts';
+import { randomWeights } from '../bench/support/random_weights.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { writeMvtec } from './support/layouts.ts';
-import { randomWeights, tinyTeacher } from './support/tiny_teacher.ts';
+import { tinyTeacher } from './support/tiny_teacher.ts';
 
 let engine: Engine;
 let folder: string;

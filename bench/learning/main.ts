@@ -22,6 +22,8 @@ import { augmentations } from '../../src/data/augment.ts';
 import { type Strength, strengths } from '../../src/data/corruptions.ts';
 import { backboneNamed } from '../../src/model/backbones.ts';
 import { suspectSize } from '../../src/train/suspects.ts';
+import { storable, writeSafetensors } from '../../src/weights/safetensors.ts';
+import { randomWeights } from '../support/random_weights.ts';
 import { collectInto, parseGroup } from './collect.ts';
 import {
   type CorruptionRow,
@@ -192,6 +194,20 @@ program
       writeFileSync(`${out}-${name}.json`, `${JSON.stringify(section, null, 2)}\n`);
       console.log(`${out}-${name}.json: ${section.rows.length} epochs`);
     }
+  });
+
+program
+  .command('random-teacher')
+  .description('writes a teacher that has learned nothing: the lower end of the table of teachers')
+  .argument('<file>', 'where it goes, as .safetensors')
+  .option('--backbone <name>', 'of the teacher', backboneOption, 'resnet18')
+  .option('--seed <number>', 'of the weights', seedOption, 0)
+  .action(async (file: string, { backbone, seed }: { backbone: string; seed: number }) => {
+    await withEngine(async (engine) => {
+      const { tensors } = await randomWeights(engine, backboneNamed(backbone), seed);
+      writeFileSync(file, writeSafetensors(storable(tensors)));
+      console.log(`${file}: random weights of ${backbone}`);
+    });
   });
 
 program

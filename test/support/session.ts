@@ -1,4 +1,5 @@
 /** The use cases on a tiny teacher: samples in memory, a training of three images, the model that it saves. */
+import { randomWeights } from '../../bench/support/random_weights.ts';
 import { UnreadableFiles } from '../../src/data/unreadable.ts';
 import { type DetectorFile, readDetector } from '../../src/detector/file.ts';
 import type { DetectorSettings } from '../../src/detector/settings.ts';
@@ -12,7 +13,7 @@ import {
 } from '../../src/session/train_and_calibrate.ts';
 import { proceduralTextures } from '../../src/synthetic/procedural_textures.ts';
 import type { SafetensorsFile } from '../../src/weights/safetensors.ts';
-import { picture, randomWeights, sample, tinyTeacher } from './tiny_teacher.ts';
+import { picture, sample, tinyTeacher } from './tiny_teacher.ts';
 
 export const side = 32;
 export const train = [0, 1, 2].map((i) => sample(`train${i}`, 'good'));

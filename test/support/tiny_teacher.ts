@@ -2,15 +2,8 @@
 
 import { RandomStream } from '../../src/base/random.ts';
 import type { Sample } from '../../src/data/dataset.ts';
-import type { Engine } from '../../src/engine/runtime/engine.ts';
-import { initialize } from '../../src/engine/runtime/initialize.ts';
-import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { Image } from '../../src/image/image.ts';
-import { groups } from '../../src/model/groups.ts';
-import { detectorParameters } from '../../src/model/methods.ts';
 import type { Teacher } from '../../src/model/teacher.ts';
-import { storeParameters } from '../../src/weights/parameters.ts';
-import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../../src/weights/safetensors.ts';
 
 export const tinyTeacher: Teacher = {
   name: 'tiny',
@@ -28,15 +21,6 @@ export const tinyTeacher: Teacher = {
     return [fine, middle, half('coarse', middle, 32)];
   },
 };
-
-/** Random weights of a teacher, as a file with torchvision's kind of names. */
-export async function randomWeights(engine: Engine, teacher: Teacher): Promise<SafetensorsFile> {
-  const store = new ParameterStore(engine, detectorParameters(teacher, 'rd'));
-  initialize(store, [groups.teacher], 7);
-  const tensors = await storeParameters(store, [groups.teacher], { prefix: 'teacher.' });
-  store.destroy();
-  return readSafetensors(writeSafetensors(tensors));
-}
 
 /** A grey picture of noise; a defective one has a white square. */
 export function picture(index: number, side: number, defective = false): Image {

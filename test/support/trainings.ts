@@ -1,31 +1,24 @@
 /** Small trainings: a random teacher, random images, checkpoints in memory. */
 
+import { randomWeights } from '../../bench/support/random_weights.ts';
 import { RandomStream } from '../../src/base/random.ts';
 import { type PageKind, ParameterSet } from '../../src/engine/graph/parameter_set.ts';
 import type { Engine } from '../../src/engine/runtime/engine.ts';
-import { initialize } from '../../src/engine/runtime/initialize.ts';
 import { ParameterStore } from '../../src/engine/runtime/store.ts';
 import type { Image } from '../../src/image/image.ts';
 import { backbones } from '../../src/model/backbones.ts';
-import { groups } from '../../src/model/groups.ts';
-import { detectorParameters } from '../../src/model/methods.ts';
 import { proceduralTextures } from '../../src/synthetic/procedural_textures.ts';
 import type { TrainDetectorOptions } from '../../src/train/check_options.ts';
 import type { CheckpointStorage } from '../../src/train/checkpoint.ts';
 import type { TrainedDetector } from '../../src/train/train_detector.ts';
 import { trainStage } from '../../src/train/trainer.ts';
-import { storeParameters } from '../../src/weights/parameters.ts';
-import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../../src/weights/safetensors.ts';
+import type { SafetensorsFile } from '../../src/weights/safetensors.ts';
 
 export const size = 32;
 
 /** A teacher with random weights, as a file. */
-export async function randomTeacher(engine: Engine): Promise<SafetensorsFile> {
-  const store = new ParameterStore(engine, detectorParameters(backbones.resnet18, 'rd'));
-  initialize(store, [groups.teacher], 7);
-  const tensors = await storeParameters(store, [groups.teacher], { prefix: 'teacher.' });
-  store.destroy();
-  return readSafetensors(writeSafetensors(tensors));
+export function randomTeacher(engine: Engine): Promise<SafetensorsFile> {
+  return randomWeights(engine, backbones.resnet18);
 }
 
 export function images(count: number): Image[] {
