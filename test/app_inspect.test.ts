@@ -201,6 +201,49 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('inspecting in Chromium', (
     await press('0');
   });
 
+  test('two fingers zoom where they are, and are no tap', async () => {
+    const zoom = () => textOf(page, '#inspect .zoom');
+    const box = await (await page.$('#inspect .stage canvas'))?.boundingBox();
+    if (!box) throw new Error('no picture');
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    const spot = await textOf(page, '#spot h3');
+    const session = await page.createCDPSession();
+    const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...distances: number[]) =>
+      session.send('Input.dispatchTouchEvent', {
+        type,
+        touchPoints: distances.map((distance, id) => ({ x: x + distance, y, id })),
+      });
+    const whole = await drawing();
+    await touch('touchStart', -30);
+    await touch('touchStart', -30, 30);
+    for (const distance of [40, 50, 60]) await touch('touchMove', -distance, distance);
+    await drawing();
+    expect(await zoom()).toBe('200 %');
+    await touch('touchEnd', -60);
+    await touch('touchEnd');
+    expect(await drawing()).not.toBe(whole);
+    expect(await textOf(page, '#spot h3')).toBe(spot);
+    // One finger drags a zoomed picture, and is no tap either.
+    await touch('touchStart', 0);
+    for (const distance of [20, 40, 60, 80]) await touch('touchMove', distance);
+    await touch('touchEnd');
+    expect(await textOf(page, '#spot h3')).toBe(spot);
+    // A tap is one: it explains the place that was dragged there, 80 of the doubled picture to the left.
+    await touch('touchStart', 0);
+    await touch('touchEnd');
+    await page.waitForFunction(
+      (before) => document.querySelector('#spot h3')?.textContent !== before,
+      { timeout: 120_000, polling: 100 },
+      spot,
+    );
+    const [, left] = /At (\d+) %, (\d+) %/.exec(await textOf(page, '#spot h3')) ?? [];
+    expect(Number(left)).toBeCloseTo(50 - (100 * 80) / (2 * Math.min(box.width, box.height)), -0.5);
+    await session.detach();
+    await press('0');
+    await drawing();
+    expect(await zoom()).toBe('100 %');
+  });
+
   test('keys go through the images as the table lists them, mark them, and take marks back', async () => {
     await click(page, 'image');
     const order = await page.$$eval('#inspect td.name', (cells) => cells.map((cell) => cell.textContent));
