@@ -54,6 +54,12 @@ export function benchCases(half = false): BenchCase[] {
     ...trainingCases(backbones.resnet18_half, 128)
       .slice(1)
       .map((benchCase) => ({ ...benchCase, quick: false })),
+    // The large backbones at the size that the smaller ones are compared at: minutes, so only by name.
+    ...[backbones.resnet50, backbones.wide_resnet50_2].flatMap((backbone) =>
+      trainingCases(backbone, 128)
+        .slice(1)
+        .map((benchCase) => ({ ...benchCase, long: true })),
+    ),
     // At the size of the paper, and with tensors larger than a binding: half an hour on a CPU driver, so only
     // by name.
     ...[16, 32, 64]
