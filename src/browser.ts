@@ -125,7 +125,8 @@ export {
   type TrainingPorts,
   trainAndCalibrate,
 } from './session/train_and_calibrate.ts';
-export type { JudgedImages, TrainedModel, TrainOptions } from './session/train_from_sources.ts';
+export type { JudgedImages, TrainedModel } from './session/train_from_sources.ts';
+export type { TrainOptions } from './session/train_options.ts';
 export {
   epochsFor,
   fewImages,

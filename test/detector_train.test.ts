@@ -20,7 +20,7 @@ import { Engine } from '../src/engine/runtime/engine.ts';
 import type { Image } from '../src/image/image.ts';
 import { registerBackbone } from '../src/model/backbones.ts';
 import { encodePng } from '../src/platform/node.ts';
-import type { TrainOptions } from '../src/session/train_from_sources.ts';
+import type { TrainOptions } from '../src/session/train_options.ts';
 import type { TrainingProgress } from '../src/session/training_progress.ts';
 import { readSafetensors, storable, writeSafetensors } from '../src/weights/safetensors.ts';
 import { picture, tinyTeacher } from './support/tiny_teacher.ts';

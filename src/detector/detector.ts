@@ -8,7 +8,8 @@ import { type MarkRule, markedPixels, type Scale } from '../eval/marks.ts';
 import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import type { ImageBands } from '../image/bands.ts';
 import { backboneNamed } from '../model/backbones.ts';
-import type { TrainedModel, TrainOptions } from '../session/train_from_sources.ts';
+import type { TrainedModel } from '../session/train_from_sources.ts';
+import type { TrainOptions } from '../session/train_options.ts';
 import { type DetectorFile, detectorStore, readDetector } from './file.ts';
 import {
   type DetectorMemory,
