@@ -142,7 +142,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     async onTuned() {
       const { current } = inspection;
       if (!current) return;
-      await model.changed(current, 'fine-tuned.safetensors');
+      await model.changed(current, 'fine-tuned');
       inspection.tuned = true;
       // The calibration's scores are of the model before it.
       drift.watch(undefined);
@@ -150,7 +150,7 @@ export function createInspectView(root: HTMLElement, hooks: OpeningHooks) {
     },
   });
   const region = createModelRegion(inspection, (region) =>
-    model.change(async () => model.changed(await opener.inspectPart(region), 'region.safetensors')),
+    model.change(async () => model.changed(await opener.inspectPart(region), 'region')),
   );
 
   const receive = (files: File[]) =>

@@ -27,6 +27,8 @@ export function createOpenModel({ inspection, queue, keeper, models, opener, cle
   // The demo's model, while its pictures are shown: they go when the user opens images of their own.
   let demo: File | undefined;
   let changing = false;
+  /** What the open model's file is called. */
+  let fileName = 'model.safetensors';
 
   const setKept = async (id: string | undefined) => {
     keeper.setModel(id);
@@ -68,6 +70,7 @@ export function createOpenModel({ inspection, queue, keeper, models, opener, cle
   const open = (file: File, name: string, keep: () => Promise<void>) =>
     change(async () => {
       await opener.open(file, name);
+      fileName = file.name;
       await keep();
     });
 
@@ -99,10 +102,16 @@ export function createOpenModel({ inspection, queue, keeper, models, opener, cle
       inspection.setItems([]);
       if (modelStays) await keepOnDevice(model);
     },
-    /** The worker has changed the open model: it is kept as one of its own, and judges everything. */
-    async changed(settings: DetectorSettings, name: string): Promise<void> {
+    /**
+     * The worker has changed the open model: it is kept as one of its own, and judges everything.
+     *
+     * @param what a word for it, which the copy's name gets once
+     */
+    async changed(settings: DetectorSettings, what: string): Promise<void> {
       inspection.open(settings);
-      const file = new File([await bytes()], name);
+      const stem = fileName.replace(/\.safetensors$/, '');
+      fileName = `${stem.endsWith(` (${what})`) ? stem : `${stem} (${what})`}.safetensors`;
+      const file = new File([await bytes()], fileName);
       // The demo's model is kept when images of the user's own take the place of its pictures.
       if (demo) demo = file;
       else await keepOnDevice(file);

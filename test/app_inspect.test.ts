@@ -477,6 +477,11 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('inspecting in Chromium', (
     await waitForText(page, 'inspect', /the limit is gone|this model is not calibrated/);
     await waitForText(page, 'inspect', /4 images, no limit/);
     expect(await use()).toBe(true);
+    // The copy that is kept says what it is a copy of.
+    await until(page, () => document.querySelector('#models option:checked')?.textContent);
+    expect(await page.$eval('#models option:checked', (option) => option.textContent)).toMatch(
+      /^model \(region\): /,
+    );
     const after = await scores();
     expect(after.every((score, i) => score <= (before[i] as number))).toBe(true);
     expect(after.some((score, i) => score < (before[i] as number))).toBe(true);
