@@ -19,6 +19,7 @@ export interface OpeningHooks {
   closed(): void;
 }
 
+/** Models of earlier versions of the page have a name in the place of a category. */
 const productOf = (training: Readonly<Record<string, unknown>>) =>
   String(training.category ?? training.name ?? '');
 

@@ -1,6 +1,7 @@
 /** A kept training is run: its images, its checkpoints, its model. */
 import { RandomStream } from '../src/base/random.ts';
 import { augmentTraining, robustChanges } from '../src/data/augment.ts';
+import { parseForeground } from '../src/data/foreground.ts';
 import { trainingSetWarnings } from '../src/data/training_warnings.ts';
 import { UnreadableFiles } from '../src/data/unreadable.ts';
 import type { MapRunner } from '../src/detector/map_runner.ts';
@@ -11,7 +12,9 @@ import { backboneNamed } from '../src/model/backbones.ts';
 import { systemClock } from '../src/session/ports.ts';
 import { memoryReader } from '../src/session/score_samples.ts';
 import { trainAndCalibrate } from '../src/session/train_and_calibrate.ts';
+import { trainingRecord } from '../src/session/training_record.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
+import { defaultCoreset } from '../src/train/memory_bank.ts';
 import { heldOutOf } from './forecast.ts';
 import { checkpoint, storeModel, type TrainingRecord } from './kept.ts';
 import { readTeacher } from './teachers.ts';
@@ -56,8 +59,9 @@ export async function runTraining(
   const started = systemClock.now();
   const good = await load(record, 'good', job.foreground);
   const bad = await load(record, 'bad', 'none');
-  const { region, ...described } = job;
-  const { folds = 0 } = job;
+  const { folds = 0, region } = job;
+  const textures = proceduralTextures();
+  const robust = job.robust ? robustChanges : undefined;
   const heldOutCount = heldOutOf(job, good.length);
   // By place, not by name as the command line draws: trainings that are kept were split so.
   const drawn = new Set(new RandomStream(job.seed, 'hold-out').sample(good.length, heldOutCount));
@@ -76,7 +80,8 @@ export async function runTraining(
   const examples = [...bad, ...heldOut, ...train]
     .slice(0, shownExamples)
     .map(({ sample, image }) => ({ name: sample.path, image }));
-  const data = job.augment?.length ? augmentTraining(photographs, job.augment, job.seed) : photographs;
+  const augment = job.augment?.length ? job.augment : undefined;
+  const data = augment ? augmentTraining(photographs, augment, job.seed) : photographs;
   return trainAndCalibrate(
     engine,
     {
@@ -89,8 +94,8 @@ export async function runTraining(
       foregrounds: data.foregrounds,
       region,
       folds,
-      robust: job.robust ? robustChanges : undefined,
-      textures: proceduralTextures(),
+      robust,
+      textures,
       imageSize: job.imageSize,
       batch: job.batch,
       epochs: job.epochs,
@@ -128,7 +133,21 @@ export async function runTraining(
       },
       afterEpoch: async (runner) => callbacks.onExamples(await showExamples(runner, examples)),
       describe: ({ history }) => ({
-        training: { ...described, weights: job.teacher, history, images: train.length },
+        training: {
+          ...trainingRecord(
+            {
+              ...job,
+              ...{ teacherPath: job.teacher, textures, augment, robust, folds, labels: 'folder' },
+              ...{ tiling: undefined, coreset: defaultCoreset, limit: undefined },
+            },
+            parseForeground(job.foreground) ?? { kind: 'none' },
+            heldOut.length,
+          ),
+          seed: job.seed,
+          category: job.name,
+          history,
+          images: train.length,
+        },
         version: 'browser',
       }),
       saveModel: (bytes) => storeModel(record, bytes),

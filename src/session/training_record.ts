@@ -5,9 +5,29 @@ import { methodNamed } from '../model/methods.ts';
 import { scoreNeighbours } from '../model/patchcore.ts';
 import type { TrainingPlan } from './training_plan.ts';
 
+/** What of a plan is recorded. */
+type RecordedPlan = Pick<
+  TrainingPlan,
+  | 'backbone'
+  | 'mode'
+  | 'teacherPath'
+  | 'textures'
+  | 'tiling'
+  | 'region'
+  | 'imageSize'
+  | 'batch'
+  | 'coreset'
+  | 'epochs'
+  | 'limit'
+  | 'folds'
+  | 'augment'
+  | 'robust'
+  | 'labels'
+>;
+
 /** The settings of a plan, as plain data. */
 export function trainingRecord(
-  plan: Omit<TrainingPlan, 'teacher' | 'unreadable'>,
+  plan: RecordedPlan,
   foreground: ForegroundRule,
   heldOut: number,
   bestEpoch?: number,
