@@ -47,7 +47,7 @@ test('modes stand side by side, over the epochs that all runs have, with means o
   const { detector, gates } = curveSections([rd, first, second], ['a command'], record);
   expect(detector.heads).toEqual([
     'epoch',
-    ...['image AUROC', 'pixel AUROC', 'PRO'].flatMap((name) => [`rd: ${name}`, `aand: ${name}`]),
+    ...['Image AUROC', 'Pixel AUROC', 'PRO'].flatMap((name) => [`rd: ${name}`, `aand: ${name}`]),
   ]);
   const close = (mean: number, deviation: number | null) => ({
     mean: expect.closeTo(mean, 6),
@@ -58,13 +58,11 @@ test('modes stand side by side, over the epochs that all runs have, with means o
     ['5', close(70, null), close(70, 14.142), ...others],
     ['15', close(75, null), close(92, Math.SQRT2), ...others],
   ]);
-  expect(detector.about.slice(0, 3)).toEqual([
+  expect(detector.about.slice(0, 2)).toEqual([
     'Settings: screw, resnet18, 128 pixels, batch 16, 10 and 15 epochs; seeds: rd 0; aand 0, 1. ' +
       'Measured for the report, never used for choosing.',
-    'image AUROC, rd: 75.0 after the last epoch; the highest is 75.0 (epoch 15); over the last fifth of ' +
-      'the epochs 75.0 to 75.0.',
-    'image AUROC, aand: 92.0 after the last epoch; the highest is 92.0 (epoch 15); over the last fifth of ' +
-      'the epochs 92.0 to 92.0.',
+    'Image AUROC after the last epoch: rd 75.0 (highest 75.0, epoch 15; over the last fifth of the epochs ' +
+      '75.0 to 75.0), aand 92.0 (highest 92.0, epoch 15; over the last fifth of the epochs 92.0 to 92.0).',
   ]);
   expect(detector.charts?.map(({ columns }) => columns)).toEqual([
     [1, 2],
@@ -76,13 +74,13 @@ test('modes stand side by side, over the epochs that all runs have, with means o
     ['5', close(95, 0), close(75, 0)],
     ['10', close(100, 0), close(70, 0)],
   ]);
-  expect(gates?.about.at(-1)).toContain('70.0 after the last epoch; the highest is 75.0 (epoch 5)');
+  expect(gates?.about.at(-1)).toContain('aand 70.0 (highest 75.0, epoch 5;');
 });
 
 test('the last epoch is told from a better one before it', () => {
   const { detector, gates } = curveSections([rd], [], record);
   expect(gates).toBeUndefined();
-  expect(detector.about[1]).toContain('75.0 after the last epoch; the highest is 80.0 (epoch 10)');
+  expect(detector.about[1]).toContain('rd 75.0 (highest 80.0, epoch 10;');
 });
 
 test('runs of other settings, or without a curve, are refused by name', () => {

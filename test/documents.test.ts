@@ -101,11 +101,6 @@ describe.each(documents)('%s', (path) => {
     const called = matches(text, /(?:`|npx |^)aand ([a-z][a-z-]*)/gm).filter((name) => !names.has(name));
     expect(called).toEqual([]);
   });
-
-  test('lines have at most 110 characters, but for lines of charts, which may not be broken', () => {
-    const wide = text.split('\n').filter((line) => [...line].length > 110);
-    expect(wide.filter((line) => !/^ {2}line \[[\d., -]+\]$/.test(line))).toEqual([]);
-  });
 });
 
 test('paths that sources name exist', () => {

@@ -70,10 +70,12 @@ test('columns of numbers are drawn over the first one, in colours that the text 
   const write = (value: MeasuredTable) => writeFileSync(join(drawn, 'a.json'), JSON.stringify(value));
   write(curves);
   const text = measuredSections(drawn, origin);
-  expect(text).toContain('image AUROC, %. blue: rd; orange: aand.\n\n```mermaid\n');
+  expect(text).toContain('image AUROC, %: blue rd, orange aand.\n\n```mermaid\n');
   expect(text).toContain(
     '  x-axis "epoch" 5 --> 10\n  y-axis 61 --> 91\n  line [61.3, 80.0]\n  line [70.0, 90.5]\n```\n',
   );
+  write({ ...curves, charts: [{ title: 'Image AUROC', columns: [2], names: ['the method'] }] });
+  expect(measuredSections(drawn, origin)).toContain('Image AUROC: blue the method.\n\n```mermaid\n');
   write({ ...curves, rows: [['5', null, 70]] });
   expect(() => measuredSections(drawn, origin)).toThrow(/chart "image AUROC, %" of "Teachers" needs numbers/);
 });

@@ -42,7 +42,14 @@ const schema = v.strictObject({
   rows: v.array(v.array(value)),
   /** Columns of numbers, counted from 0, over the first column, whose numbers have equal distances. */
   charts: v.optional(
-    v.array(v.strictObject({ title: v.string(), columns: v.pipe(v.array(v.number()), v.minLength(1)) })),
+    v.array(
+      v.strictObject({
+        title: v.string(),
+        columns: v.pipe(v.array(v.number()), v.minLength(1)),
+        /** What each line is; default: the heads of the columns. */
+        names: v.optional(v.array(v.string())),
+      }),
+    ),
   ),
   /** Commands that give the figures again, a line each. */
   commands: v.array(v.string()),
@@ -71,7 +78,10 @@ const numberOf = (content: v.InferOutput<typeof value> | undefined) =>
   typeof content === 'object' && content ? content.mean : content;
 
 /** A chart as Mermaid's text, which the hosts of documents draw. */
-function chart(o: MeasuredTable, { title, columns }: NonNullable<MeasuredTable['charts']>[number]): string {
+function chart(
+  o: MeasuredTable,
+  { title, columns, names }: NonNullable<MeasuredTable['charts']>[number],
+): string {
   const drawn = columns.map((column) => o.rows.map((row) => numberOf(row[column])));
   const all = drawn.flat();
   if (!all.every((each) => typeof each === 'number') || columns.length > colours.length)
@@ -81,9 +91,9 @@ function chart(o: MeasuredTable, { title, columns }: NonNullable<MeasuredTable['
   const least = Math.floor(Math.min(...all));
   const most = Math.ceil(Math.max(...all));
   const [from, to] = [o.rows[0]?.[0], o.rows.at(-1)?.[0]];
-  const names = columns.map((column, i) => `${colours[i]?.[0]}: ${o.heads[column]}`);
+  const lines = columns.map((column, i) => `${colours[i]?.[0]} ${names?.[i] ?? o.heads[column]}`);
   return [
-    `${title}. ${names.join('; ')}.`,
+    `${title}: ${lines.join(', ')}.`,
     '',
     '```mermaid',
     '---',

@@ -77,20 +77,24 @@ function rowsOf(runs: readonly Run[], stage: 1 | 2, columns: readonly Column[]) 
 type Rows = ReturnType<typeof rowsOf>;
 
 /** What the last epoch has, and how far the best one and the epochs before lie from it. */
-function lastAgainstBest(name: string, rows: Rows, column: number): string {
-  const values = rows.flatMap(({ epoch, cells }) => {
-    const cell = cells[column];
-    return cell ? [{ epoch, value: cell.mean }] : [];
+function lastAgainstBest(rows: Rows, columns: readonly Column[], figure: string): string {
+  const texts = columns.flatMap((column, i) => {
+    if (column.figure !== figure) return [];
+    const values = rows.flatMap(({ epoch, cells }) => {
+      const cell = cells[i];
+      return cell ? [{ epoch, value: cell.mean }] : [];
+    });
+    const last = values.at(-1);
+    if (!last) return [`${column.mode} was not measured`];
+    const best = values.reduce((a, b) => (b.value > a.value ? b : a));
+    const late = values.slice(-Math.max(1, Math.ceil(values.length / 5))).map(({ value }) => value);
+    return [
+      `${column.mode} ${last.value.toFixed(1)} (highest ${best.value.toFixed(1)}, epoch ${best.epoch}; ` +
+        `over the last fifth of the epochs ${Math.min(...late).toFixed(1)} to ` +
+        `${Math.max(...late).toFixed(1)})`,
+    ];
   });
-  const last = values.at(-1);
-  if (!last) return `${name} was not measured.`;
-  const best = values.reduce((a, b) => (b.value > a.value ? b : a));
-  const late = values.slice(-Math.max(1, Math.ceil(values.length / 5))).map(({ value }) => value);
-  return (
-    `${name}: ${last.value.toFixed(1)} after the last epoch; the highest is ${best.value.toFixed(1)} ` +
-    `(epoch ${best.epoch}); over the last fifth of the epochs ${Math.min(...late).toFixed(1)} to ` +
-    `${Math.max(...late).toFixed(1)}.`
-  );
+  return `${figure} after the last epoch: ${texts.join(', ')}.`;
 }
 
 function tableOf(
@@ -105,13 +109,18 @@ function tableOf(
     charts: figures.map((figure) => ({
       title: `${figure}, %`,
       columns: columns.flatMap((column, i) => (column.figure === figure ? [i + 1] : [])),
+      names: columns.flatMap(({ figure: other, mode }) => (other === figure ? [mode] : [])),
     })),
   };
 }
 
+const gateFigures = [
+  ['Gates on synthetic anomalies', 'synthetic'],
+  ['Gates on the test set', 'test'],
+] as const;
 const detectorFigures = [
-  ['image AUROC', 'image_AUROC'],
-  ['pixel AUROC', 'pixel_AUROC'],
+  ['Image AUROC', 'image_AUROC'],
+  ['Pixel AUROC', 'pixel_AUROC'],
   ['PRO', 'AUPRO'],
 ] as const;
 
@@ -165,18 +174,17 @@ export function curveSections(
   const detector: MeasuredTable = {
     ...shared,
     title: `A long training over its epochs: ${first.category}`,
-    about: [
-      about,
-      ...detectors.map(({ mode, figure }, i) => lastAgainstBest(`${figure}, ${mode}`, detectorRows, i)),
-    ],
+    about: [about, ...detectorFigures.map(([figure]) => lastAgainstBest(detectorRows, detectors, figure))],
     ...tableOf(detectorRows, detectors),
   };
 
   const gated = runs.filter(({ curve }) => curve.some(({ gates }) => gates));
   if (!gated.length) return { detector };
   const gates = [...new Set(gated.map((run) => run.settings.mode))].flatMap((mode): Column[] => [
-    { mode, figure: 'gates on synthetic anomalies', of: (point) => point.gates?.synthetic.mean },
-    { mode, figure: 'gates on the test set', of: (point) => point.gates?.test?.mean },
+    ...gateFigures.map(([figure, key]) => ({
+      ...{ mode, figure },
+      of: (point: CurvePoint) => point.gates?.[key]?.mean,
+    })),
   ]);
   const gateRows = rowsOf(gated, 1, gates);
   return {
@@ -190,7 +198,7 @@ export function curveSections(
         'AUROC over the cells of the three levels, mean of the levels: how well the gates tell anomalous ' +
           'cells from good ones. Synthetic anomalies are those of the training, on training images. Gates ' +
           'that learned these by heart would fall on the test set while they rise on training images.',
-        ...gates.map(({ mode, figure }, i) => lastAgainstBest(`${figure}, ${mode}`, gateRows, i)),
+        ...gateFigures.map(([figure]) => lastAgainstBest(gateRows, gates, figure)),
       ],
       ...tableOf(gateRows, gates),
       charts: [{ title: 'AUROC over cells, %', columns: gates.map((_, i) => i + 1) }],

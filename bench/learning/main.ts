@@ -189,7 +189,10 @@ program
   .requiredOption('--out <path>', "beginning of the sections' files: PATH-detector.json, PATH-gates.json")
   .option('--commands <lines...>', 'commands that give the figures again', [])
   .action((runs: string[], { out, commands }: { out: string; commands: string[] }) => {
-    const sections = curveSections(runs, commands, (adapters) => provenance(called, adapters));
+    // Whose folders these are is nobody's business: the document has the names alone.
+    const names = runs.map((run) => basename(run)).join(' ');
+    const command = `npm run learning -- curves ${names} --out ${basename(out)}`;
+    const sections = curveSections(runs, commands, (adapters) => provenance(command, adapters));
     for (const [name, section] of Object.entries(sections)) {
       writeFileSync(`${out}-${name}.json`, `${JSON.stringify(section, null, 2)}\n`);
       console.log(`${out}-${name}.json: ${section.rows.length} epochs`);
