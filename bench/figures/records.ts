@@ -46,6 +46,8 @@ export interface Records {
   readonly 'static-peers': { readonly record: Provenance; readonly families: readonly FamilyPeers[] };
   readonly half: HalfReport;
   readonly bench: BenchReport;
+  /** Training steps of the large backbones. */
+  readonly 'bench-large': BenchReport;
   readonly host: HostReport & { readonly record: Provenance };
   readonly 'serve-load': {
     readonly record: Provenance;
@@ -64,6 +66,7 @@ export const commands: Readonly<Record<keyof Records, string>> = {
   'static-peers': 'npm run bench:peers -- --static --json bench/results/static-peers.json',
   half: 'npm run bench -- --filter aand-resnet18/infer --dtype f16 --json bench/results/half.json',
   bench: 'npm run bench -- --json bench/results/bench.json',
+  'bench-large': "npm run bench -- --filter '/50.*stage.*x128$/' --json bench/results/bench-large.json",
   host: 'npm run check:gpu -- --host --family NAVI31 --record',
   'serve-load': 'npm run load -- --requests 2000,10000 --json bench/results/serve-load.json',
   walk: 'npm run walk -- --teacher resnet18_half --pictures walk --json bench/results/walk.json',

@@ -112,9 +112,10 @@ function half(report: HalfReport, full: BenchReport): string {
 const backbones = ['resnet18_half', 'resnet18', 'resnet50', 'wide_resnet50_2'];
 const trainedTogether = 16;
 
-/** What each backbone costs: inference at 256 pixels, training steps at 128 where they were measured. */
-function costs(report: BenchReport): string {
-  const result = (wanted: string) => report.results.find(({ name }) => name === wanted);
+/** What each backbone costs: inference at 256 pixels, training steps at 128. */
+function costs(report: BenchReport, large: BenchReport): string {
+  const all = [...report.results, ...large.results];
+  const result = (wanted: string) => all.find(({ name }) => name === wanted);
   const rate = (name: string, step: string) => {
     const found = result(`aand-${name}/${step}/${trainedTogether}x3x128x128`);
     return found ? ((1000 * trainedTogether) / found.median_ms).toFixed(0) : 'not measured';
@@ -140,7 +141,9 @@ function costs(report: BenchReport): string {
     'stage I, images/s',
     'stage II, images/s',
   ];
-  return withOrigin(table(heads, rows), report.record);
+  const elsewhere = large.record.machine === report.record.machine ? '' : ', on another processor';
+  const trainings = `Training of resnet50 and wide_resnet50_2${elsewhere}:\n${origin(large.record)}`;
+  return `${withOrigin(table(heads, rows), report.record)}\n\n${trainings}`;
 }
 
 function firstRun({ record, cold_ms, warm_ms, load_ms }: Records['first-run']): string {
@@ -282,7 +285,7 @@ export function figures(root: string): ReadonlyMap<string, string> {
     ['demo', demo(demoRun)],
     ['models', models(bench)],
     ['kernels', kernels(bench)],
-    ['costs', costs(bench)],
+    ['costs', costs(bench, readRecord(root, 'bench-large'))],
     ['half', half(readRecord(root, 'half'), bench)],
     ['host', host(readRecord(root, 'host'))],
     ['serve-load', serveLoad(root)],
