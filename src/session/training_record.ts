@@ -1,6 +1,7 @@
 /** What a model file and metrics.json say of the training that made a model. */
 import { describeForeground, type ForegroundRule } from '../data/foreground.ts';
 import { regionWords } from '../data/region_words.ts';
+import { usesAnomalies } from '../model/method.ts';
 import { methodNamed } from '../model/methods.ts';
 import { scoreNeighbours } from '../model/patchcore.ts';
 import type { TrainingPlan } from './training_plan.ts';
@@ -37,7 +38,8 @@ export function trainingRecord(
     mode: plan.mode,
     weights: plan.teacherPath,
     textures: plan.textures.name,
-    foreground: describeForeground(foreground),
+    // Only synthetic anomalies ask where the product is.
+    foreground: describeForeground(usesAnomalies(methodNamed(plan.mode)) ? foreground : { kind: 'none' }),
     tiling: plan.tiling ?? null,
     ...(plan.region && { region: regionWords(plan.region) }),
     image_size: plan.imageSize,
