@@ -14,7 +14,6 @@ import { memoryReader } from '../src/session/score_samples.ts';
 import { trainAndCalibrate } from '../src/session/train_and_calibrate.ts';
 import { trainingRecord } from '../src/session/training_record.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
-import { defaultCoreset } from '../src/train/memory_bank.ts';
 import { heldOutOf } from './forecast.ts';
 import { checkpoint, storeModel, type TrainingRecord } from './kept.ts';
 import { readTeacher } from './teachers.ts';
@@ -138,7 +137,7 @@ export async function runTraining(
             {
               ...job,
               ...{ teacherPath: job.teacher, textures, augment, robust, folds, labels: 'folder' },
-              ...{ tiling: undefined, coreset: defaultCoreset, limit: undefined },
+              ...{ tiling: undefined, coreset: undefined, limit: undefined },
             },
             parseForeground(job.foreground) ?? { kind: 'none' },
             heldOut.length,

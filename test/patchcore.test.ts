@@ -20,6 +20,7 @@ import { backboneNamed } from '../src/model/backbones.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import type { TrainDetectorOptions } from '../src/train/check_options.ts';
 import { greedyCoreset } from '../src/train/coreset.ts';
+import { coresetSize } from '../src/train/memory_bank.ts';
 import { trainDetector } from '../src/train/train_detector.ts';
 import type { Progress } from '../src/train/trainer.ts';
 import type { SafetensorsFile } from '../src/weights/safetensors.ts';
@@ -245,6 +246,19 @@ describe('the greedy choice', () => {
   });
 });
 
+describe('how many patches are kept', () => {
+  test('without a share 1 % of many, at least 2500 of fewer, and never more than there are', () => {
+    expect([1_000_000, 250_000, 100_000, 2500, 60].map((total) => coresetSize(total))).toEqual([
+      10_000, 2500, 2500, 2500, 60,
+    ]);
+  });
+
+  test('with a share that share, at least one', () => {
+    expect([1000, 250, 30].map((total) => coresetSize(total, 0.01))).toEqual([10, 3, 1]);
+    expect(coresetSize(30, 1)).toBe(30);
+  });
+});
+
 describe('a detector', () => {
   const size = 64;
   const backbone = backboneNamed('resnet18');
@@ -273,6 +287,7 @@ describe('a detector', () => {
     const { store, history } = await trainDetector({ ...options, onProgress: (each) => told.push(each) });
     expect(history).toEqual({ stage1: [], stage2: [] });
     expect([...new Set(told.map(({ stage }) => stage))]).toEqual(['features', 'coreset', 'bank']);
+    expect(told.find(({ stage }) => stage === 'coreset')).toMatchObject({ total: 32, unit: 'patches' });
     // 10 images of 8 x 8 patches, 5 % of them, layers of 128 and 256 channels.
     expect(store.set.spec('memory.bank').shape).toEqual([32, 384]);
     const settings = newSettings({

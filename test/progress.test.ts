@@ -92,6 +92,15 @@ describe('progress', () => {
     ]);
   });
 
+  test('names what a part counts where these are no images', () => {
+    const { reporter, text } = record(false);
+    reporter.training({
+      ...{ stage: 'coreset', epoch: 0, epochs: 1, images: 1, unit: 'patches', total: 9, losses: {} },
+      ...{ imagesPerSecond: 40, remaining: 1 },
+    });
+    expect(text()).toMatch(/^coreset 1\/1: 1\/9 {2}40\.0 patches\/s {2}/);
+  });
+
   test('a part that begins anew under its name has lines of its own', () => {
     const { reporter, text } = record(false);
     for (let round = 0; round < 2; round++) {

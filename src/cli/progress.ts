@@ -110,6 +110,7 @@ export class ProgressReporter {
   /** Progress of a training stage. */
   training = (progress: Progress): void => {
     const { stage, epoch, epochs, images, total, losses, imagesPerSecond, remaining } = progress;
+    const { unit = 'images' } = progress;
     this.#update({
       key: stage,
       label: `${stage} ${epoch + 1}/${epochs}`,
@@ -118,7 +119,7 @@ export class ProgressReporter {
       share: (epoch + images / total) / epochs,
       remaining,
       details: [
-        `${imagesPerSecond.toFixed(1)} images/s`,
+        `${imagesPerSecond.toFixed(1)} ${unit}/s`,
         ...Object.entries(losses).map(([name, value]) => `${name} ${value.toPrecision(4)}`),
       ],
     });

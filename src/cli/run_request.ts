@@ -12,6 +12,7 @@ import { describeForeground } from '../data/foreground.ts';
 import { usesAnomalies } from '../model/method.ts';
 import { methodNamed } from '../model/methods.ts';
 import { chosenGood, foregroundOf, type TrainingPlan } from '../session/training_plan.ts';
+import { defaultCoreset } from '../train/memory_bank.ts';
 import { type InputDigest, listDigest, type Run, sha256 } from '../train/run.ts';
 
 const known = new Map<string, string>();
@@ -91,7 +92,9 @@ export async function runRequest(plan: TrainingPlan, dataset: Dataset): Promise<
       'changes in every epoch': plan.robust ?? null,
       'epochs between points of the curve': plan.curve ?? null,
       'share of suspects left out': plan.dropSuspects ?? null,
-      ...(methodNamed(plan.mode).learns === 'memory' && { coreset: plan.coreset }),
+      ...(methodNamed(plan.mode).learns === 'memory' && {
+        coreset: plan.coreset ?? defaultCoreset,
+      }),
     },
     inputs: {
       'the photographs': await filesDigest(chosenGood(plan, dataset).map(({ path }) => path)),

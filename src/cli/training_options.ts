@@ -141,7 +141,6 @@ export function teacherPathFor({ backbone, weights }: Pick<TrainingOptions, 'bac
 
 export async function planTraining(options: TrainCommandOptions): Promise<AskedTrainPlan> {
   const { backbone, mode, imageSize, batch, epochs, seed, limit, holdOut } = options;
-  const coreset = options.coreset ?? defaultCoreset;
   const tiling = tilingFrom(options);
   const region = await regionFrom(options.region, tiling ? undefined : imageSize);
   const teacherPath = teacherPathFor(options);
@@ -155,7 +154,7 @@ export async function planTraining(options: TrainCommandOptions): Promise<AskedT
     batch,
     epochs,
     seed,
-    coreset,
+    coreset: options.coreset,
     limit,
     resume: options.resume ?? false,
     foreground: foregroundFrom(options.foreground),

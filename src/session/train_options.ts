@@ -14,7 +14,6 @@ import { checkImageSize } from '../model/teacher.ts';
 import type { TextureSource } from '../synthetic/anomaly.ts';
 import { proceduralTextures } from '../synthetic/procedural_textures.ts';
 import type { TrainDetectorOptions } from '../train/check_options.ts';
-import { defaultCoreset } from '../train/memory_bank.ts';
 import { packagedBackbones, packagedTeacherFile } from '../weights/packaged.ts';
 import { readWeightsFile } from '../weights/read_weights.ts';
 import type { SafetensorsFile } from '../weights/safetensors.ts';
@@ -50,7 +49,7 @@ export interface TrainOptions {
   readonly epochs?: readonly [number, number] | undefined;
   /** Of the random numbers; default 0. The same seed and images give the same model on the same device. */
   readonly seed?: number | undefined;
-  /** Share of the patches that the mode `patchcore` keeps; default .01. */
+  /** Share of the patches that the mode `patchcore` keeps; default .01, and at least 2500 patches. */
   readonly coreset?: number | undefined;
   /**
    * Where on a photograph the product is: `none` (everywhere, the default), `otsu-bright`, `otsu-dark`,
@@ -155,7 +154,7 @@ export function planFromOptions(o: Omit<TrainOptions, 'good' | 'bad'>, bad: numb
     batch: o.batch ?? trainingDefaults.batch,
     epochs: o.epochs,
     seed: o.seed ?? trainingDefaults.seed,
-    coreset: o.coreset ?? defaultCoreset,
+    coreset: o.coreset,
     limit: undefined,
     teacherPath: teacher.name,
     textures: o.textures ?? proceduralTextures(),

@@ -32,8 +32,8 @@ export interface TrainingPlan {
   readonly batch: number;
   readonly epochs: readonly [number, number];
   readonly seed: number;
-  /** Share of the patches that a method with a bank keeps. */
-  readonly coreset: number;
+  /** Share of the patches that a method with a bank keeps; undefined: the default. */
+  readonly coreset: number | undefined;
   readonly limit: number | undefined;
   /** Name of the teacher's file. */
   readonly teacherPath: string;

@@ -4,6 +4,7 @@ import { regionWords } from '../data/region_words.ts';
 import { usesAnomalies } from '../model/method.ts';
 import { methodNamed } from '../model/methods.ts';
 import { scoreNeighbours } from '../model/patchcore.ts';
+import { defaultCoreset } from '../train/memory_bank.ts';
 import type { TrainingPlan } from './training_plan.ts';
 
 /** What of a plan is recorded. */
@@ -45,7 +46,7 @@ export function trainingRecord(
     image_size: plan.imageSize,
     batch: plan.batch,
     ...(methodNamed(plan.mode).learns === 'memory'
-      ? { coreset: plan.coreset, neighbours: scoreNeighbours }
+      ? { coreset: plan.coreset ?? defaultCoreset, neighbours: scoreNeighbours }
       : { epochs: plan.epochs }),
     limit: plan.limit ?? null,
     held_out: heldOut,

@@ -56,7 +56,7 @@ export interface TrainDetectorOptions {
   readonly epochs: readonly [number, number];
   readonly seed: number;
   readonly baseRate?: number;
-  /** Share of the patches that a method with a bank keeps, above 0 and at most 1; default .01. */
+  /** Share of the patches that a method with a bank keeps, above 0 and at most 1; default: `coresetSize`. */
   readonly coreset?: number | undefined;
   /** Memory for cached targets in stage II; above it they are recomputed in every step. */
   readonly cacheBytes?: number;

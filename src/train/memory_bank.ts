@@ -14,9 +14,29 @@ import { loadParameters } from '../weights/parameters.ts';
 import type { CheckedOptions } from './check_options.ts';
 import { greedyCoreset } from './coreset.ts';
 import { FeatureReader, inRuns } from './feature_reader.ts';
+import type { Progress } from './trainer.ts';
 
 /** Share of the patches that is kept where the options say nothing: the paper's smallest. */
-export const defaultCoreset = 0.01;
+const defaultShare = 0.01;
+/**
+ * Patches that are kept at least where the options say nothing, as far as there are so many: 1 % of few or of
+ * small images is too little (docs/results.md, "PatchCore with the same teacher").
+ */
+const leastPatches = 2500;
+/** What is kept where the options say nothing, in words. */
+export const defaultCoreset = `${defaultShare}, and at least ${leastPatches} patches`;
+
+/**
+ * How many patches a bank keeps.
+ *
+ * @param total patches of all images
+ * @param share of them, above 0 and at most 1; undefined: {@link defaultCoreset}
+ */
+export function coresetSize(total: number, share?: number): number {
+  const wanted = share === undefined ? Math.max(defaultShare * total, leastPatches) : share * total;
+  return Math.max(1, Math.min(total, Math.round(wanted)));
+}
+
 /** The steps of the learning, as its progress names them. */
 export const bankSteps = ['features', 'coreset', 'bank'] as const;
 /** A bank is bound whole, so it stays within WebGPU's default binding of 128 MiB. */
@@ -26,6 +46,7 @@ const bankBytes = 2 ** 27;
 function progressOf(
   o: CheckedOptions,
   stage: (typeof bankSteps)[number],
+  unit: Progress['unit'] = 'images',
 ): (done: number, total: number) => void {
   const started = performance.now();
   return (done, total) => {
@@ -35,6 +56,7 @@ function progressOf(
       epoch: 0,
       epochs: 1,
       images: done,
+      unit,
       total,
       losses: {},
       imagesPerSecond,
@@ -59,11 +81,10 @@ export async function learnBank(o: CheckedOptions, method: MemoryMethod): Promis
   try {
     const { rows, channels, projected } = reader;
     const total = rows * o.images.length;
-    const share = o.coreset ?? defaultCoreset;
-    const count = Math.max(1, Math.round(total * share));
+    const count = coresetSize(total, o.coreset);
     if (count * channels * 4 > bankBytes)
       throw new InvalidArgumentError(
-        `a bank of ${share} of ${total} patches with ${channels} values each is larger than 128 MiB; ` +
+        `a bank of ${count} of ${total} patches with ${channels} values each is larger than 128 MiB; ` +
           `at most ${Math.floor((bankBytes / (total * channels * 4)) * 1e4) / 1e4} of them fit (--coreset)`,
       );
     const projections = new Float32Array(total * projected);
@@ -78,7 +99,7 @@ export async function learnBank(o: CheckedOptions, method: MemoryMethod): Promis
       count,
       first: new RandomStream(o.seed, 'coreset').integer(0, total - 1),
       signal: o.signal,
-      onChosen: progressOf(o, 'coreset'),
+      onChosen: progressOf(o, 'coreset', 'patches'),
     });
     const bank = await gather(o, reader, chosen);
     store = new ParameterStore(o.engine, methodParameters(o.backbone, method, { rows: chosen.length }));

@@ -24,6 +24,8 @@ export interface Progress {
   readonly epochs: number;
   /** Images of this epoch so far, and in all. */
   readonly images: number;
+  /** What `images`, `total` and `imagesPerSecond` count, where these are no images. */
+  readonly unit?: 'images' | 'patches';
   readonly total: number;
   /** Means over the epoch so far. */
   readonly losses: Losses;
