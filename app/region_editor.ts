@@ -2,30 +2,17 @@
  * Draws the region of interest on a photograph: rectangles, polygons and a brush, inspected or ignored, by
  * mouse, finger or keys. What is shown dark is what a training leaves out, pixel by pixel, by the same rule.
  */
-import { type RegionOfInterest, type RegionPoint, regionPixels } from '../src/data/region.ts';
+import { type RegionOfInterest, regionPixels } from '../src/data/region.ts';
 import { regionFromImage, regionFromText } from '../src/data/region_file.ts';
 import { regionText } from '../src/data/region_json.ts';
 import { button, choice, element, field, fileButton, save } from './dom.ts';
-import { paintDraft, paintRegion, placeOnCanvas } from './region_paint.ts';
-import {
-  checkDrawing,
-  type Drawing,
-  drawingOf,
-  polygonShape,
-  rectangleShape,
-  regionOf,
-  type Shape,
-  type ShapeKind,
-  strokeShape,
-} from './region_shapes.ts';
+import { paintDraft, paintRegion } from './region_paint.ts';
+import { checkDrawing, type Drawing, drawingOf, regionOf } from './region_shapes.ts';
+import { RegionSketch } from './region_sketch.ts';
 import { effects, type Tool, tools } from './region_tools.ts';
 
 /** Longer side of the drawn picture, in pixels. */
 const longest = 900;
-/** Pixels of the screen within which a click closes a polygon. */
-const near = 14;
-/** Steps of the cross, as shares of the picture: with Shift the longer one. */
-const steps = { usual: 0.01, long: 0.05 };
 
 /** A drawing area with its tools. */
 export interface RegionEditor {
@@ -51,12 +38,6 @@ export function createRegionEditor(
   let drawing: Drawing = { shapes: [] };
   let before: Drawing[] = [];
   let picture: ImageBitmap | undefined;
-  let tool: Tool = 'rectangle';
-  let kind: ShapeKind = 'inspect';
-  /** Corners of what is being drawn. */
-  let draft: RegionPoint[] = [];
-  let cross: RegionPoint | undefined;
-  let pressed = false;
 
   const hint = element('p', { className: 'quiet', id: `region-hint-${++editors}` });
   const canvas = element('canvas', {
@@ -76,9 +57,20 @@ export function createRegionEditor(
   const radius = () => (Number(brush.value) / 100) * Math.min(canvas.width, canvas.height);
   /** Pixels of the canvas for one of the screen. */
   const scale = () => canvas.width / (canvas.getBoundingClientRect().width || canvas.width);
-  const onCanvas = (place: RegionPoint) => placeOnCanvas(place, canvas);
+  const sketch = new RegionSketch({
+    canvas,
+    radius,
+    scale,
+    done: (shape) => (shape ? change({ ...drawing, shapes: [...drawing.shapes, shape] }) : show()),
+    moved: () => draw(),
+    corners() {
+      showList();
+      draw();
+    },
+  });
 
   const drawDraft = () => {
+    const { tool, kind, draft, cross } = sketch;
     const focused = document.activeElement === canvas;
     paintDraft(context, { tool, kind, draft, cross, focused, radius: radius(), scale: scale() });
   };
@@ -142,6 +134,7 @@ export function createRegionEditor(
         }),
       ),
     );
+    const { tool, draft } = sketch;
     undo.disabled = !before.length && !draft.length;
     clear.disabled = !drawing.shapes.length && !drawing.mask;
     keep.disabled = clear.disabled;
@@ -158,124 +151,28 @@ export function createRegionEditor(
     try {
       checkDrawing(next);
     } catch (error) {
-      draft = [];
+      sketch.drop();
       show();
       return onProblem(error);
     }
     if (remember) before = [...before.slice(-100), drawing];
     drawing = next;
-    draft = [];
+    sketch.drop();
     show();
     onChange(regionOf(drawing));
   };
 
-  const commit = (shape: Shape | undefined) => {
-    draft = [];
-    if (shape) change({ ...drawing, shapes: [...drawing.shapes, shape] });
-    else show();
-  };
-
-  const closePolygon = () => commit(polygonShape(kind, draft));
-
   const stepBack = () => {
-    if (draft.length) {
-      draft = tool === 'polygon' ? draft.slice(0, -1) : [];
-      showList();
-      return draw();
-    }
+    if (sketch.stepBack()) return;
     const last = before.pop();
     if (last) change(last, false);
   };
 
-  const addCorner = (place: RegionPoint) => {
-    const [first] = draft;
-    if (first && draft.length > 2) {
-      const [[x0, y0], [x1, y1]] = [onCanvas(first), onCanvas(place)];
-      if (Math.hypot(x1 - x0, y1 - y0) <= near * scale()) return closePolygon();
-    }
-    draft = [...draft, place];
-    showList();
-    draw();
-  };
-
-  const finish = (place: RegionPoint) => {
-    const [start] = draft;
-    if (!start) return;
-    if (tool === 'rectangle') commit(rectangleShape(kind, start, place));
-    else commit(strokeShape(kind, [...draft, place], radius(), canvas));
-  };
-
-  const placeOf = (event: PointerEvent): RegionPoint => {
-    const box = canvas.getBoundingClientRect();
-    const share = (value: number, length: number) => Math.min(1, Math.max(0, value / length));
-    return [share(event.clientX - box.left, box.width), share(event.clientY - box.top, box.height)];
-  };
-
-  canvas.addEventListener('pointerdown', (event) => {
-    if (event.button) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
-    cross = placeOf(event);
-    if (tool === 'polygon') return addCorner(cross);
-    canvas.setPointerCapture(event.pointerId);
-    pressed = true;
-    draft = [cross];
-    draw();
-  });
-  canvas.addEventListener('pointermove', (event) => {
-    if (!pressed && tool !== 'polygon') return;
-    cross = placeOf(event);
-    if (pressed && tool === 'stroke') draft.push(cross);
-    if (draft.length) draw();
-  });
-  canvas.addEventListener('pointerup', (event) => {
-    if (!pressed) return;
-    pressed = false;
-    finish(placeOf(event));
-  });
-  canvas.addEventListener('pointercancel', () => {
-    pressed = false;
-    draft = [];
-    show();
-  });
   canvas.addEventListener('blur', draw);
-
-  const moves: Readonly<Record<string, RegionPoint>> = {
-    ArrowLeft: [-1, 0],
-    ArrowRight: [1, 0],
-    ArrowUp: [0, -1],
-    ArrowDown: [0, 1],
-  };
-  const onKey = (event: KeyboardEvent): boolean => {
-    const move = moves[event.key];
-    const at: RegionPoint = cross ?? [0.5, 0.5];
-    if (move) {
-      const step = event.shiftKey ? steps.long : steps.usual;
-      const moved = at.map((value, axis) =>
-        Math.min(1, Math.max(0, value + step * (move[axis] as number))),
-      ) as [number, number];
-      cross = moved;
-      if (tool === 'stroke' && draft.length) draft.push(moved);
-      draw();
-    } else if (event.key === 'Enter' && tool === 'polygon' && draft.length > 2) closePolygon();
-    else if (event.key === ' ' || event.key === 'Enter') {
-      cross = at;
-      if (tool === 'polygon') addCorner(at);
-      else if (draft.length) finish(at);
-      else {
-        draft = [at];
-        draw();
-      }
-    } else if (event.key === 'Escape' && draft.length) {
-      draft = [];
-      show();
-    } else if (event.key === 'Backspace' || (event.key === 'z' && (event.ctrlKey || event.metaKey)))
-      stepBack();
-    else return false;
-    return true;
-  };
   canvas.addEventListener('keydown', (event) => {
-    if (onKey(event)) event.preventDefault();
+    const back = event.key === 'Backspace' || (event.key === 'z' && (event.ctrlKey || event.metaKey));
+    if (back) stepBack();
+    if (back || sketch.key(event.key, event.shiftKey)) event.preventDefault();
   });
 
   const load = async ([file]: File[]) => {
@@ -295,14 +192,13 @@ export function createRegionEditor(
 
   const undo = button('Undo', stepBack);
   const clear = button('Clear all', () => change({ shapes: [] }));
-  const close = button('Close the polygon', closePolygon, 'primary');
+  const close = button('Close the polygon', () => sketch.closePolygon(), 'primary');
   const keep = button('Save region', saveRegion);
   const toolChoice = choice(
     'Tool',
     tools.map(({ tool: value, name }) => ({ value, name })),
     (chosen) => {
-      tool = chosen;
-      draft = [];
+      sketch.take(chosen);
       hint.textContent = tools.find((one) => one.tool === chosen)?.hint ?? '';
       brushField.hidden = chosen !== 'stroke';
       show();
@@ -312,7 +208,7 @@ export function createRegionEditor(
     'Effect',
     effects.map(({ kind: value, name }) => ({ value, name })),
     (chosen) => {
-      kind = chosen;
+      sketch.kind = chosen;
       draw();
     },
   );
@@ -336,8 +232,8 @@ export function createRegionEditor(
     ),
     list,
   );
-  toolChoice.choose(tool);
-  kindChoice.choose(kind);
+  toolChoice.choose(sketch.tool);
+  kindChoice.choose(sketch.kind);
 
   return {
     element: whole,
