@@ -1,6 +1,7 @@
 /** Corrections of verdicts: marks with undo, a new limit from them, and learning what was marked as good. */
 import * as Comlink from 'comlink';
 import { falseAlarmText } from '../src/eval/false_alarms.ts';
+import { methodNamed } from '../src/model/methods.ts';
 import { attempt, machine } from './connection.ts';
 import { button, element } from './dom.ts';
 import type { Inspection, Item, Label } from './inspection.ts';
@@ -20,6 +21,7 @@ export interface CorrectionHooks {
 
 export function createCorrections(inspection: Inspection, { onUndone, onTuned, saveModel }: CorrectionHooks) {
   const said = element('p', { className: 'quiet', aria: { role: 'status' } });
+  let tuning = false;
 
   const mark = (label: Label) => {
     const { selected } = inspection;
@@ -69,6 +71,7 @@ export function createCorrections(inspection: Inspection, { onUndone, onTuned, s
         marked.map(async ({ name, file }) => ({ name, bytes: await file.arrayBuffer() })),
       );
       const before = new Map(marked.map((item) => [item, item.score]));
+      tuning = true;
       tune.disabled = true;
       try {
         const { images } = await machine.fineTune(
@@ -87,6 +90,7 @@ export function createCorrections(inspection: Inspection, { onUndone, onTuned, s
           `Learned from ${images} good images. Raw scores: ${changes.slice(0, 4).join(', ')}. ` +
           'Recalibrate, then save the model.';
       } finally {
+        tuning = false;
         tune.disabled = false;
       }
     });
@@ -103,6 +107,10 @@ export function createCorrections(inspection: Inspection, { onUndone, onTuned, s
   inspection.onChange(() => {
     undoButton.disabled = !inspection.canUndo;
     for (const button of [good, bad]) button.disabled = !inspection.selected;
+    const mode = inspection.current?.mode;
+    const keeps = mode !== undefined && methodNamed(mode).learns === 'memory';
+    tune.disabled = keeps || tuning;
+    tune.title = keeps ? 'This model remembers features: learn it anew with the images in question' : '';
   });
 
   return {

@@ -7,7 +7,9 @@ import { measurePeaks } from '../src/engine/runtime/peak.ts';
 import type { Image } from '../src/image/image.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
 import { backboneNamed } from '../src/model/backbones.ts';
-import { measureTraining, type TrainingPart } from '../src/session/measure_training.ts';
+import { methodNamed } from '../src/model/methods.ts';
+import { measureTraining } from '../src/session/measure_training.ts';
+import type { TrainingPart } from '../src/session/measured_job.ts';
 import { holdOutShare, withCopies } from '../src/session/training_defaults.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { forecastTraining } from '../src/train/forecast_training.ts';
@@ -25,6 +27,8 @@ import {
 // Browsers do not tell how much memory the GPU has. Above this much many laptops become slow.
 const comfortableBytes = 2 * 2 ** 30;
 const longSeconds = 3600;
+/** From here on it is worth saying what is ready sooner. */
+const hurrySeconds = 300;
 const smallestImage = 64;
 /** Of fewer good images none is held out. */
 export const holdOutLeast = 10;
@@ -179,12 +183,16 @@ export async function forecastJob(
   if (!comfortable(need)) return { bytes: need.bytes, seconds: undefined, advice: lessMemory() };
   const seconds = secondsOf(await measure());
   const { bytes } = need;
-  if (seconds <= longSeconds) return { bytes, seconds, advice: 'This device should manage that.' };
+  const sooner =
+    seconds > hurrySeconds && methodNamed(job.mode).learns === 'student'
+      ? ' In a hurry: PatchCore (settings for experts, Method) is ready much sooner.'
+      : '';
+  if (seconds <= longSeconds) return { bytes, seconds, advice: `This device should manage that.${sooner}` };
   const sameBatch = smaller(job).filter(({ batch }) => batch === job.batch);
   const faster = first(sameBatch, (other) => other.seconds < need.seconds / 2);
   const expected = faster && (faster.need.seconds / need.seconds) * seconds;
   const advice = faster
     ? `Faster: ${difference(job, faster.shape)} (about ${minutes(expected as number)}), or fewer epochs.`
     : 'Fewer epochs are faster.';
-  return { bytes, seconds, advice: `That is long. ${advice} It can be paused and resumed.` };
+  return { bytes, seconds, advice: `That is long. ${advice} It can be paused and resumed.${sooner}` };
 }

@@ -2,7 +2,7 @@
  * How long a training still needs: what was measured of its parts, mended by how long those took that are
  * over.
  */
-import type { TrainingPart } from '../src/session/measure_training.ts';
+import type { TrainingPart } from '../src/session/measured_job.ts';
 
 /** A part that is slower by more, or faster, says nothing of the others: the machine did something else. */
 const mostCorrection = 4;

@@ -1,6 +1,7 @@
 /** What a training is asked for: its name, what differs between good parts, settings for experts. */
 import * as Comlink from 'comlink';
 import { foregroundHelp } from '../src/data/foreground.ts';
+import { methodNamed } from '../src/model/methods.ts';
 import { epochsFor, foldsFor, withCopies } from '../src/session/training_defaults.ts';
 import { ask } from './ask.ts';
 import { attempt, training } from './connection.ts';
@@ -103,13 +104,23 @@ export function createTrainForm(onChange: () => void, say: (text: string) => voi
   const mode = select([
     ['aand', 'AAND, both stages'],
     ['rd', 'RD4AD, faster'],
+    ['patchcore', 'PatchCore, compares: ready soon'],
   ]);
+  mode.title =
+    'AAND and RD4AD learn to rebuild good parts, epoch by epoch. PatchCore learns nothing: it remembers how ' +
+    'patches of good parts look, and compares. Its model cannot be fine-tuned.';
   const teacher = createTeacherChoice(say);
   const copies = element('p', { className: 'quiet', aria: { role: 'status' } });
 
   const augment = () => kinds.flatMap(({ kind, box }) => (box.checked ? [kind] : []));
   // Where there are bad images too, the threshold comes from both; a robust one from good images alone.
   const folds = ({ good, bad }: Chosen) => (bad && !robust.checked ? 0 : foldsFor(good));
+  // A method that keeps features has no epochs, in which photographs could change.
+  const adaptToMethod = () => {
+    const keeps = methodNamed(mode.value as TrainingJob['mode']).learns === 'memory';
+    if (keeps) robust.checked = false;
+    for (const input of [...epochs, batch, robust]) input.disabled = keeps;
+  };
   const choice = (box: HTMLInputElement, text: string, hint: string) =>
     element('label', {}, box, element('span', {}, text, element('small', {}, hint)));
 
@@ -118,6 +129,10 @@ export function createTrainForm(onChange: () => void, say: (text: string) => voi
     input.addEventListener('change', onChange);
   }
   batch.addEventListener('input', onChange);
+  mode.addEventListener('change', () => {
+    adaptToMethod();
+    onChange();
+  });
   for (const box of [...kinds.map(({ box }) => box), robust]) box.addEventListener('change', onChange);
 
   return {

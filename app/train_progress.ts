@@ -3,7 +3,7 @@
  * maps, notices; the tab's title too.
  */
 import { rangeOf } from '../src/base/lists.ts';
-import type { TrainingPart } from '../src/session/measure_training.ts';
+import type { TrainingPart } from '../src/session/measured_job.ts';
 import { watchBackground } from './background.ts';
 import { type Chart, chart, css } from './charts.ts';
 import { element } from './dom.ts';
@@ -17,6 +17,9 @@ const partTexts: Readonly<Record<string, string>> = {
   reading: 'reading the photographs',
   'stage I': 'stage I: learns what does not belong',
   'stage II': 'stage II: learns the good parts',
+  features: 'looking at the photographs',
+  coreset: 'choosing the patches to remember',
+  bank: 'remembering them',
   testing: 'testing',
   calibrating: 'drawing the limit',
 };
@@ -40,6 +43,9 @@ export function createProgress() {
   const bar = element('progress', { max: 1, value: 0, aria: { label: 'progress of this stage' } });
   const examples = element('div', { className: 'sheet pairs' });
   const canvas = element('canvas', { aria: { role: 'img', label: 'loss of each epoch' } });
+  // Nothing of epochs is seen before there is one: not every method has them.
+  const losses = element('div', { className: 'chart', hidden: true }, canvas);
+  const shown = element('div', { hidden: true }, element('h3', {}, 'Examples after each epoch'), examples);
   let chartOfLosses: Chart | undefined;
 
   /** Marks the part that runs. */
@@ -90,27 +96,33 @@ export function createProgress() {
     epoch,
     epochs,
     images,
+    unit = 'images',
     total,
-    losses,
+    losses: means,
     imagesPerSecond,
     remaining,
   }: TrainingProgress) => {
     bar.value = (epoch + images / total) / epochs;
     document.title = `${stage} ${Math.floor(100 * bar.value)} % – ${title}`;
-    const values = Object.entries(losses)
-      .map(([key, value]) => `${key} ${value.toPrecision(3)}`)
-      .join(', ');
+    const values = Object.entries(means).map(([key, value]) => `${key} ${value.toPrecision(3)}`);
+    const rate = `${imagesPerSecond.toFixed(1)} ${unit}/s`;
     const rest = left(stage, remaining) || `, ${minutes(remaining)} left in this stage`;
     const over = epoch + 1 === epochs && images === total;
+    const running = values.length
+      ? `${stage}, epoch ${epoch + 1} of ${epochs}`
+      : `${partText(stage)}: ${images} of ${total} ${unit}`;
     status.textContent = over
       ? `${stage} is done; the programs of what follows are compiled${left(stage, 0)}`
-      : `${stage}, epoch ${epoch + 1} of ${epochs}${rest}`;
-    figures.textContent = `${values}; ${imagesPerSecond.toFixed(1)} images/s`;
+      : `${running}${rest}`;
+    figures.textContent = [values.join(', '), rate].filter(Boolean).join('; ');
   };
 
   const onEpoch = (stage: string, values: Readonly<Record<string, number>>) => {
     if (!chartOfLosses) return;
-    const wanted = stage === 'stage I' ? ['focal', 'amplification'] : ['loss'];
+    const wanted = (stage === 'stage I' ? ['focal', 'amplification'] : ['loss']).filter(
+      (key) => key in values,
+    );
+    if (wanted.length) losses.hidden = false;
     for (const [i, key] of wanted.entries()) {
       const label = `${stage} ${key}`;
       let series = chartOfLosses.data.datasets.find((dataset) => dataset.label === label);
@@ -155,6 +167,7 @@ export function createProgress() {
   };
 
   const onExamples = (list: readonly Example[]) => {
+    shown.hidden = false;
     const top = Math.max(rangeOf(list.map(({ score }) => score)).max, 1e-6);
     examples.replaceChildren(
       ...list.map(({ pixels, side, map, name, score }) =>
@@ -189,11 +202,7 @@ export function createProgress() {
   return {
     callbacks,
     above: [bar, status, figures, steps, warnings, notice],
-    below: [
-      element('div', { className: 'chart' }, canvas),
-      element('h3', {}, 'Examples after each epoch'),
-      examples,
-    ],
+    below: [losses, shown],
     /** A sentence in the place of the figures. */
     say(text: string): void {
       status.textContent = text;
@@ -208,6 +217,8 @@ export function createProgress() {
       status.textContent = 'reading the photographs, and compiling the programs of the first stage…';
       warnings.textContent = '';
       background.start();
+      losses.hidden = true;
+      shown.hidden = true;
       chartOfLosses?.destroy();
       chartOfLosses = chart(canvas, {
         type: 'scatter',

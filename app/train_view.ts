@@ -138,8 +138,9 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           `Foreground: ${(100 * share).toFixed(0)} % of the images (dark parts are left out)`,
         ),
         sheet(foregrounds),
-        element('h3', {}, 'Made-up defects that it learns from'),
-        sheet(anomalies),
+        ...(anomalies.length
+          ? [element('h3', {}, 'Made-up defects that it learns from'), sheet(anomalies)]
+          : []),
       );
     });
 
@@ -202,7 +203,10 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           progress.say('Stopped.');
           throw error;
         }
-        progress.say('Paused. It waits on this device at its last checkpoint, even if the page is closed.');
+        progress.say(
+          'Paused. It waits on this device at its last checkpoint, without epochs at its beginning, even if ' +
+            'the page is closed.',
+        );
       }
     }).finally(async () => {
       progress.stop();

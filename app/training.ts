@@ -3,8 +3,9 @@
  * what came after the last checkpoint: an epoch, or some seconds.
  */
 import type { Engine } from '../src/engine/runtime/engine.ts';
+import { methodNamed } from '../src/model/methods.ts';
 import { throughLosses } from '../src/session/device_losses.ts';
-import type { TrainingPart } from '../src/session/measure_training.ts';
+import type { TrainingPart } from '../src/session/measured_job.ts';
 import { adoptOlder } from './adopt.ts';
 import { forecastJob, measureJob } from './forecast.ts';
 import {
@@ -36,6 +37,8 @@ import type {
 
 /** A training is tried out first where it has so many epochs: shorter ones are over sooner than a try. */
 const triedEpochs = 20;
+/** One without epochs is tried out first where it has so many good photographs. */
+const triedPhotographs = 32;
 /** Photographs whose reading is timed. */
 const timedImages = 3;
 
@@ -158,7 +161,11 @@ export class Trainer {
   /** Tries out a training that is about to begin, where that is worth its time. */
   async #plan(record: TrainingRecord, callbacks: TrainingCallbacks, signal: AbortSignal): Promise<void> {
     const { job, good, bad } = record;
-    if (job.epochs[0] + job.epochs[1] < triedEpochs) return;
+    const short =
+      methodNamed(job.mode).learns === 'memory'
+        ? good.length < triedPhotographs
+        : job.epochs[0] + job.epochs[1] < triedEpochs;
+    if (short) return;
     const some = await Promise.all(
       good.slice(0, timedImages).map(async (name, i) => ({
         name,

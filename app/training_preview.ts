@@ -3,6 +3,8 @@ import { decodeImage } from '#platform';
 import { RandomStream } from '../src/base/random.ts';
 import { denormalize, normalize } from '../src/image/normalize.ts';
 import { resizeBicubic } from '../src/image/resize.ts';
+import { usesAnomalies } from '../src/model/method.ts';
+import { methodNamed } from '../src/model/methods.ts';
 import { synthesizeAnomaly } from '../src/synthetic/anomaly.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { foregroundOf } from './training_images.ts';
@@ -11,7 +13,7 @@ import type { Preview, TrainingJob } from './types.ts';
 const previewSide = 96;
 const previewCount = 8;
 
-/** What stage I will see, of a few good images. */
+/** What will be seen of a few good images. */
 export async function previewOf(
   job: TrainingJob,
   files: readonly { name: string; bytes: ArrayBuffer }[],
@@ -26,6 +28,7 @@ export async function previewOf(
     const mask = foregroundOf(native, job.foreground, job.region, previewSide);
     covered += mask.reduce((sum, value) => sum + value, 0) / mask.length;
     foregrounds.push(image.data.map((value, p) => (mask[Math.floor(p / 3)] ? value : value >> 2)));
+    if (!usesAnomalies(methodNamed(job.mode))) continue;
     // A stream whose sample is not a clean one: every fifth is.
     for (let attempt = 0; attempt < 20; attempt++) {
       const random = new RandomStream(job.seed, 'preview', i, attempt);

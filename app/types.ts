@@ -5,7 +5,7 @@ import type { Augmentation } from '../src/data/augment.ts';
 import type { RegionOfInterest } from '../src/data/region.ts';
 import type { DetectorSettings } from '../src/detector/settings.ts';
 import type { Findings } from '../src/eval/findings.ts';
-import type { TrainingPart } from '../src/session/measure_training.ts';
+import type { TrainingPart } from '../src/session/measured_job.ts';
 import { packagedBackbones } from '../src/weights/packaged.ts';
 
 /** The device that the page computes on. */
@@ -46,7 +46,7 @@ export interface TrainingJob {
   readonly batch: number;
   readonly epochs: readonly [number, number];
   readonly foreground: string;
-  readonly mode: 'aand' | 'rd';
+  readonly mode: 'aand' | 'rd' | 'patchcore';
   readonly seed: number;
   /** Which part of every photograph is inspected; absent: all of it. */
   readonly region?: RegionOfInterest;
@@ -66,6 +66,8 @@ export interface TrainingProgress {
   readonly epoch: number;
   readonly epochs: number;
   readonly images: number;
+  /** What is counted, where that is no image. */
+  readonly unit?: 'images' | 'patches';
   readonly total: number;
   readonly losses: Readonly<Record<string, number>>;
   readonly imagesPerSecond: number;
@@ -163,7 +165,7 @@ export interface ForecastFacts {
 
 export interface Preview {
   readonly side: number;
-  /** RGB pixels of foregrounds (dimmed outside) and of synthetic anomalies. */
+  /** RGB pixels of foregrounds (dimmed outside), and of synthetic anomalies where the method learns from them. */
   readonly foregrounds: readonly Uint8Array[];
   readonly anomalies: readonly Uint8Array[];
   /** Share of the images that is foreground. */

@@ -5,7 +5,8 @@ import { randomWeights } from '../bench/support/random_weights.ts';
 import { Interrupted } from '../src/base/errors.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { registerBackbone } from '../src/model/backbones.ts';
-import { type MeasuredJob, measureTraining } from '../src/session/measure_training.ts';
+import { measureTraining } from '../src/session/measure_training.ts';
+import type { MeasuredJob } from '../src/session/measured_job.ts';
 import { proceduralTextures } from '../src/synthetic/procedural_textures.ts';
 import { tinyTeacher } from './support/tiny_teacher.ts';
 import { memory } from './support/trainings.ts';
@@ -88,9 +89,36 @@ describe('a training that is tried out', () => {
     expect(await stored[1].load()).toBeDefined();
   });
 
+  test('a method that keeps features looks at all images, chooses, and looks at them again', async () => {
+    const shares: number[] = [];
+    const parts = await measureTraining(
+      { ...job, mode: 'patchcore', images: 20, folds: 2, photographs: 20, coreset: 0.1 },
+      { clock: ticking(), onProgress: (share) => shares.push(share) },
+    );
+    // A second for eight images; 20 images have 16 patches each, of which 32 are kept, a second for each.
+    const [looking, choosing, gathering] = [20 / 8, 32, 20 / 8];
+    const half = 10 / 8 + 16 / 2 + 10 / 8;
+    expect(parts).toEqual([
+      { name: 'features', seconds: expect.closeTo(looking, 9) },
+      { name: 'coreset', seconds: expect.closeTo(choosing, 9) },
+      { name: 'bank', seconds: expect.closeTo(gathering, 9) },
+      // Ten images, half of the patches to choose among; then ten images are judged.
+      { name: 'left out 1 of 2', seconds: expect.closeTo(half + 0.5 + 10 * 0.5, 9) },
+      { name: 'left out 2 of 2', seconds: expect.closeTo(half + 0.5 + 10 * 0.5, 9) },
+      { name: 'testing', seconds: expect.closeTo(0.5 + 5 * 0.5, 9) },
+    ]);
+    expect(shares).toEqual([0.25, 0.5, 0.75, 1]);
+  });
+
   test('is stopped by its signal', async () => {
     const stop = new AbortController();
     const work = measureTraining(job, { signal: stop.signal, onProgress: () => stop.abort() });
     await expect(work).rejects.toThrow(Interrupted);
+    const other = new AbortController();
+    const bank = measureTraining(
+      { ...job, mode: 'patchcore' },
+      { signal: other.signal, onProgress: () => other.abort() },
+    );
+    await expect(bank).rejects.toThrow(Interrupted);
   });
 });

@@ -4,58 +4,22 @@
  * compiling, drawing synthetic anomalies, checkpoints and examples may take longer than the kernels.
  */
 
-import { RandomStream } from '../base/random.ts';
 import { MapRunner } from '../detector/map_runner.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
-import type { Image } from '../image/image.ts';
-import type { StudentMode } from '../model/methods.ts';
-import type { TrainDetectorOptions } from '../train/check_options.ts';
+import type { StudentMethod } from '../model/method.ts';
+import { methodNamed } from '../model/methods.ts';
 import { trainDetector } from '../train/train_detector.ts';
-import { type Clock, systemClock } from './ports.ts';
-
-/** A part of a training, in the order in which they run. */
-export interface TrainingPart {
-  /** `stage I`, `stage II`, `testing`, and `left out 1 of 2` and so on. */
-  readonly name: string;
-  readonly seconds: number;
-}
-
-/** What is measured. */
-export interface MeasuredJob
-  extends Pick<
-    TrainDetectorOptions,
-    | 'engine'
-    | 'backbone'
-    | 'teacher'
-    | 'teacherName'
-    | 'textures'
-    | 'robust'
-    | 'imageSize'
-    | 'batch'
-    | 'epochs'
-    | 'seed'
-  > {
-  readonly mode: StudentMode;
-  /** Images that are learned, copies included. */
-  readonly images: number;
-  /** Parts that images are left out in for the threshold; 0 or 1: none are. */
-  readonly folds: number;
-  /** Images that are scored at the end, beside those that are left out. */
-  readonly scored: number;
-  /** Good images that are scored where they are left out. */
-  readonly photographs: number;
-}
-
-/** How the caller's training runs, as far as it takes time. */
-export interface MeasurePorts {
-  readonly checkpoint?: TrainDetectorOptions['checkpoint'];
-  readonly signal?: AbortSignal | undefined;
-  readonly clock?: Clock | undefined;
-  /** As in the training: after each epoch of the last stage. */
-  readonly afterEpoch?: ((runner: MapRunner, images: readonly Image[]) => Promise<void>) | undefined;
-  /** Told what is done, from 0 to 1: compiling comes before the first step of each stage. */
-  readonly onProgress?: ((share: number) => void) | undefined;
-}
+import { measureBank } from './measure_bank.ts';
+import {
+  imagesOfParts,
+  type MeasuredJob,
+  type MeasurePorts,
+  measureScoring,
+  noise,
+  type ScoringTimes,
+  type TrainingPart,
+} from './measured_job.ts';
+import { systemClock } from './ports.ts';
 
 /** Epochs of the first try: the first one compiles, the others are measured. */
 const coldEpochs = 3;
@@ -108,15 +72,6 @@ export function stageTimes(
   return { overhead: Math.max(0, first - tried), epoch: tried + more * full };
 }
 
-/** An image of noise: what it shows does not change how long it takes. */
-function noise(side: number, index: number): Image {
-  const random = new RandomStream('measured training', index);
-  const data = new Uint8Array(3 * side * side);
-  const words = new Uint32Array(data.buffer, 0, data.length >> 2);
-  for (let i = 0; i < words.length; i++) words[i] = random.bits();
-  return { width: side, height: side, channels: 3, data };
-}
-
 /**
  * Measures the parts of a training. What it compiles stays compiled, so that the training itself begins
  * sooner.
@@ -124,18 +79,25 @@ function noise(side: number, index: number): Image {
  * @throws Interrupted when the signal is raised; whatever a training throws
  */
 export async function measureTraining(job: MeasuredJob, ports: MeasurePorts = {}): Promise<TrainingPart[]> {
+  const method = methodNamed(job.mode);
+  return method.learns === 'memory' ? measureBank(job, method, ports) : measureStages(job, method, ports);
+}
+
+async function measureStages(
+  job: MeasuredJob,
+  method: StudentMethod,
+  ports: MeasurePorts,
+): Promise<TrainingPart[]> {
   const { engine, backbone, mode, imageSize, batch, epochs, images, folds, scored, photographs } = job;
   const { clock = systemClock, onProgress } = ports;
   const now = () => clock.now() / 1000;
-  const others = folds > 1 ? Math.max(1, Math.round(images * (1 - 1 / folds))) : images;
   const tries = [
     { images, epochs: coldEpochs, own: true },
-    { images: others, epochs: warmEpochs, own: folds <= 1 },
+    { images: imagesOfParts(job), epochs: warmEpochs, own: folds <= 1 },
   ].map((each) => ({ ...each, steps: Math.ceil(triedImages(each.images, batch) / batch) }));
-  const stages = mode === 'rd' ? 1 : 2;
-  const total = tries.reduce((sum, { steps, epochs }) => sum + stages * steps * epochs, 0);
+  const total = tries.reduce((sum, { steps, epochs }) => sum + method.stages.length * steps * epochs, 0);
   let done = 0;
-  let scoring = { start: 0, image: 0 };
+  let scoring: ScoringTimes = { start: 0, image: 0 };
 
   const attempt = async ({ images: count, epochs: tried, steps, own }: (typeof tries)[number]) => {
     const list = Array.from({ length: triedImages(count, batch) }, (_, i) => noise(imageSize, i));
@@ -182,13 +144,7 @@ export async function measureTraining(job: MeasuredJob, ports: MeasurePorts = {}
     try {
       const on = onStore(store);
       await on.refresh();
-      const image = list.slice(0, 1);
-      const begun = now();
-      await on.run(image);
-      const compiled = now();
-      for (let i = 0; i < fullSteps; i++) await on.run(image);
-      const perImage = (now() - compiled) / fullSteps;
-      scoring = { start: Math.max(0, compiled - begun - perImage), image: perImage };
+      scoring = await measureScoring(on, noise(imageSize, 0), now);
     } finally {
       await runner?.destroy();
       store.destroy();

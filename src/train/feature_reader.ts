@@ -18,9 +18,9 @@ import { loadParameters } from '../weights/parameters.ts';
 import type { CheckedOptions } from './check_options.ts';
 
 /** Channels of the random projection where nobody asks for others. */
-const usualChannels = 128;
+export const projectedChannels = 128;
 const projection = 'projection';
-const imagesPerRun = 8;
+export const imagesPerRun = 8;
 
 /** Whose features, and by which teacher; the seed is that of the projection. */
 export type FeatureOptions = Pick<
@@ -45,7 +45,7 @@ export class FeatureReader {
    * @param most channels of a projection; features of fewer are their own projection
    * @throws Error on an unusable teacher file
    */
-  constructor(o: FeatureOptions, method: MemoryMethod, most = usualChannels) {
+  constructor(o: FeatureOptions, method: MemoryMethod, most = projectedChannels) {
     this.#options = o;
     this.#method = method;
     this.#most = most;

@@ -1,6 +1,6 @@
 /**
  * Trainings in the page beside those of the command line with the same settings: with a region of interest,
- * and robust ones. Settings, scores and bits are equal.
+ * robust ones, and a memory bank. Settings, scores and bits are equal.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { chromiumPath, launchChromium, swiftShaderDriver } from '../../bench/sup
 import { parseRegion } from '../../src/data/region_json.ts';
 import { readDetector } from '../../src/detector/file.ts';
 import { sha256 } from '../../src/train/run.ts';
-import { chooser, click, waitForText } from '../support/app_actions.ts';
+import { chooser, click, textOf, waitForText } from '../support/app_actions.ts';
 import { useCommand } from '../support/command.ts';
 import { fillTraining, openCopy, type PageCopies, serveCopies } from '../support/page_copies.ts';
 
@@ -42,7 +42,7 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('trainings in page and comm
   let browser: Browser;
 
   beforeAll(async () => {
-    site = await serveCopies(['region', 'robust']);
+    site = await serveCopies(['region', 'robust', 'bank']);
     writeFileSync(join(site.folder, 'region.json'), JSON.stringify(region));
     browser = await launchChromium();
   }, 60_000);
@@ -51,14 +51,17 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('trainings in page and comm
     site?.close();
   });
 
-  /** Chooses the small teacher and the whole method; epochs and size are those of `fillTraining`. */
-  const chooseMethod = (page: Page) =>
-    page.evaluate(() => {
+  /** Chooses the small teacher and a method; epochs and size are those of `fillTraining`. */
+  const chooseMethod = (page: Page, mode = 'aand') =>
+    page.evaluate((mode) => {
       const list = [...document.querySelectorAll('#train select')].map((e) => e as HTMLSelectElement);
       for (const select of list)
         for (const [i, { textContent, value }] of [...select.options].entries())
-          if (textContent?.startsWith('resnet18_half (') || value === 'aand') select.selectedIndex = i;
-    });
+          if (textContent?.startsWith('resnet18_half (') || value === mode) {
+            select.selectedIndex = i;
+            select.dispatchEvent(new Event('change'));
+          }
+    }, mode);
 
   /** The model that a copy of the page keeps, from its own storage. */
   async function keptModel(page: Page, copy: string): Promise<Uint8Array> {
@@ -145,6 +148,38 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('trainings in page and comm
     const [theirs, ours] = await trainBoth(page, 'robust', ['--robust', '--foreground', 'none']);
     expect(ours.training.robust).toContain('tilts');
     expect(theirs.image?.rule).toMatch(/changed cop/);
+    await page.close();
+  }, 600_000);
+
+  test('have the same bits where features are kept: there is nothing to ask of epochs, no chart', async () => {
+    const page = await openCopy(browser, `${site.origin}bank/`);
+    await fillTraining(page, site.images, 'washer', 1);
+    await chooseMethod(page, 'patchcore');
+    const disabled = await page.evaluate(() =>
+      [...document.querySelectorAll('#train label.field')]
+        .filter((field) => field.querySelector('input:disabled'))
+        .map((field) => field.firstChild?.textContent),
+    );
+    expect(disabled).toEqual(['Batch', 'Epochs, stage I', 'Epochs, stage II']);
+    await click(page, 'Preview');
+    await waitForText(page, 'train', /Foreground: \d+ %/);
+    expect(await textOf(page, '#train')).not.toMatch(/Made-up defects/);
+    await click(page, 'Forecast');
+    await waitForText(page, 'train', /MiB of GPU memory and .*should manage that/, 100_000);
+    const [theirs, ours] = await trainBoth(page, 'bank', ['--mode', 'patchcore']);
+    expect(ours.training).toMatchObject({ coreset: '0.01, and at least 2500 patches', left_out_parts: 2 });
+    expect(theirs.mode).toBe('patchcore');
+    expect(
+      await page.$eval('[aria-label="loss of each epoch"]', (e) => (e as HTMLElement).offsetParent),
+    ).toBeNull();
+    await click(page, 'Inspect with it');
+    await waitForText(page, 'inspect', /patchcore, 32 pixels/);
+    const tune = await page.evaluate(() =>
+      [...document.querySelectorAll<HTMLButtonElement>('#inspect button')]
+        .filter(({ textContent }) => textContent === 'Fine-tune')
+        .map(({ disabled, title }) => [disabled, title]),
+    );
+    expect(tune).toEqual([[true, expect.stringMatching(/remembers features/)]]);
     await page.close();
   }, 600_000);
 });
