@@ -1,6 +1,6 @@
 /**
- * The shape that is being drawn and not done yet: its tool, its corners, and the cross, which pointers and keys
- * move.
+ * The shape that is being drawn and not done yet: its tool, its corners, and the cross, which pointers and
+ * keys move.
  */
 import type { RegionPoint } from '../src/data/region.ts';
 import { placeOnCanvas } from './region_paint.ts';

@@ -107,8 +107,8 @@ export function createTrainForm(onChange: () => void, say: (text: string) => voi
     ['patchcore', 'PatchCore, compares: ready soon'],
   ]);
   mode.title =
-    'AAND and RD4AD learn to rebuild good parts, epoch by epoch. PatchCore learns nothing: it remembers how ' +
-    'patches of good parts look, and compares. Its model cannot be fine-tuned.';
+    'AAND and RD4AD learn to rebuild good parts, epoch by epoch. PatchCore learns nothing: it remembers ' +
+    'how patches of good parts look, and compares. Its model cannot be fine-tuned.';
   const teacher = createTeacherChoice(say);
   const copies = element('p', { className: 'quiet', aria: { role: 'status' } });
 

@@ -204,8 +204,8 @@ export function createTrainView(root: HTMLElement, onModel: (model: File) => Pro
           throw error;
         }
         progress.say(
-          'Paused. It waits on this device at its last checkpoint, without epochs at its beginning, even if ' +
-            'the page is closed.',
+          'Paused. It waits on this device at its last checkpoint, without epochs at its beginning, even ' +
+            'if the page is closed.',
         );
       }
     }).finally(async () => {

@@ -165,7 +165,9 @@ export interface ForecastFacts {
 
 export interface Preview {
   readonly side: number;
-  /** RGB pixels of foregrounds (dimmed outside), and of synthetic anomalies where the method learns from them. */
+  /**
+   * RGB pixels of foregrounds (dimmed outside), and of synthetic anomalies where the method learns from them.
+   */
   readonly foregrounds: readonly Uint8Array[];
   readonly anomalies: readonly Uint8Array[];
   /** Share of the images that is foreground. */
