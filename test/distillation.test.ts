@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RandomStream } from '../src/base/random.ts';
 import { imageSource } from '../src/data/image_cache.ts';
+import { pixelWords } from '../src/data/image_input.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
@@ -15,7 +16,12 @@ import { backbones } from '../src/model/backbones.ts';
 import { featureDistillationLoss, levelDistance } from '../src/model/losses.ts';
 import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
 import { compareTeachers, estimateBatchNorms, measureSource } from '../src/train/distillation_measures.ts';
-import { recordTeacherDistillation, statisticsName } from '../src/train/record_distillation.ts';
+import {
+  areAlike,
+  recordBlockDistillation,
+  recordTeacherDistillation,
+  statisticsName,
+} from '../src/train/record_distillation.ts';
 import { blend, randomView } from '../src/train/views.ts';
 import { type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
 import { images, memory, randomTeacher } from './support/trainings.ts';
@@ -195,6 +201,103 @@ describe('measures', () => {
       const apart = ((a[0]?.[c] as number) - (b[0]?.[c] as number)) / 2;
       expect(value).toBeCloseTo(middle(1, c) + apart ** 2, 4);
     });
+  });
+});
+
+describe('block by block', () => {
+  const shape = { sourceBackbone: backbones.resnet18, backbone: backbones.resnet18, imageSize: 32 };
+
+  test('a block does not feel what the blocks before it have learned', async () => {
+    const parameters = new ParameterSet();
+    const { tape, loss, levels } = recordBlockDistillation(parameters, shape, 2);
+    const store = new ParameterStore(engine, parameters);
+    initialize(store, ['learner', 'source', 'statistics'], 3);
+    const outputs = { loss, ...Object.fromEntries(levels.map(({ error }, i) => [`${i}`, error])) };
+    const program = await Program.compile(engine, tape, { outputs, store });
+    const pixels = pixelWords(images(2));
+    const values = async () => {
+      const found = await program.run({ pixels });
+      return ['0', '1', '2', 'loss'].map((name) => (found[name] as Float32Array)[0] as number);
+    };
+    const before = await values();
+    const name = 'learner.layer1.1.conv2.weight';
+    const weights = (await store.read([name])).get(name) as Float32Array;
+    store.write(
+      name,
+      weights.map((value) => -value),
+    );
+    await program.refresh();
+    const after = await values();
+    program.destroy();
+    store.destroy();
+    expect(before.every((value) => value > 0)).toBe(true);
+    expect(after[0]).not.toBe(before[0]);
+    expect(after.slice(1, 3)).toEqual(before.slice(1, 3));
+    expect(after[3]).not.toBe(before[3]);
+  });
+
+  test('is for networks whose blocks are alike', () => {
+    expect(areAlike(shape)).toBe(true);
+    for (const backbone of [backbones.resnet18_half, backbones.resnet34, backbones.resnet50])
+      expect(areAlike({ ...shape, backbone })).toBe(false);
+    const parameters = new ParameterSet();
+    expect(() =>
+      recordBlockDistillation(parameters, { ...shape, backbone: backbones.resnet18_half }, 2),
+    ).toThrow('resnet18_half cannot learn block by block from resnet18: their blocks are not alike');
+  });
+
+  test('comes first; a run that was stopped between has the same bits at the end', async () => {
+    const options: DistillTeacherOptions = {
+      engine,
+      source: teacher,
+      sourceName: 'random teacher',
+      sourceBackbone: backbones.resnet18,
+      backbone: backbones.resnet18,
+      images: imageSource(images(4)),
+      imageSizes: [32],
+      blockwise: 0.5,
+      batch: 2,
+      epochs: 2,
+      learningRate: 0.002,
+      seed: 0,
+    };
+    const whole = await distillTeacher(options);
+    const checkpoint = memory();
+    const stop = new AbortController();
+    const stopped = distillTeacher({
+      ...options,
+      checkpoint: { ...checkpoint, save: (data) => checkpoint.save(data).then(() => stop.abort()) },
+      signal: stop.signal,
+    });
+    await expect(stopped).rejects.toThrow('interrupted');
+    await expect(distillTeacher({ ...options, blockwise: 0, checkpoint, resume: true })).rejects.toThrow(
+      /share block by block/,
+    );
+    const resumed = await distillTeacher({ ...options, checkpoint, resume: true });
+    const bytes = writeSafetensors(whole.tensors);
+    expect(Buffer.from(writeSafetensors(resumed.tensors)).equals(bytes)).toBe(true);
+    expect([...whole.tensors.keys()].filter((name) => /block|statistics/.test(name))).toEqual([]);
+    const joint = await distillTeacher({ ...options, blockwise: 0 });
+    for (const epoch of [0, 1]) expect(joint.history[epoch]?.loss).not.toBe(whole.history[epoch]?.loss);
+  });
+
+  test('a share that is none is refused', async () => {
+    await expect(
+      distillTeacher({
+        engine,
+        source: teacher,
+        sourceName: 'random teacher',
+        sourceBackbone: backbones.resnet18,
+        backbone: backbones.resnet18,
+        images: imageSource(images(2)),
+        imageSizes: [32],
+        blockwise: 1.5,
+        batch: 2,
+        epochs: 1,
+        learningRate: 0.002,
+        seed: 0,
+      }),
+    ).rejects.toThrow('the share of the epochs block by block is 1.5, expected 0 to 1');
   });
 });
 

@@ -208,6 +208,17 @@ const numeric: readonly Numeric[] = [
     ],
     bad: [...nonsense, '-0.1', '1.001'],
   },
+  {
+    command: 'distill-teacher',
+    option: '--blockwise',
+    range: /number of at least 0 and of at most 1/,
+    good: [
+      ['0', 0],
+      ['.6', 0.6],
+      ['1', 1],
+    ],
+    bad: [...nonsense, '-0.1', '1.001'],
+  },
   batch('distill-teacher'),
   {
     command: 'distill-teacher',

@@ -27,6 +27,9 @@ import { next, note, quoted } from './style.ts';
 // Photographs beyond this are decoded again in every epoch.
 const memoryBytes = 2 ** 30;
 
+// The epochs that are left bring the blocks together.
+const usualBlockwise = 0.6;
+
 interface Options {
   readonly from: string;
   readonly fromBackbone: string;
@@ -35,6 +38,7 @@ interface Options {
   readonly out: string;
   readonly imageSize: number[];
   readonly mix: number;
+  readonly blockwise?: number;
   readonly check?: string[];
   readonly batch: number;
   readonly epochs: number;
@@ -84,6 +88,12 @@ export function distillTeacherCommand(program: Command): void {
       [64, 128],
     )
     .option('--mix <share>', 'share of the views that blend two photographs', shareOrAllOption, 0)
+    .option(
+      '--blockwise <share>',
+      'share of the epochs, the first ones, in which every block learns by itself; default: .6 where both ' +
+        'backbones are the same, else 0',
+      shareOrAllOption,
+    )
     .option('--batch <count>', 'images per step', batchOption, 16)
     .option('--epochs <count>', 'passes over the images', epochsOption, 60)
     .option('--learning-rate <rate>', 'peak learning rate', learningRateOption, 0.002)
@@ -93,6 +103,7 @@ export function distillTeacherCommand(program: Command): void {
     .addOption(strictOption())
     .action(async (options: Options) => {
       const { resume = false, force = false } = options;
+      const { blockwise = options.backbone === options.fromBackbone ? usualBlockwise : 0 } = options;
       const files = {
         command: 'aand distill-teacher',
         force,
@@ -127,6 +138,7 @@ export function distillTeacherCommand(program: Command): void {
           imageNames,
           imageSizes: options.imageSize,
           mixed: options.mix,
+          blockwise,
           check: check?.images,
           batch: options.batch,
           epochs: options.epochs,
@@ -144,6 +156,7 @@ export function distillTeacherCommand(program: Command): void {
           images: String(images.length),
           image_size: options.imageSize.join(','),
           mix: String(options.mix),
+          blockwise: String(blockwise),
           batch: String(options.batch),
           learning_rate: String(options.learningRate),
           seed: String(options.seed),

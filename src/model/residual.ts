@@ -55,6 +55,12 @@ function bottleneckBlock(
   return scope.norm('bn3', third, { relu: true, residual: shortcut(scope, x, channels, resample) });
 }
 
+/**
+ * Is given what a part of a network gives, in the order of the parts, and says what the next part takes: the
+ * same, or what takes its place.
+ */
+export type Between = (output: Tensor) => Tensor;
+
 /** A stage of residual blocks; the first one resamples. */
 export function residualStage(
   scope: Scope,
@@ -63,14 +69,16 @@ export function residualStage(
   planes: number,
   blocks: number,
   resample: Resample,
+  between: Between = (output) => output,
 ): Tensor {
   let result = x;
   for (let i = 0; i < blocks; i++) {
     const how = i === 0 ? resample : 'none';
-    result =
+    result = between(
       design.block === 'basic'
         ? basicBlock(scope.at(i), result, planes, how)
-        : bottleneckBlock(scope.at(i), result, planes, design, how);
+        : bottleneckBlock(scope.at(i), result, planes, design, how),
+    );
   }
   return result;
 }

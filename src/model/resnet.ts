@@ -28,16 +28,14 @@ export function resnet(design: ResNetDesign): ResNet {
     ...design,
     levels: [levelOf(design, 0), levelOf(design, 1), levelOf(design, 2)],
     student: design,
-    features(scope, images) {
+    features(scope, images, between = (output) => output) {
       const first = scope.conv('conv1', images, planes, 7, { stride: 2, padding: 3 });
-      let x = maxPool2d(scope.tape, scope.norm('bn1', first, { relu: true }), {
-        kernel: 3,
-        stride: 2,
-        padding: 1,
-      });
+      const relu = scope.norm('bn1', first, { relu: true });
+      let x = between(maxPool2d(scope.tape, relu, { kernel: 3, stride: 2, padding: 1 }));
       return blocks.map((count, index) => {
         const layer = scope.at(`layer${index + 1}`);
-        x = residualStage(layer, x, design, planes << index, count, index === 0 ? 'none' : 'down');
+        const resample = index === 0 ? 'none' : 'down';
+        x = residualStage(layer, x, design, planes << index, count, resample, between);
         return x;
       });
     },

@@ -4,7 +4,7 @@
  */
 
 import type { Tensor } from '../engine/graph/tensor.ts';
-import type { ResidualDesign } from './residual.ts';
+import type { Between, ResidualDesign } from './residual.ts';
 import type { Scope } from './scope.ts';
 
 /** One level of a feature pyramid. */
@@ -33,9 +33,11 @@ export interface Teacher {
    * Records the network.
    *
    * @param images [N,S,S,3], normalised; S a multiple of 32
+   * @param between given what each part gives: the stem, then each block. A teacher that does not call it
+   *   cannot be learned block by block
    * @returns features per level [N, S / stride, S / stride, channels], all >= 0
    */
-  features(scope: Scope, images: Tensor): Tensor[];
+  features(scope: Scope, images: Tensor, between?: Between): Tensor[];
 }
 
 /** The embedding of the bottleneck has this much of the coarsest level's stride, and of its channels. */

@@ -29,7 +29,11 @@ import {
   measureSource,
   type TeacherDistance,
 } from './distillation_measures.ts';
-import { distillationGroups as groups, recordTeacherDistillation } from './record_distillation.ts';
+import {
+  distillationGroups as groups,
+  recordBlockDistillation,
+  recordTeacherDistillation,
+} from './record_distillation.ts';
 import { imagesDigest, type Run, tensorsDigest } from './run.ts';
 import { recordStep } from './step_programs.ts';
 import { checkLearningRate, type Progress, trainStage } from './trainer.ts';
@@ -53,6 +57,11 @@ export interface DistillTeacherOptions {
   readonly imageSizes: readonly number[];
   /** Share of the views that are two photographs laid over each other, 0 to 1. */
   readonly mixed?: number;
+  /**
+   * Share of the epochs, the first ones, in which every block learns by itself from its counterpart, 0 to 1;
+   * for networks whose blocks are alike. Default 0.
+   */
+  readonly blockwise?: number;
   readonly batch: number;
   readonly epochs: number;
   readonly learningRate: number;
@@ -76,6 +85,7 @@ async function describeRun(o: DistillTeacherOptions, parameters: ParameterSet): 
       backbone: o.backbone.name,
       'image sizes': o.imageSizes,
       'mixed share': o.mixed ?? 0,
+      ...(o.blockwise && { 'share block by block': o.blockwise }),
       batch: o.batch,
       epochs: o.epochs,
       'learning rate': o.learningRate,
@@ -98,9 +108,13 @@ function warmUpSteps(steps: number): number {
   return Math.min(500, Math.max(50, Math.round(steps * 0.03)));
 }
 
-/** Which of the sizes an epoch, counted from 0, is seen at. */
-function sizeOf({ imageSizes, epochs }: DistillTeacherOptions, epoch: number): number {
-  return imageSizes[Math.floor((epoch * imageSizes.length) / epochs)] as number;
+/** Which of the sizes an epoch, counted from 0, is seen at, and whether blocks learn by themselves in it. */
+function phaseOf(
+  { imageSizes, epochs, blockwise = 0 }: DistillTeacherOptions,
+  epoch: number,
+): { readonly size: number; readonly blocks: boolean } {
+  const size = imageSizes[Math.floor((epoch * imageSizes.length) / epochs)] as number;
+  return { size, blocks: epoch < blockwise * epochs };
 }
 
 async function viewOf(o: DistillTeacherOptions, size: number, epoch: number, item: number): Promise<Image> {
@@ -142,17 +156,23 @@ export async function distillTeacher(o: DistillTeacherOptions): Promise<Distille
       `distill-teacher: ${o.imageSizes.length} image sizes for ${o.epochs} epochs; each needs an epoch`,
     );
   checkLearningRate(o.learningRate);
+  if (o.blockwise !== undefined && !(o.blockwise >= 0 && o.blockwise <= 1))
+    throw new Error(
+      `distill-teacher: the share of the epochs block by block is ${o.blockwise}, expected 0 to 1`,
+    );
   const lastSize = o.imageSizes.at(-1) as number;
   const shape = (imageSize: number) => ({ ...o, imageSize });
   const parameters = new ParameterSet();
   recordTeacherDistillation(parameters, shape(lastSize), o.batch);
+  if (o.blockwise) recordBlockDistillation(parameters, shape(lastSize), o.batch);
   const store = new ParameterStore(o.engine, parameters);
   initialize(store, [groups.learner], o.seed);
   loadParameters(store, [groups.source], teacherFile(o.source, o.sourceName), o.sourceName, 'source.');
   const programs = new ProgramCache<string>();
-  const programFor = (batch: number, size: number) =>
-    programs.get(`${batch} ${size}`, async () => {
-      const { tape, loss, levels } = recordTeacherDistillation(parameters, shape(size), batch);
+  const programFor = (batch: number, { size, blocks }: ReturnType<typeof phaseOf>) =>
+    programs.get(`${batch} ${size} ${blocks}`, async () => {
+      const record = blocks ? recordBlockDistillation : recordTeacherDistillation;
+      const { tape, loss, levels } = record(parameters, shape(size), batch);
       recordStep(tape, loss, groups.learner, adamOptions);
       const outputs = Object.fromEntries(levels.map(({ cosine }, i) => [`layer${i + 1}`, cosine]));
       return Program.compile(o.engine, tape, { outputs: { loss, ...outputs }, store });
@@ -173,10 +193,10 @@ export async function distillTeacher(o: DistillTeacherOptions): Promise<Distille
         run: await describeRun(o, parameters),
         names: { 'the photographs': o.imageNames ?? [] },
       },
-      cost: (epoch) => sizeOf(o, epoch) ** 2,
+      cost: (epoch) => phaseOf(o, epoch).size ** 2,
       step: async (items, epoch, step) => {
-        const size = sizeOf(o, epoch);
-        const views = await Promise.all([...items].map((item) => viewOf(o, size, epoch, item)));
+        const phase = phaseOf(o, epoch);
+        const views = await Promise.all([...items].map((item) => viewOf(o, phase.size, epoch, item)));
         // Cosine decay to zero, with a short warm-up.
         const rate =
           o.learningRate *
@@ -187,7 +207,7 @@ export async function distillTeacher(o: DistillTeacherOptions): Promise<Distille
           pixels: pixelWords(views),
           step: adamStep(step, { ...adamOptions, learningRate: rate }),
         };
-        const outputs = (await programFor(items.length, size)).run(inputs);
+        const outputs = (await programFor(items.length, phase)).run(inputs);
         return {
           losses: outputs.then((values) =>
             Object.fromEntries(

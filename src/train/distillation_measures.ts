@@ -33,17 +33,22 @@ export type Batches = AsyncIterable<readonly Image[]>;
 
 /** A channel that hardly varies is no reason to divide by nothing. */
 const leastVariance = 1e-6;
+/** Blocks have channels that never do anything: this much of the mean variance of all channels at least. */
+const leastShare = 0.1;
 
 /**
- * Writes mean and variance of every channel of the big teacher's levels over these views into the store.
+ * Writes mean and variance of every channel of the big teacher's levels, and of its parts where the store has
+ * a place for them, over these views into the store.
  *
  * @param batch images of each of the batches
  */
 export async function measureSource(m: Measured, views: Batches, batch: number): Promise<void> {
-  const { tape, levels } = recordSource(m.parameters, m.shape, batch);
-  const outputs = Object.fromEntries(levels.map((level, i) => [`${i}`, level]));
+  const { tape, measured } = recordSource(m.parameters, m.shape, batch);
+  const wanted = [...measured].filter(([of]) => m.parameters.has(statisticsName(of, 'running_mean')));
+  const outputs = Object.fromEntries(wanted.map(([of, output]) => [`${of}`, output]));
   const program = await Program.compile(m.engine, tape, { outputs, store: m.store });
-  const sums = levels.map(({ shape }) => ({
+  const sums = wanted.map(([of, { shape }]) => ({
+    of,
     count: 0,
     sum: new Float64Array(shape[3] as number),
     squares: new Float64Array(shape[3] as number),
@@ -51,8 +56,9 @@ export async function measureSource(m: Measured, views: Batches, batch: number):
   try {
     for await (const images of views) {
       const values = await program.run({ pixels: pixelWords(images) });
-      for (const [i, { sum, squares }] of sums.entries()) {
-        const features = values[`${i}`] as Float32Array;
+      for (const each of sums) {
+        const { of, sum, squares } = each;
+        const features = values[`${of}`] as Float32Array;
         const channels = sum.length;
         for (let at = 0; at < features.length; at++) {
           const value = features[at] as number;
@@ -60,19 +66,20 @@ export async function measureSource(m: Measured, views: Batches, batch: number):
           sum[c] = (sum[c] as number) + value;
           squares[c] = (squares[c] as number) + value * value;
         }
-        (sums[i] as { count: number }).count += features.length / channels;
+        each.count += features.length / channels;
       }
     }
   } finally {
     program.destroy();
   }
-  for (const [i, { count, sum, squares }] of sums.entries()) {
+  for (const { of, count, sum, squares } of sums) {
     const mean = sum.map((value) => value / count);
-    const variance = squares.map((value, c) =>
-      Math.max(leastVariance, value / count - (mean[c] as number) ** 2),
-    );
-    m.store.write(statisticsName(i, 'running_mean'), Float32Array.from(mean));
-    m.store.write(statisticsName(i, 'running_var'), Float32Array.from(variance));
+    const varied = squares.map((value, c) => value / count - (mean[c] as number) ** 2);
+    const usual = varied.reduce((total, value) => total + value, 0) / varied.length;
+    const least = typeof of === 'number' ? leastVariance : leastShare * usual;
+    const variance = varied.map((value) => Math.max(least, value));
+    m.store.write(statisticsName(of, 'running_mean'), Float32Array.from(mean));
+    m.store.write(statisticsName(of, 'running_var'), Float32Array.from(variance));
   }
 }
 

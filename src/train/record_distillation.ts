@@ -1,7 +1,7 @@
 /** The programs of a teacher that learns from a bigger one: its step, its check, and what they measure. */
 
 import { imageInput } from '../data/image_input.ts';
-import type { ParameterSet } from '../engine/graph/parameter_set.ts';
+import { ParameterSet } from '../engine/graph/parameter_set.ts';
 import { Tape } from '../engine/graph/tape.ts';
 import type { Tensor } from '../engine/graph/tensor.ts';
 import type { BatchNormParameters } from '../engine/ops/batch_norm.ts';
@@ -23,16 +23,19 @@ export interface DistillationShape {
   readonly imageSize: number;
 }
 
-/** Names of a level's statistics. */
-export function statisticsName(level: number, part: 'running_mean' | 'running_var'): string {
-  return `statistics.${level}.${part}`;
+/** Whose statistics: a level counted from 0, or a part of the network as `block0`. */
+export type StatisticsOf = number | `block${number}`;
+
+/** Names of the statistics of a level or a part. */
+export function statisticsName(of: StatisticsOf, part: 'running_mean' | 'running_var'): string {
+  return `statistics.${of}.${part}`;
 }
 
-function levelStatistics(tape: Tape, level: number, channels: number): BatchNormParameters {
+function statisticsOf(tape: Tape, of: StatisticsOf, channels: number): BatchNormParameters {
   const constant = (name: string, value: number) =>
     tape.constant(`${name}.${channels}`, [channels], 'channels', new Float32Array(channels).fill(value));
   const measured = (part: 'running_mean' | 'running_var', value: number) =>
-    tape.parameter(statisticsName(level, part), [channels], 'channels', distillationGroups.statistics, {
+    tape.parameter(statisticsName(of, part), [channels], 'channels', distillationGroups.statistics, {
       kind: 'constant',
       value,
     });
@@ -44,15 +47,52 @@ function levelStatistics(tape: Tape, level: number, channels: number): BatchNorm
   };
 }
 
-/** Records the big teacher alone: its levels. */
+/** A teacher's levels, and what each of its parts gives. */
+function recordParts(
+  backbone: Teacher,
+  scope: Scope,
+  images: Tensor,
+  given: (part: number, output: Tensor) => Tensor = (_, output) => output,
+): { readonly levels: Tensor[]; readonly parts: Tensor[] } {
+  const parts: Tensor[] = [];
+  const levels = backbone.features(scope, images, (output) => {
+    parts.push(output);
+    return given(parts.length - 1, output);
+  });
+  return { levels, parts };
+}
+
+/**
+ * Records the big teacher alone: its levels, and its parts.
+ *
+ * @returns what has statistics
+ */
 export function recordSource(
   parameters: ParameterSet,
   { sourceBackbone, imageSize }: DistillationShape,
   batch: number,
-): { readonly tape: Tape; readonly levels: Tensor[] } {
+): { readonly tape: Tape; readonly measured: ReadonlyMap<StatisticsOf, Tensor> } {
   const tape = new Tape(parameters);
   const scope = new Scope(tape, 'source.', distillationGroups.source, false);
-  return { tape, levels: sourceBackbone.features(scope, imageInput(tape, batch, imageSize)) };
+  const { levels, parts } = recordParts(sourceBackbone, scope, imageInput(tape, batch, imageSize));
+  return {
+    tape,
+    measured: new Map<StatisticsOf, Tensor>([
+      ...levels.map((level, i) => [i, level] as const),
+      ...parts.map((output, i) => [`block${i}`, output] as const),
+    ]),
+  };
+}
+
+/** Whether a network's parts have the shapes of another's, so that each can learn from its counterpart. */
+export function areAlike(shape: DistillationShape): boolean {
+  const shapesOf = (backbone: Teacher) => {
+    const tape = new Tape(new ParameterSet());
+    const scope = new Scope(tape, '', distillationGroups.learner, false);
+    return recordParts(backbone, scope, imageInput(tape, 1, shape.imageSize)).parts.map((x) => x.shape);
+  };
+  const [one, other] = [shapesOf(shape.sourceBackbone), shapesOf(shape.backbone)];
+  return one.length > 0 && JSON.stringify(one) === JSON.stringify(other);
 }
 
 /**
@@ -94,10 +134,49 @@ export function recordTeacherDistillation(
     return levelDistance(tape, {
       target,
       learned: feature.shape[3] === channels ? feature : projection(tape, level, feature, channels),
-      statistics: levelStatistics(tape, level, channels),
+      statistics: statisticsOf(tape, level, channels),
     });
   });
   return { tape, loss: featureDistillationLoss(tape, levels), levels };
+}
+
+/**
+ * Records the learner block by block: each of its parts takes what the big teacher's part before it gives,
+ * and learns what its counterpart makes of that. So every part has a small task of its own, which does not
+ * wait for the parts before it.
+ *
+ * @throws Error where the two networks are not alike
+ */
+export function recordBlockDistillation(
+  parameters: ParameterSet,
+  shape: DistillationShape,
+  batch: number,
+): { readonly tape: Tape; readonly loss: Tensor; readonly levels: readonly LevelDistance[] } {
+  if (!areAlike(shape))
+    throw new Error(
+      `distill-teacher: ${shape.backbone.name} cannot learn block by block from ` +
+        `${shape.sourceBackbone.name}: their blocks are not alike`,
+    );
+  const tape = new Tape(parameters);
+  const images = imageInput(tape, batch, shape.imageSize);
+  const source = recordParts(
+    shape.sourceBackbone,
+    new Scope(tape, 'source.', distillationGroups.source, false),
+    images,
+  );
+  const learner = recordParts(
+    shape.backbone,
+    new Scope(tape, 'learner.', distillationGroups.learner, true),
+    images,
+    (part) => source.parts[part] as Tensor,
+  );
+  const distances = learner.parts.map((learned, part) => {
+    const target = source.parts[part] as Tensor;
+    const statistics = statisticsOf(tape, `block${part}`, target.shape[3] as number);
+    return levelDistance(tape, { target, learned, statistics });
+  });
+  const levels = source.levels.map((level) => distances[source.parts.indexOf(level)] as LevelDistance);
+  return { tape, loss: featureDistillationLoss(tape, distances), levels };
 }
 
 /**
