@@ -20,7 +20,7 @@ import type { Progress } from './trainer.ts';
 const defaultShare = 0.01;
 /**
  * Patches that are kept at least where the options say nothing, as far as there are so many: 1 % of few or of
- * small images is too little (docs/results.md, "PatchCore with the same teacher").
+ * small images is too little (docs/results.md, "PatchCore, with several teachers").
  */
 const leastPatches = 2500;
 /** What is kept where the options say nothing, in words. */
