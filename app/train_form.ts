@@ -27,7 +27,7 @@ function createTeacherChoice(say: (text: string) => void) {
   const control = element('select');
   control.title =
     "What the student learns to imitate. torchvision's ImageNet weights (resnet18-f37072fd.pth, " +
-    'wide_resnet50_2-95faca4d.pth) find more than the packaged ones.';
+    'wide_resnet50_2-95faca4d.pth) find more than the packaged ones on some products.';
 
   const show = (chosen?: TeacherFacts) => {
     control.replaceChildren(
