@@ -65,12 +65,13 @@ export function createLineCamera({
         view.replaceChildren(opened.video);
         size.textContent = `${opened.width} x ${opened.height} pixels`;
         toggle.textContent = 'Stop camera';
+        // It judges as soon as it is said to be open: what follows may take its time.
+        changed();
         awake = await navigator.wakeLock?.request('screen').catch(() => undefined);
         await listCameras();
       } finally {
         toggle.disabled = false;
       }
-      changed();
     });
 
   const reopen = () => {
