@@ -34,6 +34,35 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
+/** A small distillation of two epochs. */
+const small = (changes: Partial<DistillTeacherOptions> = {}): DistillTeacherOptions => ({
+  engine,
+  source: teacher,
+  sourceName: 'random teacher',
+  sourceBackbone: backbones.resnet18,
+  backbone: backbones.resnet18,
+  images: imageSource(images(4)),
+  imageSizes: [32],
+  batch: 2,
+  epochs: 2,
+  learningRate: 0.002,
+  seed: 0,
+  ...changes,
+});
+
+/** Stops a distillation when its first epoch is kept; what is kept. */
+async function stoppedAfterOneEpoch(options: DistillTeacherOptions) {
+  const checkpoint = memory();
+  const stop = new AbortController();
+  const stopped = distillTeacher({
+    ...options,
+    checkpoint: { ...checkpoint, save: (data) => checkpoint.save(data).then(() => stop.abort()) },
+    signal: stop.signal,
+  });
+  await expect(stopped).rejects.toThrow('interrupted');
+  return checkpoint;
+}
+
 describe('views', () => {
   const lines: Image = {
     width: 256,
@@ -247,29 +276,9 @@ describe('block by block', () => {
   });
 
   test('comes first; a run that was stopped between has the same bits at the end', async () => {
-    const options: DistillTeacherOptions = {
-      engine,
-      source: teacher,
-      sourceName: 'random teacher',
-      sourceBackbone: backbones.resnet18,
-      backbone: backbones.resnet18,
-      images: imageSource(images(4)),
-      imageSizes: [32],
-      blockwise: 0.5,
-      batch: 2,
-      epochs: 2,
-      learningRate: 0.002,
-      seed: 0,
-    };
+    const options = small({ blockwise: 0.5 });
     const whole = await distillTeacher(options);
-    const checkpoint = memory();
-    const stop = new AbortController();
-    const stopped = distillTeacher({
-      ...options,
-      checkpoint: { ...checkpoint, save: (data) => checkpoint.save(data).then(() => stop.abort()) },
-      signal: stop.signal,
-    });
-    await expect(stopped).rejects.toThrow('interrupted');
+    const checkpoint = await stoppedAfterOneEpoch(options);
     await expect(distillTeacher({ ...options, blockwise: 0, checkpoint, resume: true })).rejects.toThrow(
       /share block by block/,
     );
@@ -282,51 +291,21 @@ describe('block by block', () => {
   });
 
   test('a share that is none is refused', async () => {
-    await expect(
-      distillTeacher({
-        engine,
-        source: teacher,
-        sourceName: 'random teacher',
-        sourceBackbone: backbones.resnet18,
-        backbone: backbones.resnet18,
-        images: imageSource(images(2)),
-        imageSizes: [32],
-        blockwise: 1.5,
-        batch: 2,
-        epochs: 1,
-        learningRate: 0.002,
-        seed: 0,
-      }),
-    ).rejects.toThrow('the share of the epochs block by block is 1.5, expected 0 to 1');
+    await expect(distillTeacher(small({ blockwise: 1.5 }))).rejects.toThrow(
+      'the share of the epochs block by block is 1.5, expected 0 to 1',
+    );
   });
 });
 
 test('two sizes and blends: a run that was stopped after its first epoch ends with the same bits', async () => {
-  const options: DistillTeacherOptions = {
-    engine,
-    source: teacher,
-    sourceName: 'random teacher',
-    sourceBackbone: backbones.resnet18,
+  const options = small({
     backbone: backbones.resnet18_half,
-    images: imageSource(images(4)),
     check: imageSource(images(2)),
     imageSizes: [32, 64],
     mixed: 0.5,
-    batch: 2,
-    epochs: 2,
-    learningRate: 0.002,
-    seed: 0,
-  };
-  const whole = await distillTeacher(options);
-  const checkpoint = memory();
-  const stop = new AbortController();
-  const stopped = distillTeacher({
-    ...options,
-    // Stopped when the first epoch is kept.
-    checkpoint: { ...checkpoint, save: (data) => checkpoint.save(data).then(() => stop.abort()) },
-    signal: stop.signal,
   });
-  await expect(stopped).rejects.toThrow('interrupted');
+  const whole = await distillTeacher(options);
+  const checkpoint = await stoppedAfterOneEpoch(options);
   const resumed = await distillTeacher({ ...options, checkpoint, resume: true });
   expect(resumed.distance).toEqual(whole.distance);
   expect(resumed.distance?.cosine.every((value) => value > 0 && value < 2)).toBe(true);
@@ -336,19 +315,7 @@ test('two sizes and blends: a run that was stopped after its first epoch ends wi
 });
 
 test('more sizes than epochs are refused', async () => {
-  await expect(
-    distillTeacher({
-      engine,
-      source: teacher,
-      sourceName: 'random teacher',
-      sourceBackbone: backbones.resnet18,
-      backbone: backbones.resnet18,
-      images: imageSource(images(2)),
-      imageSizes: [32, 64],
-      batch: 2,
-      epochs: 1,
-      learningRate: 0.002,
-      seed: 0,
-    }),
-  ).rejects.toThrow('2 image sizes for 1 epochs; each needs an epoch');
+  await expect(distillTeacher(small({ imageSizes: [32, 64], epochs: 1 }))).rejects.toThrow(
+    '2 image sizes for 1 epochs; each needs an epoch',
+  );
 });
