@@ -54,6 +54,12 @@ export function createLineCamera({
     if (reason) showProblem(reason);
   };
 
+  const keepAwake = async (opened: CameraStream) => {
+    const lock = await navigator.wakeLock?.request('screen').catch(() => undefined);
+    if (stream === opened) awake = lock;
+    else lock?.release().catch(() => {});
+  };
+
   const open = () =>
     attempt(async () => {
       allowed();
@@ -65,13 +71,13 @@ export function createLineCamera({
         view.replaceChildren(opened.video);
         size.textContent = `${opened.width} x ${opened.height} pixels`;
         toggle.textContent = 'Stop camera';
-        // It judges as soon as it is said to be open: what follows may take its time.
         changed();
-        awake = await navigator.wakeLock?.request('screen').catch(() => undefined);
-        await listCameras();
+        // The camera judges, and can be stopped, while the browser thinks about the rest.
+        void keepAwake(opened);
       } finally {
         toggle.disabled = false;
       }
+      await listCameras();
     });
 
   const reopen = () => {

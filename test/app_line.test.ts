@@ -61,6 +61,10 @@ describe.skipIf(!chromiumPath || !swiftShaderDriver)('the camera on the line, in
     await click(page, 'Inspect');
     await openModel(page, shown.site.model);
     await click(page, 'On the line');
+    // A browser that never answers whether the screen stays on keeps no camera from judging.
+    await page.evaluate(() => {
+      if (navigator.wakeLock) navigator.wakeLock.request = () => new Promise(() => {});
+    });
     await click(page, 'Start camera');
     await waitForText(page, 'line', new RegExp(`${filmSize.width} x ${filmSize.height} pixels`));
     await click(page, 'Judge now');

@@ -265,6 +265,29 @@ describe('block by block', () => {
     expect(after[3]).not.toBe(before[3]);
   });
 
+  test('a channel that never does anything counts by a tenth of the usual variance', async () => {
+    const parameters = new ParameterSet();
+    recordTeacherDistillation(parameters, shape, 2);
+    recordBlockDistillation(parameters, shape, 2);
+    const store = new ParameterStore(engine, parameters);
+    initialize(store, ['learner', 'source', 'statistics'], 3);
+    const name = 'source.bn1.weight';
+    store.write(name, ((await store.read([name])).get(name) as Float32Array).fill(0, 0, 1));
+    const views = async function* () {
+      yield images(2);
+    };
+    await measureSource({ engine, parameters, store, shape }, views(), 2);
+    const variance = statisticsName('block0', 'running_var');
+    const [least = 0, ...others] = (await store.read([variance])).get(variance) as Float32Array;
+    store.destroy();
+    // The stem's first channel is 0 everywhere; of the others none is below the least.
+    const sum = others.reduce((total, value) => total + value, 0);
+    expect(Math.min(...others)).toBeGreaterThanOrEqual(least);
+    expect(least).toBeLessThanOrEqual((0.1 * (sum + least)) / 64);
+    const above = others.filter((value) => value > least).reduce((total, value) => total + value, 0);
+    expect(least).toBeGreaterThanOrEqual((0.1 * above * (1 - 1e-5)) / 64);
+  });
+
   test('is for networks whose blocks are alike', () => {
     expect(areAlike(shape)).toBe(true);
     for (const backbone of [backbones.resnet18_half, backbones.resnet34, backbones.resnet50])

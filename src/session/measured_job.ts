@@ -18,7 +18,7 @@ export interface TrainingPart {
 }
 
 /** What is measured. */
-export interface MeasuredJob<M extends Mode = Mode>
+export interface MeasuredJob
   extends Pick<
     TrainDetectorOptions,
     | 'engine'
@@ -33,7 +33,7 @@ export interface MeasuredJob<M extends Mode = Mode>
     | 'seed'
     | 'coreset'
   > {
-  readonly mode: M;
+  readonly mode: Mode;
   /** Images that are learned, copies included. */
   readonly images: number;
   /** Parts that images are left out in for the threshold; 0 or 1: none are. */
