@@ -79,23 +79,26 @@ describe('data sets with defects among the good images', () => {
 
 describe('the table of benchmarks on such sets', () => {
   const record = { command: '-', date: '-', commit: '-', machine: '-', driver: '-', node: null, load: null };
-  const benchmark = (name: string, mode: string, ...aurocs: number[]) => {
-    const runs = aurocs.map((image_AUROC, seed) => ({
-      ...{ category: 'screw', mode, seed, adapter: 'a device' },
+  const benchmarkIn = (place: string, first: number, name: string, mode: string, ...aurocs: number[]) => {
+    const runs = aurocs.map((image_AUROC, i) => ({
+      ...{ category: 'screw', mode, seed: first + i, adapter: 'a device' },
       metrics: { image_AUROC, pixel_AUROC: 0.9, AUPRO: null },
     }));
-    const path = join(folder, 'benchmarks', name);
+    const path = join(folder, place, name);
     mkdirSync(path, { recursive: true });
     const note = `${runs.length} of 3 runs. resnet18, epochs 5,10${name.includes('drop') ? ', without' : ''}; x.`;
     writeFileSync(join(path, 'results.json'), JSON.stringify({ note, rows: [], runs }));
   };
+
+  const benchmark = (name: string, mode: string, ...aurocs: number[]) =>
+    benchmarkIn('benchmarks', 0, name, mode, ...aurocs);
 
   it('has means, deviations and the points that were lost', () => {
     benchmark('screw-10-drop-15', 'aand', 0.78, 0.76);
     benchmark('screw-10', 'aand', 0.7);
     benchmark('screw-00', 'aand', 0.8, 0.76);
     mkdirSync(join(folder, 'benchmarks/screw-20'));
-    const { rows, about, record: made } = dirtySection(join(folder, 'benchmarks'), record);
+    const { rows, about, record: made } = dirtySection([join(folder, 'benchmarks')], record);
     const mean = (value: number, deviation: number | null) => ({
       mean: expect.closeTo(value, 9),
       deviation: deviation === null ? null : expect.closeTo(deviation, 9),
@@ -110,9 +113,19 @@ describe('the table of benchmarks on such sets', () => {
     expect(made.driver).toBe('a device');
   });
 
+  it('joins seeds of one set from several folders; a seed that is in two is that of the later one', () => {
+    benchmarkIn('later', 1, 'screw-10', 'aand', 0.9, 0.8);
+    benchmarkIn('latest', 2, 'screw-10', 'aand', 0.71);
+    const places = ['benchmarks', 'later', 'latest'].map((name) => join(folder, name));
+    const row = dirtySection(places, record).rows.find(([, , dirty, left]) => dirty === '10' && left === '-');
+    expect(row?.[4]).toBe('3');
+    expect(row?.[5]).toMatchObject({ mean: expect.closeTo((70 + 90 + 71) / 3, 9) });
+    expect(row?.at(-1)).toBe('1.0');
+  });
+
   it('is refused where there is no benchmark', () => {
     mkdirSync(join(folder, 'none'));
-    expect(() => dirtySection(join(folder, 'none'), record)).toThrow('has no folder such as screw-10');
+    expect(() => dirtySection([join(folder, 'none')], record)).toThrow('has no folder such as screw-10');
   });
 });
 

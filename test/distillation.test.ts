@@ -6,6 +6,8 @@ import { pixelWords } from '../src/data/image_input.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
+import type { Tensor } from '../src/engine/graph/tensor.ts';
+import { adamStep } from '../src/engine/ops/adam.ts';
 import { one } from '../src/engine/ops/reduce.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { initialize } from '../src/engine/runtime/initialize.ts';
@@ -22,6 +24,7 @@ import {
   recordTeacherDistillation,
   statisticsName,
 } from '../src/train/record_distillation.ts';
+import { recordObjectives } from '../src/train/step_programs.ts';
 import { blend, randomView } from '../src/train/views.ts';
 import { type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
 import { images, memory, randomTeacher } from './support/trainings.ts';
@@ -288,18 +291,68 @@ describe('block by block', () => {
     expect(least).toBeGreaterThanOrEqual((0.1 * above * (1 - 1e-5)) / 64);
   });
 
-  test('is for networks whose blocks are alike', () => {
+  test('is for networks with as many blocks of the same strides, of any width', () => {
+    const { resnet18_half, resnet34, resnet50, wide_resnet50_2 } = backbones;
     expect(areAlike(shape)).toBe(true);
-    for (const backbone of [backbones.resnet18_half, backbones.resnet34, backbones.resnet50])
-      expect(areAlike({ ...shape, backbone })).toBe(false);
+    expect(areAlike({ ...shape, backbone: resnet18_half })).toBe(true);
+    expect(areAlike({ ...shape, sourceBackbone: wide_resnet50_2, backbone: resnet50 })).toBe(true);
+    for (const backbone of [resnet34, resnet50]) expect(areAlike({ ...shape, backbone })).toBe(false);
     const parameters = new ParameterSet();
-    expect(() =>
-      recordBlockDistillation(parameters, { ...shape, backbone: backbones.resnet18_half }, 2),
-    ).toThrow('resnet18_half cannot learn block by block from resnet18: their blocks are not alike');
+    expect(() => recordBlockDistillation(parameters, { ...shape, backbone: resnet34 }, 2)).toThrow(
+      'resnet34 cannot learn block by block from resnet18: their blocks are not alike',
+    );
   });
 
-  test('comes first; a run that was stopped between has the same bits at the end', async () => {
-    const options = small({ blockwise: 0.5 });
+  test('other widths: encoders learn what the blocks give, and neither moves the other', async () => {
+    const parameters = new ParameterSet();
+    const narrow = { ...shape, backbone: backbones.resnet18_half };
+    recordTeacherDistillation(parameters, narrow, 2);
+    const shapes = new Map(parameters.specs.map((spec) => [spec.name, `${spec.shape}`]));
+    const { tape, objectives, loss, levels } = recordBlockDistillation(parameters, narrow, 2);
+    const found = recordObjectives(tape, objectives, 'learner');
+    const store = new ParameterStore(engine, parameters);
+    initialize(store, ['learner', 'source', 'statistics'], 3);
+    const names = [...found.keys()].map(({ name }) => name);
+    // Six parts have one after them; the stem and the first blocks of the layers are no levels.
+    expect(names.filter((name) => /^encoder\..*weight$/.test(name))).toHaveLength(6);
+    expect(parameters.specs.filter(({ name }) => /^projection\..*weight$/.test(name))).toHaveLength(7);
+    // The projections of the levels are those of the epochs with all blocks together.
+    for (const level of [0, 1, 2])
+      expect(shapes.get(`projection.${level}.weight`)).toBe(`${[1, 1, 32 << level, 64 << level]}`);
+    const errors = { loss, ...Object.fromEntries(levels.map(({ error }, i) => [`${i}`, error])) };
+    const outputs = { ...errors, mismatch: objectives[1]?.loss as Tensor };
+    const program = await Program.compile(engine, tape, { outputs, store });
+    const pixels = pixelWords(images(2));
+    const frozen = async (step: Float32Array) => {
+      const values = await program.run({ pixels, step });
+      return Object.keys(outputs).map((name) => (values[name] as Float32Array)[0] as number);
+    };
+    const rate = { learningRate: 0.002, betas: [0.9, 0.999], epsilon: 1e-8 } as const;
+    const first = await frozen(adamStep(1, rate));
+    let last = first;
+    for (let step = 2; step <= 40; step++) last = await frozen(adamStep(step, rate));
+    program.destroy();
+    store.destroy();
+    for (const [i, value] of last.entries()) expect(value).toBeLessThan(0.8 * (first[i] as number));
+    const learners = objectives.map(({ teaches }) => names.filter(teaches));
+    expect(learners[0]?.some((name) => name.startsWith('encoder.'))).toBe(false);
+    expect(learners[1]?.every((name) => name.startsWith('encoder.'))).toBe(true);
+    expect(learners.flat().length).toBe(names.length);
+  });
+
+  test('one parameter learns from one loss', () => {
+    const parameters = new ParameterSet();
+    const { tape, objectives } = recordBlockDistillation(parameters, shape, 2);
+    expect(() => recordObjectives(tape, [...objectives, ...objectives], 'learner')).toThrow(
+      /two losses teach parameter '/,
+    );
+  });
+
+  test.each([
+    'resnet18',
+    'resnet18_half',
+  ] as const)('%s: it comes first; a run that was stopped between has the same bits', async (name) => {
+    const options = small({ blockwise: 0.5, backbone: backbones[name] });
     const whole = await distillTeacher(options);
     const checkpoint = await stoppedAfterOneEpoch(options);
     await expect(distillTeacher({ ...options, blockwise: 0, checkpoint, resume: true })).rejects.toThrow(
@@ -308,7 +361,9 @@ describe('block by block', () => {
     const resumed = await distillTeacher({ ...options, checkpoint, resume: true });
     const bytes = writeSafetensors(whole.tensors);
     expect(Buffer.from(writeSafetensors(resumed.tensors)).equals(bytes)).toBe(true);
-    expect([...whole.tensors.keys()].filter((name) => /block|statistics/.test(name))).toEqual([]);
+    expect(
+      [...whole.tensors.keys()].filter((name) => /block|statistics|encoder|projection/.test(name)),
+    ).toEqual([]);
     const joint = await distillTeacher({ ...options, blockwise: 0 });
     for (const epoch of [0, 1]) expect(joint.history[epoch]?.loss).not.toBe(whole.history[epoch]?.loss);
   });

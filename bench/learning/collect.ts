@@ -3,12 +3,13 @@
  * names of the columns, commands) is written by hand in the table's file; the figures come from the runs.
  */
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { benchmarkRun } from '../../src/cli/benchmark_tasks.ts';
 import { provenance } from '../../src/cli/provenance.ts';
 import type { Mode } from '../../src/model/methods.ts';
 import { type BenchmarkRow, type BenchmarkRun, benchmarkRows } from '../../src/report/benchmark_table.ts';
 import { type MeasuredTable, readTable } from '../figures/sections.ts';
+import { mergedRecord, mergedRows } from './kept_table.ts';
 
 /** Runs that make one group of rows. */
 export interface Group {
@@ -35,6 +36,12 @@ export function parseGroup(text: string): Group {
   if (at < 1 || !folder)
     throw new Error(`"${text}" is no LABEL=FOLDER: such as half=results/half, or half|10=results/half-10`);
   return { labels: label.split('|').map((part) => part.trim()), folder };
+}
+
+/** What was called, without the places of the folders: they are nobody's business. */
+export function collectCommand(table: string, groups: readonly Group[], add: boolean): string {
+  const given = groups.map(({ labels, folder }) => `"${labels.join('|')}=results/${basename(folder)}"`);
+  return ['npm run learning -- collect', ...(add ? ['--add'] : []), table, ...given].join(' ');
 }
 
 interface Finished {
@@ -82,14 +89,25 @@ function tableRow(labels: readonly string[], { category, mode, seeds, cells }: B
   return [...labels, `${category}, ${mode}`, `${seeds.length}`, ...values];
 }
 
+/** How figures come into a table. */
+export interface CollectOptions {
+  /** What was called, for the record. */
+  readonly command: string;
+  /** Keeps the rows of other labels, products and modes; otherwise the table has the new rows alone. */
+  readonly add?: boolean;
+}
+
 /**
- * The table with the figures of the groups' runs in the place of its rows: a row per category and mode of
- * each group, mean and deviation over the seeds that are whole.
+ * The table with the figures of the groups' runs: a row per category and mode of each group, mean and
+ * deviation over the seeds that are whole.
  *
- * @param command what was called, for the record
  * @throws Error where a group has no finished run, or groups have other numbers of labels than the first
  */
-export function collect(known: MeasuredTable, groups: readonly Group[], command: string): MeasuredTable {
+export function collect(
+  known: MeasuredTable,
+  groups: readonly Group[],
+  { command, add = false }: CollectOptions,
+): MeasuredTable {
   const count = groups[0]?.labels.length ?? 0;
   const odd = groups.find(({ labels }) => labels.length !== count);
   if (odd) throw new Error(`${odd.labels.join('|')} has ${odd.labels.length} labels, others have ${count}`);
@@ -104,29 +122,32 @@ export function collect(known: MeasuredTable, groups: readonly Group[], command:
   const all = runs.flatMap(({ finished }) => finished);
   const adapters = [...new Set(all.map(({ run }) => run.adapter))].sort();
   const { note } = known.record;
+  const heads = [...names, 'product, mode', 'seeds', ...figures.map(([, head]) => head)];
+  if (add && JSON.stringify(heads) !== JSON.stringify(known.heads))
+    throw new Error(`rows with ${heads.length} columns do not go into a table of ${known.heads.join(', ')}`);
+  const rows = runs.flatMap(({ labels, finished }) =>
+    benchmarkRows(finished.map(({ run }) => run))
+      .filter(({ seeds }) => seeds.length)
+      .map((row) => tableRow(labels, row)),
+  );
+  const days = all.map(({ day }) => day).sort();
+  const made = {
+    ...provenance(command, adapters.join('; ')),
+    date: days.at(-1) as string,
+    load: null,
+    ...(note !== undefined && { note }),
+  };
   return {
     ...known,
-    heads: [...names, 'product, mode', 'seeds', ...figures.map(([, head]) => head)],
-    rows: runs.flatMap(({ labels, finished }) =>
-      benchmarkRows(finished.map(({ run }) => run))
-        .filter(({ seeds }) => seeds.length)
-        .map((row) => tableRow(labels, row)),
-    ),
-    record: {
-      ...provenance(command, adapters.join('; ')),
-      date: all
-        .map(({ day }) => day)
-        .sort()
-        .at(-1) as string,
-      load: null,
-      ...(note !== undefined && { note }),
-    },
+    heads,
+    rows: add ? mergedRows(known.rows, rows, count + 1) : rows,
+    record: add ? mergedRecord(known.record, made) : made,
   };
 }
 
 /** Reads the table's file, puts the figures in and writes it again; returns the number of rows. */
-export function collectInto(path: string, groups: readonly Group[], command: string): number {
-  const table = collect(readTable(path), groups, command);
+export function collectInto(path: string, groups: readonly Group[], options: CollectOptions): number {
+  const table = collect(readTable(path), groups, options);
   writeFileSync(path, `${JSON.stringify(table, null, 2)}\n`);
   return table.rows.length;
 }

@@ -52,15 +52,31 @@ function readBenchmarks(folder: string): Benchmark[] {
 
 const metrics = ['image_AUROC', 'pixel_AUROC', 'AUPRO'] as const;
 
+/** Benchmarks of one set as one; where a seed of a mode is in two of them, the later one counts. */
+function joined(benchmarks: readonly Benchmark[]): Benchmark[] {
+  const sets = new Map<string, Benchmark>();
+  for (const benchmark of benchmarks) {
+    const { category, dirty, dropped, runs } = benchmark;
+    const key = `${category}-${dirty}-${dropped}`;
+    const replaced = new Set(runs.map(({ mode, seed }) => `${mode} ${seed}`));
+    const earlier = (sets.get(key)?.runs ?? []).filter(({ mode, seed }) => !replaced.has(`${mode} ${seed}`));
+    sets.set(key, { ...benchmark, runs: [...earlier, ...runs] });
+  }
+  return [...sets.values()];
+}
+
 /**
- * The table of all benchmarks in a folder, whatever is missing left out.
+ * The table of all benchmarks in some folders, whatever is missing left out. Seeds of one set may lie in
+ * several of them.
  *
  * @throws Error where there is none, or one that is none
  */
-export function dirtySection(folder: string, record: Provenance): MeasuredTable {
-  const benchmarks = readBenchmarks(folder);
+export function dirtySection(folders: readonly string[], record: Provenance): MeasuredTable {
+  const benchmarks = joined(folders.flatMap(readBenchmarks));
   if (!benchmarks.some(({ runs }) => runs.length))
-    throw new Error(`${folder} has no folder such as screw-10 or screw-10-drop-15 with a results.json`);
+    throw new Error(
+      `${folders.join(', ')} has no folder such as screw-10 or screw-10-drop-15 with a results.json`,
+    );
   const sets = benchmarks.flatMap(({ runs, ...set }) =>
     [...new Set(runs.map(({ mode }) => mode))].map((mode) => ({
       ...set,
@@ -95,12 +111,13 @@ export function dirtySection(folder: string, record: Provenance): MeasuredTable 
         lost === null ? '-' : lost.toFixed(1),
       ];
     });
+  const adapters = [...new Set(benchmarks.flatMap(({ runs }) => runs.map(({ adapter }) => adapter)))];
   // Without the number of runs and the share that is left out: the table has both.
   const settings = new Set(
     benchmarks.map(({ note }) => note.replace(/^\d+ of \d+ runs\. /, '').replace(/(, without|;).*$/, '')),
   );
   return {
-    record: { ...record, driver: benchmarks[0]?.runs[0]?.adapter ?? record.driver },
+    record: { ...record, driver: adapters.sort().join('; ') },
     order: 30,
     title: 'Defects among the good images, before and after',
     about: [

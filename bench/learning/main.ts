@@ -24,7 +24,7 @@ import { backboneNamed } from '../../src/model/backbones.ts';
 import { suspectSize } from '../../src/train/suspects.ts';
 import { storable, writeSafetensors } from '../../src/weights/safetensors.ts';
 import { randomWeights } from '../support/random_weights.ts';
-import { collectInto, parseGroup } from './collect.ts';
+import { collectCommand, collectInto, parseGroup } from './collect.ts';
 import {
   type CorruptionRow,
   corruptionSection,
@@ -37,6 +37,7 @@ import { makeDirtySets } from './dirty.ts';
 import { dirtySection } from './dirty_table.ts';
 import { driftSection, simulateDrift } from './drift.ts';
 import { type FewOptions, fewRuns, fewSection, shellLine } from './few.ts';
+import { writeKeepingWords } from './kept_table.ts';
 import { measureSuspects, type SuspectsRow, suspectsSection } from './suspects.ts';
 
 const called = `npm run learning -- ${process.argv.slice(2).join(' ')}`;
@@ -167,8 +168,9 @@ program
   .option('--json <file>', 'the file of the section', 'bench/results/tables/few.json')
   .option('--commands <lines...>', 'commands that give the figures again', [])
   .action((folders: string[], { json, commands }: { json: string; commands: string[] }) => {
-    const section = fewSection(folders, commands, (adapters) => provenance(called, adapters));
-    writeFileSync(json, `${JSON.stringify(section, null, 2)}\n`);
+    const command = `npm run learning -- few-table ${folders.map((folder) => basename(folder)).join(' ')}`;
+    const section = fewSection(folders, commands, (adapters) => provenance(command, adapters));
+    writeKeepingWords(json, section);
     console.log(`${json}: ${section.rows.length} rows`);
   });
 
@@ -177,8 +179,10 @@ program
   .description('puts the figures of finished runs of aand benchmark into a table of docs/results.md')
   .argument('<table>', 'its file below bench/results/tables: title, text and heads are written by hand')
   .argument('<groups...>', 'LABEL=FOLDER for each group of runs; FIRST|SECOND=FOLDER for two labels')
-  .action((table: string, groups: string[]) => {
-    const rows = collectInto(table, groups.map(parseGroup), called);
+  .option('--add', 'keep the rows of the table that the groups have no figures for')
+  .action((table: string, given: string[], { add = false }: { add?: boolean }) => {
+    const groups = given.map(parseGroup);
+    const rows = collectInto(table, groups, { command: collectCommand(table, groups, add), add });
     console.log(`${table}: ${rows} rows`);
   });
 
@@ -216,17 +220,21 @@ program
 program
   .command('dirty-table')
   .description('the section of docs/results.md from benchmarks of the sets of `dirty`')
-  .argument('<folder>', 'benchmarks in folders CATEGORY-SHARE and CATEGORY-SHARE-drop-PERCENT')
-  .option('--json <file>', 'write the section there')
-  .action((folder: string, { json }: { json?: string }) => {
-    const section = dirtySection(folder, provenance(called, 'that of the benchmarks'));
+  .argument(
+    '<folders...>',
+    'benchmarks in folders CATEGORY-SHARE and CATEGORY-SHARE-drop-PERCENT; seeds of one set may lie apart',
+  )
+  .option('--json <file>', 'write the section there; the words of a section that is there stay')
+  .action((folders: string[], { json }: { json?: string }) => {
+    const command = `npm run learning -- dirty-table ${folders.map((folder) => basename(folder)).join(' ')}`;
+    const section = dirtySection(folders, provenance(command, 'that of the benchmarks'));
     for (const row of section.rows)
       console.log(
         row
           .map((cell) => (typeof cell === 'object' && cell ? cell.mean.toFixed(section.digits) : cell))
           .join('  '),
       );
-    if (json) writeFileSync(json, `${JSON.stringify(section, null, 2)}\n`);
+    if (json) writeKeepingWords(json, section);
   });
 
 program

@@ -9,6 +9,7 @@ import { OutputFile } from '../output/file.ts';
 import { checkReadable } from '../session/training_checks.ts';
 import { distillTeacher } from '../train/distill_teacher.ts';
 import type { TeacherDistance } from '../train/distillation_measures.ts';
+import { areAlike } from '../train/record_distillation.ts';
 import { writeWithDigest } from '../weights/digest.ts';
 import { checkpointFile, interruptSignal, readWeights, withEngine } from './common.ts';
 import { findImages, strictOption, unreadableFiles } from './find_images.ts';
@@ -91,7 +92,7 @@ export function distillTeacherCommand(program: Command): void {
     .option(
       '--blockwise <share>',
       'share of the epochs, the first ones, in which every block learns by itself; default: .6 where both ' +
-        'backbones are the same, else 0',
+        'backbones have the same blocks, in any width, else 0',
       shareOrAllOption,
     )
     .option('--batch <count>', 'images per step', batchOption, 16)
@@ -103,7 +104,10 @@ export function distillTeacherCommand(program: Command): void {
     .addOption(strictOption())
     .action(async (options: Options) => {
       const { resume = false, force = false } = options;
-      const { blockwise = options.backbone === options.fromBackbone ? usualBlockwise : 0 } = options;
+      const backbone = backboneNamed(options.backbone);
+      const sourceBackbone = backboneNamed(options.fromBackbone);
+      const alike = areAlike({ backbone, sourceBackbone, imageSize: Math.max(...options.imageSize) });
+      const { blockwise = alike ? usualBlockwise : 0 } = options;
       const files = {
         command: 'aand distill-teacher',
         force,
@@ -132,8 +136,8 @@ export function distillTeacherCommand(program: Command): void {
           engine,
           source,
           sourceName: options.from,
-          sourceBackbone: backboneNamed(options.fromBackbone),
-          backbone: backboneNamed(options.backbone),
+          sourceBackbone,
+          backbone,
           images,
           imageNames,
           imageSizes: options.imageSize,

@@ -31,11 +31,12 @@ import {
 } from './distillation_measures.ts';
 import {
   distillationGroups as groups,
+  isScaffold,
   recordBlockDistillation,
   recordTeacherDistillation,
 } from './record_distillation.ts';
 import { imagesDigest, type Run, tensorsDigest } from './run.ts';
-import { recordStep } from './step_programs.ts';
+import { recordObjectives } from './step_programs.ts';
 import { checkLearningRate, type Progress, trainStage } from './trainer.ts';
 import { blend, randomView } from './views.ts';
 
@@ -59,7 +60,7 @@ export interface DistillTeacherOptions {
   readonly mixed?: number;
   /**
    * Share of the epochs, the first ones, in which every block learns by itself from its counterpart, 0 to 1;
-   * for networks whose blocks are alike. Default 0.
+   * for networks with as many blocks of the same strides. Default 0.
    */
   readonly blockwise?: number;
   readonly batch: number;
@@ -172,8 +173,8 @@ export async function distillTeacher(o: DistillTeacherOptions): Promise<Distille
   const programFor = (batch: number, { size, blocks }: ReturnType<typeof phaseOf>) =>
     programs.get(`${batch} ${size} ${blocks}`, async () => {
       const record = blocks ? recordBlockDistillation : recordTeacherDistillation;
-      const { tape, loss, levels } = record(parameters, shape(size), batch);
-      recordStep(tape, loss, groups.learner, adamOptions);
+      const { tape, loss, levels, objectives } = record(parameters, shape(size), batch);
+      recordObjectives(tape, objectives, groups.learner, adamOptions);
       const outputs = Object.fromEntries(levels.map(({ cosine }, i) => [`layer${i + 1}`, cosine]));
       return Program.compile(o.engine, tape, { outputs: { loss, ...outputs }, store });
     });
@@ -220,7 +221,7 @@ export async function distillTeacher(o: DistillTeacherOptions): Promise<Distille
     await estimateBatchNorms(measured, moreViews(o, lastSize, measuredBatch, o.epochs + 1), measuredBatch);
     const distance = o.check?.length ? await compareTeachers(measured, o.check, o.batch) : undefined;
     const tensors = await storeParameters(store, [groups.learner], { prefix: 'learner.', type: 'F16' });
-    for (const name of [...tensors.keys()]) if (name.startsWith('projection.')) tensors.delete(name);
+    for (const name of [...tensors.keys()]) if (isScaffold(name)) tensors.delete(name);
     return { tensors, history, distance };
   } finally {
     await programs.close();

@@ -6,9 +6,12 @@ import { Tape } from '../engine/graph/tape.ts';
 import type { Tensor } from '../engine/graph/tensor.ts';
 import type { BatchNormParameters } from '../engine/ops/batch_norm.ts';
 import { conv2d } from '../engine/ops/conv2d.ts';
+import { relu } from '../engine/ops/elementwise.ts';
+import { meanSquareError, weightedSum } from '../engine/ops/reduce.ts';
 import { featureDistillationLoss, type LevelDistance, levelDistance } from '../model/losses.ts';
 import { Scope } from '../model/scope.ts';
 import type { Teacher } from '../model/teacher.ts';
+import type { Objective } from './step_programs.ts';
 
 /** Parameter groups: the big teacher, its statistics, and the one that learns. */
 export const distillationGroups = {
@@ -84,14 +87,16 @@ export function recordSource(
   };
 }
 
-/** Whether a network's parts have the shapes of another's, so that each can learn from its counterpart. */
+/** Whether a network's parts have the grids of another's, so that each can learn from its counterpart. */
 export function areAlike(shape: DistillationShape): boolean {
-  const shapesOf = (backbone: Teacher) => {
+  const gridsOf = (backbone: Teacher) => {
     const tape = new Tape(new ParameterSet());
     const scope = new Scope(tape, '', distillationGroups.learner, false);
-    return recordParts(backbone, scope, imageInput(tape, 1, shape.imageSize)).parts.map((x) => x.shape);
+    return recordParts(backbone, scope, imageInput(tape, 1, shape.imageSize)).parts.map((x) =>
+      x.shape.slice(1, 3),
+    );
   };
-  const [one, other] = [shapesOf(shape.sourceBackbone), shapesOf(shape.backbone)];
+  const [one, other] = [gridsOf(shape.sourceBackbone), gridsOf(shape.backbone)];
   return one.length > 0 && JSON.stringify(one) === JSON.stringify(other);
 }
 
@@ -110,6 +115,16 @@ export function recordBatchStatistics(
   return { tape, level: backbone.features(scope, imageInput(tape, batch, imageSize))[2] as Tensor };
 }
 
+/** A step of a distillation: what is computed, what learns, and what is told. */
+export interface RecordedDistillation {
+  readonly tape: Tape;
+  /** The distance from the big teacher. */
+  readonly loss: Tensor;
+  readonly levels: readonly LevelDistance[];
+  /** No parameter is in two of them. */
+  readonly objectives: readonly Objective[];
+}
+
 /**
  * Records the features of both teachers, their distance per level, and the loss.
  *
@@ -120,7 +135,7 @@ export function recordTeacherDistillation(
   shape: DistillationShape,
   batch: number,
   training = true,
-): { readonly tape: Tape; readonly loss: Tensor; readonly levels: readonly LevelDistance[] } {
+): RecordedDistillation {
   const tape = new Tape(parameters);
   const images = imageInput(tape, batch, shape.imageSize);
   const targets = shape.sourceBackbone.features(
@@ -133,11 +148,12 @@ export function recordTeacherDistillation(
     const channels = target.shape[3] as number;
     return levelDistance(tape, {
       target,
-      learned: feature.shape[3] === channels ? feature : projection(tape, level, feature, channels),
+      learned: decoded(tape, level, feature, channels),
       statistics: statisticsOf(tape, level, channels),
     });
   });
-  return { tape, loss: featureDistillationLoss(tape, levels), levels };
+  const loss = featureDistillationLoss(tape, levels);
+  return { tape, loss, levels, objectives: [{ loss, teaches: isNoEncoder }] };
 }
 
 /**
@@ -145,13 +161,17 @@ export function recordTeacherDistillation(
  * and learns what its counterpart makes of that. So every part has a small task of its own, which does not
  * wait for the parts before it.
  *
+ * Where the widths differ, a part takes the big teacher's channels through an encoder. The encoder learns to
+ * give what the part before would give: its loss moves no part, and no part's loss moves it. So the parts fit
+ * each other when they are put together.
+ *
  * @throws Error where the two networks are not alike
  */
 export function recordBlockDistillation(
   parameters: ParameterSet,
   shape: DistillationShape,
   batch: number,
-): { readonly tape: Tape; readonly loss: Tensor; readonly levels: readonly LevelDistance[] } {
+): RecordedDistillation {
   if (!areAlike(shape))
     throw new Error(
       `distill-teacher: ${shape.backbone.name} cannot learn block by block from ` +
@@ -164,36 +184,81 @@ export function recordBlockDistillation(
     new Scope(tape, 'source.', distillationGroups.source, false),
     images,
   );
+  const last = source.parts.length - 1;
+  const mismatches: Tensor[] = [];
   const learner = recordParts(
     shape.backbone,
     new Scope(tape, 'learner.', distillationGroups.learner, true),
     images,
-    (part) => source.parts[part] as Tensor,
+    (part, output) => {
+      const target = source.parts[part] as Tensor;
+      if (part === last || output.shape[3] === target.shape[3]) return target;
+      const code = encoded(tape, part, target, output.shape[3] as number);
+      mismatches.push(meanSquareError(tape, code, output));
+      return code;
+    },
   );
-  const distances = learner.parts.map((learned, part) => {
+  const distances = learner.parts.map((output, part) => {
     const target = source.parts[part] as Tensor;
-    const statistics = statisticsOf(tape, `block${part}`, target.shape[3] as number);
-    return levelDistance(tape, { target, learned, statistics });
+    const level = source.levels.indexOf(target);
+    const of: StatisticsOf = level < 0 ? `block${part}` : level;
+    const channels = target.shape[3] as number;
+    return levelDistance(tape, {
+      target,
+      learned: decoded(tape, of, output, channels),
+      statistics: statisticsOf(tape, `block${part}`, channels),
+    });
   });
   const levels = source.levels.map((level) => distances[source.parts.indexOf(level)] as LevelDistance);
-  return { tape, loss: featureDistillationLoss(tape, distances), levels };
+  const loss = featureDistillationLoss(tape, distances);
+  const objectives: Objective[] = [{ loss, teaches: isNoEncoder }];
+  if (mismatches.length)
+    objectives.push({
+      loss: weightedSum(
+        tape,
+        mismatches,
+        mismatches.map(() => 1),
+      ),
+      teaches: isEncoder,
+    });
+  return { tape, loss, levels, objectives };
+}
+
+/** Whether a parameter of the learner's group is no part of the network, but of what was built around it. */
+export function isScaffold(name: string): boolean {
+  return /^(projection|encoder)\./.test(name);
+}
+
+function isEncoder(name: string): boolean {
+  return name.startsWith('encoder.');
+}
+
+function isNoEncoder(name: string): boolean {
+  return !isEncoder(name);
+}
+
+/** A learned 1x1 convolution between the widths of the two networks, which is thrown away afterwards. */
+function pointwise(tape: Tape, name: string, x: Tensor, channels: number, scale: number): Tensor {
+  const width = x.shape[3] as number;
+  const { learner } = distillationGroups;
+  const initial = { kind: 'normal', deviation: scale * Math.sqrt(1 / width) } as const;
+  return conv2d(
+    tape,
+    x,
+    tape.parameter(`${name}.weight`, [1, 1, width, channels], 'filter', learner, initial),
+    tape.parameter(`${name}.bias`, [channels], 'channels', learner, { kind: 'constant', value: 0 }),
+  );
 }
 
 /**
- * Other widths meet through a learned 1x1 projection that is thrown away afterwards. It begins small: a new
- * network's features are larger than a trained one's, and far errors would only teach their scale.
+ * The learner's features in the big teacher's width. A projection begins small: a new network's features are
+ * larger than a trained one's, and far errors would only teach their scale.
  */
-function projection(tape: Tape, level: number, feature: Tensor, channels: number): Tensor {
-  const width = feature.shape[3] as number;
-  const { learner } = distillationGroups;
-  const initial = { kind: 'normal', deviation: 0.1 * Math.sqrt(1 / width) } as const;
-  return conv2d(
-    tape,
-    feature,
-    tape.parameter(`projection.${level}.weight`, [1, 1, width, channels], 'filter', learner, initial),
-    tape.parameter(`projection.${level}.bias`, [channels], 'channels', learner, {
-      kind: 'constant',
-      value: 0,
-    }),
-  );
+function decoded(tape: Tape, of: StatisticsOf, x: Tensor, channels: number): Tensor {
+  return x.shape[3] === channels ? x : pointwise(tape, `projection.${of}`, x, channels, 0.1);
+}
+
+/** The big teacher's features in the learner's width, not below 0, as the learner's are. */
+function encoded(tape: Tape, part: number, x: Tensor, channels: number): Tensor {
+  return relu(tape, pointwise(tape, `encoder.block${part}`, x, channels, 1));
 }
