@@ -2,12 +2,13 @@
  * Public data sets in the folders and names that they ship with, as small trees of drawn images: MVTec AD 2,
  * MVTec LOCO AD, BTAD, MPDD, KolektorSDD2 and Real-IAD.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
 import { listCategories } from '../src/data/categories.ts';
+import { loadDefectAreas } from '../src/data/defect_areas.ts';
 import { inspectDataset } from '../src/data/inspect.ts';
 import { loadMask, prepareMasks } from '../src/data/masks.ts';
 import { openDataset } from '../src/data/open.ts';
@@ -174,17 +175,49 @@ describe('MVTec LOCO AD', () => {
     expect(dataset.masks?.count).toBe(3);
   });
 
-  test('it says that thresholds of saturation are not honoured, with and without their file', async () => {
-    const said = async () => (await openDataset(path(box))).warnings;
-    expect(await said()).toEqual([
-      expect.stringMatching(
-        /defects_config\.json: 3 kinds of defects, whose saturation is not honoured: PRO/,
-      ),
+  test('every mask is a defect of its own, which is found whole from some area on', async () => {
+    const dataset = await openDataset(path(box));
+    expect(dataset.warnings).toEqual([]);
+    const [good, logical, structural] = dataset.test;
+    expect(await loadDefectAreas(good ?? {}, 16, 16)).toBeUndefined();
+    // Rows 2 and 3, and rows 3 and 9, of 16 pixels; 800 pixels are more than an area has.
+    const rowsOfAreas = async (sample: typeof logical, side: number) =>
+      (await loadDefectAreas(sample ?? {}, side, side))?.map(({ pixels, saturation }) => [
+        [...new Set([...pixels].map((i) => Math.floor(i / side)))],
+        saturation,
+      ]);
+    expect(await rowsOfAreas(logical, 16)).toEqual([
+      [[2, 3], 32],
+      [[3, 9], 32],
     ]);
+    expect(await rowsOfAreas(structural, 16)).toEqual([[[5], 16]]);
+    // At half of the size an area of absolute saturation has a quarter of it.
+    const config = JSON.parse(readFileSync(path(`${box}/defects_config.json`), 'utf8')) as object[];
+    const changed = config.map((kind, i) =>
+      i === 1
+        ? { ...kind, saturation_threshold: 0.25 }
+        : { ...kind, saturation_threshold: 8, relative_saturation: false },
+    );
+    writeFileSync(path(`${box}/defects_config.json`), JSON.stringify(changed));
+    const again = (await openDataset(path(box))).test;
+    expect((await rowsOfAreas(again[1], 16))?.map(([, saturation]) => saturation)).toEqual([8, 8]);
+    const half = await rowsOfAreas(again[1], 8);
+    expect(half?.[0]?.[1]).toBe(2);
+    writeFileSync(path(`${box}/defects_config.json`), JSON.stringify(config.slice(1)));
+    const unknown = (await openDataset(path(box))).test[1];
+    await expect(loadDefectAreas(unknown ?? {}, 16, 16)).rejects.toThrow(
+      /000\.png: its value 255 is no kind of defect in defects_config\.json, which has 254, 3/,
+    );
+  });
+
+  test('without usable rules there is no sPRO, and it is said', async () => {
+    const said = async () => (await openDataset(path(box))).warnings;
     writeFileSync(path(`${box}/defects_config.json`), '{');
-    expect(await said()).toEqual([expect.stringMatching(/not valid JSON .*saturation is not honoured/)]);
+    expect(await said()).toEqual([expect.stringMatching(/not valid JSON .*without it there is no sPRO/)]);
     rmSync(path(`${box}/defects_config.json`));
-    expect(await said()).toEqual([expect.stringMatching(/no such file; saturation is not honoured/)]);
+    expect(await said()).toEqual([expect.stringMatching(/no such file; without it there is no sPRO/)]);
+    const [, logical] = (await openDataset(path(box))).test;
+    expect(await loadDefectAreas(logical ?? {}, 16, 16)).toBeUndefined();
   });
 
   test('a missing folder of masks, a mask of another shape and one that cannot be read are named', async () => {

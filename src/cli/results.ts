@@ -7,7 +7,7 @@ import { loadMask } from '../data/masks.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { largestBlob } from '../eval/blobs.ts';
 import { type CsvValue, csvTable } from '../eval/csv.ts';
-import type { Metrics, TestedImage, TestSet } from '../eval/evaluate.ts';
+import type { Metrics, SaturatedMetrics, TestedImage, TestSet } from '../eval/evaluate.ts';
 import { countMarks, type MarkCounts, markedPixels, type Scale } from '../eval/marks.ts';
 import { drawPanels, panelSide } from '../eval/panels.ts';
 import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
@@ -148,6 +148,17 @@ export function percent(value: number | null | undefined): string {
   return typeof value === 'number' ? (100 * value).toFixed(1) : 'null';
 }
 
+/** Each kind of defect with the good images alone, and the mean of the kinds. */
+function saturatedLines({ kinds, ...mean }: SaturatedMetrics): string[] {
+  const line = (name: string, { image_AUROC, AUsPRO }: Omit<SaturatedMetrics, 'kinds'>) =>
+    `    ${name.padEnd(24)} I-AUROC ${percent(image_AUROC).padStart(5)}  sPRO ${percent(AUsPRO).padStart(5)}`;
+  return [
+    '  by kind of defect, as MVTec LOCO AD reports them (sPRO to a false-positive rate of .05):',
+    ...Object.entries(kinds).map(([name, figures]) => line(name, figures)),
+    line('mean of the kinds', mean),
+  ];
+}
+
 /** Metrics in per cent with one decimal, both names in use, with the intervals that there are; `-`: none. */
 export function metricsTable(metrics: Metrics): string {
   const missing = metricNames.some(([key]) => metrics[key] === null);
@@ -157,6 +168,7 @@ export function metricsTable(metrics: Metrics): string {
     const value = metrics[key] === null ? '-' : percent(metrics[key]);
     return `  ${key.padEnd(16)} ${paper.padEnd(26)} ${value.padStart(5)}${range}`;
   });
+  if (metrics.saturated) lines.push(...saturatedLines(metrics.saturated));
   // Without the reason a reader looks for a fault.
   if (missing)
     lines.push('  -: not known; metrics of pixels need masks of the defects, all need good and bad images');

@@ -3,6 +3,7 @@
  * layout on disk is.
  */
 import type { MaskEncoding } from './mask_pixels.ts';
+import type { SaturationRule } from './saturation.ts';
 
 /** One image of a data set, with its label and its mask. */
 export interface Sample {
@@ -17,6 +18,8 @@ export interface Sample {
   readonly moreMasks?: readonly string[];
   /** The mask holds class numbers: everything above 0 is a defect. */
   readonly maskOfClasses?: boolean;
+  /** Every mask is a defect of its own, which is found whole from some area on (MVTec LOCO AD). */
+  readonly saturation?: readonly SaturationRule[];
   /** How the mask is read (see `prepareMasks`); without it what is above 127 is a defect. */
   readonly maskEncoding?: MaskEncoding;
   /** A mask of a good image: it should mark nothing. */

@@ -79,7 +79,8 @@ function brightest({ evidence }: Mask, { channel, limit }: MaskEncoding): string
 }
 
 /** A sample whose mask cannot be read has none. */
-function withoutMask({ maskPath, moreMasks, maskOfClasses, goodMaskPath, ...sample }: Sample): Sample {
+function withoutMask(defective: Sample): Sample {
+  const { maskPath, moreMasks, maskOfClasses, saturation, goodMaskPath, ...sample } = defective;
   return sample;
 }
 

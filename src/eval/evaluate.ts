@@ -3,10 +3,12 @@
 import { InvalidArgumentError, NotFiniteError } from '../base/errors.ts';
 import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
+import type { DefectArea } from '../data/defect_areas.ts';
 import { bootstrapIntervals, type Interval } from './bootstrap.ts';
 import { MapStore } from './map_store.ts';
 import { type RankMetrics, rankMetrics } from './metrics.ts';
 import { PixelEvaluator, type PixelMetrics } from './pixels.ts';
+import { saturatedOverlap } from './saturated_overlap.ts';
 
 /** A sample with its result; the map is read back by {@link TestSet.map}. */
 export interface TestedImage extends Sample {
@@ -51,6 +53,29 @@ export interface Metrics {
     readonly image_AP: Interval | null;
     readonly image_F1Max: Interval | null;
   };
+  /** Only where the data set says from which area on a defect is found (MVTec LOCO AD). */
+  readonly saturated?: SaturatedMetrics;
+}
+
+/** Metrics by kind of defect: each kind and the good images alone, as MVTec LOCO AD reports them. */
+export interface SaturatedMetrics {
+  /** Mean over the kinds. */
+  readonly image_AUROC: number | null;
+  /** Area under the saturated per-region overlap up to a false-positive rate of .05; mean over the kinds. */
+  readonly AUsPRO: number | null;
+  readonly kinds: {
+    readonly [kind: string]: { readonly image_AUROC: number | null; readonly AUsPRO: number | null };
+  };
+}
+
+/** Null where one of the values is not known. */
+function meanOf(values: readonly (number | null)[]): number | null {
+  let sum = 0;
+  for (const value of values) {
+    if (value === null) return null;
+    sum += value;
+  }
+  return values.length ? sum / values.length : null;
 }
 
 /** What a test set gave: metrics, the thresholds of largest F1, and the ranges of scores. */
@@ -77,6 +102,8 @@ export class TestSet {
   readonly #maps = new MapStore();
   readonly #pixels = new PixelEvaluator(this.#maps);
   readonly #images: TestedImage[] = [];
+  /** By the numbers of the images; those of good images are empty. */
+  readonly #areas = new Map<number, readonly DefectArea[]>();
   readonly #labels: Labels;
   #relabelled = 0;
   #outside = 0;
@@ -99,9 +126,15 @@ export class TestSet {
    * them, and an image is good where its truth marks nothing else.
    *
    * @param truth 0/1 [height, width], all zero for good images; undefined where a defect has no mask
+   * @param areas the defects one by one, where it is known from which area on each is found
    * @throws Error where the score or the map is not finite
    */
-  async add(sample: Sample, result: Result, truth: Uint8Array | undefined): Promise<void> {
+  async add(
+    sample: Sample,
+    result: Result,
+    truth: Uint8Array | undefined,
+    areas?: readonly DefectArea[] | undefined,
+  ): Promise<void> {
     const { score, map, width, height, inspected, milliseconds = 0 } = result;
     if (!Number.isFinite(score))
       throw new NotFiniteError(`${sample.path}: the score is ${score}; the model's weights are unusable`);
@@ -113,6 +146,7 @@ export class TestSet {
     if (outside) this.#outside++;
     const anomalous = labelled && !outside;
     const index = await this.#maps.add(map);
+    if (truth && (areas || !anomalous)) this.#areas.set(index, anomalous ? (areas ?? []) : []);
     this.#pixels.add(index, map, counted, height, width, inspected);
     this.#images.push({
       ...sample,
@@ -130,6 +164,35 @@ export class TestSet {
     return this.#maps.get(i);
   }
 
+  /** Undefined where no defect says from which area on it is found. */
+  async #saturated(): Promise<SaturatedMetrics | undefined> {
+    const known = [...this.#areas].map(([index, areas]) => {
+      const image = this.#images[index] as TestedImage;
+      return { ...image, index, areas, inspected: image.inspected };
+    });
+    const defective = known.filter(({ areas }) => areas.length);
+    if (!defective.length) return undefined;
+    const kinds: Record<string, { image_AUROC: number | null; AUsPRO: number | null }> = {};
+    for (const kind of [...new Set(defective.map(({ defect }) => defect))].sort()) {
+      const judged = this.#images.filter(({ anomalous, defect }) => !anomalous || defect === kind);
+      const image = rankMetrics(
+        Float32Array.from(judged, ({ score }) => score),
+        judged.map(({ anomalous }) => (anomalous ? 1 : 0)),
+      );
+      const pixels = known.filter(({ anomalous, defect }) => !anomalous || defect === kind);
+      kinds[kind] = {
+        image_AUROC: image?.auroc ?? null,
+        AUsPRO: await saturatedOverlap(this.#maps, pixels),
+      };
+    }
+    const all = Object.values(kinds);
+    return {
+      image_AUROC: meanOf(all.map((each) => each.image_AUROC)),
+      AUsPRO: meanOf(all.map((each) => each.AUsPRO)),
+      kinds,
+    };
+  }
+
   /** Metrics of everything added. */
   async evaluate(): Promise<Evaluation> {
     if (!this.#images.length) throw new InvalidArgumentError('there are no images to evaluate');
@@ -138,6 +201,7 @@ export class TestSet {
     const image = rankMetrics(scores, labels);
     const pixel = await this.#pixels.finish();
     const intervals = bootstrapIntervals(scores, labels);
+    const saturated = await this.#saturated();
     return {
       metrics: {
         image_AUROC: image?.auroc ?? null,
@@ -153,6 +217,7 @@ export class TestSet {
           image_AP: intervals?.averagePrecision ?? null,
           image_F1Max: intervals?.f1Max ?? null,
         },
+        ...(saturated && { saturated }),
       },
       image,
       pixel,

@@ -4,6 +4,7 @@
  * the good pixels are counted between them, map by map. Maps wait in a `MapStore` until all defective pixels
  * are known.
  */
+import { type CountedMap, countGood, segmentArea, truthBits } from './good_counts.ts';
 import { GrowingFloats, GrowingIntegers } from './growing.ts';
 import type { MapStore } from './map_store.ts';
 import { connectedComponents, descending, type RankMetrics } from './metrics.ts';
@@ -26,22 +27,9 @@ export interface PixelMetrics extends RankMetrics {
 /** A point of a curve: x, y. */
 export type Point = readonly [number, number];
 
-interface Entry {
-  readonly index: number;
-  /** One bit per pixel that is defective; undefined for an image without any. */
-  readonly truth: Uint8Array | undefined;
-  /** 1 where the image is inspected; undefined where all of it is. */
-  readonly inspected: Uint8Array | undefined;
-}
-
-/** Ascending integer keys of floats. */
-function key(bits: number): number {
-  return (bits & 0x80000000 ? ~bits : bits | 0x80000000) >>> 0;
-}
-
 export class PixelEvaluator {
   readonly #maps: MapStore;
-  readonly #entries: Entry[] = [];
+  readonly #entries: CountedMap[] = [];
   readonly #scores = new GrowingFloats();
   readonly #regions = new GrowingIntegers();
   readonly #regionSizes: number[] = [];
@@ -99,57 +87,18 @@ export class PixelEvaluator {
       return;
     }
     const { labels, sizes } = connectedComponents(truth, height, width);
-    const bits = new Uint8Array(Math.ceil(map.length / 8));
+    const defective: number[] = [];
     for (let i = 0; i < map.length; i++) {
       if (!labels[i]) continue;
-      bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
+      defective.push(i);
       // Adding 0 makes -0 and 0 one key.
       this.#scores.push((map[i] as number) + 0);
       this.#regions.push(this.#regionSizes.length + (labels[i] as number) - 1);
     }
     for (const size of sizes) this.#regionSizes.push(size);
-    this.#entries.push({ index, truth: bits, inspected });
+    this.#entries.push({ index, truth: truthBits(map.length, defective), inspected });
     const overlap = perImageOverlap(map, labels, sizes, inspected);
     if (overlap !== null) this.#perImage.push(overlap);
-  }
-
-  /** Counts of good pixels between and at the distinct scores of defective pixels (largest first). */
-  async #countGood(thresholds: Float32Array): Promise<{ between: Float64Array; equal: Float64Array }> {
-    const count = thresholds.length;
-    const between = new Float64Array(count + 1);
-    const equal = new Float64Array(count);
-    // For each upper half of a key: how many thresholds are larger. A search then spans few entries.
-    const larger = new Uint32Array(65536);
-    const bits = new Uint32Array(thresholds.buffer, thresholds.byteOffset, count);
-    for (let i = 0; i < count; i++) {
-      const upper = key(bits[i] as number) >>> 16;
-      larger[upper] = (larger[upper] as number) + 1;
-    }
-    for (let upper = 65535, sum = 0; upper >= 0; upper--) {
-      const here = larger[upper] as number;
-      larger[upper] = sum;
-      sum += here;
-    }
-    for (const { index, truth, inspected } of this.#entries) {
-      const map = await this.#maps.get(index);
-      const mapBits = new Uint32Array(map.buffer, map.byteOffset, map.length);
-      for (let i = 0; i < map.length; i++) {
-        if (truth && ((truth[i >> 3] as number) >> (i & 7)) & 1) continue;
-        if (inspected && !inspected[i]) continue;
-        const value = map[i] as number;
-        const upper = key(value === 0 ? 0 : (mapBits[i] as number)) >>> 16;
-        let low = larger[upper] as number;
-        let high = upper === 0 ? count : (larger[upper - 1] as number);
-        while (low < high) {
-          const middle = (low + high) >> 1;
-          if ((thresholds[middle] as number) > value) low = middle + 1;
-          else high = middle;
-        }
-        if (low < count && thresholds[low] === value) equal[low] = (equal[low] as number) + 1;
-        else between[low] = (between[low] as number) + 1;
-      }
-    }
-    return { between, equal };
   }
 
   /**
@@ -178,7 +127,7 @@ export class PixelEvaluator {
       hitsAt.push(i - start);
       overlapAt.push(overlap);
     }
-    const { between, equal } = await this.#countGood(thresholds.values);
+    const { between, equal } = await countGood(this.#maps, this.#entries, thresholds.values);
     return {
       ...sweep({
         thresholds: thresholds.values,
@@ -222,11 +171,8 @@ function sweep(c: Counted): Omit<PixelMetrics, 'auproPerImage'> {
     precisionRecall: [] as Point[],
     overlapCurve: [[0, 0]] as Point[],
   };
-  // Adds the area of one segment of the overlap curve, cut off at the limit.
   const integrate = (from: number, to: number, start: number, end: number) => {
-    if (from >= limit || to === from) return;
-    const share = Math.min(1, (limit - from) / (to - from));
-    aupro += 0.5 * share * (to - from) * (2 * start + share * (end - start));
+    aupro += segmentArea(limit, from, to, start, end);
   };
   for (let i = 0; i < count; i++) {
     const good = c.between[i] as number;

@@ -1,14 +1,14 @@
 /** The report of one run as a page that needs no network: everything is in the one file. */
 import { rangeOf } from '../base/lists.ts';
 import type { UnreadableFile } from '../data/unreadable.ts';
-import type { Interval } from '../eval/bootstrap.ts';
-import type { Evaluation, Metrics, TestedImage } from '../eval/evaluate.ts';
+import type { Evaluation, TestedImage } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
 import type { Findings } from '../eval/findings.ts';
 import type { Scale } from '../eval/marks.ts';
 import { rankCurves, rankMetrics } from '../eval/metrics.ts';
 import { type Calibration, isAnomalous, normalizeScore } from '../eval/thresholds.ts';
 import { type Html, html, htmlPage, table } from './html.ts';
+import { keyFigures, metricsTable, percent } from './metrics_table.ts';
 import { script } from './script.ts';
 import { style } from './style.ts';
 
@@ -32,39 +32,6 @@ export interface ReportInput {
   readonly found: readonly Figure[];
   /** Per explained image: what it is, and the maps of its levels. */
   readonly explanations: readonly { readonly title: string; readonly figures: readonly Figure[] }[];
-}
-
-const percent = (value: number | null | undefined) =>
-  typeof value === 'number' ? `${(100 * value).toFixed(1)}` : '–';
-
-const metricRows: readonly [keyof Metrics, string, string][] = [
-  ['image_AUROC', 'I-AUROC', 'area under the ROC curve over images, ties count one half'],
-  ['image_AP', 'I-AP', 'average precision over images, sum of (R_n - R_n-1) P_n'],
-  ['image_F1Max', 'I-F1-max', 'largest F1 over all thresholds, score >= threshold'],
-  ['pixel_AUROC', 'P-AUROC', 'over all pixels of all test images with known truth'],
-  ['pixel_AP', 'P-AP', 'average precision over pixels'],
-  ['pixel_F1Max', 'P-F1-max', 'largest F1 over pixels'],
-  ['AUPRO', 'PRO', 'per-region overlap to FPR .3, all images together (MVTec)'],
-  [
-    'AUPRO_per_image',
-    'PRO, per image',
-    "mean over defective images, 200 thresholds (RD4AD's code); not comparable with the row above",
-  ],
-];
-
-function metricsTable(metrics: Metrics): Html {
-  const rows = metricRows.map(([key, paper, rule]) => {
-    const interval = metrics.intervals[key as keyof Metrics['intervals']] as Interval | null | undefined;
-    const range = interval ? `${percent(interval[0])} – ${percent(interval[1])}` : '';
-    return { head: paper, cells: [percent(metrics[key] as number | null), range, `${key}: ${rule}`] };
-  });
-  const columns = [
-    { head: '' },
-    { head: 'per cent' },
-    { head: '95 % interval' },
-    { head: 'rule', text: true },
-  ];
-  return table(columns, rows);
 }
 
 /** Images per kind of defect: how many, how many found, scores, AUROC against the good ones. */
@@ -302,13 +269,6 @@ ${label}</span><small>${text}</small></div>`,
 ${counts.length > 0 && html`<div class="figures">${figures}</div>`}
 ${advice.length > 0 && html`<ul>${said}</ul>`}</section>`;
 }
-
-const keyFigures: readonly (readonly [keyof Metrics, string])[] = [
-  ['image_AUROC', 'image AUROC'],
-  ['pixel_AUROC', 'pixel AUROC'],
-  ['AUPRO', 'PRO (data set, .3)'],
-  ['image_F1Max', 'image F1-max'],
-];
 
 /**
  * The report as HTML text; strings of the input may come from anywhere, they are escaped.

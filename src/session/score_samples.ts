@@ -3,6 +3,7 @@
 import { loadResized } from '#platform';
 import { mapAhead } from '../base/concurrently.ts';
 import type { Sample } from '../data/dataset.ts';
+import { type DefectArea, loadDefectAreas } from '../data/defect_areas.ts';
 import { withBands } from '../data/image_files.ts';
 import { loadMask } from '../data/masks.ts';
 import type { Tiling } from '../data/tiles.ts';
@@ -21,6 +22,8 @@ export interface SampleReader {
   bands<T>(sample: Sample, work: (bands: ImageBands) => Promise<T>): Promise<T>;
   /** What is defective, 0/1 [height, width]; undefined where nobody knows. */
   truth(sample: Sample, width: number, height: number): Promise<Uint8Array | undefined>;
+  /** The defects one by one, where the data set says from which area on each is found. */
+  areas?(sample: Sample, width: number, height: number): Promise<readonly DefectArea[] | undefined>;
 }
 
 /** Samples that are image files with masks. */
@@ -32,6 +35,8 @@ export const fileReader: SampleReader = {
     if (defect !== 'good' && maskPath === undefined) return undefined;
     return reading(maskPath ?? path, () => loadMask(sample, width, height));
   },
+  areas: (sample, width, height) =>
+    reading(sample.maskPath ?? sample.path, () => loadDefectAreas(sample, width, height)),
 };
 
 /**
@@ -97,8 +102,9 @@ export async function scoreSamples(
   let done = 0;
   const add = async (sample: Sample, raw: RawPrediction, milliseconds: number) => {
     const truth = await unreadable.skip(() => reader.truth(sample, raw.width, raw.height));
+    const areas = truth && (await unreadable.skip(async () => reader.areas?.(sample, raw.width, raw.height)));
     const { maskPath: _, moreMasks: __, ...unmasked } = sample;
-    await results.add(truth ? sample : unmasked, { ...raw, milliseconds }, truth);
+    await results.add(truth ? sample : unmasked, { ...raw, milliseconds }, truth, areas);
   };
   try {
     if (tiling) {

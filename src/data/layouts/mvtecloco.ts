@@ -1,12 +1,13 @@
 /**
  * MVTec LOCO AD: train/good, validation/good, test/{good,logical_anomalies,structural_anomalies}; the masks
  * of an image are the files of a folder, ground_truth/KIND/STEM/000.png, one for each defect. A mask's value
- * names a kind of defect in defects_config.json.
+ * names a kind of defect in defects_config.json, which says from which area on it counts as found.
  */
 
 import { exists, readBytes } from '#platform';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { folderNamed, foldersIn, imagesIn } from '../files.ts';
+import { parseSaturation, type SaturationRule } from '../saturation.ts';
 import { type FolderNames, openFolders, validationImages } from './mvtec.ts';
 
 const kinds = ['logical_anomalies', 'structural_anomalies'] as const;
@@ -38,19 +39,16 @@ export async function isMvtecLoco({ folder }: CategoryLocation): Promise<boolean
   return (await exists(`${folder}/${configFile}`)) === 'file';
 }
 
-/** What is honoured of the thresholds of saturation, as a warning. */
-async function saturationWarning(folder: string): Promise<string> {
+/** The rules of saturation, or a warning that says why there are none. */
+async function saturationRules(folder: string): Promise<{ rules?: SaturationRule[]; warnings: string[] }> {
   const path = `${folder}/${configFile}`;
-  const notHonoured =
-    'saturation is not honoured: PRO counts each mask whole, and is not the sPRO that is published for ' +
-    'MVTec LOCO AD';
-  if ((await exists(path)) !== 'file') return `${path}: no such file; ${notHonoured}`;
+  const without =
+    'without it there is no sPRO, the figure that is published for MVTec LOCO AD; PRO counts each mask whole';
+  if ((await exists(path)) !== 'file') return { warnings: [`${path}: no such file; ${without}`] };
   try {
-    const kinds: unknown = JSON.parse(new TextDecoder().decode(await readBytes(path)));
-    if (!Array.isArray(kinds)) return `${path}: not a list of kinds of defects; ${notHonoured}`;
-    return `${path}: ${kinds.length} kinds of defects, whose ${notHonoured}`;
+    return { rules: parseSaturation(new TextDecoder().decode(await readBytes(path))), warnings: [] };
   } catch (error) {
-    return `${path}: not valid JSON (${(error as Error).message}); ${notHonoured}`;
+    return { warnings: [`${path}: ${(error as Error).message}; ${without}`] };
   }
 }
 
@@ -60,11 +58,15 @@ export async function openMvtecLoco(location: CategoryLocation): Promise<Dataset
   const found = await openFolders(location, names);
   const warnings = [...found.warnings];
   const validation = await validationImages(folder, warnings);
-  warnings.push(await saturationWarning(folder));
+  const { rules, warnings: missing } = await saturationRules(folder);
+  warnings.push(...missing);
   return {
     ...found,
     // The value of a mask is the number of its kind.
-    test: found.test.map((sample): Sample => (sample.maskPath ? { ...sample, maskOfClasses: true } : sample)),
+    test: found.test.map(
+      (sample): Sample =>
+        sample.maskPath ? { ...sample, maskOfClasses: true, ...(rules && { saturation: rules }) } : sample,
+    ),
     warnings,
     ...(validation.length && { validation }),
   };
