@@ -159,6 +159,18 @@ function saturatedLines({ kinds, ...mean }: SaturatedMetrics): string[] {
   ];
 }
 
+/** Each lighting or view by itself. */
+function conditionLines(conditions: NonNullable<Metrics['conditions']>): string[] {
+  return [
+    '  by lighting or view, each by itself:',
+    ...Object.entries(conditions).map(
+      ([name, { good, anomalous, image_AUROC }]) =>
+        `    ${name.padEnd(24)} I-AUROC ${percent(image_AUROC).padStart(5)}  ` +
+        `${good} good, ${anomalous} anomalous`,
+    ),
+  ];
+}
+
 /** Metrics in per cent with one decimal, both names in use, with the intervals that there are; `-`: none. */
 export function metricsTable(metrics: Metrics): string {
   const missing = metricNames.some(([key]) => metrics[key] === null);
@@ -169,6 +181,7 @@ export function metricsTable(metrics: Metrics): string {
     return `  ${key.padEnd(16)} ${paper.padEnd(26)} ${value.padStart(5)}${range}`;
   });
   if (metrics.saturated) lines.push(...saturatedLines(metrics.saturated));
+  if (metrics.conditions) lines.push(...conditionLines(metrics.conditions));
   // Without the reason a reader looks for a fault.
   if (missing)
     lines.push('  -: not known; metrics of pixels need masks of the defects, all need good and bad images');

@@ -5,6 +5,7 @@ import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import type { DefectArea } from '../data/defect_areas.ts';
 import { bootstrapIntervals, type Interval } from './bootstrap.ts';
+import { type ConditionMetrics, conditionMetrics } from './conditions.ts';
 import { MapStore } from './map_store.ts';
 import { type RankMetrics, rankMetrics } from './metrics.ts';
 import { PixelEvaluator, type PixelMetrics } from './pixels.ts';
@@ -55,6 +56,8 @@ export interface Metrics {
   };
   /** Only where the data set says from which area on a defect is found (MVTec LOCO AD). */
   readonly saturated?: SaturatedMetrics;
+  /** Only where the images are of several lightings or views: each by itself. */
+  readonly conditions?: { readonly [condition: string]: ConditionMetrics };
 }
 
 /** Metrics by kind of defect: each kind and the good images alone, as MVTec LOCO AD reports them. */
@@ -202,6 +205,7 @@ export class TestSet {
     const pixel = await this.#pixels.finish();
     const intervals = bootstrapIntervals(scores, labels);
     const saturated = await this.#saturated();
+    const conditions = conditionMetrics(this.#images);
     return {
       metrics: {
         image_AUROC: image?.auroc ?? null,
@@ -218,6 +222,7 @@ export class TestSet {
           image_F1Max: intervals?.f1Max ?? null,
         },
         ...(saturated && { saturated }),
+        ...(conditions && { conditions }),
       },
       image,
       pixel,

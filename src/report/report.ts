@@ -5,9 +5,10 @@ import type { Evaluation, TestedImage } from '../eval/evaluate.ts';
 import { falseAlarmText } from '../eval/false_alarms.ts';
 import type { Findings } from '../eval/findings.ts';
 import type { Scale } from '../eval/marks.ts';
-import { rankCurves, rankMetrics } from '../eval/metrics.ts';
-import { type Calibration, isAnomalous, normalizeScore } from '../eval/thresholds.ts';
-import { type Html, html, htmlPage, table } from './html.ts';
+import { rankCurves } from '../eval/metrics.ts';
+import type { Calibration } from '../eval/thresholds.ts';
+import { type Html, html, htmlPage } from './html.ts';
+import { conditionTable, confusion, defectTable, shown } from './image_tables.ts';
 import { keyFigures, metricsTable, percent } from './metrics_table.ts';
 import { script } from './script.ts';
 import { style } from './style.ts';
@@ -33,55 +34,6 @@ export interface ReportInput {
   /** Per explained image: what it is, and the maps of its levels. */
   readonly explanations: readonly { readonly title: string; readonly figures: readonly Figure[] }[];
 }
-
-/** Images per kind of defect: how many, how many found, scores, AUROC against the good ones. */
-function defectTable(images: readonly TestedImage[], image: Calibration | null): Html {
-  const good = images.filter(({ anomalous }) => !anomalous);
-  const kinds = [...new Set(images.map(({ defect }) => defect))].sort((a, b) =>
-    a === 'good' ? -1 : b === 'good' ? 1 : a.localeCompare(b),
-  );
-  const rows = kinds.map((kind) => {
-    const list = images.filter(({ defect }) => defect === kind);
-    const flagged = list.filter(({ score }) => isAnomalous(score, image)).length;
-    const mean = list.reduce((sum, { score }) => sum + shown(score, image), 0) / list.length;
-    const both = kind === 'good' ? [] : [...good, ...list];
-    const auroc = rankMetrics(
-      Float32Array.from(both, ({ score }) => score),
-      both.map(({ anomalous }) => (anomalous ? 1 : 0)),
-    )?.auroc;
-    const called = image ? [`${flagged} (${percent(flagged / list.length)} %)`] : [];
-    const own = kind === 'good' ? '' : percent(auroc);
-    return { head: kind, cells: [list.length, ...called, mean.toFixed(3), own] };
-  });
-  const called = image ? ['called anomalous'] : [];
-  const columns = [
-    'kind',
-    'images',
-    ...called,
-    image ? 'mean score' : 'mean raw score',
-    'AUROC against good',
-  ];
-  return table(
-    columns.map((head) => ({ head })),
-    rows,
-  );
-}
-
-function confusion(images: readonly TestedImage[], image: Calibration): Html {
-  const count = (anomalous: boolean, called: boolean) =>
-    images.filter((tested) => tested.anomalous === anomalous && isAnomalous(tested.score, image) === called)
-      .length;
-  return table(
-    [{ head: '' }, { head: 'called good' }, { head: 'called anomalous' }],
-    [
-      { head: 'good', cells: [count(false, false), `${count(false, true)} (false alarms)`] },
-      { head: 'anomalous', cells: [`${count(true, false)} (missed)`, count(true, true)] },
-    ],
-  );
-}
-
-/** The score as it is shown: 0 to 1, raw without a threshold. */
-const shown = (score: number, image: Calibration | null) => normalizeScore(score, image) ?? score;
 
 function histogram(images: readonly TestedImage[], image: Calibration | null) {
   const { min: low, max: high } = image ? { min: 0, max: 1 } : rangeOf(images.map(({ score }) => score));
@@ -341,7 +293,8 @@ ${warningsOf((report.warnings ?? []) as unknown[], (report.unreadable ?? []) as 
 ${measured && metricsSection(input, settings)}
 <h2>Scores and threshold</h2><p>${limitText(scale)}</p>
 <div class="charts">${chart('histogram', 'Scores of images')}<div>
-${verdicts}<h3>By kind</h3>${defectTable(images, image)}</div></div>
+${verdicts}<h3>By kind</h3>${defectTable(images, image)}
+${conditionTable(images, metrics, image)}</div></div>
 ${training}
 ${measured && image && picturesSection(input)}
 ${input.explanations.length > 0 && explanationSection(input)}
