@@ -51,7 +51,8 @@ function saturatedRows({ image_AUROC, AUsPRO, kinds }: SaturatedMetrics) {
 export function metricsTable(metrics: Metrics): Html {
   const rows = metricRows.map(([key, paper, rule]) => {
     const interval = metrics.intervals[key as keyof Metrics['intervals']] as Interval | null | undefined;
-    const range = interval ? `${percent(interval[0])} – ${percent(interval[1])}` : '';
+    // Spaces that do not break: an interval stands in one line.
+    const range = interval ? `${percent(interval[0])}\u00a0–\u00a0${percent(interval[1])}` : '';
     return { head: paper, cells: [percent(metrics[key] as number | null), range, `${key}: ${rule}`] };
   });
   if (metrics.saturated) rows.push(...saturatedRows(metrics.saturated));

@@ -35,7 +35,7 @@ function draw() {
         borderColor: [css('--good'), css('--bad'), '#4c9a5b', '#9160b8'][i],
       })),
       axis('epoch', { min: 1 }),
-      axis(stage.title),
+      axis('value'),
     );
   for (const c of data.epochs)
     line(
