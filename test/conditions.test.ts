@@ -4,13 +4,14 @@ import { metricsTable } from '../src/cli/results.ts';
 import { byCondition, conditionMetrics } from '../src/eval/conditions.ts';
 import { type TestedImage, TestSet } from '../src/eval/evaluate.ts';
 import { conditionTable } from '../src/report/image_tables.ts';
+import { metricsTable as reportTable } from '../src/report/metrics_table.ts';
 
-type Given = readonly [condition: string | undefined, defect: string, score: number];
+type Given = readonly [condition: string | undefined, defect: string, score: number, part?: string];
 
 async function evaluated(given: readonly Given[]) {
   const set = new TestSet();
-  for (const [i, [condition, defect, score]] of given.entries()) {
-    const named = condition === undefined ? {} : { condition };
+  for (const [i, [condition, defect, score, part]] of given.entries()) {
+    const named = { ...(condition !== undefined && { condition }), ...(part !== undefined && { part }) };
     const sample = { path: `${i}.png`, stem: `${i}`, defect, ...named };
     await set.add(sample, { score, map: new Float32Array(4).fill(score), width: 2, height: 2 }, undefined);
   }
@@ -74,5 +75,27 @@ describe('conditions', () => {
       expect(conditionTable(images, metrics, null)).toBe(false);
     }
     expect(conditionMetrics([])).toBeUndefined();
+  });
+
+  test('a part has the largest score of its images, and is anomalous where one of them is', async () => {
+    const views: Given[] = [
+      ['C1', 'good', 0.3, 'OK/S1'],
+      ['C2', 'good', 0.5, 'OK/S1'],
+      ['C1', 'good', 0.6, 'OK/S2'],
+      // The defect is seen from one side; from the other the part looks good.
+      ['C1', 'bad', 0.7, 'NG/S3'],
+      ['C2', 'good', 0.1, 'NG/S3'],
+      ['C1', 'bad', 0.2, 'NG/S4'],
+      ['C2', 'bad', 0.55, 'NG/S4'],
+    ];
+    const { metrics } = await evaluated(views);
+    // Of the four pairs one is told wrong: 0.55 against 0.6.
+    expect(metrics.parts).toEqual({ good: 2, anomalous: 2, image_AUROC: 0.75 });
+    expect(metricsTable(metrics)).toContain('parts                    I-AUROC  75.0  2 good, 2 anomalous');
+    expect(reportTable(metrics).text).toContain('2 good and 2 anomalous parts');
+    const single = await evaluated(views.filter(([condition]) => condition === 'C1'));
+    expect(single.metrics).not.toHaveProperty('parts');
+    const unnamed = await evaluated([...views, ['C1', 'good', 0.2]]);
+    expect(unnamed.metrics).not.toHaveProperty('parts');
   });
 });

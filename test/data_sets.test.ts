@@ -358,6 +358,7 @@ describe('Real-IAD', () => {
     const dataset = await prepareMasks(await openDataset(path('iad/realiad_256/mint')));
     expect([dataset.format, dataset.train.length, kinds(dataset.test)]).toEqual(['realiad', 3, 'good QS ZW']);
     expect(dataset.train.map(({ condition }) => condition)).toEqual(['C1', 'C2', 'C3']);
+    expect(dataset.test.map((sample) => sample.part)).toEqual(['OK/S0004', 'NG/QS/S0001', 'NG/ZW/S0001']);
     expect(dataset.warnings).toEqual([]);
     expect(rowsOf(await loadMask(dataset.test[1] ?? {}, 16))).toEqual([8]);
     expect(await listCategories(path('iad/realiad_256'))).toEqual(['mint']);

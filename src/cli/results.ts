@@ -6,6 +6,7 @@ import type { Dataset, Sample } from '../data/dataset.ts';
 import { loadMask } from '../data/masks.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
 import { largestBlob } from '../eval/blobs.ts';
+import type { GroupMetrics } from '../eval/conditions.ts';
 import { type CsvValue, csvTable } from '../eval/csv.ts';
 import type { Metrics, SaturatedMetrics, TestedImage, TestSet } from '../eval/evaluate.ts';
 import { countMarks, type MarkCounts, markedPixels, type Scale } from '../eval/marks.ts';
@@ -159,16 +160,15 @@ function saturatedLines({ kinds, ...mean }: SaturatedMetrics): string[] {
   ];
 }
 
+function groupLine(name: string, { good, anomalous, image_AUROC }: GroupMetrics): string {
+  const auroc = percent(image_AUROC).padStart(5);
+  return `    ${name.padEnd(24)} I-AUROC ${auroc}  ${good} good, ${anomalous} anomalous`;
+}
+
 /** Each lighting or view by itself. */
 function conditionLines(conditions: NonNullable<Metrics['conditions']>): string[] {
-  return [
-    '  by lighting or view, each by itself:',
-    ...Object.entries(conditions).map(
-      ([name, { good, anomalous, image_AUROC }]) =>
-        `    ${name.padEnd(24)} I-AUROC ${percent(image_AUROC).padStart(5)}  ` +
-        `${good} good, ${anomalous} anomalous`,
-    ),
-  ];
+  const lines = Object.entries(conditions).map(([name, metrics]) => groupLine(name, metrics));
+  return ['  by lighting or view, each by itself:', ...lines];
 }
 
 /** Metrics in per cent with one decimal, both names in use, with the intervals that there are; `-`: none. */
@@ -182,6 +182,8 @@ export function metricsTable(metrics: Metrics): string {
   });
   if (metrics.saturated) lines.push(...saturatedLines(metrics.saturated));
   if (metrics.conditions) lines.push(...conditionLines(metrics.conditions));
+  if (metrics.parts)
+    lines.push('  by part, with the largest score of its images:', groupLine('parts', metrics.parts));
   // Without the reason a reader looks for a fault.
   if (missing)
     lines.push('  -: not known; metrics of pixels need masks of the defects, all need good and bad images');

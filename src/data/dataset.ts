@@ -26,6 +26,8 @@ export interface Sample {
   readonly goodMaskPath?: string;
   /** The lighting or the camera's view, where the file's name says it. */
   readonly condition?: string;
+  /** Which part it shows, where several images show one part from several sides. */
+  readonly part?: string;
 }
 
 /** The masks of a defect, none where it has none. */

@@ -5,7 +5,7 @@ import { rangeOf } from '../base/lists.ts';
 import type { Sample } from '../data/dataset.ts';
 import type { DefectArea } from '../data/defect_areas.ts';
 import { bootstrapIntervals, type Interval } from './bootstrap.ts';
-import { type ConditionMetrics, conditionMetrics } from './conditions.ts';
+import { conditionMetrics, type GroupMetrics, partMetrics } from './conditions.ts';
 import { MapStore } from './map_store.ts';
 import { type RankMetrics, rankMetrics } from './metrics.ts';
 import { PixelEvaluator, type PixelMetrics } from './pixels.ts';
@@ -57,7 +57,9 @@ export interface Metrics {
   /** Only where the data set says from which area on a defect is found (MVTec LOCO AD). */
   readonly saturated?: SaturatedMetrics;
   /** Only where the images are of several lightings or views: each by itself. */
-  readonly conditions?: { readonly [condition: string]: ConditionMetrics };
+  readonly conditions?: { readonly [condition: string]: GroupMetrics };
+  /** Only where several images show one part: parts against each other, by their largest scores. */
+  readonly parts?: GroupMetrics;
 }
 
 /** Metrics by kind of defect: each kind and the good images alone, as MVTec LOCO AD reports them. */
@@ -206,6 +208,7 @@ export class TestSet {
     const intervals = bootstrapIntervals(scores, labels);
     const saturated = await this.#saturated();
     const conditions = conditionMetrics(this.#images);
+    const parts = partMetrics(this.#images);
     return {
       metrics: {
         image_AUROC: image?.auroc ?? null,
@@ -223,6 +226,7 @@ export class TestSet {
         },
         ...(saturated && { saturated }),
         ...(conditions && { conditions }),
+        ...(parts && { parts }),
       },
       image,
       pixel,

@@ -56,6 +56,11 @@ export function metricsTable(metrics: Metrics): Html {
     return { head: paper, cells: [percent(metrics[key] as number | null), range, `${key}: ${rule}`] };
   });
   if (metrics.saturated) rows.push(...saturatedRows(metrics.saturated));
+  if (metrics.parts) {
+    const { good, anomalous, image_AUROC } = metrics.parts;
+    const rule = `${good} good and ${anomalous} anomalous parts, each with the largest score of its images`;
+    rows.push({ head: 'I-AUROC, by part', cells: [percent(image_AUROC), '', rule] });
+  }
   const columns = [
     { head: '' },
     { head: 'per cent' },

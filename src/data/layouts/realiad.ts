@@ -119,6 +119,7 @@ export async function openRealIad(location: CategoryLocation): Promise<Dataset> 
         defect: good ? 'good' : anomaly_class,
         ...(there && (good ? { goodMaskPath: maskPath } : { maskPath })),
         ...(condition !== undefined && { condition }),
+        ...(image_path.includes('/') && { part: image_path.slice(0, image_path.lastIndexOf('/')) }),
       },
     ];
   };
