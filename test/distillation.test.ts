@@ -6,8 +6,6 @@ import { pixelWords } from '../src/data/image_input.ts';
 import { gradients } from '../src/engine/gradients.ts';
 import { ParameterSet } from '../src/engine/graph/parameter_set.ts';
 import { Tape } from '../src/engine/graph/tape.ts';
-import type { Tensor } from '../src/engine/graph/tensor.ts';
-import { adamStep } from '../src/engine/ops/adam.ts';
 import { one } from '../src/engine/ops/reduce.ts';
 import { Engine } from '../src/engine/runtime/engine.ts';
 import { initialize } from '../src/engine/runtime/initialize.ts';
@@ -16,15 +14,16 @@ import { ParameterStore } from '../src/engine/runtime/store.ts';
 import type { Image } from '../src/image/image.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { featureDistillationLoss, levelDistance } from '../src/model/losses.ts';
+import type { Teacher } from '../src/model/teacher.ts';
 import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
 import { compareTeachers, estimateBatchNorms, measureSource } from '../src/train/distillation_measures.ts';
 import {
   areAlike,
   recordBlockDistillation,
   recordTeacherDistillation,
+  selectionName,
   statisticsName,
 } from '../src/train/record_distillation.ts';
-import { recordObjectives } from '../src/train/step_programs.ts';
 import { blend, randomView } from '../src/train/views.ts';
 import { type SafetensorsFile, writeSafetensors } from '../src/weights/safetensors.ts';
 import { images, memory, randomTeacher } from './support/trainings.ts';
@@ -291,10 +290,11 @@ describe('block by block', () => {
     expect(least).toBeGreaterThanOrEqual((0.1 * above * (1 - 1e-5)) / 64);
   });
 
-  test('is for networks with as many blocks of the same strides, of any width', () => {
-    const { resnet18_half, resnet34, resnet50, wide_resnet50_2 } = backbones;
+  test('is for networks with as many blocks of the same strides, at most as wide', () => {
+    const { resnet18, resnet18_half, resnet34, resnet50, wide_resnet50_2 } = backbones;
     expect(areAlike(shape)).toBe(true);
     expect(areAlike({ ...shape, backbone: resnet18_half })).toBe(true);
+    expect(areAlike({ ...shape, sourceBackbone: resnet18_half, backbone: resnet18 })).toBe(false);
     expect(areAlike({ ...shape, sourceBackbone: wide_resnet50_2, backbone: resnet50 })).toBe(true);
     for (const backbone of [resnet34, resnet50]) expect(areAlike({ ...shape, backbone })).toBe(false);
     const parameters = new ParameterSet();
@@ -303,49 +303,53 @@ describe('block by block', () => {
     );
   });
 
-  test('other widths: encoders learn what the blocks give, and neither moves the other', async () => {
-    const parameters = new ParameterSet();
-    const narrow = { ...shape, backbone: backbones.resnet18_half };
-    recordTeacherDistillation(parameters, narrow, 2);
-    const shapes = new Map(parameters.specs.map((spec) => [spec.name, `${spec.shape}`]));
-    const { tape, objectives, loss, levels } = recordBlockDistillation(parameters, narrow, 2);
-    const found = recordObjectives(tape, objectives, 'learner');
-    const store = new ParameterStore(engine, parameters);
-    initialize(store, ['learner', 'source', 'statistics'], 3);
-    const names = [...found.keys()].map(({ name }) => name);
-    // Six parts have one after them; the stem and the first blocks of the layers are no levels.
-    expect(names.filter((name) => /^encoder\..*weight$/.test(name))).toHaveLength(6);
-    expect(parameters.specs.filter(({ name }) => /^projection\..*weight$/.test(name))).toHaveLength(7);
-    // The projections of the levels are those of the epochs with all blocks together.
-    for (const level of [0, 1, 2])
-      expect(shapes.get(`projection.${level}.weight`)).toBe(`${[1, 1, 32 << level, 64 << level]}`);
-    const errors = { loss, ...Object.fromEntries(levels.map(({ error }, i) => [`${i}`, error])) };
-    const outputs = { ...errors, mismatch: objectives[1]?.loss as Tensor };
-    const program = await Program.compile(engine, tape, { outputs, store });
-    const pixels = pixelWords(images(2));
-    const frozen = async (step: Float32Array) => {
-      const values = await program.run({ pixels, step });
-      return Object.keys(outputs).map((name) => (values[name] as Float32Array)[0] as number);
+  test('a narrower network learns the channels with the most energy, as they are', async () => {
+    const views = async function* () {
+      yield images(2);
     };
-    const rate = { learningRate: 0.002, betas: [0.9, 0.999], epsilon: 1e-8 } as const;
-    const first = await frozen(adamStep(1, rate));
-    let last = first;
-    for (let step = 2; step <= 40; step++) last = await frozen(adamStep(step, rate));
-    program.destroy();
-    store.destroy();
-    for (const [i, value] of last.entries()) expect(value).toBeLessThan(0.8 * (first[i] as number));
-    const learners = objectives.map(({ teaches }) => names.filter(teaches));
-    expect(learners[0]?.some((name) => name.startsWith('encoder.'))).toBe(false);
-    expect(learners[1]?.every((name) => name.startsWith('encoder.'))).toBe(true);
-    expect(learners.flat().length).toBe(names.length);
+    const measure = async (backbone: Teacher, names: readonly string[]) => {
+      const parameters = new ParameterSet();
+      const narrow = { ...shape, backbone };
+      recordTeacherDistillation(parameters, narrow, 2);
+      recordBlockDistillation(parameters, narrow, 2);
+      const store = new ParameterStore(engine, parameters);
+      initialize(store, ['learner', 'source', 'statistics'], 3);
+      await measureSource({ engine, parameters, store, shape: narrow }, views(), 2);
+      const read = await store.read(names);
+      store.destroy();
+      return { values: names.map((name) => read.get(name) as Float32Array), parameters };
+    };
+    for (const [level, width] of [64, 128, 256].entries()) {
+      const measured = (['running_mean', 'running_var'] as const).map((part) => statisticsName(level, part));
+      const whole = await measure(backbones.resnet18, measured);
+      const [means = [], variances = []] = whole.values.map((values) => [...values]);
+      const energy = means.map((mean, c) => mean ** 2 + (variances[c] as number));
+      const half = await measure(backbones.resnet18_half, [selectionName(width), ...measured]);
+      const [matrix = [], ...statistics] = half.values.map((values) => [...values]);
+      const count = width / 2;
+      const chosen = Array.from({ length: count }, (_, to) =>
+        Array.from({ length: width }, (_, from) => from).filter((from) => matrix[from * count + to] === 1),
+      ).flat();
+      expect(chosen).toEqual([...new Set(chosen)].sort((a, b) => a - b));
+      expect(matrix.filter((value) => value !== 0)).toHaveLength(count);
+      const others = energy.filter((_, c) => !chosen.includes(c));
+      expect(Math.min(...chosen.map((c) => energy[c] as number))).toBeGreaterThanOrEqual(Math.max(...others));
+      expect(statistics).toEqual([chosen.map((c) => means[c]), chosen.map((c) => variances[c])]);
+      expect(half.parameters.specs.filter(({ name }) => name.startsWith('projection.'))).toEqual([]);
+      expect(whole.parameters.has(selectionName(width))).toBe(false);
+    }
   });
 
-  test('one parameter learns from one loss', () => {
+  test('a network that is not alike learns through a projection', () => {
     const parameters = new ParameterSet();
-    const { tape, objectives } = recordBlockDistillation(parameters, shape, 2);
-    expect(() => recordObjectives(tape, [...objectives, ...objectives], 'learner')).toThrow(
-      /two losses teach parameter '/,
-    );
+    recordTeacherDistillation(parameters, { ...shape, sourceBackbone: backbones.resnet50 }, 2);
+    const projections = parameters.specs.filter(({ name }) => /^projection.*weight$/.test(name));
+    expect(projections.map((spec) => [...spec.shape])).toEqual([
+      [1, 1, 64, 256],
+      [1, 1, 128, 512],
+      [1, 1, 256, 1024],
+    ]);
+    expect(parameters.has(selectionName(256))).toBe(false);
   });
 
   test.each([
@@ -362,7 +366,7 @@ describe('block by block', () => {
     const bytes = writeSafetensors(whole.tensors);
     expect(Buffer.from(writeSafetensors(resumed.tensors)).equals(bytes)).toBe(true);
     expect(
-      [...whole.tensors.keys()].filter((name) => /block|statistics|encoder|projection/.test(name)),
+      [...whole.tensors.keys()].filter((name) => /block|statistics|selection|projection/.test(name)),
     ).toEqual([]);
     const joint = await distillTeacher({ ...options, blockwise: 0 });
     for (const epoch of [0, 1]) expect(joint.history[epoch]?.loss).not.toBe(whole.history[epoch]?.loss);
@@ -389,7 +393,9 @@ test('two sizes and blends: a run that was stopped after its first epoch ends wi
   expect(resumed.distance?.cosine.every((value) => value > 0 && value < 2)).toBe(true);
   expect(Buffer.from(writeSafetensors(resumed.tensors)).equals(writeSafetensors(whole.tensors))).toBe(true);
   expect(whole.tensors.get('layer3.1.conv2.weight')?.shape).toEqual([128, 128, 3, 3]);
-  expect([...whole.tensors.keys()].filter((name) => /projection|statistics/.test(name))).toEqual([]);
+  expect([...whole.tensors.keys()].filter((name) => /projection|selection|statistics/.test(name))).toEqual(
+    [],
+  );
 });
 
 test('more sizes than epochs are refused', async () => {

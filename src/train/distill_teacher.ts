@@ -36,7 +36,7 @@ import {
   recordTeacherDistillation,
 } from './record_distillation.ts';
 import { imagesDigest, type Run, tensorsDigest } from './run.ts';
-import { recordObjectives } from './step_programs.ts';
+import { recordStep } from './step_programs.ts';
 import { checkLearningRate, type Progress, trainStage } from './trainer.ts';
 import { blend, randomView } from './views.ts';
 
@@ -173,8 +173,8 @@ export async function distillTeacher(o: DistillTeacherOptions): Promise<Distille
   const programFor = (batch: number, { size, blocks }: ReturnType<typeof phaseOf>) =>
     programs.get(`${batch} ${size} ${blocks}`, async () => {
       const record = blocks ? recordBlockDistillation : recordTeacherDistillation;
-      const { tape, loss, levels, objectives } = record(parameters, shape(size), batch);
-      recordObjectives(tape, objectives, groups.learner, adamOptions);
+      const { tape, loss, levels } = record(parameters, shape(size), batch);
+      recordStep(tape, loss, groups.learner, adamOptions);
       const outputs = Object.fromEntries(levels.map(({ cosine }, i) => [`layer${i + 1}`, cosine]));
       return Program.compile(o.engine, tape, { outputs: { loss, ...outputs }, store });
     });

@@ -18,6 +18,7 @@ import {
   recordBatchStatistics,
   recordSource,
   recordTeacherDistillation,
+  selectionName,
   statisticsName,
 } from './record_distillation.ts';
 
@@ -36,9 +37,38 @@ const leastVariance = 1e-6;
 /** Blocks have channels that never do anything: this much of the mean variance of all channels at least. */
 const leastShare = 0.1;
 
+/** So many channels, those with the most energy: cosine distances are theirs above all. Rising. */
+function strongest(squares: Float64Array, count: number): number[] {
+  return [...squares.keys()]
+    .sort((a, b) => (squares[b] as number) - (squares[a] as number) || a - b)
+    .slice(0, count)
+    .sort((a, b) => a - b);
+}
+
+/**
+ * Which channels of each width the learner has, and writes the matrices that select them. The stem and the
+ * blocks of a layer have the same ones: shortcuts between them carry a channel to itself.
+ */
+function selectChannels(m: Measured, levels: readonly { readonly squares: Float64Array }[]) {
+  const chosen = new Map<number, readonly number[]>();
+  for (const { squares } of levels) {
+    const width = squares.length;
+    const name = selectionName(width);
+    if (!m.parameters.has(name)) continue;
+    const count = m.parameters.spec(name).shape[3] as number;
+    const channels = strongest(squares, count);
+    const matrix = new Float32Array(width * count);
+    for (const [to, from] of channels.entries()) matrix[from * count + to] = 1;
+    m.store.write(name, matrix);
+    chosen.set(width, channels);
+  }
+  return chosen;
+}
+
 /**
  * Writes mean and variance of every channel of the big teacher's levels, and of its parts where the store has
- * a place for them, over these views into the store.
+ * a place for them, over these views into the store. Where the learner has fewer channels, they are selected
+ * here.
  *
  * @param batch images of each of the batches
  */
@@ -72,7 +102,14 @@ export async function measureSource(m: Measured, views: Batches, batch: number):
   } finally {
     program.destroy();
   }
-  for (const { of, count, sum, squares } of sums) {
+  const chosen = selectChannels(
+    m,
+    sums.filter(({ of }) => typeof of === 'number'),
+  );
+  for (const { of, count, sum: all, squares: allSquares } of sums) {
+    const channels = chosen.get(all.length);
+    const sum = channels ? Float64Array.from(channels, (c) => all[c] as number) : all;
+    const squares = channels ? Float64Array.from(channels, (c) => allSquares[c] as number) : allSquares;
     const mean = sum.map((value) => value / count);
     const varied = squares.map((value, c) => value / count - (mean[c] as number) ** 2);
     const usual = varied.reduce((total, value) => total + value, 0) / varied.length;

@@ -6,12 +6,9 @@ import { Tape } from '../engine/graph/tape.ts';
 import type { Tensor } from '../engine/graph/tensor.ts';
 import type { BatchNormParameters } from '../engine/ops/batch_norm.ts';
 import { conv2d } from '../engine/ops/conv2d.ts';
-import { relu } from '../engine/ops/elementwise.ts';
-import { meanSquareError, weightedSum } from '../engine/ops/reduce.ts';
 import { featureDistillationLoss, type LevelDistance, levelDistance } from '../model/losses.ts';
 import { Scope } from '../model/scope.ts';
 import type { Teacher } from '../model/teacher.ts';
-import type { Objective } from './step_programs.ts';
 
 /** Parameter groups: the big teacher, its statistics, and the one that learns. */
 export const distillationGroups = {
@@ -87,17 +84,26 @@ export function recordSource(
   };
 }
 
-/** Whether a network's parts have the grids of another's, so that each can learn from its counterpart. */
+/**
+ * Whether each part of a network can learn from its counterpart in another: it has the same grid, and at most
+ * as many channels.
+ */
 export function areAlike(shape: DistillationShape): boolean {
-  const gridsOf = (backbone: Teacher) => {
+  const partsOf = (backbone: Teacher) => {
     const tape = new Tape(new ParameterSet());
     const scope = new Scope(tape, '', distillationGroups.learner, false);
-    return recordParts(backbone, scope, imageInput(tape, 1, shape.imageSize)).parts.map((x) =>
-      x.shape.slice(1, 3),
-    );
+    return recordParts(backbone, scope, imageInput(tape, 1, shape.imageSize)).parts;
   };
-  const [one, other] = [gridsOf(shape.sourceBackbone), gridsOf(shape.backbone)];
-  return one.length > 0 && JSON.stringify(one) === JSON.stringify(other);
+  const [big, small] = [partsOf(shape.sourceBackbone), partsOf(shape.backbone)];
+  const channels = ({ shape }: Tensor) => shape[3] as number;
+  return (
+    big.length > 0 &&
+    big.length === small.length &&
+    big.every((one, i) => {
+      const other = small[i] as Tensor;
+      return one.shape[1] === other.shape[1] && channels(one) >= channels(other);
+    })
+  );
 }
 
 /**
@@ -115,14 +121,12 @@ export function recordBatchStatistics(
   return { tape, level: backbone.features(scope, imageInput(tape, batch, imageSize))[2] as Tensor };
 }
 
-/** A step of a distillation: what is computed, what learns, and what is told. */
+/** A step of a distillation: what is computed, and what is told. */
 export interface RecordedDistillation {
   readonly tape: Tape;
   /** The distance from the big teacher. */
   readonly loss: Tensor;
   readonly levels: readonly LevelDistance[];
-  /** No parameter is in two of them. */
-  readonly objectives: readonly Objective[];
 }
 
 /**
@@ -143,27 +147,24 @@ export function recordTeacherDistillation(
     images,
   );
   const learner = new Scope(tape, 'learner.', distillationGroups.learner, training);
+  const selects = areAlike(shape);
   const levels = shape.backbone.features(learner, images).map((feature, level) => {
-    const target = targets[level] as Tensor;
+    const given = targets[level] as Tensor;
+    const target = selects ? selected(tape, given, feature.shape[3] as number) : given;
     const channels = target.shape[3] as number;
     return levelDistance(tape, {
       target,
-      learned: decoded(tape, level, feature, channels),
+      learned: projected(tape, level, feature, channels),
       statistics: statisticsOf(tape, level, channels),
     });
   });
-  const loss = featureDistillationLoss(tape, levels);
-  return { tape, loss, levels, objectives: [{ loss, teaches: isNoEncoder }] };
+  return { tape, loss: featureDistillationLoss(tape, levels), levels };
 }
 
 /**
  * Records the learner block by block: each of its parts takes what the big teacher's part before it gives,
  * and learns what its counterpart makes of that. So every part has a small task of its own, which does not
- * wait for the parts before it.
- *
- * Where the widths differ, a part takes the big teacher's channels through an encoder. The encoder learns to
- * give what the part before would give: its loss moves no part, and no part's loss moves it. So the parts fit
- * each other when they are put together.
+ * wait for the parts before it. Of a wider teacher it takes and learns the selected channels.
  *
  * @throws Error where the two networks are not alike
  */
@@ -184,81 +185,69 @@ export function recordBlockDistillation(
     new Scope(tape, 'source.', distillationGroups.source, false),
     images,
   );
-  const last = source.parts.length - 1;
-  const mismatches: Tensor[] = [];
+  const targets: Tensor[] = [];
   const learner = recordParts(
     shape.backbone,
     new Scope(tape, 'learner.', distillationGroups.learner, true),
     images,
     (part, output) => {
-      const target = source.parts[part] as Tensor;
-      if (part === last || output.shape[3] === target.shape[3]) return target;
-      const code = encoded(tape, part, target, output.shape[3] as number);
-      mismatches.push(meanSquareError(tape, code, output));
-      return code;
+      const target = selected(tape, source.parts[part] as Tensor, output.shape[3] as number);
+      targets.push(target);
+      return target;
     },
   );
-  const distances = learner.parts.map((output, part) => {
-    const target = source.parts[part] as Tensor;
-    const level = source.levels.indexOf(target);
-    const of: StatisticsOf = level < 0 ? `block${part}` : level;
-    const channels = target.shape[3] as number;
-    return levelDistance(tape, {
-      target,
-      learned: decoded(tape, of, output, channels),
-      statistics: statisticsOf(tape, `block${part}`, channels),
-    });
+  const distances = learner.parts.map((learned, part) => {
+    const target = targets[part] as Tensor;
+    const statistics = statisticsOf(tape, `block${part}`, target.shape[3] as number);
+    return levelDistance(tape, { target, learned, statistics });
   });
   const levels = source.levels.map((level) => distances[source.parts.indexOf(level)] as LevelDistance);
-  const loss = featureDistillationLoss(tape, distances);
-  const objectives: Objective[] = [{ loss, teaches: isNoEncoder }];
-  if (mismatches.length)
-    objectives.push({
-      loss: weightedSum(
-        tape,
-        mismatches,
-        mismatches.map(() => 1),
-      ),
-      teaches: isEncoder,
-    });
-  return { tape, loss, levels, objectives };
+  return { tape, loss: featureDistillationLoss(tape, distances), levels };
+}
+
+/** The name of the matrix that selects channels of a width of the big teacher. */
+export function selectionName(width: number): string {
+  return `selection.${width}.weight`;
+}
+
+/**
+ * Some channels of the big teacher as they are: a narrow learner then has a part of the big one's features,
+ * in which distances are nearly those of the whole. Through a learned projection it would have features of
+ * its own, whose distances nothing holds to the big one's.
+ *
+ * @param channels so many; all of them are the tensor itself
+ */
+function selected(tape: Tape, x: Tensor, channels: number): Tensor {
+  const width = x.shape[3] as number;
+  if (width === channels) return x;
+  const initial = { kind: 'constant', value: 0 } as const;
+  const { statistics } = distillationGroups;
+  const shape = [1, 1, width, channels];
+  return conv2d(tape, x, tape.parameter(selectionName(width), shape, 'filter', statistics, initial));
 }
 
 /** Whether a parameter of the learner's group is no part of the network, but of what was built around it. */
 export function isScaffold(name: string): boolean {
-  return /^(projection|encoder)\./.test(name);
-}
-
-function isEncoder(name: string): boolean {
-  return name.startsWith('encoder.');
-}
-
-function isNoEncoder(name: string): boolean {
-  return !isEncoder(name);
-}
-
-/** A learned 1x1 convolution between the widths of the two networks, which is thrown away afterwards. */
-function pointwise(tape: Tape, name: string, x: Tensor, channels: number, scale: number): Tensor {
-  const width = x.shape[3] as number;
-  const { learner } = distillationGroups;
-  const initial = { kind: 'normal', deviation: scale * Math.sqrt(1 / width) } as const;
-  return conv2d(
-    tape,
-    x,
-    tape.parameter(`${name}.weight`, [1, 1, width, channels], 'filter', learner, initial),
-    tape.parameter(`${name}.bias`, [channels], 'channels', learner, { kind: 'constant', value: 0 }),
-  );
+  return name.startsWith('projection.');
 }
 
 /**
- * The learner's features in the big teacher's width. A projection begins small: a new network's features are
- * larger than a trained one's, and far errors would only teach their scale.
+ * Networks that are not alike meet through a learned 1x1 projection that is thrown away afterwards. It begins
+ * small: a new network's features are larger than a trained one's, and far errors would only teach their
+ * scale.
  */
-function decoded(tape: Tape, of: StatisticsOf, x: Tensor, channels: number): Tensor {
-  return x.shape[3] === channels ? x : pointwise(tape, `projection.${of}`, x, channels, 0.1);
-}
-
-/** The big teacher's features in the learner's width, not below 0, as the learner's are. */
-function encoded(tape: Tape, part: number, x: Tensor, channels: number): Tensor {
-  return relu(tape, pointwise(tape, `encoder.block${part}`, x, channels, 1));
+function projected(tape: Tape, level: number, x: Tensor, channels: number): Tensor {
+  const width = x.shape[3] as number;
+  if (width === channels) return x;
+  const { learner } = distillationGroups;
+  const initial = { kind: 'normal', deviation: 0.1 * Math.sqrt(1 / width) } as const;
+  return conv2d(
+    tape,
+    x,
+    tape.parameter(`projection.${level}.weight`, [1, 1, width, channels], 'filter', learner, initial),
+    tape.parameter(`projection.${level}.bias`, [channels], 'channels', learner, {
+      kind: 'constant',
+      value: 0,
+    }),
+  );
 }

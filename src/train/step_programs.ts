@@ -21,46 +21,21 @@ export function trainable(set: ParameterSet, group: string) {
   return set.specs.filter((spec) => spec.group === group && !/\.running_(mean|var)$/.test(spec.name));
 }
 
-/** A loss, and which parameters of a group learn from it, by their names. */
-export interface Objective {
-  readonly loss: Tensor;
-  readonly teaches: (name: string) => boolean;
-}
-
 /**
- * Appends the gradients of losses, each with respect to its own parameters alone, and Adam's update of the
- * whole group to the tape (input `step`); returns the gradients.
- *
- * @throws Error where two losses teach the same parameter
+ * Appends gradients of a loss and Adam's update of a group to the tape (input `step`); returns the gradients.
  */
-export function recordObjectives(
-  tape: Tape,
-  objectives: readonly Objective[],
-  group: string,
-  options: Omit<AdamOptions, 'learningRate'> = adamDefaults,
-): Map<Tensor, Tensor> {
-  const all = new Map<Tensor, Tensor>();
-  for (const { loss, teaches } of objectives) {
-    const wanted = trainable(tape.parameters, group)
-      .filter(({ name }) => teaches(name))
-      .map((spec) => tape.parameter(spec.name, spec.shape, spec.layout, spec.group, spec.initial));
-    for (const [parameter, gradient] of gradients(tape, new Map([[loss, one(tape)]]), wanted)) {
-      if (all.has(parameter)) throw new Error(`two losses teach parameter '${parameter.name}'`);
-      all.set(parameter, gradient);
-    }
-  }
-  adam(tape, group, all, tape.input('step', [2], 'dense'), options);
-  return all;
-}
-
-/** {@link recordObjectives} of one loss that teaches the whole group. */
 export function recordStep(
   tape: Tape,
   loss: Tensor,
   group: string,
-  options?: Omit<AdamOptions, 'learningRate'>,
+  options: Omit<AdamOptions, 'learningRate'> = adamDefaults,
 ): Map<Tensor, Tensor> {
-  return recordObjectives(tape, [{ loss, teaches: () => true }], group, options);
+  const wanted = trainable(tape.parameters, group).map((spec) =>
+    tape.parameter(spec.name, spec.shape, spec.layout, spec.group, spec.initial),
+  );
+  const found = gradients(tape, new Map([[loss, one(tape)]]), wanted);
+  adam(tape, group, found, tape.input('step', [2], 'dense'), options);
+  return found;
 }
 
 /** One whole training step (forward, loss, backward, Adam) per batch size, compiled on first use. */
