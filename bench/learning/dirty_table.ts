@@ -86,7 +86,20 @@ export function dirtySection(folders: readonly string[], record: Provenance): Me
   );
   const of = (set: (typeof sets)[number], metric: string) =>
     set.runs.flatMap(({ metrics: all }) => all[metric] ?? []).map((value) => 100 * value);
-  const imageOf = (set: (typeof sets)[number]) => statistic(of(set, 'image_AUROC'))?.mean ?? Number.NaN;
+  /** Mean over some seeds: sets are compared by the seeds that both have. */
+  const imageOf = ({ runs }: (typeof sets)[number], seeds: readonly number[]) =>
+    statistic(
+      runs
+        .filter(({ seed }) => seeds.includes(seed))
+        .flatMap(({ metrics: all }) => all.image_AUROC ?? [])
+        .map((value) => 100 * value),
+    )?.mean ?? Number.NaN;
+  const lostFrom = (clean: (typeof sets)[number], set: (typeof sets)[number]) => {
+    const both = clean.runs
+      .map(({ seed }) => seed)
+      .filter((seed) => set.runs.some((run) => run.seed === seed));
+    return imageOf(clean, both) - imageOf(set, both);
+  };
   const rows = sets
     .sort(
       (a, b) =>
@@ -100,7 +113,7 @@ export function dirtySection(folders: readonly string[], record: Provenance): Me
         ({ category, mode, dirty, dropped }) =>
           category === set.category && mode === set.mode && !dirty && !dropped,
       );
-      const lost = clean && (set.dirty || set.dropped) ? imageOf(clean) - imageOf(set) : null;
+      const lost = clean && (set.dirty || set.dropped) ? lostFrom(clean, set) : Number.NaN;
       return [
         set.category,
         set.mode,
@@ -108,7 +121,7 @@ export function dirtySection(folders: readonly string[], record: Provenance): Me
         set.dropped ? `${set.dropped}` : '-',
         `${set.runs.length}`,
         ...metrics.map((metric) => statistic(of(set, metric))),
-        lost === null ? '-' : lost.toFixed(1),
+        Number.isNaN(lost) ? '-' : lost.toFixed(1),
       ];
     });
   const adapters = [...new Set(benchmarks.flatMap(({ runs }) => runs.map(({ adapter }) => adapter)))];
@@ -117,14 +130,15 @@ export function dirtySection(folders: readonly string[], record: Provenance): Me
     benchmarks.map(({ note }) => note.replace(/^\d+ of \d+ runs\. /, '').replace(/(, without|;).*$/, '')),
   );
   return {
-    record: { ...record, driver: adapters.sort().join('; ') },
+    record: { ...record, load: null, driver: adapters.sort().join('; ') },
     order: 30,
     title: 'Defects among the good images, before and after',
     about: [
       'The sets are those of `npm run learning -- dirty`: so many per cent of the training images are ' +
         'defective, and all sets of a category are tested with the same images. Left out: the share that ' +
         '`--drop-suspects` leaves out of the training images. Lost: points of image AUROC ' +
-        'below the clean set with nothing left out, in the means over the seeds; below zero is a gain.',
+        'below the clean set with nothing left out, in the means over the seeds that both have; below zero ' +
+        'is a gain.',
       `Settings: ${[...settings].join('; ')}.`,
     ],
     digits: 1,

@@ -267,7 +267,7 @@ export function addTrainingOptions(command: Command): Command {
     .option(
       '--drop-suspects <share>',
       'leave out this share of the good images: those that look least like the others (see aand data ' +
-        '--suspects)',
+        '--suspects); 2.5 times the share that may be defective, .25 at most, is a good one',
       shareOption,
     )
     .addOption(strictOption());
