@@ -3,7 +3,7 @@
  * names of the columns, commands) is written by hand in the table's file; the figures come from the runs.
  */
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { benchmarkRun } from '../../src/cli/benchmark_tasks.ts';
 import { provenance } from '../../src/cli/provenance.ts';
 import type { Mode } from '../../src/model/methods.ts';
@@ -39,9 +39,8 @@ export function parseGroup(text: string): Group {
 }
 
 /** What was called, without the places of the folders: they are nobody's business. */
-export function collectCommand(table: string, groups: readonly Group[], add: boolean): string {
-  const given = groups.map(({ labels, folder }) => `"${labels.join('|')}=results/${basename(folder)}"`);
-  return ['npm run learning -- collect', ...(add ? ['--add'] : []), table, ...given].join(' ');
+export function collectCommand(table: string, add: boolean): string {
+  return `npm run learning -- collect ${add ? '--add ' : ''}${table} LABEL=results/…`;
 }
 
 interface Finished {

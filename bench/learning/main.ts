@@ -181,8 +181,8 @@ program
   .argument('<groups...>', 'LABEL=FOLDER for each group of runs; FIRST|SECOND=FOLDER for two labels')
   .option('--add', 'keep the rows of the table that the groups have no figures for')
   .action((table: string, given: string[], { add = false }: { add?: boolean }) => {
-    const groups = given.map(parseGroup);
-    const rows = collectInto(table, groups, { command: collectCommand(table, groups, add), add });
+    const command = collectCommand(table, add);
+    const rows = collectInto(table, given.map(parseGroup), { command, add });
     console.log(`${table}: ${rows} rows`);
   });
 
