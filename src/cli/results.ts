@@ -1,7 +1,9 @@
 /** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
+
 import { basename, dirname, resolve } from 'node:path';
 import { encodePng, overview } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';
+import { append } from '../base/lists.ts';
 import type { Dataset, Sample } from '../data/dataset.ts';
 import { loadMask } from '../data/masks.ts';
 import { reading, type UnreadableFiles } from '../data/unreadable.ts';
@@ -180,8 +182,8 @@ export function metricsTable(metrics: Metrics): string {
     const value = metrics[key] === null ? '-' : percent(metrics[key]);
     return `  ${key.padEnd(16)} ${paper.padEnd(26)} ${value.padStart(5)}${range}`;
   });
-  if (metrics.saturated) lines.push(...saturatedLines(metrics.saturated));
-  if (metrics.conditions) lines.push(...conditionLines(metrics.conditions));
+  if (metrics.saturated) append(lines, saturatedLines(metrics.saturated));
+  if (metrics.conditions) append(lines, conditionLines(metrics.conditions));
   if (metrics.parts)
     lines.push('  by part, with the largest score of its images:', groupLine('parts', metrics.parts));
   // Without the reason a reader looks for a fault.

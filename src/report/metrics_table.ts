@@ -1,4 +1,5 @@
 /** The report's table of metrics, and the few that stand at its top. */
+import { append } from '../base/lists.ts';
 import type { Interval } from '../eval/bootstrap.ts';
 import type { Metrics, SaturatedMetrics } from '../eval/evaluate.ts';
 import { type Html, table } from './html.ts';
@@ -55,7 +56,7 @@ export function metricsTable(metrics: Metrics): Html {
     const range = interval ? `${percent(interval[0])}\u00a0–\u00a0${percent(interval[1])}` : '';
     return { head: paper, cells: [percent(metrics[key] as number | null), range, `${key}: ${rule}`] };
   });
-  if (metrics.saturated) rows.push(...saturatedRows(metrics.saturated));
+  if (metrics.saturated) append(rows, saturatedRows(metrics.saturated));
   if (metrics.parts) {
     const { good, anomalous, image_AUROC } = metrics.parts;
     const rule = `${good} good and ${anomalous} anomalous parts, each with the largest score of its images`;

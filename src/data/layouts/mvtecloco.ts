@@ -5,6 +5,7 @@
  */
 
 import { exists, readBytes } from '#platform';
+import { append } from '../../base/lists.ts';
 import type { CategoryLocation, Dataset, Sample } from '../dataset.ts';
 import { folderNamed, foldersIn, imagesIn } from '../files.ts';
 import { parseSaturation, type SaturationRule } from '../saturation.ts';
@@ -59,7 +60,7 @@ export async function openMvtecLoco(location: CategoryLocation): Promise<Dataset
   const warnings = [...found.warnings];
   const validation = await validationImages(folder, warnings);
   const { rules, warnings: missing } = await saturationRules(folder);
-  warnings.push(...missing);
+  append(warnings, missing);
   return {
     ...found,
     // The value of a mask is the number of its kind.
