@@ -1,6 +1,8 @@
 /** `aand distill-teacher`: makes a small teacher from a big one, on any photographs. */
+
 import type { Command } from 'commander';
 import { exists } from '#platform';
+import { rangeOf } from '../base/lists.ts';
 import { ImageCache } from '../data/image_cache.ts';
 import { withImage } from '../data/image_files.ts';
 import { backboneNamed } from '../model/backbones.ts';
@@ -106,7 +108,7 @@ export function distillTeacherCommand(program: Command): void {
       const { resume = false, force = false } = options;
       const backbone = backboneNamed(options.backbone);
       const sourceBackbone = backboneNamed(options.fromBackbone);
-      const alike = areAlike({ backbone, sourceBackbone, imageSize: Math.max(...options.imageSize) });
+      const alike = areAlike({ backbone, sourceBackbone, imageSize: rangeOf(options.imageSize).max });
       const { blockwise = alike ? usualBlockwise : 0 } = options;
       const files = {
         command: 'aand distill-teacher',
