@@ -110,4 +110,23 @@ describe('the table of few photographs', () => {
     ]);
     expect(kept).toMatchObject({ driver: 'a device', load: null });
   });
+
+  it('has rows of several folders in the order of products, counts and kinds', () => {
+    const metrics = { image_AUROC: 0.5, pixel_AUROC: 0.5, adapter: '-', image_threshold: { threshold: 1 } };
+    const run = (path: string) => {
+      write(`${path}/seed0/metrics.json`, JSON.stringify(metrics));
+      write(`${path}/seed0/scores.csv`, 'path,label,raw_score\na,good,0\nb,bad,2');
+    };
+    run('first/tile/n16/adaptive');
+    run('first/tile/n2/patchcore');
+    run('second/bolt/n4/adaptive');
+    run('second/tile/n2/100-epochs');
+    const folders = ['first', 'second'].map((name) => join(folder, name));
+    expect(fewSection(folders, [], record).rows.map((row) => row.slice(0, 3).join(' '))).toEqual([
+      'bolt 4 adaptive',
+      'tile 2 100 epochs',
+      'tile 2 patchcore',
+      'tile 16 adaptive',
+    ]);
+  });
 });

@@ -179,6 +179,10 @@ export function fewSection(
           ),
       ),
   );
+  // Of several folders: products together, then counts and kinds.
+  const place = ([product, count, kind]: MeasuredTable['rows'][number]) =>
+    `${product} ${`${count}`.padStart(6)} ${fewKinds.indexOf(kind as FewKind)}`;
+  found.sort((a, b) => place(a.row).localeCompare(place(b.row)));
   if (!found.length)
     throw new Error(`there is no finished training below ${outs.map((o) => basename(o)).join(', ')}`);
   const all = found.flatMap(({ figures }) => figures);
