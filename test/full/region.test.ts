@@ -35,7 +35,7 @@ test('verdicts go by the inspected half; with all of it inspected the other half
     await writeImage(join(folder, `new/right-${i}.png`), spotted(image, 0.8, 0.5));
   }
   writeFileSync(join(folder, 'right.json'), '{"inspect": [[[0.5, 0], [1, 0], [1, 1], [0.5, 1]]]}');
-  const small = ['--backbone', 'resnet18_half', '--image-size', '64', '--batch', '8', '--epochs', '4,8'];
+  const small = ['--backbone', 'resnet18_half', '--image-size', '64', '--batch', '8', '--epochs', '10,20'];
   await aand('train', 'train', '--out', 'out', '--foreground', 'none', '--region', 'right.json', ...small);
   const verdicts = async (out: string) => {
     const rows = JSON.parse(await aand('predict', 'out/model.safetensors', 'new', '--json', '--out', out));
