@@ -14,6 +14,7 @@ import { ParameterStore } from '../src/engine/runtime/store.ts';
 import type { Image } from '../src/image/image.ts';
 import { backbones } from '../src/model/backbones.ts';
 import { featureDistillationLoss, levelDistance } from '../src/model/losses.ts';
+import { resnet } from '../src/model/resnet.ts';
 import type { Teacher } from '../src/model/teacher.ts';
 import { type DistillTeacherOptions, distillTeacher } from '../src/train/distill_teacher.ts';
 import { compareTeachers, estimateBatchNorms, measureSource } from '../src/train/distillation_measures.ts';
@@ -338,6 +339,28 @@ describe('block by block', () => {
       expect(half.parameters.specs.filter(({ name }) => name.startsWith('projection.'))).toEqual([]);
       expect(whole.parameters.has(selectionName(width))).toBe(false);
     }
+  });
+
+  test('parts whose width no level has get their channels too', async () => {
+    // A bottleneck network's stem is narrower than its first level.
+    const backbone = resnet({ ...backbones.resnet50, name: 'narrow', planes: 32 });
+    const narrow = { sourceBackbone: backbones.resnet50, backbone, imageSize: 32 };
+    expect(areAlike(narrow)).toBe(true);
+    const parameters = new ParameterSet();
+    recordTeacherDistillation(parameters, narrow, 2);
+    recordBlockDistillation(parameters, narrow, 2);
+    const store = new ParameterStore(engine, parameters);
+    initialize(store, ['learner', 'source', 'statistics'], 3);
+    const views = async function* () {
+      yield images(2);
+    };
+    await measureSource({ engine, parameters, store, shape: narrow }, views(), 2);
+    for (const width of [64, 256, 512, 1024]) {
+      const name = selectionName(width);
+      const matrix = (await store.read([name])).get(name) as Float32Array;
+      expect(matrix.reduce((sum, value) => sum + value, 0)).toBe(width / 2);
+    }
+    store.destroy();
   });
 
   test('a network that is not alike learns through a projection', () => {

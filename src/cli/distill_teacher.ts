@@ -1,5 +1,4 @@
 /** `aand distill-teacher`: makes a small teacher from a big one, on any photographs. */
-
 import type { Command } from 'commander';
 import { exists } from '#platform';
 import { rangeOf } from '../base/lists.ts';
@@ -93,8 +92,8 @@ export function distillTeacherCommand(program: Command): void {
     .option('--mix <share>', 'share of the views that blend two photographs', shareOrAllOption, 0)
     .option(
       '--blockwise <share>',
-      'share of the epochs, the first ones, in which every block learns by itself; default: .6 where both ' +
-        'backbones have the same blocks, in any width, else 0',
+      'share of the epochs, the first ones, in which every block learns by itself; default: .6 where the ' +
+        'new backbone has the blocks of the big one, at most as wide, else 0',
       shareOrAllOption,
     )
     .option('--batch <count>', 'images per step', batchOption, 16)

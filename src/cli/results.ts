@@ -1,5 +1,4 @@
 /** What a tested detector leaves behind: metrics.json, scores.csv, images/DEFECT/STEM.png. */
-
 import { basename, dirname, resolve } from 'node:path';
 import { encodePng, overview } from '#platform';
 import { mapConcurrently } from '../base/concurrently.ts';

@@ -60,7 +60,7 @@ export interface DistillTeacherOptions {
   readonly mixed?: number;
   /**
    * Share of the epochs, the first ones, in which every block learns by itself from its counterpart, 0 to 1;
-   * for networks with as many blocks of the same strides. Default 0.
+   * for networks with as many blocks of the same strides, at most as wide. Default 0.
    */
   readonly blockwise?: number;
   readonly batch: number;

@@ -46,15 +46,17 @@ function strongest(squares: Float64Array, count: number): number[] {
 }
 
 /**
- * Which channels of each width the learner has, and writes the matrices that select them. The stem and the
- * blocks of a layer have the same ones: shortcuts between them carry a channel to itself.
+ * Which channels of each width the learner has, and writes the matrices that select them. Parts of one width
+ * have the same ones: shortcuts between them carry a channel to itself.
+ *
+ * @param outputs what was measured; of one width the first one decides
  */
-function selectChannels(m: Measured, levels: readonly { readonly squares: Float64Array }[]) {
+function selectChannels(m: Measured, outputs: readonly { readonly squares: Float64Array }[]) {
   const chosen = new Map<number, readonly number[]>();
-  for (const { squares } of levels) {
+  for (const { squares } of outputs) {
     const width = squares.length;
     const name = selectionName(width);
-    if (!m.parameters.has(name)) continue;
+    if (chosen.has(width) || !m.parameters.has(name)) continue;
     const count = m.parameters.spec(name).shape[3] as number;
     const channels = strongest(squares, count);
     const matrix = new Float32Array(width * count);
@@ -102,10 +104,8 @@ export async function measureSource(m: Measured, views: Batches, batch: number):
   } finally {
     program.destroy();
   }
-  const chosen = selectChannels(
-    m,
-    sums.filter(({ of }) => typeof of === 'number'),
-  );
+  // Levels come first: they are what detectors measure.
+  const chosen = selectChannels(m, sums);
   for (const { of, count, sum: all, squares: allSquares } of sums) {
     const channels = chosen.get(all.length);
     const sum = channels ? Float64Array.from(channels, (c) => all[c] as number) : all;
