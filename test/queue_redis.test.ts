@@ -6,6 +6,7 @@ import { realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { queueName } from '../src/cli/queue.ts';
 import { useCommand, useFolder } from './support/command.ts';
@@ -160,6 +161,26 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
     }
     server.kill('SIGKILL');
   });
+
+  test('what a standing broker would keep open ends when the broker is closed', async () => {
+    const port = await freePort();
+    const server = await redis(port);
+    const broker = await brokerAt(`redis://127.0.0.1:${port}`);
+    const client = new Redis(broker.connection);
+    client.on('error', () => {});
+    await client.ping();
+    server.kill('SIGSTOP');
+    const status = async (wanted: string) => {
+      while (client.status !== wanted) await new Promise((later) => setTimeout(later, 20));
+    };
+    // It comes again to a server that takes the connection and says nothing.
+    client.disconnect(true);
+    await status('connect');
+    await broker.close();
+    await status('end');
+    await expect(client.connect()).rejects.toThrow(/Connection is closed/);
+    server.kill('SIGKILL');
+  }, 30_000);
 
   test('Ctrl-C ends a worker at once whose broker is away, or goes while it ends', async () => {
     for (const told of [true, false]) {

@@ -9,6 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type BenchmarkTask, type Outcome, taskName } from './benchmark_tasks.ts';
 import { Broker, plainText, type QueueOptions } from './queue_broker.ts';
 import { parseRow } from './queue_job.ts';
+import { loadBullMq } from './queue_sockets.ts';
 
 export const queueName = 'aand-benchmark';
 
@@ -16,14 +17,6 @@ export const queueName = 'aand-benchmark';
 const lookMilliseconds = 5000;
 const keptSeconds = 3600;
 const attempts = 3;
-
-export async function loadBullMq(): Promise<typeof import('bullmq')> {
-  try {
-    return await import('bullmq');
-  } catch {
-    throw new Error('the queue needs BullMQ and a Redis client: npm install bullmq ioredis');
-  }
-}
 
 /** The job of a task: the same benchmark started again finds its jobs instead of making new ones. */
 function jobId({ dataset, category, mode, seed, out, options }: BenchmarkTask): string {

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { UsageError } from './common.ts';
 import { wholeNumber } from './options.ts';
+import { loadRedis, openSockets, type Sockets } from './queue_sockets.ts';
 import { note } from './style.ts';
 
 /** Options of the commands that use a queue. */
@@ -49,14 +50,19 @@ export function addQueueOptions(command: Command, purpose: string, needed: boole
     );
 }
 
-/** What a client of Redis needs to know of the address. */
-interface Address {
+/** Where the broker is. */
+interface Place {
   readonly host: string;
   readonly port: number;
+  readonly tls?: Certificates;
+}
+
+/** What a client of Redis needs to know of the address. */
+interface Address extends Place {
   readonly username?: string;
   readonly password?: string;
   readonly db?: number;
-  readonly tls?: Certificates;
+  readonly Connector: Sockets['Connector'];
   readonly connectTimeout: number;
 }
 
@@ -85,11 +91,12 @@ export class Broker {
   readonly #address: Address;
   readonly #secrets: readonly string[];
   readonly #patience: number;
+  readonly #sockets: Sockets;
   #closed = false;
   #away = false;
   #watching: { ping(): Promise<unknown> } | undefined;
 
-  private constructor(url: URL, tls: Certificates | undefined, waitSeconds: number) {
+  private constructor(url: URL, place: Place, sockets: Sockets, waitSeconds: number) {
     const [user, password] = [url.username, url.password].map(decodeURIComponent) as [string, string];
     this.#secrets = [...new Set([password, url.password])]
       .filter(Boolean)
@@ -97,13 +104,13 @@ export class Broker {
     const name = password && user ? `${url.username}:***@` : password ? ':***@' : user ? '***@' : '';
     this.shown = `${url.protocol}//${name}${url.host}${url.pathname === '/' ? '' : url.pathname}`;
     this.#patience = waitSeconds * 1000;
+    this.#sockets = sockets;
     this.#address = {
-      host: url.hostname.replace(/^\[|\]$/g, ''),
-      port: Number(url.port || 6379),
+      ...place,
       ...(user && { username: user }),
       ...(password && { password }),
       ...(url.pathname.length > 1 && { db: Number(url.pathname.slice(1)) }),
-      ...(tls && { tls }),
+      Connector: sockets.Connector,
       connectTimeout: answerMilliseconds,
     };
   }
@@ -137,7 +144,9 @@ export class Broker {
           ...(queueKey && { key: await read(queueKey, '--queue-key') }),
         }
       : undefined;
-    return new Broker(url, tls, queueWait);
+    const place = { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 6379) };
+    const sockets = await openSockets(place, tls);
+    return new Broker(url, { ...place, ...(tls && { tls }) }, sockets, queueWait);
   }
 
   /** Whether the watch has found that it does not answer. */
@@ -175,7 +184,7 @@ export class Broker {
    * @throws Error where nobody answers, or the broker lets nobody in
    */
   async reach(): Promise<void> {
-    const { Redis } = await import('ioredis');
+    const { Redis } = await loadRedis();
     const redis = new Redis({ ...this.#address, lazyConnect: true, retryStrategy: () => null });
     let heard = '';
     redis.on('error', (error) => {
@@ -209,7 +218,7 @@ export class Broker {
    * @returns a promise that rejects when it has been away for longer than `--queue-wait`; it never resolves
    */
   async watch(): Promise<Promise<never>> {
-    const { Redis } = await import('ioredis');
+    const { Redis } = await loadRedis();
     const redis = new Redis({
       ...this.connection,
       maxRetriesPerRequest: 0,
@@ -271,5 +280,6 @@ export class Broker {
       const closed = await Promise.race([closing, wait(answerMilliseconds / 2, false, { ref: false })]);
       if (!closed) await Promise.race([part.disconnect().catch(() => {}), wait(answerMilliseconds / 2)]);
     }
+    this.#sockets.destroy();
   }
 }

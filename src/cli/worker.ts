@@ -9,9 +9,10 @@ import type { Engine } from '../engine/runtime/engine.ts';
 import type { Progress } from '../train/trainer.ts';
 import { runTask, taskName } from './benchmark_tasks.ts';
 import { interruptSignal, UsageError, withEngine } from './common.ts';
-import { loadBullMq, queueName } from './queue.ts';
+import { queueName } from './queue.ts';
 import { addQueueOptions, Broker, type QueueOptions } from './queue_broker.ts';
 import { confine, parseJob, RefusedJob, rowOf } from './queue_job.ts';
+import { loadBullMq } from './queue_sockets.ts';
 
 // A run is given back when its worker has not been heard of for this long.
 const lockMilliseconds = 30_000;
