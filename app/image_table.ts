@@ -1,5 +1,6 @@
 /** The inspected images as a table: thumbnails, folders, sortable; a row shows its image; saved as CSV. */
 import { csvTable } from '../src/eval/csv.ts';
+import { scoreText } from '../src/eval/thresholds.ts';
 import { button, element, save } from './dom.ts';
 import type { Inspection, Item } from './inspection.ts';
 import { createThumbnails } from './thumbnails.ts';
@@ -83,7 +84,8 @@ export function createImageTable(
         row.className = chosen ? 'selected' : '';
         if (chosen) choose.setAttribute('aria-current', 'true');
         else choose.removeAttribute('aria-current');
-        score.textContent = (inspection.shownScore(item.score) ?? item.score).toFixed(3);
+        const shown = inspection.shownScore(item.score);
+        score.textContent = shown === null ? item.score.toFixed(3) : scoreText(shown);
         score.title = `raw score ${item.score.toFixed(4)}`;
         verdict.textContent = bad === null ? 'no limit' : verdictText(bad);
         verdict.className = bad === null ? '' : bad ? 'bad-text' : 'good-text';

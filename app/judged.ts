@@ -1,5 +1,6 @@
 /** What was judged since the camera was started: counts, and lines of a log. */
 import { csvTable } from '../src/eval/csv.ts';
+import { scoreText } from '../src/eval/thresholds.ts';
 import type { MapResult } from './types.ts';
 
 /** A judged picture of the camera. */
@@ -28,7 +29,7 @@ export function stampOf(time: Date): string {
 
 /** Name of a judged picture: its time, its verdict and its score. */
 export function pictureName({ time, score, anomalous, result }: Judged): string {
-  const shown = (score ?? result.score).toFixed(3);
+  const shown = score === null ? result.score.toFixed(3) : scoreText(score);
   return `${stampOf(time)} ${signOf(anomalous)} ${shown}.png`;
 }
 

@@ -1,4 +1,5 @@
 /** The last judged pictures of the camera, the newest first; one of them is a button that opens it. */
+import { scoreText } from '../src/eval/thresholds.ts';
 import { button, element } from './dom.ts';
 import { type Judged, signOf } from './judged.ts';
 
@@ -21,7 +22,7 @@ export function createJudgedList(onOpen: (picture: ListedPicture) => void) {
     const height = Math.round((thumbnailWidth * thumbnail.height) / thumbnail.width);
     const small = element('canvas', { width: thumbnailWidth, height });
     small.getContext('2d')?.drawImage(thumbnail, 0, 0, thumbnailWidth, height);
-    const shown = (frame.score ?? frame.result.score).toFixed(2);
+    const shown = frame.score === null ? frame.result.score.toFixed(2) : scoreText(frame.score, 2);
     const class_ = frame.anomalous === null ? '' : frame.anomalous ? 'bad' : 'good';
     const open = button('', () => onOpen(listed));
     open.append(

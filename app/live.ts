@@ -1,4 +1,5 @@
 /** The live page of `aand serve`: judgements as they come. */
+import { scoreText } from '../src/eval/thresholds.ts';
 import type { Judgement } from '../src/serve/judgement.ts';
 import { element } from './dom.ts';
 
@@ -16,7 +17,7 @@ const find = <T extends HTMLElement = HTMLElement>(id: string) => document.getEl
 const verdict = ({ pred_label }: Event) => pred_label ?? 'no threshold';
 const kind = ({ pred_label }: Event) => (pred_label === null ? '' : pred_label === 'good' ? 'good' : 'bad');
 const score = ({ pred_score, raw_score }: Event) =>
-  pred_score === null ? `raw ${raw_score.toFixed(3)}` : pred_score.toFixed(3);
+  pred_score === null ? `raw ${raw_score.toFixed(3)}` : scoreText(pred_score);
 
 function picture(event: Event, className: string): HTMLElement {
   if (!event.picture) return element('span', { className: 'quiet', textContent: 'no picture' });

@@ -1,5 +1,6 @@
 /** The sign for the operator: OK or NOK, the picture, counters, the trend; on the whole screen if wanted. */
 import type { Scale } from '../src/eval/marks.ts';
+import { scoreText } from '../src/eval/thresholds.ts';
 import { button, element } from './dom.ts';
 import { type Counts, counted, type Judged, signOf } from './judged.ts';
 import { makePainting, pictureOf } from './paint.ts';
@@ -76,7 +77,7 @@ export function createOperatorScreen() {
         score === null
           ? `Raw score ${result.score.toFixed(4)}: this model has no limit. Mark images in the Inspect ` +
             'view and recalibrate.'
-          : `Number ${frame.number}, ${frame.time.toLocaleTimeString()}: score ${score.toFixed(3)}, ` +
+          : `Number ${frame.number}, ${frame.time.toLocaleTimeString()}: score ${scoreText(score)}, ` +
             'limit 0.5';
       const painting = makePainting(picture, result, scale, colours);
       const canvas = pictureOf(painting, { heat: false, outline: true, opacity: 0, colours }, longestSide);

@@ -3,7 +3,7 @@ import * as Comlink from 'comlink';
 import type { ColourMapName } from '../src/eval/colour_maps.ts';
 import { coloursOf } from '../src/eval/heat_map.ts';
 import type { Scale } from '../src/eval/marks.ts';
-import { normalizeScore } from '../src/eval/thresholds.ts';
+import { normalizeScore, scoreText } from '../src/eval/thresholds.ts';
 import { machine } from './connection.ts';
 import { element } from './dom.ts';
 import { colouredCanvas } from './heat_map.ts';
@@ -26,7 +26,7 @@ export function spotText(result: MapResult, { x, y }: Point, scale: Scale | null
   const { map, width, height } = result;
   const value = map[Math.floor(y * height) * width + Math.floor(x * width)] as number;
   const raw = `raw ${value.toFixed(4)}`;
-  const shown = scale ? `${normalizeScore(value, coloursOf(result, scale)).toFixed(3)} (${raw})` : raw;
+  const shown = scale ? `${scoreText(normalizeScore(value, coloursOf(result, scale)))} (${raw})` : raw;
   return `At ${Math.round(100 * x)} %, ${Math.round(100 * y)} %: ${shown}`;
 }
 

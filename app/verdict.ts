@@ -1,4 +1,5 @@
 /** The verdict of the shown image, with its score. */
+import { scoreText } from '../src/eval/thresholds.ts';
 import { element } from './dom.ts';
 import type { Inspection } from './inspection.ts';
 
@@ -20,7 +21,7 @@ export function createVerdict(inspection: Inspection) {
     const { decode, detect } = selected.map.milliseconds;
     const shown = inspection.shownScore(selected.score);
     const raw = `raw ${selected.score.toFixed(4)}`;
-    const score = shown === null ? raw : `score ${shown.toFixed(3)} (${raw})`;
+    const score = shown === null ? raw : `score ${scoreText(shown)} (${raw})`;
     const times = `decoding ${decode.toFixed(0)} ms, detecting ${detect.toFixed(0)} ms`;
     details.textContent = `${selected.name}: ${score}; ${times}`;
   };

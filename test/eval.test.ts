@@ -14,6 +14,7 @@ import {
   maskOf,
   normalizeScore,
   parseThreshold,
+  scoreText,
   thresholdFromGood,
 } from '../src/eval/thresholds.ts';
 import { goldenSet } from './support/shared.ts';
@@ -162,6 +163,19 @@ describe('thresholds', () => {
     expect(normalizeScore(99, calibration)).toBe(1);
     expect(isAnomalous(2, calibration)).toBe(true);
     expect(isAnomalous(1.999, calibration)).toBe(false);
+  });
+
+  test('a rounded score stays on its side of the limit', () => {
+    expect([0.4996, 0.5, 0.4994, 0.5004, 0, 1].map((score) => scoreText(score))).toEqual([
+      '0.499',
+      '0.500',
+      '0.499',
+      '0.500',
+      '0.000',
+      '1.000',
+    ]);
+    expect(scoreText(0.496, 2)).toBe('0.49');
+    expect(scoreText(0.4999, 2)).toBe('0.49');
   });
 
   const range = { min: 0, max: 9 };

@@ -4,6 +4,7 @@
  */
 import { type CsvValue, csvTable } from '../eval/csv.ts';
 import type { DriftDirection } from '../eval/drift.ts';
+import { scoreText } from '../eval/thresholds.ts';
 import { OutputFile } from '../output/file.ts';
 import { largestBox, type MarkedRegion } from '../serve/judgement.ts';
 import { onOutput } from './style.ts';
@@ -32,7 +33,7 @@ function lineOf({ path, raw_score, pred_score, pred_label }: PredictionRow): str
   const raw = `raw ${raw_score.toFixed(4)}`;
   if (pred_score === null || pred_label === null) return `${raw}  ${path}\n`;
   const colour = pred_label === 'anomalous' ? onOutput.red : onOutput.green;
-  return `${colour(pred_label.padEnd(9))} ${pred_score.toFixed(3)} (${raw})  ${path}\n`;
+  return `${colour(pred_label.padEnd(9))} ${scoreText(pred_score)} (${raw})  ${path}\n`;
 }
 
 /** How rows are printed: as lines for people, one JSON array, or a line of JSON each. */

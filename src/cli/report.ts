@@ -7,7 +7,7 @@ import { jet } from '../eval/colour_maps.ts';
 import type { Evaluation, TestedImage, TestSet } from '../eval/evaluate.ts';
 import type { Findings } from '../eval/findings.ts';
 import type { Scale } from '../eval/marks.ts';
-import { isAnomalous, normalizeScore } from '../eval/thresholds.ts';
+import { isAnomalous, normalizeScore, scoreText } from '../eval/thresholds.ts';
 import type { Image } from '../image/image.ts';
 import { resizeNearest } from '../image/resize.ts';
 import type { OutputFolder } from '../output/folder.ts';
@@ -78,10 +78,10 @@ export async function writeReport(
 ): Promise<void> {
   const { results, scale } = o;
   const limit = scale?.score ?? null;
-  const scoreText = (score: number) => {
+  const wordsOf = (score: number) => {
     const normalized = normalizeScore(score, limit);
     const raw = `raw ${score.toFixed(3)}`;
-    return normalized === null ? raw : `score ${normalized.toFixed(3)} (${raw})`;
+    return normalized === null ? raw : `score ${scoreText(normalized)} (${raw})`;
   };
   const ranked = [...results.images.entries()].sort(([, a], [, b]) => b.score - a.score);
   const pick = (anomalous: boolean, called: boolean) =>
@@ -94,7 +94,7 @@ export async function writeReport(
       if (!picture) continue;
       made.push({
         uri: await dataUri(picture),
-        caption: `${tested.path}, ${scoreText(tested.score)}`,
+        caption: `${tested.path}, ${wordsOf(tested.score)}`,
       });
     }
     return made;
@@ -105,8 +105,7 @@ export async function writeReport(
   const explanations = [];
   for (const [, tested] of toExplain) {
     const explained = await o.unreadable.skip(() => explanation(o.runner, tested));
-    if (explained)
-      explanations.push({ ...explained, title: `${explained.title}, ${scoreText(tested.score)}` });
+    if (explained) explanations.push({ ...explained, title: `${explained.title}, ${wordsOf(tested.score)}` });
   }
   const charts = new TextDecoder().decode(await readBytes(packagedFile('dist/chart.umd.min.js')));
   const page = await reportPage(

@@ -9,7 +9,7 @@ import { visibleMask } from './blobs.ts';
 import { jet } from './colour_maps.ts';
 import { type Colour, canvas, ink, outline, paste } from './drawing.ts';
 import { drawText, glyphHeight, glyphWidth } from './font.ts';
-import { type Calibration, normalizeScore } from './thresholds.ts';
+import { type Calibration, normalizeScore, scoreText } from './thresholds.ts';
 
 /** Side of a panel in pixels. */
 export const panelSide = 256;
@@ -144,7 +144,7 @@ export interface PanelInput extends MapPicture {
 function verdictOf({ anomalous, normalizedScore, score }: PanelInput): string {
   const raw = `raw ${score.toFixed(3)}`;
   if (anomalous === null || normalizedScore === null) return `${raw} no threshold`;
-  return `${anomalous ? 'anomalous' : 'good'} ${normalizedScore.toFixed(3)} ${raw}`;
+  return `${anomalous ? 'anomalous' : 'good'} ${scoreText(normalizedScore)} ${raw}`;
 }
 
 /**

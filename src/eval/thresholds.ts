@@ -200,6 +200,15 @@ export function normalizeScore(score: number, calibration: Calibration | null): 
   return Math.min(1, Math.max(0, (score - threshold) / range + 0.5));
 }
 
+/**
+ * The text of a score from 0 to 1. Rounding never carries it over the limit: what is 0.4996 and good is shown
+ * as 0.499, for 0.500 is anomalous.
+ */
+export function scoreText(normalizedScore: number, digits = 3): string {
+  const text = normalizedScore.toFixed(digits);
+  return normalizedScore < 0.5 && Number(text) >= 0.5 ? (0.5 - 10 ** -digits).toFixed(digits) : text;
+}
+
 /** Null without a calibration. */
 export function isAnomalous(score: number, calibration: Calibration): boolean;
 export function isAnomalous(score: number, calibration: Calibration | null): boolean | null;
