@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type BenchmarkTask, finishedReport } from '../src/cli/benchmark_tasks.ts';
+import { type BenchmarkTask, benchmarkRun, finishedReport } from '../src/cli/benchmark_tasks.ts';
 import {
   type BenchmarkRun,
   benchmarkCsv,
@@ -68,6 +68,28 @@ describe('the table', () => {
     expect(benchmarkCsv([run('x', 0, 0.8125)]).split('\n')[1]).toBe(
       'x,rd,0,0.8125,,,,,,,0.7125,0.9125,,,,,1,"a ""b"""',
     );
+  });
+
+  test('figures by kind of defect have columns where a data set has them', () => {
+    const loco = benchmarkRun(
+      { category: 'x', mode: 'rd', seed: 0 },
+      {
+        image_AUROC: 0.8,
+        saturated: { image_AUROC: 0.75, AUsPRO: 0.5, kinds: {} },
+        intervals: {},
+        seconds: { train: 1 },
+        adapter: 'a',
+      },
+    );
+    const lines = benchmarkMarkdown([loco], '').split('\n');
+    expect(lines[0]).toMatch(/ P-F1-max \| I-AUROC by kind \| sPRO \|$/);
+    expect(lines[2]).toMatch(/^\| rd \| x \| 0 \| 80\.0 \|.* 75\.0 \| 50\.0 \|$/);
+    expect(lines.join(' ')).toContain('By kind, and sPRO to a false-positive rate of .05');
+    expect(benchmarkCsv([loco]).split('\n')[0]).toContain('pixel_F1Max,image_AUROC_by_kind,AUsPRO,');
+    expect(benchmarkMarkdown([run('x', 0, 0.8)], '')).not.toContain('sPRO');
+    // Beside a data set without them there is no mean.
+    const mixed = benchmarkRows([loco, run('y', 0, 0.5)]);
+    expect(mixed.map(({ cells }) => cells.AUsPRO?.mean ?? null)).toEqual([0.5, null, null]);
   });
 });
 

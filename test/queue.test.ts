@@ -210,6 +210,7 @@ describe('jobs', () => {
     const row = rowOf({
       image_AUROC: 0.5,
       AUPRO: null,
+      saturated: { image_AUROC: 0.7, AUsPRO: null, kinds: { '/home/me': {} } },
       settings: { weights: '/home/me/w.pth' },
       warnings: ['/home/me/x.png'],
       unreadable: ['/home/me/a.png', '/home/me/b.png'],
@@ -222,6 +223,8 @@ describe('jobs', () => {
       unreadable: 2,
       image_AUROC: 0.5,
       AUPRO: null,
+      image_AUROC_by_kind: 0.7,
+      AUsPRO: null,
       intervals: { image_AUROC: [0.4, 0.6], AUPRO: null },
       seconds: { train: 3 },
       adapter: 'llvmpipe',

@@ -5,6 +5,7 @@ import { exists, readBytes } from '#platform';
 import type { Dataset } from '../data/dataset.ts';
 import { openDataset } from '../data/open.ts';
 import type { Engine } from '../engine/runtime/engine.ts';
+import type { SaturatedMetrics } from '../eval/evaluate.ts';
 import type { Mode } from '../model/methods.ts';
 import type { BenchmarkRun } from '../report/benchmark_table.ts';
 import { asRun, differences, type Run } from '../train/run.ts';
@@ -64,17 +65,34 @@ export function unreadableCount({ unreadable }: Readonly<Record<string, unknown>
   return typeof unreadable === 'number' ? unreadable : 0;
 }
 
+/** The metrics of a run's metrics.json, or of the row that came through the queue, as numbers by name. */
+export function metricsOf(report: Report): Record<string, number | null> {
+  const numbers = Object.entries(report).filter(
+    (entry): entry is [string, number | null] => typeof entry[1] === 'number' || entry[1] === null,
+  );
+  const saturated = report.saturated as SaturatedMetrics | undefined;
+  return {
+    ...Object.fromEntries(numbers),
+    ...(saturated && { image_AUROC_by_kind: saturated.image_AUROC, AUsPRO: saturated.AUsPRO }),
+  };
+}
+
 /** A run's metrics.json as a row. */
 export function benchmarkRun(
   task: Pick<BenchmarkTask, 'category' | 'mode' | 'seed'>,
   report: Report,
 ): BenchmarkRun {
-  const { intervals, seconds, adapter, ...values } = report as unknown as Finished;
-  const metrics = Object.fromEntries(
-    Object.entries(values).filter(([, value]) => typeof value === 'number' || value === null),
-  ) as BenchmarkRun['metrics'];
+  const { intervals, seconds, adapter } = report as unknown as Finished;
   const { category, mode, seed } = task;
-  return { category, mode, seed, metrics, intervals, trainSeconds: seconds.train, adapter };
+  return {
+    category,
+    mode,
+    seed,
+    metrics: metricsOf(report),
+    intervals,
+    trainSeconds: seconds.train,
+    adapter,
+  };
 }
 
 /**

@@ -11,7 +11,7 @@ import { formats } from '../data/dataset.ts';
 import { parseForeground } from '../data/foreground.ts';
 import { modes } from '../model/methods.ts';
 import { checkImageSize } from '../model/teacher.ts';
-import { type BenchmarkTask, unreadableCount } from './benchmark_tasks.ts';
+import { type BenchmarkTask, metricsOf, unreadableCount } from './benchmark_tasks.ts';
 import { backboneNames } from './options.ts';
 import { plainText } from './queue_broker.ts';
 
@@ -163,11 +163,10 @@ export function rowOf(values: Readonly<Record<string, unknown>>): Record<string,
     seconds: { train: unknown };
     adapter: unknown;
   };
-  const numbers = Object.entries(values).filter(([, value]) => typeof value === 'number' || value === null);
   // How many files were left out, without their names.
   const unreadable = unreadableCount(values);
   return {
-    ...Object.fromEntries(numbers),
+    ...metricsOf(values),
     intervals,
     seconds: { train: seconds.train },
     adapter,

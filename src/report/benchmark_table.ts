@@ -16,7 +16,9 @@ export interface BenchmarkRun {
   readonly adapter: string;
 }
 
-export const columns = [
+type Column = readonly [key: string, name: string];
+
+const columns: readonly Column[] = [
   ['image_AUROC', 'I-AUROC'],
   ['pixel_AUROC', 'P-AUROC'],
   ['AUPRO', 'PRO'],
@@ -24,7 +26,19 @@ export const columns = [
   ['image_AP', 'I-AP'],
   ['image_F1Max', 'I-F1-max'],
   ['pixel_F1Max', 'P-F1-max'],
-] as const;
+];
+
+/** Means over the kinds of defect, where a data set says from which area on one is found (MVTec LOCO AD). */
+const kindColumns: readonly Column[] = [
+  ['image_AUROC_by_kind', 'I-AUROC by kind'],
+  ['AUsPRO', 'sPRO'],
+];
+
+/** The metrics that a table of these runs has. */
+function columnsOf(runs: readonly BenchmarkRun[]): readonly Column[] {
+  const found = kindColumns.filter(([key]) => runs.some(({ metrics }) => metrics[key] !== undefined));
+  return [...columns, ...found];
+}
 
 export interface Cell {
   readonly mean: number | null;
@@ -66,6 +80,7 @@ function cell(runs: readonly BenchmarkRun[], key: string): Cell {
  * Rows by mode and category, each mode ended by the mean over its categories (null where one lacks a value).
  */
 export function benchmarkRows(runs: readonly BenchmarkRun[]): BenchmarkRow[] {
+  const shown = columnsOf(runs);
   const unique = <T>(list: readonly T[]) => [...new Set(list)];
   return unique(runs.map(({ mode }) => mode)).flatMap((mode) => {
     const ofMode = runs.filter((run) => run.mode === mode);
@@ -75,10 +90,10 @@ export function benchmarkRows(runs: readonly BenchmarkRun[]): BenchmarkRow[] {
         category,
         mode,
         seeds: own.map(({ seed }) => seed),
-        cells: Object.fromEntries(columns.map(([key]) => [key, cell(own, key)])),
+        cells: Object.fromEntries(shown.map(([key]) => [key, cell(own, key)])),
       };
     });
-    const cells = columns.map(([key]): [string, Cell] => {
+    const cells = shown.map(([key]): [string, Cell] => {
       const means = rows.map((row) => row.cells[key]?.mean ?? null);
       const known = means.filter((value) => value !== null);
       return [
@@ -99,10 +114,11 @@ function cellText({ mean, deviation, interval }: Cell): string {
 
 /** One line per run, full precision; null stays empty. */
 export function benchmarkCsv(runs: readonly BenchmarkRun[]): string {
+  const shown = columnsOf(runs);
   const bounds = ['image_AUROC', 'image_AP', 'image_F1Max'];
   const head = [
     ...['category', 'mode', 'seed'],
-    ...columns.map(([key]) => key),
+    ...shown.map(([key]) => key),
     ...bounds.flatMap((key) => [`${key}_low`, `${key}_high`]),
     ...['train_seconds', 'adapter'],
   ];
@@ -110,7 +126,7 @@ export function benchmarkCsv(runs: readonly BenchmarkRun[]): string {
     run.category,
     run.mode,
     run.seed,
-    ...columns.map(([key]) => run.metrics[key] ?? null),
+    ...shown.map(([key]) => run.metrics[key] ?? null),
     ...bounds.flatMap((key): readonly (number | null)[] => run.intervals[key] ?? [null, null]),
     run.trainSeconds,
     run.adapter,
@@ -118,10 +134,16 @@ export function benchmarkCsv(runs: readonly BenchmarkRun[]): string {
   return csvTable(head, rows);
 }
 
-export const rules =
+const rules =
   'Per cent; mean ± standard deviation over seeds; in brackets the 95 % interval of one run by bootstrap ' +
   'over its test images, averaged over seeds. PRO: all test images together, limit 0.3 (MVTec); PRO per ' +
   "image: RD4AD's code, not comparable with it.";
+
+const kindRules =
+  ' By kind, and sPRO to a false-positive rate of .05: means over the kinds of defect, as MVTec LOCO AD ' +
+  'reports them.';
+
+const rulesOf = (shown: readonly Column[]) => (shown.length > columns.length ? rules + kindRules : rules);
 
 /** Text of others in a cell of a Markdown table: no markup, no HTML, one line. */
 function markdownText(text: string): string {
@@ -131,10 +153,11 @@ function markdownText(text: string): string {
 }
 
 export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): string {
-  const head = ['mode', 'category', 'seeds', ...columns.map(([, name]) => name)];
+  const shown = columnsOf(runs);
+  const head = ['mode', 'category', 'seeds', ...shown.map(([, name]) => name)];
   const lines = benchmarkRows(runs).map((row) => {
     const bold = (text: string) => (row.category === 'mean' ? `**${text}**` : text);
-    const cells = columns.map(([key]) => bold(cellText(row.cells[key] as Cell)));
+    const cells = shown.map(([key]) => bold(cellText(row.cells[key] as Cell)));
     const texts = [markdownText(row.mode), bold(markdownText(row.category)), row.seeds.join(' ')];
     return `| ${[...texts, ...cells].join(' | ')} |`;
   });
@@ -143,7 +166,7 @@ export function benchmarkMarkdown(runs: readonly BenchmarkRun[], note: string): 
     `|${head.map(() => '---').join('|')}|`,
     ...lines,
     '',
-    rules,
+    rulesOf(shown),
     markdownText(note),
     '',
   ].join('\n');
@@ -193,22 +216,23 @@ function cellOf({ mean, deviation, interval }: Cell, withBar: boolean): Html {
 
 /** A page with the table and a bar for every category and mode. */
 export function benchmarkPage(runs: readonly BenchmarkRun[], title: string, note: string): Promise<string> {
+  const shown = columnsOf(runs);
   const heads = [
     { head: 'mode' },
     { head: 'category', text: true },
     { head: 'seeds' },
-    ...columns.map(([, head]) => ({ head })),
+    ...shown.map(([, head]) => ({ head })),
   ];
   const rows = benchmarkRows(runs).map((row) => ({
     head: row.mode,
     cells: [
       row.category,
       row.seeds.length || '',
-      ...columns.map(([key], i) => cellOf(row.cells[key] as Cell, i < 3)),
+      ...shown.map(([key], i) => cellOf(row.cells[key] as Cell, i < 3)),
     ],
     ...(row.category === 'mean' && { kind: 'mean' }),
   }));
-  const body = html`<h1>${title}</h1><p class="quiet">${rules}</p><p class="quiet">${note}</p>
+  const body = html`<h1>${title}</h1><p class="quiet">${rulesOf(shown)}</p><p class="quiet">${note}</p>
 ${table(heads, rows)}`;
   return htmlPage({ title, style: style + extraStyle, body });
 }
