@@ -146,6 +146,7 @@ export function curveSections(
   const [first] = runs;
   if (!first) throw new Error('no folder of a run is given');
   const settings = settingsText(first);
+  const subject = `${first.category}, ${first.settings.image_size} pixels`;
   runs.forEach((run, i) => {
     if (settingsText(run) !== settings)
       throw new Error(`${basename(folders[i] as string)} is ${settingsText(run)}; the first is ${settings}`);
@@ -173,7 +174,7 @@ export function curveSections(
   const detectorRows = rowsOf(runs, 2, detectors);
   const detector: MeasuredTable = {
     ...shared,
-    title: `A long training over its epochs: ${first.category}`,
+    title: `A training over its epochs: ${subject}`,
     about: [about, ...detectorFigures.map(([figure]) => lastAgainstBest(detectorRows, detectors, figure))],
     ...tableOf(detectorRows, detectors),
   };
@@ -192,7 +193,7 @@ export function curveSections(
     gates: {
       ...shared,
       order: 16,
-      title: `Stage I over its epochs: ${first.category}`,
+      title: `Stage I over its epochs: ${subject}`,
       about: [
         about,
         'AUROC over the cells of the three levels, mean of the levels: how well the gates tell anomalous ' +
