@@ -190,7 +190,7 @@ describe('measures', () => {
 
   test('a learner with the weights of its source is at no distance from it', async () => {
     const m = open();
-    await measureSource(m, () => batches(images(4)), 2);
+    await measureSource(m, batches(images(4)), 2);
     const apart = await compareTeachers(m, imageSource(images(3)), 2);
     for (const { name } of m.parameters.specs.filter(({ group }) => group === 'learner')) {
       const from = name.replace('learner.', 'source.');
@@ -209,7 +209,7 @@ describe('measures', () => {
   test('the statistics of the source and of batch norms are means over all batches', async () => {
     const m = open();
     const statistics = async (list: readonly Image[]) => {
-      await measureSource(m, () => batches(list), 2);
+      await measureSource(m, batches(list), 2);
       await estimateBatchNorms(m, batches(list), 2);
       const names = [
         statisticsName(2, 'running_mean'),
@@ -279,7 +279,7 @@ describe('block by block', () => {
     const views = async function* () {
       yield images(2);
     };
-    await measureSource({ engine, parameters, store, shape }, views, 2);
+    await measureSource({ engine, parameters, store, shape }, views(), 2);
     const variance = statisticsName('block0', 'running_var');
     const [least = 0, ...others] = (await store.read([variance])).get(variance) as Float32Array;
     store.destroy();
@@ -315,7 +315,7 @@ describe('block by block', () => {
       recordBlockDistillation(parameters, narrow, 2);
       const store = new ParameterStore(engine, parameters);
       initialize(store, ['learner', 'source', 'statistics'], 3);
-      await measureSource({ engine, parameters, store, shape: narrow }, views, 2);
+      await measureSource({ engine, parameters, store, shape: narrow }, views(), 2);
       const read = await store.read(names);
       store.destroy();
       return { values: names.map((name) => read.get(name) as Float32Array), parameters };
@@ -354,7 +354,7 @@ describe('block by block', () => {
     const views = async function* () {
       yield images(2);
     };
-    await measureSource({ engine, parameters, store, shape: narrow }, views, 2);
+    await measureSource({ engine, parameters, store, shape: narrow }, views(), 2);
     for (const width of [64, 256, 512, 1024]) {
       const name = selectionName(width);
       const matrix = (await store.read([name])).get(name) as Float32Array;

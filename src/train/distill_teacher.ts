@@ -182,7 +182,7 @@ export async function distillTeacher(o: DistillTeacherOptions): Promise<Distille
   const measuredBatch = Math.min(o.batch, o.images.length);
   const steps = o.epochs * Math.ceil(o.images.length / o.batch);
   try {
-    await measureSource(measured, () => moreViews(o, lastSize, measuredBatch, o.epochs), measuredBatch);
+    await measureSource(measured, moreViews(o, lastSize, measuredBatch, o.epochs), measuredBatch);
     const history = await trainStage({
       ...o,
       stage: 'distill',

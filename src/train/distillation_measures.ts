@@ -3,7 +3,6 @@
  * one's batch norms, and how far they are from each other on photographs that were not learned from.
  */
 
-import { RandomStream } from '../base/random.ts';
 import type { ImageSource } from '../data/image_cache.ts';
 import { pixelWords } from '../data/image_input.ts';
 import type { ParameterSet } from '../engine/graph/parameter_set.ts';
@@ -13,15 +12,12 @@ import { Program } from '../engine/runtime/program.ts';
 import type { ParameterStore } from '../engine/runtime/store.ts';
 import type { Image } from '../image/image.ts';
 import { resizeBicubic } from '../image/resize.ts';
-import { chooseChannels } from './channel_choice.ts';
 import {
   type DistillationShape,
   distillationGroups,
-  isSelection,
   recordBatchStatistics,
   recordSource,
   recordTeacherDistillation,
-  type StatisticsOf,
   selectionName,
   statisticsName,
 } from './record_distillation.ts';
@@ -41,93 +37,79 @@ const leastVariance = 1e-6;
 /** Blocks have channels that never do anything: this much of the mean variance of all channels at least. */
 const leastShare = 0.1;
 
-/** Positions of each batch that tell which channels go together. */
-const sampledRows = 128;
-
-/** What the big teacher gives: sums per channel over all positions, and some positions as they are. */
-interface Gathered {
-  readonly of: StatisticsOf;
-  readonly width: number;
-  readonly sum: Float64Array;
-  readonly squares: Float64Array;
-  /** Positions. */
-  count: number;
-  readonly rows: Float32Array[];
+/** So many channels, those with the most energy: cosine distances are theirs above all. Rising. */
+function strongest(squares: Float64Array, count: number): number[] {
+  return [...squares.keys()]
+    .sort((a, b) => (squares[b] as number) - (squares[a] as number) || a - b)
+    .slice(0, count)
+    .sort((a, b) => a - b);
 }
 
 /**
- * @param learned what the learner has of each output, rather than the whole of the first one of each width
- *   that it has less of
+ * Which channels of each width the learner has, and writes the matrices that select them. Parts of one width
+ * have the same ones: shortcuts between them carry a channel to itself.
+ *
+ * @param outputs what was measured; of one width the first one decides
  */
-async function gather(m: Measured, views: Batches, batch: number, learned: boolean): Promise<Gathered[]> {
-  const { tape, measured } = recordSource(m.parameters, m.shape, batch, learned);
-  const widths = new Set<number>();
-  const wanted = [...measured].filter(([of, { shape }]) => {
-    const width = shape[3] as number;
-    if (learned) return m.parameters.has(statisticsName(of, 'running_mean'));
-    if (widths.has(width) || !m.parameters.has(selectionName(width))) return false;
-    widths.add(width);
-    return true;
-  });
+function selectChannels(m: Measured, outputs: readonly { readonly squares: Float64Array }[]) {
+  const chosen = new Map<number, readonly number[]>();
+  for (const { squares } of outputs) {
+    const width = squares.length;
+    const name = selectionName(width);
+    if (chosen.has(width) || !m.parameters.has(name)) continue;
+    const count = m.parameters.spec(name).shape[3] as number;
+    const channels = strongest(squares, count);
+    const matrix = new Float32Array(width * count);
+    for (const [to, from] of channels.entries()) matrix[from * count + to] = 1;
+    m.store.write(name, matrix);
+    chosen.set(width, channels);
+  }
+  return chosen;
+}
+
+/**
+ * Writes mean and variance of every channel of the big teacher's levels, and of its parts where the store has
+ * a place for them, over these views into the store. Where the learner has fewer channels, they are selected
+ * here.
+ *
+ * @param batch images of each of the batches
+ */
+export async function measureSource(m: Measured, views: Batches, batch: number): Promise<void> {
+  const { tape, measured } = recordSource(m.parameters, m.shape, batch);
+  const wanted = [...measured].filter(([of]) => m.parameters.has(statisticsName(of, 'running_mean')));
   const outputs = Object.fromEntries(wanted.map(([of, output]) => [`${of}`, output]));
   const program = await Program.compile(m.engine, tape, { outputs, store: m.store });
-  const gathered = wanted.map(([of, { shape }]): Gathered => {
-    const width = shape[3] as number;
-    return { of, width, sum: new Float64Array(width), squares: new Float64Array(width), count: 0, rows: [] };
-  });
-  const random = new RandomStream('sampled positions');
+  const sums = wanted.map(([of, { shape }]) => ({
+    of,
+    count: 0,
+    sum: new Float64Array(shape[3] as number),
+    squares: new Float64Array(shape[3] as number),
+  }));
   try {
     for await (const images of views) {
       const values = await program.run({ pixels: pixelWords(images) });
-      for (const each of gathered) {
-        const { of, width, sum, squares } = each;
+      for (const each of sums) {
+        const { of, sum, squares } = each;
         const features = values[`${of}`] as Float32Array;
+        const channels = sum.length;
         for (let at = 0; at < features.length; at++) {
           const value = features[at] as number;
-          const c = at % width;
+          const c = at % channels;
           sum[c] = (sum[c] as number) + value;
           squares[c] = (squares[c] as number) + value * value;
         }
-        const positions = features.length / width;
-        each.count += positions;
-        if (learned) continue;
-        for (const row of random.sample(positions, Math.min(positions, sampledRows)))
-          each.rows.push(features.slice(row * width, (row + 1) * width));
+        each.count += features.length / channels;
       }
     }
   } finally {
     program.destroy();
   }
-  return gathered;
-}
-
-/**
- * Chooses the channels that a narrower learner has, and writes the matrices that make them. Parts of one width
- * have the same ones: shortcuts between them carry a channel to itself.
- */
-async function chooseLearned(m: Measured, views: Batches, batch: number): Promise<void> {
-  if (!m.parameters.specs.some(({ name }) => isSelection(name))) return;
   // Levels come first: they are what detectors measure.
-  for (const { width, squares, rows } of await gather(m, views, batch, false)) {
-    const name = selectionName(width);
-    const values = new Float32Array(rows.length * width);
-    for (const [i, row] of rows.entries()) values.set(row, i * width);
-    const count = m.parameters.spec(name).shape[3] as number;
-    m.store.write(name, chooseChannels({ width, values }, squares, count));
-  }
-}
-
-/**
- * Writes mean and variance of every channel of the big teacher's levels, and of its parts where the store has
- * a place for them, over these views into the store. Where the learner has fewer channels, what it learns is
- * chosen first.
- *
- * @param views the same ones each time
- * @param batch images of each of the batches
- */
-export async function measureSource(m: Measured, views: () => Batches, batch: number): Promise<void> {
-  await chooseLearned(m, views(), batch);
-  for (const { of, count, sum, squares } of await gather(m, views(), batch, true)) {
+  const chosen = selectChannels(m, sums);
+  for (const { of, count, sum: all, squares: allSquares } of sums) {
+    const channels = chosen.get(all.length);
+    const sum = channels ? Float64Array.from(channels, (c) => all[c] as number) : all;
+    const squares = channels ? Float64Array.from(channels, (c) => allSquares[c] as number) : allSquares;
     const mean = sum.map((value) => value / count);
     const varied = squares.map((value, c) => value / count - (mean[c] as number) ** 2);
     const usual = varied.reduce((total, value) => total + value, 0) / varied.length;

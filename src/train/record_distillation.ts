@@ -65,30 +65,23 @@ function recordParts(
 /**
  * Records the big teacher alone: its levels, and its parts.
  *
- * @param learned what a narrower learner has of each of them, rather than the whole
  * @returns what has statistics
  */
 export function recordSource(
   parameters: ParameterSet,
-  shape: DistillationShape,
+  { sourceBackbone, imageSize }: DistillationShape,
   batch: number,
-  learned: boolean,
 ): { readonly tape: Tape; readonly measured: ReadonlyMap<StatisticsOf, Tensor> } {
-  const { sourceBackbone, imageSize } = shape;
   const tape = new Tape(parameters);
   const scope = new Scope(tape, 'source.', distillationGroups.source, false);
   const { levels, parts } = recordParts(sourceBackbone, scope, imageInput(tape, batch, imageSize));
-  const measured = new Map<StatisticsOf, Tensor>([
-    ...levels.map((level, i) => [i, level] as const),
-    ...parts.map((output, i) => [`block${i}`, output] as const),
-  ]);
-  if (learned)
-    for (const [of, output] of measured) {
-      const name = statisticsName(of, 'running_mean');
-      if (parameters.has(name))
-        measured.set(of, selected(tape, output, parameters.spec(name).shape[0] as number));
-    }
-  return { tape, measured };
+  return {
+    tape,
+    measured: new Map<StatisticsOf, Tensor>([
+      ...levels.map((level, i) => [i, level] as const),
+      ...parts.map((output, i) => [`block${i}`, output] as const),
+    ]),
+  };
 }
 
 /**
@@ -171,7 +164,7 @@ export function recordTeacherDistillation(
 /**
  * Records the learner block by block: each of its parts takes what the big teacher's part before it gives,
  * and learns what its counterpart makes of that. So every part has a small task of its own, which does not
- * wait for the parts before it. Of a wider teacher it takes and learns the channels that were chosen.
+ * wait for the parts before it. Of a wider teacher it takes and learns the selected channels.
  *
  * @throws Error where the two networks are not alike
  */
@@ -212,19 +205,15 @@ export function recordBlockDistillation(
   return { tape, loss: featureDistillationLoss(tape, distances), levels };
 }
 
-/** The name of the matrix that makes a learner's channels of a width of the big teacher. */
+/** The name of the matrix that selects channels of a width of the big teacher. */
 export function selectionName(width: number): string {
   return `selection.${width}.weight`;
 }
 
-export function isSelection(name: string): boolean {
-  return name.startsWith('selection.');
-}
-
 /**
- * Some channels of the big teacher as they are, or means of some: a narrow learner then has features in which
- * distances are nearly those of the whole. Through a learned projection it would have features of its own,
- * whose distances nothing holds to the big one's.
+ * Some channels of the big teacher as they are: a narrow learner then has a part of the big one's features,
+ * in which distances are nearly those of the whole. Through a learned projection it would have features of
+ * its own, whose distances nothing holds to the big one's.
  *
  * @param channels so many; all of them are the tensor itself
  */
