@@ -12,7 +12,8 @@ type Row = MeasuredTable['rows'][number];
 const distinct = (values: readonly string[]) => [...new Set(values)].sort();
 
 /**
- * The rows with the new ones in the places of those of the same key; the others stand at the end.
+ * The rows with the new ones in the places of those of the same key; another one stands behind the rows that
+ * begin as it does, or at the end.
  *
  * @param keys how many cells at a row's beginning say what it is of
  */
@@ -25,7 +26,11 @@ export function mergedRows(known: readonly Row[], made: readonly Row[], keys: nu
     left.delete(key);
     return anew ?? row;
   });
-  return [...placed, ...left.values()];
+  for (const row of left.values()) {
+    const like = placed.findLastIndex(([first]) => first === row[0]);
+    placed.splice(like < 0 ? placed.length : like + 1, 0, row);
+  }
+  return placed;
 }
 
 /** A record of figures of two occasions: every driver, and the later day. */
