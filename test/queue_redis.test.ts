@@ -182,6 +182,16 @@ describe.skipIf(!hasRedis())('with redis-server', () => {
     server.kill('SIGKILL');
   }, 30_000);
 
+  test('a worker without a GPU says so and ends', async () => {
+    const port = await freePort();
+    await redis(port);
+    const none = { VK_DRIVER_FILES: join(folder, 'no-driver.json'), VK_ICD_FILENAMES: '' };
+    const worker = aand(['worker', '--root', folder, '--queue', `redis://127.0.0.1:${port}`], none);
+    const { code, said } = await worker.ended;
+    expect(said).toMatch(/No WebGPU adapter was found/);
+    expect(code).toBe(1);
+  }, 60_000);
+
   test('Ctrl-C ends a worker at once whose broker is away, or goes while it ends', async () => {
     for (const told of [true, false]) {
       const port = await freePort();

@@ -7,7 +7,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { type BenchmarkTask, type Outcome, taskName } from './benchmark_tasks.ts';
-import { Broker, plainText, type QueueOptions } from './queue_broker.ts';
+import { type Broker, plainText, type QueueOptions, withBroker } from './queue_broker.ts';
 import { parseRow } from './queue_job.ts';
 import { loadBullMq } from './queue_sockets.ts';
 
@@ -28,15 +28,22 @@ function jobId({ dataset, category, mode, seed, out, options }: BenchmarkTask): 
 }
 
 /** Hands tasks to workers and waits for all of them. Stopping it leaves the runs in the queue. */
-export async function runThroughQueue(
+export function runThroughQueue(
   options: QueueOptions,
   tasks: readonly BenchmarkTask[],
   signal: AbortSignal,
   onDone: (outcome: Outcome) => Promise<void>,
 ): Promise<void> {
-  const broker = await Broker.at(options);
+  return withBroker(options, (broker) => runAt(broker, tasks, signal, onDone));
+}
+
+async function runAt(
+  broker: Broker,
+  tasks: readonly BenchmarkTask[],
+  signal: AbortSignal,
+  onDone: (outcome: Outcome) => Promise<void>,
+): Promise<void> {
   const { Queue, QueueEvents } = await loadBullMq();
-  await broker.reach();
   const queue = new Queue<BenchmarkTask, unknown, string>(queueName, { connection: broker.connection });
   const events = new QueueEvents(queueName, { connection: broker.connection });
   // The watch tells what matters of a connection.

@@ -283,3 +283,19 @@ export class Broker {
     this.#sockets.destroy();
   }
 }
+
+/**
+ * Works with a broker, and ends every connection however the work ends: one that is left open keeps the
+ * process.
+ *
+ * @throws what {@link Broker.at}, {@link Broker.reach} and the work throw
+ */
+export async function withBroker<T>(options: QueueOptions, work: (broker: Broker) => Promise<T>): Promise<T> {
+  const broker = await Broker.at(options);
+  try {
+    await broker.reach();
+    return await work(broker);
+  } finally {
+    await broker.close();
+  }
+}

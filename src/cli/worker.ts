@@ -10,7 +10,7 @@ import type { Progress } from '../train/trainer.ts';
 import { runTask, taskName } from './benchmark_tasks.ts';
 import { interruptSignal, UsageError, withEngine } from './common.ts';
 import { queueName } from './queue.ts';
-import { addQueueOptions, Broker, type QueueOptions } from './queue_broker.ts';
+import { addQueueOptions, type Broker, type QueueOptions, withBroker } from './queue_broker.ts';
 import { confine, parseJob, RefusedJob, rowOf } from './queue_job.ts';
 import { loadBullMq } from './queue_sockets.ts';
 
@@ -61,7 +61,6 @@ async function work(
 ): Promise<void> {
   const { name, once } = options;
   const { DelayedError, Queue, UnrecoverableError, Worker } = await loadBullMq();
-  await broker.reach();
   const say = (text: string) => console.error(`${name}: ${broker.hide(text)}`);
 
   const over = new AbortController();
@@ -159,6 +158,6 @@ export function workerCommand(program: Command): void {
     const root = await realpath(options.root).catch(() => {
       throw new UsageError(`--root ${options.root}: no such folder`);
     });
-    await work(options, await Broker.at(options), root, interruptSignal());
+    await withBroker(options, (broker) => work(options, broker, root, interruptSignal()));
   });
 }
